@@ -1,0 +1,107 @@
+"""The errors a user can meet: each a sentence with the place, what was found, and what would be right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class BayesScalingError(ValueError):
+    """Base of every error this package raises on purpose.
+
+    A service or a script catches this one to catch ours and only ours.
+    """
+
+
+class InvalidQuantity(BayesScalingError):
+    """A number has no meaning as the quantity it is given for."""
+
+
+@dataclass(frozen=True)
+class BadCell:
+    """One cell of a run table that cannot be used."""
+
+    row: int | None
+    column: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = self.column if self.row is None else f"row {self.row}, {self.column}"
+        return f"{place}: {self.reason} (found {self.value})"
+
+
+class InvalidRuns(BayesScalingError):
+    """A run table cannot be used; ``failures`` lists every bad cell at once.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and with which table.
+    failures : iterable of BadCell
+        Every bad cell, in the order of the rows.
+    """
+
+    _SHOWN = 20
+
+    def __init__(self, message: str, failures: Iterable[BadCell] = ()) -> None:
+        self.failures = tuple(failures)
+        lines = [message, *(f"  {cell}" for cell in self.failures[: self._SHOWN])]
+        hidden = len(self.failures) - self._SHOWN
+        if hidden > 0:
+            lines.append(f"  ... and {hidden} more bad cells.")
+        super().__init__("\n".join(lines))
+
+
+class InvalidSpecification(BayesScalingError):
+    """A model document is wrong by itself, whatever the data."""
+
+
+class InvalidModel(BayesScalingError):
+    """A model document and a run table do not go together."""
+
+
+class InvalidFit(BayesScalingError):
+    """A fit file is missing, damaged, or not one of ours."""
+
+
+class InvalidRequest(BayesScalingError):
+    """A prediction or a decision was asked for that the fit cannot answer."""
+
+
+class UnknownName(BayesScalingError):
+    """A law, model, data set or published record was asked for by a name that does not exist."""
+
+
+class BayesScalingWarning(UserWarning):
+    """Base of every warning of this package."""
+
+
+class InconsistentComputeWarning(BayesScalingWarning):
+    """Compute in a run table is far from 6 N D."""
+
+
+class NotConvergedWarning(BayesScalingWarning):
+    """A posterior failed a convergence check: nothing derived from it can be relied on."""
+
+
+class NewGroupWarning(BayesScalingWarning):
+    """A prediction is for a group the fit has not seen."""
+
+
+def choose(name: str, valid: Iterable[str]) -> str:
+    """Say what would be right in place of ``name``: a near miss first, then all the choices.
+
+    Examples
+    --------
+    >>> choose("chinchila", ["chinchilla", "kappa"])
+    "did you mean 'chinchilla'? Valid: chinchilla, kappa"
+    """
+    choices = sorted(valid)
+    near = get_close_matches(name, choices, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"{hint}Valid: {', '.join(choices) or 'none'}"

@@ -1,0 +1,143 @@
+"""Batch size: the critical batch, and what steps and compute would be at its two extremes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from bayes_scaling.laws.law import Coefficient, Exponent, Steps, Tokens, Value, law
+
+_B_STAR = Coefficient(
+    "critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"]
+)
+
+
+@law(output="batch_tokens", source="kaplan2020", equation="(1.4), (5.3)")
+def critical_batch(L: Value, *, B_star: Annotated[Value, _B_STAR], alpha_B: Exponent) -> Value:
+    r"""Batch at which time and compute are balanced, :math:`B^* / L^{1/\alpha_B}`.
+
+    Parameters
+    ----------
+    L : float or array
+        Loss, nats per token.
+    B_star : float or array
+        Critical batch at a loss of one nat, tokens.
+    alpha_B : float or array
+        Exponent.
+
+    Returns
+    -------
+    float or array
+        Tokens per batch.
+
+    Examples
+    --------
+    >>> f"{critical_batch(3.0, B_star=2.1e8, alpha_B=0.21):.3g}"
+    '1.12e+06'
+    """
+    return B_star / L ** (1 / alpha_B)
+
+
+@law(output="steps", source="kaplan2020", equation="(5.1)")
+def steps_to_loss(B: Value, *, S_least: Steps, B_crit: Tokens) -> Value:
+    r"""Steps to a given loss at batch B, :math:`S_{min} (1 + B_{crit}/B)`.
+
+    With examples E = B S and E_min = B_crit S_min it is the hyperbola (S/S_min - 1)(E/E_min - 1) = 1.
+
+    Parameters
+    ----------
+    B : float or array
+        Tokens per batch.
+    S_least : float or array
+        Steps at an endless batch, S_min.
+    B_crit : float or array
+        Critical batch, tokens.
+
+    Returns
+    -------
+    float or array
+        Steps.
+
+    Examples
+    --------
+    At the critical batch it takes twice the least steps:
+
+    >>> steps_to_loss(1e6, S_least=5000.0, B_crit=1e6)
+    10000.0
+    """
+    return S_least * (1 + B_crit / B)
+
+
+@law(output="steps_min", source="kaplan2020", equation="(5.4)")
+def minimum_steps(S: Value, B: Value, *, B_crit: Tokens) -> Value:
+    r"""Steps the same loss would take at an endless batch, :math:`S / (1 + B_{crit}/B)`.
+
+    Parameters
+    ----------
+    S : float or array
+        Steps taken.
+    B : float or array
+        Tokens per batch.
+    B_crit : float or array
+        Critical batch, tokens.
+
+    Returns
+    -------
+    float or array
+        Steps.
+
+    Examples
+    --------
+    >>> minimum_steps(10000.0, 1e6, B_crit=1e6)
+    5000.0
+    """
+    return S / (1 + B_crit / B)
+
+
+@law(output="compute_min_flops", source="kaplan2020", equation="(5.5)")
+def minimum_compute(C: Value, B: Value, *, B_crit: Tokens) -> Value:
+    r"""Compute the same loss would take at a tiny batch, :math:`C / (1 + B/B_{crit})`.
+
+    Parameters
+    ----------
+    C : float or array
+        Compute spent, FLOP.
+    B : float or array
+        Tokens per batch.
+    B_crit : float or array
+        Critical batch, tokens.
+
+    Returns
+    -------
+    float or array
+        FLOP.
+
+    Examples
+    --------
+    >>> minimum_compute(1e20, 1e6, B_crit=1e6)
+    5e+19
+    """
+    return C / (1 + B / B_crit)
+
+
+@law(output="batch_tokens", source="kaplan2020", equation="(5.2)")
+def critical_batch_of_minima(E_min: Value, S_min: Value) -> Value:
+    r"""Critical batch from the least tokens and the least steps to a loss, :math:`E_{min} / S_{min}`.
+
+    Parameters
+    ----------
+    E_min : float or array
+        Least tokens processed.
+    S_min : float or array
+        Least steps.
+
+    Returns
+    -------
+    float or array
+        Tokens per batch.
+
+    Examples
+    --------
+    >>> critical_batch_of_minima(5e9, 5000.0)
+    1000000.0
+    """
+    return E_min / S_min

@@ -1,0 +1,239 @@
+"""Compute-efficient training after Kaplan et al. (2020): equations (1.7), (1.8) and appendix B.
+
+Derived from L(N, S_min) and the critical batch alone: the model size that reaches a loss with the least
+compute is trained to a fixed factor above its converged loss.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from bayes_scaling.laws.batch import critical_batch
+from bayes_scaling.laws.kaplan import kaplan_n
+from bayes_scaling.laws.law import Exponent, Number, Steps, Tokens, Value, law, scale
+from bayes_scaling.quantities import training_compute, training_tokens
+
+_N_C = scale("N", "alpha_N")
+
+
+@law(output="exponent", source="kaplan2020", equation="(1.8)")
+def compute_exponent(*, alpha_N: Exponent, alpha_B: Exponent, alpha_S: Exponent) -> Value:
+    r"""Exponent of the loss in compute, :math:`1 / (1/\alpha_S + 1/\alpha_B + 1/\alpha_N)`.
+
+    The exponents of N, B and S in (1.7) are this one divided by alpha_N, alpha_B and alpha_S; they sum to one.
+
+    Parameters
+    ----------
+    alpha_N, alpha_B, alpha_S : float or array
+        Exponents of L(N, S_min) and of the critical batch.
+
+    Returns
+    -------
+    float or array
+        alpha_C^min.
+
+    Examples
+    --------
+    The paper quotes .054 in section 6.4 and .050 in its table:
+
+    >>> round(compute_exponent(alpha_N=0.076, alpha_B=0.21, alpha_S=0.76), 4)
+    0.052
+    """
+    return 1 / (1 / alpha_S + 1 / alpha_B + 1 / alpha_N)
+
+
+@law(output="ratio", source="kaplan2020", equation="appendix B.1")
+def efficient_excess(*, alpha_N: Exponent, alpha_S: Exponent) -> Value:
+    r"""Excess over the converged loss at which efficient training stops, :math:`\alpha_N / \alpha_S`.
+
+    L(N_eff, C) = (1 + alpha_N/alpha_S) L(N_eff, infinity): about ten per cent above.
+
+    Parameters
+    ----------
+    alpha_N, alpha_S : float or array
+        Exponents of L(N, S_min).
+
+    Returns
+    -------
+    float or array
+        A pure number.
+
+    Examples
+    --------
+    >>> round(efficient_excess(alpha_N=0.077, alpha_S=0.76), 3)
+    0.101
+    """
+    return alpha_N / alpha_S
+
+
+@law(output="compute_min_flops", source="kaplan2020", equation="(B.8)")
+def efficient_compute_scale(
+    *,
+    N_c: Annotated[Value, _N_C],
+    alpha_N: Exponent,
+    S_c: Steps,
+    alpha_S: Exponent,
+    B_star: Tokens,
+) -> Value:
+    r"""Scale of L(C_min), :math:`6 N_c B^* S_c (1+\alpha_N/\alpha_S)^{1/\alpha_S+1/\alpha_N} (\alpha_S/\alpha_N)^{1/\alpha_S}`.
+
+    Parameters
+    ----------
+    N_c : float or array
+        Scale of N, parameters.
+    alpha_N, alpha_S : float or array
+        Exponents of L(N, S_min).
+    S_c : float or array
+        Scale of S_min, steps.
+    B_star : float or array
+        Critical batch at a loss of one nat, tokens.
+
+    Returns
+    -------
+    float or array
+        C_c^min, FLOP.
+
+    Examples
+    --------
+    The paper's own constants give half of what it quotes (3.1e8 and 2.3e8 PF-days):
+
+    >>> from bayes_scaling.quantities import PF_DAY
+    >>> table3 = dict(N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76)
+    >>> f"{efficient_compute_scale(B_star=2.1e8, **table3) / PF_DAY:.3g}"
+    '1.61e+08'
+    """
+    tokens = training_tokens(S_c, B_star)
+    stopping = (1 + alpha_N / alpha_S) ** (1 / alpha_S + 1 / alpha_N)
+    return training_compute(N_c, tokens) * stopping * (alpha_S / alpha_N) ** (1 / alpha_S)
+
+
+@law(output="params", source="kaplan2020", equation="(B.9)")
+def efficient_params(
+    C_min: Value,
+    *,
+    N_c: Annotated[Value, _N_C],
+    alpha_N: Exponent,
+    S_c: Steps,
+    alpha_S: Exponent,
+    B_star: Tokens,
+    alpha_B: Exponent,
+) -> Value:
+    r"""Model size that uses compute best, :math:`N_c (C/C_c)^{\alpha_C/\alpha_N} (1+\alpha_N/\alpha_S)^{1/\alpha_N}`.
+
+    Parameters
+    ----------
+    C_min : float or array
+        Adjusted compute, FLOP.
+    N_c, S_c : float or array
+        Scales of L(N, S_min), parameters and steps.
+    alpha_N, alpha_S : float or array
+        Exponents of L(N, S_min).
+    B_star, alpha_B : float or array
+        Critical batch at a loss of one nat, tokens, and its exponent.
+
+    Returns
+    -------
+    float or array
+        Parameters.
+
+    Examples
+    --------
+    >>> from bayes_scaling.quantities import PF_DAY
+    >>> table3 = dict(N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76)
+    >>> f"{efficient_params(PF_DAY, B_star=2.1e8, alpha_B=0.21, **table3):.2g}"
+    '5.8e+08'
+    """
+    alpha_C = compute_exponent(alpha_N=alpha_N, alpha_B=alpha_B, alpha_S=alpha_S)
+    C_c = efficient_compute_scale(N_c=N_c, alpha_N=alpha_N, S_c=S_c, alpha_S=alpha_S, B_star=B_star)
+    return N_c * (C_min / C_c) ** (alpha_C / alpha_N) * (1 + alpha_N / alpha_S) ** (1 / alpha_N)
+
+
+@law(output="compute_min_flops", source="kaplan2020", equation="appendix B.2")
+def compute_to_loss(
+    N: Value,
+    L: Value,
+    *,
+    N_c: Annotated[Value, _N_C],
+    alpha_N: Exponent,
+    S_c: Steps,
+    alpha_S: Exponent,
+    B_star: Tokens,
+    alpha_B: Exponent,
+) -> Value:
+    r"""Compute for N parameters to reach loss L, :math:`6 B^* S_c N L^{-1/\alpha_B} (L - (N_c/N)^{\alpha_N})^{-1/\alpha_S}`.
+
+    Parameters
+    ----------
+    N : float or array
+        Non-embedding parameters.
+    L : float or array
+        Loss to reach, nats per token; above the converged loss of N.
+    N_c, S_c : float or array
+        Scales of L(N, S_min), parameters and steps.
+    alpha_N, alpha_S : float or array
+        Exponents of L(N, S_min).
+    B_star, alpha_B : float or array
+        Critical batch at a loss of one nat, tokens, and its exponent.
+
+    Returns
+    -------
+    float or array
+        Adjusted compute C_min, FLOP.
+
+    Examples
+    --------
+    >>> from bayes_scaling.quantities import PF_DAY
+    >>> table3 = dict(N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76)
+    >>> round(compute_to_loss(1e9, 2.6, B_star=2.1e8, alpha_B=0.21, **table3) / PF_DAY, 2)
+    1.98
+    """
+    steps = S_c * (L - kaplan_n(N, N_c=N_c, alpha_N=alpha_N)) ** (-1 / alpha_S)
+    return training_compute(N, training_tokens(steps, critical_batch(L, B_star=B_star, alpha_B=alpha_B)))
+
+
+@law(output="ratio", source="kaplan2020", equation="(B.17)")
+def step_factor(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) -> Value:
+    r"""Steps to the same loss at k times the efficient size, :math:`[1 + (\alpha_S/\alpha_N)(1 - k^{-\alpha_N})]^{-1/\alpha_S}`.
+
+    Parameters
+    ----------
+    size_factor : float or array
+        k = N / N_eff.
+    alpha_N, alpha_S : float or array
+        Exponents of L(N, S_min).
+
+    Returns
+    -------
+    float or array
+        S(N) / S(N_eff).
+
+    Examples
+    --------
+    >>> round(step_factor(size_factor=2.2, alpha_N=0.077, alpha_S=0.76), 3)
+    0.547
+    """
+    return (1 + alpha_S / alpha_N * (1 - size_factor**-alpha_N)) ** (-1 / alpha_S)
+
+
+@law(output="ratio", source="kaplan2020", equation="(B.16)")
+def size_factor_cost(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) -> Value:
+    r"""Compute to the same loss at k times the efficient size, k times :func:`step_factor`.
+
+    Parameters
+    ----------
+    size_factor : float or array
+        k = N / N_eff.
+    alpha_N, alpha_S : float or array
+        Exponents of L(N, S_min).
+
+    Returns
+    -------
+    float or array
+        C(N) / C(N_eff), at least one.
+
+    Examples
+    --------
+    >>> round(size_factor_cost(size_factor=2.2, alpha_N=0.077, alpha_S=0.76), 3)
+    1.204
+    """
+    return size_factor * step_factor(size_factor=size_factor, alpha_N=alpha_N, alpha_S=alpha_S)

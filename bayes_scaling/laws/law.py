@@ -1,0 +1,277 @@
+"""What a law is: a pure function whose signature says what is measured and what is unknown."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_type_hints
+
+from bayes_scaling.errors import UnknownName, choose
+
+Value = Any
+"""A float, a numpy or xarray array, or a symbolic tensor: laws take them all alike."""
+
+Power = str | float | Callable[[Mapping[str, Any]], Any]
+"""The exponent of an input in a term: a parameter's name, a number, or a function of the parameters."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What sort of unknown a parameter is. Every parameter is positive.
+
+    A prior is stated at a reference point inside the data; ``from_reference`` turns a value stated
+    there into the published parameter, and ``at_reference`` turns it back. For most kinds the two are
+    the same number.
+
+    Parameters
+    ----------
+    meaning : str
+        What the value at the reference point means, in a phrase.
+    unit : str
+        Unit of the value at the reference point.
+    """
+
+    meaning: str
+    unit: str
+
+    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return the published parameter for ``value`` at the reference point."""
+        return value
+
+    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return the value at the reference point for the published parameter ``value``."""
+        return value
+
+    @property
+    def moves(self) -> bool:
+        """Whether the value at the reference point differs from the published parameter."""
+        return type(self) is not Kind
+
+
+def _power(power: Power, parameters: Mapping[str, Value]) -> Value:
+    if isinstance(power, str):
+        return parameters[power]
+    return power(parameters) if callable(power) else power
+
+
+@dataclass(frozen=True)
+class Coefficient(Kind):
+    """The coefficient A of a term (A x^-power)^outer; at the reference point, the term's whole value.
+
+    With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what
+    the data measure, and a number one can argue about.
+
+    Parameters
+    ----------
+    of : str
+        The input x.
+    power : str, float or callable
+        The exponent of x: a parameter's name, a number, or a function of the parameters.
+    outer : str, float or callable
+        The exponent around the term.
+    """
+
+    of: str = ""
+    power: Power = 1.0
+    outer: Power = 1.0
+
+    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return A = term^(1/outer) x0^power."""
+        return value ** (1 / _power(self.outer, parameters)) * reference[self.of] ** _power(self.power, parameters)
+
+    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return the term (A x0^-power)^outer."""
+        return (value * reference[self.of] ** -_power(self.power, parameters)) ** _power(self.outer, parameters)
+
+
+@dataclass(frozen=True)
+class Scale(Kind):
+    """The scale x_c of a term (x_c / x)^power; at the reference point, the term's value.
+
+    Parameters
+    ----------
+    of : str
+        The input x.
+    power : str, float or callable
+        The exponent of the ratio.
+    """
+
+    of: str = ""
+    power: Power = 1.0
+
+    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return x_c = x0 term^(1/power)."""
+        return reference[self.of] * value ** (1 / _power(self.power, parameters))
+
+    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return the term (x_c / x0)^power."""
+        return (value / reference[self.of]) ** _power(self.power, parameters)
+
+
+Loss = Annotated[Value, Kind("a loss", "loss")]
+Exponent = Annotated[Value, Kind("an exponent", "1")]
+Number = Annotated[Value, Kind("a pure number", "1")]
+Tokens = Annotated[Value, Kind("a number of tokens", "tokens")]
+Steps = Annotated[Value, Kind("a number of steps", "steps")]
+
+
+def coefficient(of: str, power: Power, *, outer: Power = 1.0) -> Coefficient:
+    """Return the kind of a coefficient whose term at the reference point is a loss."""
+    return Coefficient(f"loss left by {of} at its reference", "loss", of, power, outer)
+
+
+def scale(of: str, power: Power) -> Scale:
+    """Return the kind of a scale whose term at the reference point is a loss."""
+    return Scale(f"loss left by {of} at its reference", "loss", of, power)
+
+
+def position(of: str) -> Coefficient:
+    """Return the kind of a place on the axis of an input, told as a multiple of the reference point."""
+    return Coefficient(f"multiple of the reference of {of}", "1", of, 1.0)
+
+
+@dataclass(frozen=True)
+class Law:
+    """A scaling law: a pure function and what its signature says.
+
+    Parameters
+    ----------
+    name : str
+        Name of the function.
+    function : callable
+        ``function(*inputs, **parameters)``, made of operators and :mod:`bayes_scaling.elementwise`.
+    inputs : tuple of str
+        Symbols of what is measured, in order.
+    parameters : mapping of str to Kind
+        What is unknown, in order.
+    output : str
+        What comes out: ``"loss"``, or the column of another quantity.
+    source : str
+        Key of the paper in ``data/references.bib``.
+    equation : str
+        Where in that paper.
+
+    Examples
+    --------
+    >>> from bayes_scaling.laws import LAWS
+    >>> law = LAWS["chinchilla"]
+    >>> law.inputs, tuple(law.parameters)
+    (('N', 'D'), ('E', 'A', 'alpha', 'B', 'beta'))
+    >>> round(law(70e9, 1.4e12, E=1.69, A=406.4, alpha=0.34, B=410.7, beta=0.28), 3)
+    1.937
+    """
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, Kind]
+    output: str
+    source: str
+    equation: str
+
+    def __post_init__(self) -> None:
+        """Carry the function's name and documentation, so that help() and doctest see them."""
+        names = (name for name in functools.WRAPPER_ASSIGNMENTS if hasattr(self.function, name))
+        self.__dict__.update({name: getattr(self.function, name) for name in names}, __wrapped__=self.function)
+
+    def __call__(self, *inputs: Value, **parameters: Value) -> Value:
+        """Return the law's output."""
+        return self.function(*inputs, **parameters)
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
+
+    @property
+    def formula(self) -> str:
+        """The formula, read off the code, so that it cannot differ from it."""
+        tree = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        return "; ".join(ast.unparse(line).removeprefix("return ") for line in tree.body[1:])
+
+    def from_reference(self, values: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the published parameters for values stated at a reference point.
+
+        Parameters
+        ----------
+        values : mapping
+            Every parameter's value at the reference point.
+        reference : mapping
+            The reference point: a positive number for each input.
+
+        Returns
+        -------
+        dict
+            Every published parameter, in the order of the signature.
+
+        Examples
+        --------
+        >>> from bayes_scaling.laws import LAWS
+        >>> law = LAWS["chinchilla"]
+        >>> there = {"E": 1.69, "A": 0.354, "alpha": 0.34, "B": 0.460, "beta": 0.28}
+        >>> {k: float(f"{v:.3g}") for k, v in law.from_reference(there, {"N": 1e9, "D": 3.3e10}).items()}
+        {'E': 1.69, 'A': 406.0, 'alpha': 0.34, 'B': 405.0, 'beta': 0.28}
+        """
+        return {n: kind.from_reference(values[n], reference, values) for n, kind in self.parameters.items()}
+
+    def at_reference(self, parameters: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
+        """Return every parameter's value at a reference point, the inverse of :meth:`from_reference`."""
+        return {n: kind.at_reference(parameters[n], reference, parameters) for n, kind in self.parameters.items()}
+
+
+class Laws(dict[str, Law]):
+    """The laws by name; a wrong name is a sentence."""
+
+    def __missing__(self, name: str) -> Law:
+        raise UnknownName(f"There is no law {name!r}; {choose(str(name), self)}.")
+
+
+LAWS = Laws()
+"""Every law by its name, in the order of definition."""
+
+
+def law(*, output: str, source: str, equation: str) -> Callable[[Callable[..., Any]], Law]:
+    """Make a law of a function and add it to :data:`LAWS`.
+
+    What is measured stands before the ``*`` of the signature, what is unknown after it, annotated with
+    its kind.
+
+    Parameters
+    ----------
+    output : str
+        ``"loss"``, or the column of another quantity.
+    source : str
+        Key of the paper in ``data/references.bib``.
+    equation : str
+        Where in that paper.
+
+    Raises
+    ------
+    TypeError
+        If the name is taken, or an unknown has no kind.
+    """
+
+    def register(function: Callable[..., Any]) -> Law:
+        name = function.__name__
+        if name in LAWS and LAWS[name].__module__ != function.__module__:
+            raise TypeError(f"There is a law {name!r} already: give the new one another name.")
+        hints = get_type_hints(function, include_extras=True)
+        inputs, parameters = [], {}
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.kind is not parameter.KEYWORD_ONLY:
+                inputs.append(parameter.name)
+                continue
+            kinds = [a for a in get_args(hints.get(parameter.name)) if isinstance(a, Kind)]
+            if not kinds:
+                raise TypeError(f"{name}: annotate {parameter.name} with its kind, say Exponent.")
+            parameters[parameter.name] = kinds[0]
+        LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation)
+        return LAWS[name]
+
+    return register
+

@@ -1,0 +1,120 @@
+"""What N, D, B, S, C and L mean: symbol, column, unit, range. C = 6 N D is written here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+PF_DAY: Final = 8.64e19
+"""FLOP in one petaflop/s-day, the unit of compute in Kaplan et al. (2020)."""
+
+FLOP_PER_PARAMETER_AND_TOKEN: Final = 6.0
+"""Two FLOP forward and four backward for each parameter and token (Kaplan et al. 2020, section 2.1)."""
+
+LOSS_UNITS: Final = ("nats/token", "bits/token", "bits/byte")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measured quantity of a training run.
+
+    Parameters
+    ----------
+    symbol : str
+        The field's symbol, and the name of the input in a law.
+    column : str
+        The canonical column of a run table.
+    meaning : str
+        What is counted, in a phrase.
+    unit : str
+        Unit of the numbers in the column.
+    maximum : float
+        Larger values are mistakes of unit; every quantity is positive.
+    """
+
+    symbol: str
+    column: str
+    meaning: str
+    unit: str
+    maximum: float
+
+
+_ALL = (
+    Quantity("N", "params", "parameters without embeddings, unless the card says otherwise", "parameters", 1e18),
+    Quantity("N_total", "params_total", "parameters with embeddings and output layer", "parameters", 1e18),
+    Quantity("N_embedding", "params_embedding", "parameters of token and position embeddings", "parameters", 1e18),
+    Quantity("D", "tokens", "tokens seen in training", "tokens", 1e24),
+    Quantity("D_unique", "dataset_tokens", "distinct tokens available for training", "tokens", 1e24),
+    Quantity("B", "batch_tokens", "tokens per optimizer step", "tokens", 1e15),
+    Quantity("S", "steps", "optimizer steps", "steps", 1e15),
+    Quantity("S_min", "steps_min", "steps at a batch far above the critical one", "steps", 1e15),
+    Quantity("C", "compute_flops", "training compute", "FLOP", 1e40),
+    Quantity("C_min", "compute_min_flops", "compute at a batch far below the critical one", "FLOP", 1e40),
+    Quantity("L", "loss", "cross-entropy on held-out text", "nats per token unless declared", 1e3),
+)
+
+QUANTITIES: Final = {quantity.symbol: quantity for quantity in _ALL}
+"""Every quantity by its symbol."""
+
+BY_COLUMN: Final = {quantity.column: quantity for quantity in _ALL}
+"""Every quantity by its canonical column."""
+
+
+def training_compute(N: Any, D: Any) -> Any:
+    """Return the compute C = 6 N D of one training run.
+
+    Parameters
+    ----------
+    N : float or array
+        Parameters.
+    D : float or array
+        Tokens seen in training.
+
+    Returns
+    -------
+    float or array
+        FLOP; arrays broadcast by their own rules (xarray: by dimension name).
+
+    References
+    ----------
+    Kaplan et al. (2020), section 2.1.
+
+    Examples
+    --------
+    >>> training_compute(70e9, 1.4e12)
+    5.88e+23
+    """
+    return FLOP_PER_PARAMETER_AND_TOKEN * N * D
+
+
+def tokens_at(C: Any, N: Any) -> Any:
+    """Return the tokens D = C / (6 N) that compute C buys for N parameters.
+
+    Examples
+    --------
+    >>> tokens_at(5.88e23, 70e9)
+    1400000000000.0
+    """
+    return C / (FLOP_PER_PARAMETER_AND_TOKEN * N)
+
+
+def params_at(C: Any, D: Any) -> Any:
+    """Return the parameters N = C / (6 D) that compute C can train on D tokens.
+
+    Examples
+    --------
+    >>> params_at(5.88e23, 1.4e12)
+    70000000000.0
+    """
+    return C / (FLOP_PER_PARAMETER_AND_TOKEN * D)
+
+
+def training_tokens(S: Any, B: Any) -> Any:
+    """Return the tokens D = B S seen in S steps of B tokens.
+
+    Examples
+    --------
+    >>> training_tokens(250_000, 524_288)
+    131072000000
+    """
+    return B * S

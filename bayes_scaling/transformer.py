@@ -1,0 +1,162 @@
+"""Exact counts of a decoder-only Transformer, after Table 1 of Kaplan et al. (2020)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bayes_scaling.errors import InvalidQuantity
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Shape of a decoder-only Transformer.
+
+    Parameters
+    ----------
+    depth : int
+        Layers, n_layer.
+    width : int
+        Dimension of the residual stream, d_model.
+    context : int
+        Tokens in the context, n_ctx.
+    vocabulary : int
+        Entries of the vocabulary, n_vocab.
+    heads : int, optional
+        Attention heads; they must divide the attention width. The count does not depend on it.
+    attention : int, optional
+        Dimension of the attention output, d_attn; by default the width.
+    feedforward : int, optional
+        Inner dimension of the feed-forward layer, d_ff; by default four times the width.
+
+    Raises
+    ------
+    InvalidQuantity
+        If a dimension is not a positive whole number, or the heads do not divide the attention width.
+
+    References
+    ----------
+    Kaplan et al. (2020), Table 1 and equations (2.1)-(2.2). Biases and layer norms are left out, as there.
+
+    Examples
+    --------
+    GPT-2 with 1.5 billion parameters, the largest model of the paper:
+
+    >>> gpt2 = Transformer(depth=48, width=1600, context=1024, vocabulary=50257, heads=25)
+    >>> gpt2.params
+    1474560000
+    >>> round(gpt2.forward_flops / (2 * gpt2.params), 3)
+    1.053
+    """
+
+    depth: int
+    width: int
+    context: int
+    vocabulary: int
+    heads: int | None = None
+    attention: int | None = None
+    feedforward: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a shape that no Transformer has."""
+        for name, value in vars(self).items():
+            if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
+                raise InvalidQuantity(f"{name} of a Transformer is {value!r}: it has to be a positive whole number.")
+        if self.heads is not None and self._attention % self.heads:
+            raise InvalidQuantity(
+                f"{self.heads} heads do not divide the attention width {self._attention}: give a divisor of it."
+            )
+
+    @property
+    def _attention(self) -> int:
+        return self.attention or self.width
+
+    @property
+    def _feedforward(self) -> int:
+        return self.feedforward or 4 * self.width
+
+    @property
+    def params(self) -> int:
+        """Parameters without embeddings, N = 2 d_model n_layer (2 d_attn + d_ff)."""
+        return 2 * self.width * self.depth * (2 * self._attention + self._feedforward)
+
+    @property
+    def params_embedding(self) -> int:
+        """Parameters of the token and position embeddings, (n_vocab + n_ctx) d_model."""
+        return (self.vocabulary + self.context) * self.width
+
+    @property
+    def params_total(self) -> int:
+        """Parameters with embeddings; the output layer shares the token embedding."""
+        return self.params + self.params_embedding
+
+    @property
+    def forward_flops(self) -> int:
+        """FLOP of a forward pass for each token, 2 N + 2 n_layer n_ctx d_attn."""
+        return 2 * self.params + 2 * self.depth * self.context * self._attention
+
+    @property
+    def training_flops(self) -> int:
+        """FLOP of training for each token: the backward pass costs twice the forward one."""
+        return 3 * self.forward_flops
+
+
+def total_params(N: Any, *, gamma: float) -> Any:
+    """Return the total count N + gamma N^(1/3) of a Transformer with N non-embedding parameters.
+
+    At a fixed aspect ratio A = d_model / n_layer, N = 12 d_model^3 / A and the embeddings hold
+    (n_vocab + n_ctx) d_model parameters, so gamma = (n_vocab + n_ctx) (A / 12)^(1/3): see
+    :func:`embedding_gamma`.
+
+    Parameters
+    ----------
+    N : float or array
+        Parameters without embeddings.
+    gamma : float
+        Size of the embeddings, parameters^(2/3).
+
+    Returns
+    -------
+    float or array
+        Parameters with embeddings.
+
+    References
+    ----------
+    Pearce and Song (2024), section 3.
+
+    Examples
+    --------
+    >>> f"{total_params(1e9, gamma=47491):.4g}"
+    '1.047e+09'
+    """
+    return N + gamma * N ** (1 / 3)
+
+
+def nonembedding_params(N_total: Any, *, gamma: float) -> Any:
+    """Return the count without embeddings whose total is ``N_total``, the inverse of :func:`total_params`.
+
+    The cubic u^3 + gamma u = N_total for u = N^(1/3) has one real root, by Cardano's formula in the
+    form without cancellation.
+
+    Examples
+    --------
+    >>> f"{nonembedding_params(total_params(1e9, gamma=47491), gamma=47491):.6g}"
+    '1e+09'
+    """
+    third, half = gamma / 3, N_total / 2
+    largest = (half + (half**2 + third**3) ** 0.5) ** (1 / 3)
+    difference = third / largest
+    # u = largest - difference, and largest^3 - difference^3 = N_total exactly.
+    u = N_total / (largest**2 + largest * difference + difference**2)
+    return u**3
+
+
+def embedding_gamma(*, vocabulary: int, context: int, aspect_ratio: float) -> float:
+    """Return the gamma of :func:`total_params` for a vocabulary, a context and an aspect ratio.
+
+    Examples
+    --------
+    >>> round(embedding_gamma(vocabulary=32000, context=2048, aspect_ratio=32))
+    47215
+    """
+    return (vocabulary + context) * (aspect_ratio / 12) ** (1 / 3)
