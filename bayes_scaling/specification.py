@@ -1,0 +1,302 @@
+"""Model documents: which law, at which reference point, with which priors, pooled over what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from bayes_scaling.errors import InvalidSpecification, UnknownName, choose
+from bayes_scaling.laws import LAWS, Law
+from bayes_scaling.priors import Prior
+from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+from bayes_scaling.shipped import MODELS
+
+GEOMETRIC_MEAN = "geometric mean"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Parameter(_Strict):
+    """What is believed about one parameter of the law before the data speak.
+
+    Parameters
+    ----------
+    prior : Prior, optional
+        Prior on the value at the reference point; with ``varies_by``, on the population's centre.
+    fixed : float, optional
+        The published value itself, instead of a prior.
+    varies_by : tuple of str
+        Groupings over which the parameter varies: a column, or ``"a:b"`` for each pair of two columns.
+        ``["corpus", "arch"]`` is crossed, ``["corpus", "corpus:arch"]`` is arch nested in corpus.
+    spread : Prior, optional
+        Prior on the standard deviation between groups, on the log scale; one for each grouping.
+    why : str
+        Why this prior, in a sentence.
+    """
+
+    prior: Prior | None = None
+    fixed: float | None = Field(default=None, ge=0)
+    varies_by: tuple[str, ...] = ()
+    spread: Prior | None = None
+    why: str = ""
+
+    @field_validator("varies_by", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Parameter:
+        if (self.prior is None) == (self.fixed is None):
+            raise InvalidSpecification("needs a prior, or a fixed value, and not both")
+        if bool(self.varies_by) != (self.spread is not None):
+            raise InvalidSpecification("varies_by and spread go together: give both, or neither")
+        if self.fixed is not None and self.varies_by:
+            raise InvalidSpecification("a fixed value cannot vary: give a prior instead")
+        if len(set(self.varies_by)) < len(self.varies_by) or len(self.varies_by) > 2:
+            raise InvalidSpecification("varies_by takes one or two different groupings")
+        return self
+
+
+class Likelihood(_Strict):
+    """How measured losses scatter around the law.
+
+    Parameters
+    ----------
+    dist : {"StudentT", "Normal"}
+        Distribution of the residual; the heavy tail of StudentT keeps single bad runs from steering the fit.
+    on : {"log"}
+        Scale of the residual: the logarithm of the loss.
+    nu : Prior or float, optional
+        Degrees of freedom of StudentT.
+    sigma : Prior
+        Prior on the scale of the residual, a relative error.
+    why : str
+        Why this likelihood, in a sentence.
+    """
+
+    dist: Literal["StudentT", "Normal"] = "StudentT"
+    on: Literal["log"] = "log"
+    nu: Prior | float | None = None
+    sigma: Prior
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Likelihood:
+        if (self.dist == "StudentT") != (self.nu is not None):
+            raise InvalidSpecification("nu belongs to StudentT, which needs it, and to no other distribution")
+        if isinstance(self.nu, float) and self.nu <= 0:
+            raise InvalidSpecification(f"nu has to be positive, found {self.nu:g}")
+        return self
+
+
+class ModelSpec(_Strict):
+    """A model: a law and what is believed about its parameters, read from a TOML document.
+
+    Parameters
+    ----------
+    law : str
+        Name of the law.
+    title : str
+        What the model is for, in a line.
+    inputs : dict
+        Column of the run table for each input of the law; by default the canonical one.
+    reference : dict
+        For each input, a number or ``"geometric mean"`` (of the runs, the default): the point at which
+        the priors are stated.
+    parameters : dict
+        Every parameter of the law.
+    likelihood : Likelihood
+        How losses scatter.
+
+    Examples
+    --------
+    >>> spec = read_model("chinchilla")
+    >>> spec.law, str(spec.parameters["alpha"].prior)
+    ('chinchilla', 'LogNormal(mu=-1.1, sigma=0.5)')
+    """
+
+    law: str
+    title: str = ""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    reference: dict[str, float | Literal["geometric mean"]] = Field(default_factory=dict)
+    parameters: dict[str, Parameter]
+    likelihood: Likelihood
+
+    @model_validator(mode="after")
+    def _fits_the_law(self) -> ModelSpec:
+        if self.law not in LAWS:
+            raise InvalidSpecification(f"law: there is no law {self.law!r}; {choose(self.law, LAWS)}")
+        law = LAWS[self.law]
+        if law.output != "loss":
+            raise InvalidSpecification(f"law: {self.law} gives {law.output}, a model needs a law that gives the loss")
+        for name in self.parameters:
+            if name not in law.parameters:
+                raise InvalidSpecification(
+                    f"parameters.{name}: {self.law} has no such parameter; {choose(name, law.parameters)}"
+                )
+        for name in law.parameters:
+            if name not in self.parameters:
+                raise InvalidSpecification(f"parameters.{name}: the law has it, the document gives it no prior")
+        for table, entries in (("inputs", self.inputs), ("reference", self.reference)):
+            for name in entries:
+                if name not in law.inputs:
+                    raise InvalidSpecification(f"{table}.{name}: {self.law} has no such input; {choose(name, law.inputs)}")
+        for name, point in self.reference.items():
+            if not isinstance(point, str) and point <= 0:
+                raise InvalidSpecification(f"reference.{name}: has to be positive, found {point:g}")
+        for name in law.inputs:
+            if name not in QUANTITIES and name not in self.inputs:
+                raise InvalidSpecification(f"inputs.{name}: say which column of the runs it is")
+        return self
+
+    @property
+    def the_law(self) -> Law:
+        """The law itself."""
+        return LAWS[self.law]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Column of the run table for every input of the law, in the law's order."""
+        return {name: self.inputs.get(name) or QUANTITIES[name].column for name in self.the_law.inputs}
+
+    @property
+    def groupings(self) -> tuple[str, ...]:
+        """Every grouping that some parameter varies by, in the order of the document."""
+        return tuple(dict.fromkeys(g for parameter in self.parameters.values() for g in parameter.varies_by))
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """Every column that makes up a grouping."""
+        return tuple(dict.fromkeys(column for grouping in self.groupings for column in grouping.split(":")))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns a run table has to have for this model."""
+        return (*self.columns.values(), *self.group_columns, "loss")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the document says; comments, titles and reasons do not count."""
+        said = self.model_dump(mode="json", exclude={"title": True, "likelihood": {"why"}})
+        for parameter in said["parameters"].values():
+            parameter.pop("why")
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the document as JSON, for the fit file; :func:`model_from_json` reads it back."""
+        return self.model_dump_json(exclude_defaults=True)
+
+
+def model_from_json(text: str) -> ModelSpec:
+    """Return the model that :meth:`ModelSpec.to_json` wrote.
+
+    Examples
+    --------
+    >>> spec = read_model("kappa")
+    >>> model_from_json(spec.to_json()).digest == spec.digest
+    True
+    """
+    return _validated(json.loads(text), "The model in the fit")
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the shipped models.
+
+    Examples
+    --------
+    >>> "chinchilla" in shipped_models()
+    True
+    """
+    return sorted(path.stem for path in MODELS.glob("*.toml"))
+
+
+def read_model(source: str | Path | ModelSpec) -> ModelSpec:
+    """Read a model document.
+
+    Parameters
+    ----------
+    source : str, path or ModelSpec
+        The name of a shipped model, or the path of a TOML document.
+
+    Returns
+    -------
+    ModelSpec
+        The model, every name in it checked.
+
+    Raises
+    ------
+    InvalidSpecification
+        If the document is wrong; the error names the place, the value and the valid choices.
+    UnknownName
+        If there is no such shipped model and no such file.
+
+    Examples
+    --------
+    >>> read_model("chinchila")
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.UnknownName: There is no model 'chinchila': did you mean 'chinchilla'? ...
+    """
+    if isinstance(source, ModelSpec):
+        return source
+    path = Path(source)
+    if path.suffix != ".toml" and str(source) == path.name:
+        if str(source) not in shipped_models():
+            raise UnknownName(
+                f"There is no model {str(source)!r}: {choose(str(source), shipped_models())}; or give a .toml file."
+            )
+        path = MODELS / f"{source}.toml"
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSpecification(f"The model document {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSpecification(f"The model document {path} is not TOML: {error}.") from None
+    return _validated(document, str(path))
+
+
+def _validated(document: dict[str, Any], place: str) -> ModelSpec:
+    try:
+        return ModelSpec.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        lines = [_sentence(dict(entry)) for entry in error.errors()]
+        raise InvalidSpecification("\n".join([f"{place} is not a model:", *(f"  {line}" for line in lines)])) from None
+    except (TypeError, ValueError) as error:
+        raise InvalidSpecification(f"{place} is not a model: {error}.") from None
+
+
+def _sentence(entry: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in entry["loc"] if part not in ("Prior", "float"))
+    kind, found = entry["type"], entry["input"]
+    if kind == "extra_forbidden":
+        return f"{place}: unknown key; {choose(str(entry['loc'][-1]), _keys_at(entry['loc']))}."
+    if kind == "missing":
+        return f"{place}: is missing."
+    if kind == "value_error":
+        return f"{place}: {entry['ctx']['error']}.".removeprefix(": ")
+    return f"{place}: {entry['msg'][0].lower()}{entry['msg'][1:]}, found {found!r}."
+
+
+def _keys_at(location: tuple[str | int, ...]) -> list[str]:
+    if len(location) == 1:
+        return list(ModelSpec.model_fields)
+    return list((Parameter if location[0] == "parameters" else Likelihood).model_fields)
+
+
+def column_quantity(column: str) -> str:
+    """Return what a column means, for labels and messages.
+
+    Examples
+    --------
+    >>> column_quantity("tokens")
+    'tokens seen in training'
+    """
+    return BY_COLUMN[column].meaning if column in BY_COLUMN else column
