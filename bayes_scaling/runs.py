@@ -320,14 +320,21 @@ def _parsed(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[BadCell]]:
             for row, word in words[~words.isin(_TRUTH)].items():
                 failures.append(BadCell(_row(row), column, _shown(cells[row]), "has to be true or false"))
             table[column] = words.map(_TRUTH).fillna(False).astype(bool)
-        elif pd.api.types.is_numeric_dtype(cells.dtype) and not pd.api.types.is_bool_dtype(cells.dtype):
-            table[column] = cells
         else:
-            table[column] = cells.map(lambda cell: None if _blank(cell) else str(cell).strip()).astype(object)
-            numbers = pd.to_numeric(table[column], errors="coerce")
-            if column not in ("run_id", "group") and numbers.notna().any() and (numbers.notna() == table[column].notna()).all():
-                table[column] = numbers
+            table[column] = _labels(column, cells)
     return table, failures
+
+
+def _labels(column: str, cells: pd.Series) -> pd.Series:
+    """Return a column of the user's own: truth values or numbers where every cell is one, else words."""
+    if pd.api.types.is_numeric_dtype(cells.dtype):
+        return cells
+    words = cells.map(lambda cell: None if _blank(cell) else str(cell).strip()).astype(object)
+    if words.notna().all() and words.str.lower().isin(("true", "false")).all():
+        return words.str.lower() == "true"
+    numbers = pd.to_numeric(words, errors="coerce")
+    is_label = column in ("run_id", "group")
+    return words if is_label or words.isna().all() or numbers[words.notna()].isna().any() else numbers
 
 
 def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Series:

@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bayes_scaling.errors import InvalidSpecification, UnknownName, choose
@@ -189,6 +191,25 @@ class ModelSpec(_Strict):
         for parameter in said["parameters"].values():
             parameter.pop("why")
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def reference_point(self, table: pd.DataFrame) -> dict[str, float]:
+        """Return the point at which the priors are stated, for the runs at hand.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Runs, with a column for every input.
+
+        Returns
+        -------
+        dict of str to float
+            A positive number for every input of the law, in its unit.
+        """
+        stated = {name: self.reference.get(name, GEOMETRIC_MEAN) for name in self.columns}
+        return {
+            name: float(np.exp(np.log(table[self.columns[name]]).mean())) if isinstance(point, str) else point
+            for name, point in stated.items()
+        }
 
     def to_json(self) -> str:
         """Return the document as JSON, for the fit file; :func:`model_from_json` reads it back."""

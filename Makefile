@@ -1,0 +1,34 @@
+# Two commands: `make demo` and `make test`. Each sets up all it needs in this folder, in .venv.
+
+UV := $(shell command -v uv || echo .uv/bin/uv)
+RUN := $(UV) run --quiet --no-sync
+
+.PHONY: demo test validate lint figures environment clean
+
+demo: environment  ## fit, forecast, budget and report on shipped measured runs
+	$(RUN) bayes-scaling demo
+
+test: lint  ## lint, types, import layers, unit tests, doctests, notebooks
+	$(RUN) pytest -n 2 --dist loadgroup
+
+lint: environment
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) pyright
+	$(RUN) lint-imports
+	$(RUN) codespell
+
+validate: environment  ## the long suite: published numbers on public runs, recovery over simulated tables
+	$(RUN) pytest -m slow
+
+environment: $(filter .uv/%,$(UV))
+	@$(UV) sync --quiet
+
+# No uv on this machine: get it in a private virtual environment, or, where Python has no venv, in a folder.
+.uv/bin/uv:
+	@echo "uv is not on this machine: getting it into .uv"
+	@(python3 -m venv .uv && .uv/bin/python -m pip install --quiet uv) \
+	  || (rm -rf .uv && python3 -m pip install --quiet --target .uv uv)
+
+clean:
+	rm -rf .venv .uv dist demo .pytest_cache .ruff_cache

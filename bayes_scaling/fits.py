@@ -1,0 +1,215 @@
+"""A fit: posterior, question and provenance, in one netCDF file that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.errors import BayesScalingError, InvalidFit
+from bayes_scaling.grouping import Groups
+from bayes_scaling.specification import ModelSpec, model_from_json
+
+_ATTRIBUTE = "bayes_scaling"
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A posterior, the question it answers, and where it came from.
+
+    Parameters
+    ----------
+    tree : DataTree
+        Groups ``posterior`` and ``prior``, dims (chain, draw, *groupings); ``sample_stats``, dims (chain,
+        draw); ``constant_data`` and ``observed_data``, dims (run): ArviZ takes it as it is.
+    spec : ModelSpec
+        The model document.
+    reference : mapping
+        The point at which the priors are stated, a number for each input.
+    facts : mapping
+        Provenance: name and digest of the runs, loss unit, what params counts, seed, draws, tune, chains,
+        versions, time.
+    checks : tuple of mapping
+        The checks as they came out when the fit was made: see :func:`~bayes_scaling.check`.
+    """
+
+    tree: xr.DataTree
+    spec: ModelSpec
+    reference: Mapping[str, float]
+    facts: Mapping[str, Any]
+    checks: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """The posterior draws, dims (chain, draw, *groupings)."""
+        return self.tree["posterior"].to_dataset()
+
+    @property
+    def prior(self) -> xr.Dataset:
+        """Draws from the prior, with the posterior's variables."""
+        return self.tree["prior"].to_dataset()
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The runs the fit has seen: the columns its model uses."""
+        inputs = self.tree["constant_data"].to_dataset().to_dataframe()
+        return inputs.assign(loss=self.tree["observed_data"]["loss"].values).reset_index(drop=True)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The groups the fit has seen."""
+        return Groups.of(self.spec, self.runs)
+
+    @property
+    def loss_unit(self) -> str:
+        """Unit of every loss in and out of the fit."""
+        return str(self.facts["loss_unit"])
+
+    @property
+    def failed_checks(self) -> list[Mapping[str, Any]]:
+        """The convergence checks that failed when the fit was made."""
+        return [check for check in self.checks if not check["passed"] and check["about"] == "convergence"]
+
+    @property
+    def converged(self) -> bool:
+        """Whether every convergence check passed."""
+        return not self.failed_checks
+
+    @property
+    def verdict(self) -> str:
+        """A sentence on whether the posterior is to be believed.
+
+        It comes before anything else that is said about the fit.
+        """
+        if not self.checks:
+            return "This posterior has not been checked for convergence."
+        if self.converged:
+            return "The posterior passed every convergence check."
+        named = "; ".join(f"{c['check']} is {c['value']:.4g}, {c['rule']}" for c in self.failed_checks)
+        return f"This posterior has NOT converged, do not rely on it: {named}."
+
+    def __repr__(self) -> str:
+        """Return the verdict and the sizes."""
+        sizes = self.posterior.sizes
+        return (
+            f"<Fit of {self.spec.law} to {self.facts['runs']} ({len(self.runs)} rows), "
+            f"{sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self)[1:-1])}</p>{self.tree._repr_html_()}"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fit to a netCDF file, in one piece: an interrupted write leaves what was there.
+
+        Parameters
+        ----------
+        path : str or path
+            Where to; its folder has to exist.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        InvalidFit
+            If it cannot be written there.
+        """
+        path = Path(path)
+        document = {
+            "format": _FORMAT,
+            "model": json.loads(self.spec.to_json()),
+            "model_digest": self.spec.digest,
+            "reference": dict(self.reference),
+            "facts": dict(self.facts),
+            "checks": [dict(check) for check in self.checks],
+        }
+        tree = self.tree.copy()
+        tree.attrs = {_ATTRIBUTE: json.dumps(document)}
+        # The checksum turns a flipped bit into an error instead of a wrong number.
+        checksums = {
+            group.path: {str(name): {"fletcher32": True} for name, v in group.data_vars.items() if v.dtype.kind in "fiub"}
+            for group in tree.subtree
+        }
+        try:
+            handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished")
+        except OSError as error:
+            raise InvalidFit(f"The fit cannot be written to {path}: {error.strerror}.") from None
+        try:
+            os.close(handle)
+            tree.to_netcdf(unfinished, engine="h5netcdf", encoding=checksums)
+            with open(unfinished, "rb+") as file:
+                os.fsync(file.fileno())
+            os.chmod(unfinished, 0o666 & ~_umask())
+            os.replace(unfinished, path)
+        except OSError as error:
+            raise InvalidFit(f"The fit cannot be written to {path}: {error.strerror or error}.") from None
+        finally:
+            Path(unfinished).unlink(missing_ok=True)
+        return path
+
+
+def load_fit(path: str | Path) -> Fit:
+    """Load a fit from the file :meth:`Fit.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+        The netCDF file.
+
+    Returns
+    -------
+    Fit
+        The fit, read whole: the file is closed again.
+
+    Raises
+    ------
+    InvalidFit
+        If the file is missing, damaged, or not a fit of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidFit(f"There is no fit {path}: make one with `bayes-scaling fit RUNS --model MODEL --out {path}`.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = xr.load_datatree(path, engine="h5netcdf")
+    except Exception as error:  # any error of a reader of foreign bytes means the same thing
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidFit(f"{path} cannot be read as a fit; it is damaged, or no netCDF file: {reason}") from None
+    if _ATTRIBUTE not in tree.attrs:
+        raise InvalidFit(f"{path} is a netCDF file, but not a fit: give one that `bayes-scaling fit` wrote.")
+    try:
+        document = json.loads(tree.attrs[_ATTRIBUTE])
+        if document["format"] != _FORMAT:
+            raise InvalidFit(f"{path} has format {document['format']}, this version reads {_FORMAT}: fit again.")
+        spec = model_from_json(json.dumps(document["model"]))
+        if spec.digest != document["model_digest"]:
+            raise InvalidFit(f"{path}: the model in it is not the one it was fitted with; fit again.")
+        fit = Fit(tree, spec, document["reference"], document["facts"], tuple(document["checks"]))
+        fit.posterior, fit.prior, fit.runs  # noqa: B018 - each raises if its group is gone
+    except InvalidFit:
+        raise
+    except (KeyError, TypeError, ValueError, BayesScalingError) as error:
+        raise InvalidFit(f"{path} is not a whole fit: {error}") from None
+    return fit
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,102 @@
+"""Draws from the prior of a model, with the names and shapes the posterior has; no PyMC needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.grouping import Groups, dimension, member
+from bayes_scaling.priors import Prior
+from bayes_scaling.specification import ModelSpec
+
+
+def draw_prior(
+    spec: ModelSpec, reference: Mapping[str, float], groups: Groups, rng: np.random.Generator, *, draws: int = 1000
+) -> xr.Dataset:
+    """Draw every unknown of a model from its prior.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    reference : mapping
+        The reference point, a number for each input of the law.
+    groups : Groups
+        The groups of the runs.
+    rng : Generator
+        Source of randomness.
+    draws : int
+        How many.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, *groupings)
+        The same variables as a posterior of this model; one chain.
+    """
+    shape = {"chain": 1, "draw": draws}
+
+    def sample(prior: Prior, extra: Mapping[str, int] | None = None) -> xr.DataArray:
+        sizes = {**shape, **(extra or {})}
+        return xr.DataArray(prior.draw(rng, tuple(sizes.values())), dims=tuple(sizes))
+
+    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for name, parameter in spec.parameters.items():
+        if parameter.prior is None:
+            continue
+        effects = []
+        for grouping in parameter.varies_by:
+            assert parameter.spread is not None
+            dim = dimension(grouping)
+            spread = found[f"{name}_spread_{dim}"] = sample(parameter.spread)
+            levels = xr.DataArray(rng.standard_normal((1, draws, len(groups.levels(grouping)))), dims=("chain", "draw", dim))
+            found[f"{name}_effect_{dim}"] = spread * levels
+            of_cell = xr.DataArray(groups.level_of_cell(grouping), dims=groups.dim)
+            effects.append(found[f"{name}_effect_{dim}"].isel({dim: of_cell}))
+        centre = sample(parameter.prior)
+        if effects:
+            found[f"{name}_population"] = centre
+        values[name] = member(centre, effects)
+    found |= publish(spec, values, reference)
+    found["sigma"] = sample(spec.likelihood.sigma)
+    if isinstance(spec.likelihood.nu, Prior):
+        found["nu"] = sample(spec.likelihood.nu)
+    coords = {"chain": [0], "draw": range(draws)} | groups.coords(spec)
+    return xr.Dataset(found).assign_coords(coords)
+
+
+def publish(spec: ModelSpec, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the published parameters for values at the reference point, beside those that differ from them.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model; parameters it fixes are left out of the result.
+    values : mapping
+        Value at the reference point of every parameter with a prior.
+    reference : mapping
+        The reference point.
+
+    Returns
+    -------
+    dict
+        ``{name}`` for every parameter with a prior, and ``{name}_at_reference`` where the two differ.
+    """
+    law = spec.the_law
+    exact = {**values, **fixed_values(spec)}
+    # Kinds of fixed parameters stay out: their published value is what the document gives.
+    published = {
+        name: kind.from_reference(exact[name], reference, exact)
+        for name, kind in law.parameters.items()
+        if name in values
+    }
+    there = {f"{name}_at_reference": value for name, value in values.items() if law.parameters[name].moves}
+    return there | published
+
+
+def fixed_values(spec: ModelSpec) -> dict[str, float]:
+    """Return the published values that the document fixes."""
+    return {name: float(p.fixed) for name, p in spec.parameters.items() if p.fixed is not None}

@@ -1,0 +1,71 @@
+"""How a measured loss scatters around the law: the likelihood, as draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.specification import Likelihood
+
+
+def scale_of(sigma: Any, relative_se: Any) -> Any:
+    """Return the scale of the log residual: run-to-run scatter and evaluation error, in quadrature.
+
+    Examples
+    --------
+    >>> scale_of(0.003, 0.004)
+    0.005
+    """
+    return (sigma**2 + relative_se**2) ** 0.5
+
+
+def measure(
+    expected: xr.DataArray,
+    likelihood: Likelihood,
+    draws: xr.Dataset,
+    rng: np.random.Generator,
+    *,
+    relative_se: xr.DataArray | float = 0.0,
+) -> xr.DataArray:
+    """Draw the measured loss of new runs whose expected loss is given.
+
+    Parameters
+    ----------
+    expected : DataArray, dims (chain, draw, ...)
+        The law's loss.
+    likelihood : Likelihood
+        How losses scatter.
+    draws : Dataset, dims (chain, draw)
+        ``sigma``, and ``nu`` where the likelihood has one.
+    rng : Generator
+        Source of randomness.
+    relative_se : DataArray or float
+        Standard error of the evaluation over the loss.
+
+    Returns
+    -------
+    DataArray, dims as ``expected``
+        One measured loss for each expected one, in the same unit.
+    """
+    noise = xr.DataArray(rng.standard_normal(expected.shape), dims=expected.dims, coords=expected.coords)
+    if likelihood.dist == "StudentT":
+        nu = draws["nu"] if "nu" in draws else likelihood.nu
+        chi2 = rng.chisquare((nu + xr.zeros_like(expected)).transpose(*expected.dims).values)
+        noise = noise * (nu / xr.zeros_like(expected).copy(data=chi2)) ** 0.5
+    return expected * np.exp(scale_of(draws["sigma"], relative_se) * noise)
+
+
+def relative_se(table: pd.DataFrame) -> np.ndarray:
+    """Return each run's standard error of evaluation over its loss, zero where the table has none.
+
+    Examples
+    --------
+    >>> relative_se(pd.DataFrame({"loss": [2.0, 4.0], "loss_se": [0.01, None]}))
+    array([0.005, 0.   ])
+    """
+    if "loss_se" not in table:
+        return np.zeros(len(table))
+    return (table["loss_se"] / table["loss"]).fillna(0.0).to_numpy(float)
