@@ -2,43 +2,212 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.fits import Fit
+from bayes_scaling.fits import Fit, scalars
+from bayes_scaling.prediction import SAMPLE_DIMS, interval, loss_at_runs
+from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.scatter import measure, relative_se, standardized
+
+CONVERGENCE: Final = "convergence"
+"""What a check that decides whether the posterior is one is about."""
+ADEQUACY: Final = "adequacy"
+"""What a check of the model against the runs is about."""
 
 
 @dataclass(frozen=True)
-class _Rule:
-    """A check: how its value is found, and which values pass."""
+class Rule:
+    """When a check passes, and what to try where it does not.
 
-    name: str
+    Parameters
+    ----------
+    about : str
+        ``"convergence"``: the draws are the posterior; ``"adequacy"``: the model describes the runs.
+    comparison : str
+        ``"at most"`` or ``"at least"`` the threshold.
+    threshold : float
+        The last value that passes.
+    advice : str
+        What to try next.
+    """
+
     about: str
     comparison: str
     threshold: float
     advice: str
 
     def passes(self, value: float) -> bool:
+        """Whether a value passes; one that is not a number never does."""
         return bool(value <= self.threshold if self.comparison == "at most" else value >= self.threshold)
 
+    def __str__(self) -> str:
+        """Return the rule in words."""
+        return f"has to be {self.comparison} {self.threshold:g}"
 
-_LONGER = "sample longer (--tune, --draws), or give tighter priors to the parameters named"
-CONVERGENCE = (
-    _Rule("largest R-hat", "convergence", "at most", 1.01, _LONGER),
-    _Rule("smallest bulk ESS", "convergence", "at least", 400, _LONGER),
-    _Rule("smallest tail ESS", "convergence", "at least", 400, _LONGER),
-    _Rule("divergences", "convergence", "at most", 0, "raise target_accept, or keep the prior on a spread off zero"),
-    _Rule("smallest E-BFMI", "convergence", "at least", 0.3, "look for a prior with a very heavy tail"),
-    _Rule("share of trees at full depth", "convergence", "at most", 0.05, _LONGER),
-)
-ADEQUACY = (
-    _Rule("share of runs inside their 90 % interval", "adequacy", "at least", 0.8, "the scatter is not what the likelihood says: look at the residuals"),
-    _Rule("trend of residuals with N", "adequacy", "at most", 0.5, "the law bends where the data do not: try kappa, or group the runs"),
-    _Rule("trend of residuals with D", "adequacy", "at most", 0.5, "the law bends where the data do not: try kappa, or group the runs"),
-    _Rule("trend of residuals with C", "adequacy", "at most", 0.5, "the law bends where the data do not: try kappa, or group the runs"),
-)
+
+_LONGER = "sample longer (--tune, --draws); if that does not help, tighten the prior of the parameter named"
+_BEND = "the law bends where the runs do not: try kappa, leave out the smallest runs, or group the runs"
+RULES: Final = {
+    "largest R-hat": Rule(CONVERGENCE, "at most", 1.01, _LONGER),
+    "smallest bulk ESS": Rule(CONVERGENCE, "at least", 400, _LONGER),
+    "smallest tail ESS": Rule(CONVERGENCE, "at least", 400, _LONGER),
+    "divergences": Rule(CONVERGENCE, "at most", 0, "raise target_accept, or keep the prior of a spread further off zero"),
+    "smallest E-BFMI": Rule(CONVERGENCE, "at least", 0.3, "look for a prior with a very heavy tail, and tighten it"),
+    "share of trees at full depth": Rule(CONVERGENCE, "at most", 0.05, _LONGER),
+    "share of draws not finite": Rule(CONVERGENCE, "at most", 0, "a prior reaches where the law overflows: tighten it"),
+    "chains": Rule(CONVERGENCE, "at least", 2, "sample at least two chains: one cannot be compared with another"),
+    "runs inside their 90 % interval": Rule(
+        ADEQUACY, "at least", 0.8, "runs scatter more than the likelihood says: look at the residuals"
+    ),
+    "p of the trend with N": Rule(ADEQUACY, "at least", 0.01, _BEND),
+    "p of the trend with D": Rule(ADEQUACY, "at least", 0.01, _BEND),
+    "p of the trend with C": Rule(ADEQUACY, "at least", 0.01, _BEND),
+}
+"""Every check by name; thresholds stand here and nowhere else."""
+
+
+def check(fit: Fit) -> pd.DataFrame:
+    """Check whether a fit is to be believed.
+
+    R-hat and effective sample sizes are ArviZ's rank-normalised ones, over every variable of the
+    posterior. A trend is the rank correlation of the residuals with log N, D or C; its p is the share of
+    replicated tables whose trend is as strong.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``check``, ``about``, ``value``, ``rule``, ``passed``, ``where`` (the variable at fault),
+        ``advice``: convergence first. ``convergence`` decides whether the posterior is one,
+        ``adequacy`` tells how well the model describes the runs.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> checks = check(example_fit()).set_index("check")
+    >>> bool(checks.passed["divergences"]), checks.rule["largest R-hat"]
+    (True, 'has to be at most 1.01')
+    """
+    found = _convergence(fit) | _adequacy(fit)
+    return pd.DataFrame(
+        [
+            {
+                "check": name,
+                "about": rule.about,
+                "value": found[name][0],
+                "rule": str(rule),
+                "passed": rule.passes(found[name][0]),
+                "where": found[name][1],
+                "advice": rule.advice,
+            }
+            for name, rule in RULES.items()
+            if name in found
+        ]
+    )
+
+
+def contraction(fit: Fit) -> pd.DataFrame:
+    """Return how much the runs taught about each unknown.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+
+    Returns
+    -------
+    DataFrame
+        One row a variable of the posterior, ``prior_sd`` and ``posterior_sd`` of its logarithm and
+        ``contraction`` = 1 - (posterior_sd / prior_sd)^2: near one, the runs spoke; near zero, the prior did.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> bool(contraction(example_fit()).loc["alpha", "contraction"] > 0.99)
+    True
+    """
+    rows = {}
+    prior = dict(scalars(fit.prior))
+    for label, posterior in scalars(fit.posterior):
+        # Effects of groups are logarithms already; everything else is positive.
+        scale = np.asarray if "_effect_" in label else np.log
+        before, after = float(np.std(scale(prior[label]))), float(np.std(scale(posterior)))
+        rows[label] = (before, after, 1 - (after / before) ** 2)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["prior_sd", "posterior_sd", "contraction"])
+
+
+def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
+    import arviz_stats  # a second of imports that answering from a stored fit does not need
+
+    posterior, statistics = fit.posterior, fit.tree["sample_stats"].to_dataset()
+    bad = [float((~np.isfinite(array)).mean()) for array in posterior.data_vars.values()]
+    found: dict[str, tuple[float, str]] = {
+        "divergences": (float(statistics["diverging"].sum()), ""),
+        "share of draws not finite": (max(bad), str(list(posterior.data_vars)[int(np.argmax(bad))]) if max(bad) else ""),
+        "chains": (float(posterior.sizes["chain"]), ""),
+    }
+    if posterior.sizes["draw"] >= 4 and not max(bad):
+        found["largest R-hat"] = _extreme(arviz_stats.rhat(posterior), np.nanargmax)
+        for kind in ("bulk", "tail"):
+            found[f"smallest {kind} ESS"] = _extreme(arviz_stats.ess(posterior, method=kind), np.nanargmin)
+    else:
+        found |= {name: (np.nan, "") for name in ("largest R-hat", "smallest bulk ESS", "smallest tail ESS")}
+    if "energy" in statistics:
+        found["smallest E-BFMI"] = (float(np.min(arviz_stats.bfmi(statistics["energy"]).values)), "")
+    if "reached_max_treedepth" in statistics:
+        found["share of trees at full depth"] = (float(statistics["reached_max_treedepth"].mean()), "")
+    return found
+
+
+def _extreme(found: xr.Dataset, which: Any) -> tuple[float, str]:
+    """Return the worst value over all variables, and the variable's name; not a number is the worst of all."""
+    named = {str(name): array.values for name, array in found.data_vars.items()}
+    for name, values in named.items():
+        if np.isnan(values).any():
+            return np.nan, name
+    worst = [(values.flat[which(values)], name) for name, values in named.items()]
+    position = which(np.array([value for value, _ in worst]))
+    return float(worst[position][0]), worst[position][1]
+
+
+_REPLICATES: Final = 200
+
+
+def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
+    runs, likelihood = fit.runs, fit.spec.likelihood
+    expected, posterior = loss_at_runs(fit), fit.posterior
+    errors = xr.DataArray(relative_se(runs), dims="run")
+    rng = np.random.default_rng(0)
+    _, lower, upper = interval(measure(expected, likelihood, posterior, rng, relative_se=errors), 0.9)
+    inside = (lower.values <= runs["loss"]) & (runs["loss"] <= upper.values)
+    found = {"runs inside their 90 % interval": (float(inside.mean()), "")}
+    step = max(1, posterior.sizes["chain"] * posterior.sizes["draw"] // _REPLICATES)
+    few = {name: array.stack(sample=SAMPLE_DIMS).isel(sample=slice(None, None, step)) for name, array in
+           {"expected": expected, "sigma": posterior["sigma"]}.items()}
+    residual = standardized(xr.DataArray(runs["loss"].to_numpy(), dims="run"), few["expected"], few["sigma"], errors)
+    ranks = _ranks(residual.transpose("sample", "run").values)
+    null = _ranks(rng.standard_normal(ranks.shape))
+    for column in ("params", "tokens", "compute_flops"):
+        if column not in runs or runs[column].nunique() < 3:
+            continue
+        axis = _ranks(runs[column].to_numpy(float)[None])
+        strength, by_chance = (np.abs((r * axis).sum(axis=1)) for r in (ranks, null))
+        name = f"p of the trend with {BY_COLUMN[column].symbol}"
+        found[name] = (float((by_chance >= strength - 1e-12).mean()), "")
+    return found
+
+
+def _ranks(rows: np.ndarray) -> np.ndarray:
+    """Return the ranks along each row, centred and of unit length, so that their products are correlations."""
+    order = pd.DataFrame(rows).rank(axis=1).to_numpy(float)
+    centred = order - order.mean(axis=1, keepdims=True)
+    return centred / np.linalg.norm(centred, axis=1, keepdims=True)

@@ -6,12 +6,14 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -161,6 +163,26 @@ class Fit:
         finally:
             Path(unfinished).unlink(missing_ok=True)
         return path
+
+
+def scalars(draws: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every single number of a sample with its draws, laid out flat.
+
+    Parameters
+    ----------
+    draws : Dataset, dims (chain, draw, *groupings)
+        A posterior or a prior.
+
+    Yields
+    ------
+    tuple of str and ndarray
+        The variable's name, with its labels in brackets where it varies, and its draws.
+    """
+    for name, array in draws.data_vars.items():
+        dims = [dim for dim in array.dims if dim not in ("chain", "draw")]
+        for labels in product(*(array[dim].values for dim in dims)):
+            one = array.sel(dict(zip(dims, labels, strict=True)))
+            yield f"{name}[{', '.join(map(str, labels))}]" if dims else str(name), one.values.ravel()
 
 
 def load_fit(path: str | Path) -> Fit:

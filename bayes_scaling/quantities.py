@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -118,3 +119,38 @@ def training_tokens(S: Any, B: Any) -> Any:
     131072000000
     """
     return B * S
+
+
+_IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]], ...]] = (
+    ("tokens", ("steps", "batch_tokens"), training_tokens),
+    ("compute_flops", ("params", "tokens"), training_compute),
+    ("tokens", ("compute_flops", "params"), tokens_at),
+    ("params", ("compute_flops", "tokens"), params_at),
+)
+
+
+def completed(columns: Any) -> tuple[str, ...]:
+    """Add the columns that D = B S and C = 6 N D give, whole columns and never single cells.
+
+    Parameters
+    ----------
+    columns : DataFrame or dict
+        Canonical columns by name; filled in place.
+
+    Returns
+    -------
+    tuple of str
+        The columns added.
+
+    Examples
+    --------
+    >>> run = {"params": 70e9, "compute_flops": 5.88e23}
+    >>> completed(run), run["tokens"]
+    (('tokens',), 1400000000000.0)
+    """
+    added = []
+    for column, (first, second), identity in _IDENTITIES:
+        if column not in columns and first in columns and second in columns:
+            columns[column] = identity(columns[first], columns[second])
+            added.append(column)
+    return tuple(added)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import BadCell, InconsistentComputeWarning, InvalidRuns, choose
-from bayes_scaling.quantities import BY_COLUMN, LOSS_UNITS, params_at, tokens_at, training_compute, training_tokens
+from bayes_scaling.quantities import BY_COLUMN, LOSS_UNITS, completed, training_compute
 
 COMPUTE_TOLERANCE: Final = 2.0
 """A run whose compute is further than this factor from 6 N D is warned about."""
@@ -24,12 +24,6 @@ _LARGEST_OF_OTHERS = {"loss_se": 1e3, "epochs": 1e9, "depth": 1e6, "width": 1e9,
 _MAXIMUM: Final = {column: quantity.maximum for column, quantity in BY_COLUMN.items()} | _LARGEST_OF_OTHERS
 _TRUTH: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": False}
 _MISSING: Final = {"", "nan", "na", "n/a", "null", "none"}
-_IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]], ...]] = (
-    ("tokens", ("steps", "batch_tokens"), training_tokens),
-    ("compute_flops", ("params", "tokens"), training_compute),
-    ("tokens", ("compute_flops", "params"), tokens_at),
-    ("params", ("compute_flops", "tokens"), params_at),
-)
 
 
 @dataclass(frozen=True)
@@ -191,28 +185,76 @@ def read_runs(
     if isinstance(source, RunTable):
         source, name, card = source.table, name or source.name, card or source.card
     path = None if isinstance(source, pd.DataFrame) else Path(source)
-    place = "The table" if path is None else str(path)
+    raw, place = _raw(source, columns)
+    described = _described(card, path, loss_unit, raw, place)
+    table, derived = _checked_table(raw, place, {"loss", *needs}, repeats=False)
+    _warn_of_compute(table, place)
+    return RunTable(table, name or (path.name.split(".")[0] if path else "runs"), described, derived)
+
+
+def read_inputs(
+    source: str | Path | pd.DataFrame, *, columns: Mapping[str, str] | None = None, needs: Collection[str] = ()
+) -> pd.DataFrame:
+    """Read a table of runs to predict: checked like measured ones, but it needs no loss.
+
+    Parameters
+    ----------
+    source : path or DataFrame
+        As for :func:`read_runs`.
+    columns : mapping, optional
+        Canonical name to the name in the table.
+    needs : collection of str
+        Columns that must be there, or follow from others, without gaps.
+
+    Returns
+    -------
+    DataFrame
+        The table, numbers where numbers belong.
+
+    Raises
+    ------
+    InvalidRuns
+        If the table cannot be used.
+
+    Examples
+    --------
+    >>> read_inputs(pd.DataFrame({"compute_flops": [6e20], "params": [1e9]}), needs=["tokens"])["tokens"].item()
+    100000000000.0
+    """
+    raw, place = _raw(source, columns)
+    return _checked_table(raw, place, set(needs), repeats=True)[0]
+
+
+def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
+    """Return the table as it came, under canonical names, and what to call it in messages."""
+    place = "The table" if isinstance(source, pd.DataFrame) else str(source)
     raw = source.copy() if isinstance(source, pd.DataFrame) else _read(Path(source))
     raw = _renamed(raw, columns or {}, place)
     if raw.empty:
         raise InvalidRuns(f"{place} has no rows: give one row a run.")
-    described = _described(card, path, loss_unit, raw, place)
-    table, failures = _parsed(raw.reset_index(drop=True))
-    table, derived = _completed(table)
-    missing = [column for column in ("loss", *needs) if column not in table]
+    return raw.reset_index(drop=True), place
+
+
+def _checked_table(
+    raw: pd.DataFrame, place: str, needed: set[str], *, repeats: bool
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the table with numbers where numbers belong and whole columns filled in, or list every bad cell."""
+    table, failures = _parsed(raw)
+    derived = completed(table)
+    missing = sorted(needed - set(table))
     if missing:
         raise InvalidRuns(
-            f"{place} has no column {', '.join(map(repr, dict.fromkeys(missing)))}; found {', '.join(map(str, raw))}. "
+            f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(map(str, raw))}. "
             f"Rename with columns={{'{missing[0]}': '...'}} (on the command line: --columns {missing[0]}=...)."
         )
-    failures += _gaps(table, {"loss", *needs}, failures)
-    failures += _duplicates(table)
+    failures += _gaps(table, needed, failures)
+    if not repeats:
+        failures += _duplicates(table)
     if failures:
         failures.sort(key=lambda cell: (cell.row or 0, cell.column))
         count = f"{len(failures)} bad cell{'s' * (len(failures) > 1)}"
         raise InvalidRuns(f"{place} has {count} (rows count from 1, after the header).", failures)
-    _warn_of_compute(table, place)
-    return RunTable(table, name or (path.name.split(".")[0] if path else "runs"), described, derived)
+    return table, derived
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -366,16 +408,6 @@ def _shown(cell: Any) -> str:
 
 def _row(index: Any) -> int:
     return int(index) + 1
-
-
-def _completed(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Fill whole columns that an identity gives, never single cells."""
-    derived = []
-    for column, (first, second), identity in _IDENTITIES:
-        if column not in table and first in table and second in table:
-            table[column] = identity(table[first], table[second])
-            derived.append(column)
-    return table, tuple(derived)
 
 
 def _gaps(table: pd.DataFrame, needed: set[str], failures: list[BadCell]) -> Iterator[BadCell]:

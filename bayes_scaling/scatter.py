@@ -55,7 +55,19 @@ def measure(
         nu = draws["nu"] if "nu" in draws else likelihood.nu
         chi2 = rng.chisquare((nu + xr.zeros_like(expected)).transpose(*expected.dims).values)
         noise = noise * (nu / xr.zeros_like(expected).copy(data=chi2)) ** 0.5
-    return expected * np.exp(scale_of(draws["sigma"], relative_se) * noise)
+    with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
+        return expected * np.exp(scale_of(draws["sigma"], relative_se) * noise)
+
+
+def standardized(loss: Any, expected: Any, sigma: Any, relative_se: Any) -> Any:
+    """Return how many scales a measured loss lies above the expected one, on the log scale.
+
+    Examples
+    --------
+    >>> round(float(standardized(2.02, 2.0, 0.01, 0.0)), 3)
+    0.995
+    """
+    return (np.log(loss) - np.log(expected)) / scale_of(sigma, relative_se)
 
 
 def relative_se(table: pd.DataFrame) -> np.ndarray:

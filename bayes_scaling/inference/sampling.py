@@ -6,8 +6,6 @@ import datetime
 import importlib.metadata
 import sys
 import time
-
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +41,7 @@ def fit(
     model: str | Path | ModelSpec,
     *,
     seed: int = 0,
-    draws: int = 1000,
+    draws: int = 2000,
     tune: int = 1000,
     chains: int = 4,
     target_accept: float = 0.95,
@@ -117,7 +115,7 @@ class Sampler:
         runs: RunTable,
         *,
         seed: int = 0,
-        draws: int = 1000,
+        draws: int = 2000,
         tune: int = 1000,
         chains: int = 4,
         target_accept: float = 0.95,
@@ -198,8 +196,8 @@ def _wants_progress(progress: bool | None) -> bool:
 
 
 def _tidied(posterior: xr.Dataset) -> xr.Dataset:
-    """Drop what nutpie adds, transformed copies of the free variables."""
-    return posterior.drop_vars([name for name in posterior.data_vars if str(name).endswith("__")]).load()
+    """Drop transformed copies of the free variables: nutpie's, and the standardised effects of groups."""
+    return posterior.drop_vars([n for n in posterior.data_vars if str(n).endswith("__") or "_z_" in str(n)]).load()
 
 
 def _statistics(raw: xr.Dataset) -> xr.Dataset:
@@ -209,7 +207,7 @@ def _statistics(raw: xr.Dataset) -> xr.Dataset:
 
 
 def _constant_data(spec: ModelSpec, runs: RunTable) -> xr.Dataset:
-    extras = [c for c in ("run_id", "loss_se", "params", "tokens", "compute_flops") if c in runs.table]
+    extras = [c for c in ("run_id", "loss_se", "params", "params_total", "tokens", "compute_flops") if c in runs.table]
     kept = runs.table[list(dict.fromkeys([*spec.columns.values(), *spec.group_columns, *extras]))]
     return xr.Dataset({str(name): ("run", _plain(column)) for name, column in kept.items()})
 

@@ -1,0 +1,361 @@
+"""From a fit to losses: the law's expected loss, a new run's measured loss, and how far beyond the data they are."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest, NewGroupWarning, choose
+from bayes_scaling.fits import Fit
+from bayes_scaling.grouping import effects_at, member
+from bayes_scaling.prior_draws import fixed_values, publish
+from bayes_scaling.quantities import BY_COLUMN, completed
+from bayes_scaling.scatter import measure, relative_se
+
+SAMPLE_DIMS: Final = ("chain", "draw")
+_REACHES: Final = ("params", "tokens", "compute_flops")
+
+
+def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:
+    """Predict the loss of runs, as draws from the posterior.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    group : mapping, optional
+        Label of the run in each grouping column of the model, such as ``{"corpus": "C4"}``. A label that
+        is left out, or that the fit has not seen, means a group nobody has trained: its parameters are
+        drawn from the population, and a warning says so.
+    seed : int
+        Of the measurement noise and of new groups.
+    **inputs : float, sequence or DataArray
+        Columns of the run: ``params``, ``tokens``, ``compute_flops`` or what else the law takes; what
+        C = 6 N D gives may be left out. Sequences are runs, one an entry, along a dimension ``query``;
+        DataArrays keep their dimensions and broadcast by name.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, *input dims)
+        ``expected_loss``, the law's loss; ``measured_loss``, what a new run would measure, with its
+        scatter and evaluation error. Coordinates: the inputs, and ``reach_params``, ``reach_tokens``,
+        ``reach_compute_flops``: decades beyond the data, positive above the largest run, negative below
+        the smallest, zero between.
+
+    Raises
+    ------
+    InvalidRequest
+        If an input is missing, unknown or not a positive number, or the group is not one of the model's.
+
+    Warns
+    -----
+    NewGroupWarning
+        If the group is one the fit has not seen.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> prediction = predict(example_fit(), params=7e10, tokens=1.4e12)
+    >>> prediction["expected_loss"].dims
+    ('chain', 'draw')
+    >>> round(float(prediction.reach_compute_flops), 1)
+    1.9
+    """
+    arrays = _arrays(fit, inputs)
+    label = _label(fit, group or {})
+    expected = expected_loss(fit, arrays, group=label, seed=seed)
+    posterior = fit.posterior
+    rng = np.random.default_rng([seed, 0, zlib.crc32(repr(sorted(label.items())).encode())])
+    measured = measure(expected, fit.spec.likelihood, posterior, rng, relative_se=typical_relative_se(fit))
+    coords = arrays | {f"reach_{column}": reach(fit, column, arrays[column]) for column in _reached(fit, arrays)}
+    return xr.Dataset(
+        {"expected_loss": expected, "measured_loss": measured},
+        coords=coords,
+        attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": _said(label)},
+    )
+
+
+def expected_loss(
+    fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0
+) -> xr.DataArray:
+    """Return the law's loss for trusted inputs: the law, called on the posterior.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    columns : mapping
+        A number or DataArray for every column the law takes.
+    group : mapping, optional
+        Labels, as for :func:`predict`; nothing is warned about.
+    seed : int
+        Of new groups: one label and seed are one new group, whatever else is asked for.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, *input dims)
+        Expected loss, in the fit's unit.
+    """
+    law, parameters = fit.spec.the_law, parameters_in(fit, group or {}, seed=seed)
+    loss = law(*(columns[column] for column in fit.spec.columns.values()), **parameters)
+    return loss.transpose(*SAMPLE_DIMS, ...)
+
+
+def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[str, Any]:
+    """Return the published parameters of the law in one group.
+
+    Returns
+    -------
+    dict of str to DataArray, dims (chain, draw)
+        One for each parameter; a fixed one is a plain number.
+    """
+    spec, draws = fit.spec, fit.posterior
+    rng = np.random.default_rng([seed, 1, zlib.crc32(repr(sorted(group.items())).encode())])
+    values = {}
+    for name, parameter in spec.parameters.items():
+        if parameter.prior is None:
+            continue
+        if parameter.varies_by:
+            values[name] = member(draws[f"{name}_population"], effects_at(spec, name, group, draws, rng))
+        else:
+            moved = f"{name}_at_reference"
+            values[name] = draws[moved if moved in draws else name]
+    published = publish(spec, values, fit.reference)
+    return fixed_values(spec) | {name: published[name] for name in values}
+
+
+def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
+    """Predict every row of a table and append the intervals to it.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    table : DataFrame
+        One row a run: the law's inputs, and the model's grouping columns where it has any.
+    prob : float
+        Probability of the intervals.
+    seed : int
+        As for :func:`predict`.
+
+    Returns
+    -------
+    DataFrame
+        The table with ``median``, ``lower``, ``upper`` of a new run's measured loss, ``mean_lower``,
+        ``mean_upper`` of the law's expected loss, and the reach in decades.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> table = pd.DataFrame({"params": [1e9, 7e10], "tokens": [2e10, 1.4e12]})
+    >>> predict_table(example_fit(), table).columns.tolist()[:7]
+    ['params', 'tokens', 'median', 'lower', 'upper', 'mean_lower', 'mean_upper']
+    """
+    present = [column for column in fit.spec.group_columns if column in table]
+    wanted = {*fit.spec.columns.values(), *_REACHES, "steps", "batch_tokens"}
+    known = [str(column) for column in table if column in wanted and table[column].notna().all()]
+    parts = []
+    for labels, rows in table.groupby(present, dropna=False) if present else [((), table)]:
+        group = {c: str(v) for c, v in zip(present, labels, strict=True) if pd.notna(v)}  # pyright: ignore[reportArgumentType]
+        prediction = predict(fit, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in known})
+        parts.append(intervals(prediction, prob).to_dataframe().set_index(rows.index))
+    added = pd.concat(parts).sort_index()
+    ours = [*_COLUMNS, *(c for c in added if str(c).startswith("reach_"))]
+    return table.drop(columns=[c for c in ours if c in table]).join(added[ours])
+
+
+_COLUMNS = ("median", "lower", "upper", "mean_lower", "mean_upper")
+
+
+def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
+    """Return the intervals of a prediction.
+
+    Parameters
+    ----------
+    prediction : Dataset, dims (chain, draw, ...)
+        What :func:`predict` returned.
+    prob : float
+        Probability of the equal-tailed intervals.
+
+    Returns
+    -------
+    Dataset, input dims
+        ``median``, ``lower``, ``upper`` of a new run's measured loss; ``mean_lower``, ``mean_upper`` of
+        the law's expected loss; attribute ``prob``.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> found = intervals(predict(example_fit(), params=7e10, tokens=1.4e12), prob=0.9)
+    >>> bool(found.lower < found.mean_lower < found.median < found.mean_upper < found.upper)
+    True
+    """
+    measured, expected = interval(prediction["measured_loss"], prob), interval(prediction["expected_loss"], prob)
+    return xr.Dataset(
+        dict(zip(_COLUMNS, (*measured, *(bound for i, bound in enumerate(expected) if i)), strict=True)),
+        coords={name: c for name, c in prediction.coords.items() if not {*c.dims} & {*SAMPLE_DIMS}},
+        attrs={**prediction.attrs, "prob": prob},
+    )
+
+
+def interval(draws: xr.DataArray, prob: float) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """Return median, lower and upper end of the equal-tailed interval of probability ``prob``.
+
+    Raises
+    ------
+    InvalidRequest
+        If ``prob`` is no probability strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> draws = xr.DataArray(np.arange(101.0)[None], dims=("chain", "draw"))
+    >>> [float(x) for x in interval(draws, 0.9)]
+    [50.0, 5.0, 95.0]
+    """
+    if not 0 < prob < 1:
+        raise InvalidRequest(f"The probability of an interval is {prob:g}: it has to lie between 0 and 1, say 0.9.")
+    dims = [dim for dim in SAMPLE_DIMS if dim in draws.dims]
+    found = draws.quantile([0.5, (1 - prob) / 2, (1 + prob) / 2], dim=dims).drop_vars("quantile")
+    median, lower, upper = (found.isel(quantile=i) for i in range(3))
+    return median, lower, upper
+
+
+def reach(fit: Fit, column: str, values: Any) -> Any:
+    """Return how many decades a quantity lies beyond the runs of the fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    column : str
+        A column of its runs.
+    values : DataArray or float
+        Where the prediction is.
+
+    Returns
+    -------
+    DataArray or float
+        Positive above the largest run, negative below the smallest, zero between.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> float(reach(example_fit(), "params", 1e12))
+    2.0
+    """
+    measured = fit.runs[column]
+    return np.log10(values / np.clip(values, measured.min(), measured.max()))
+
+
+def reach_sentence(reaches: Mapping[Hashable, Any]) -> str:
+    """Say in words how far beyond the data a single prediction is.
+
+    Examples
+    --------
+    >>> reach_sentence({"params": 0.84, "tokens": 0.0, "compute_flops": 1.6})
+    'beyond the runs by 0.84 decades in N, 1.60 decades in C; D inside them'
+    """
+    named = {BY_COLUMN[str(column)].symbol: float(value) for column, value in reaches.items()}
+    beyond = [f"{v:.2f} decades in {s}" for s, v in named.items() if v > 0]
+    below = [f"{-v:.2f} decades in {s}" for s, v in named.items() if v < 0]
+    inside = [s for s, v in named.items() if v == 0]
+    said = [f"beyond the runs by {', '.join(beyond)}"] if beyond else []
+    said += [f"below the runs by {', '.join(below)}"] if below else []
+    said += [f"{', '.join(inside)} inside them" if said else "inside the runs"] if inside else []
+    return "; ".join(said)
+
+
+def typical_relative_se(fit: Fit) -> float:
+    """Return the evaluation error a new run would have: the median over the runs of the fit."""
+    return float(np.median(relative_se(fit.runs)))
+
+
+def loss_at_runs(fit: Fit) -> xr.DataArray:
+    """Return the law's loss at the runs of the fit, each in its own group.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, run)
+        Expected loss.
+    """
+    columns = fit.spec.columns.values()
+    parts = []
+    for number in range(max(1, len(fit.groups.cells))):
+        rows = np.flatnonzero(fit.groups.of_run == number)
+        group = dict(fit.groups.cells.iloc[number]) if fit.groups.columns else {}
+        at = {c: xr.DataArray(fit.runs[c].to_numpy(float)[rows], dims="run", coords={"run": rows}) for c in columns}
+        parts.append(expected_loss(fit, at, group=group))
+    return xr.concat(parts, dim="run").sortby("run")
+
+
+def _inputs(fit: Fit) -> set[str]:
+    """Return the columns a request may give."""
+    return {*BY_COLUMN, *fit.spec.columns.values()} - {"loss"}
+
+
+def _arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for column, value in inputs.items():
+        if column not in _inputs(fit):
+            raise InvalidRequest(f"There is no input {column!r}; {choose(column, _inputs(fit))}.")
+        given[column] = _array(column, value)
+    lengths = {a.sizes["query"] for a in given.values() if "query" in a.dims}
+    if len(lengths) > 1:
+        raise InvalidRequest(f"The inputs have {' and '.join(map(str, sorted(lengths)))} entries: give each the same number.")
+    completed(given)
+    for column in fit.spec.columns.values():
+        if column not in given:
+            needed = ", ".join(fit.spec.columns.values())
+            raise InvalidRequest(f"The law {fit.spec.law} needs {needed}; {column} was not given and does not follow.")
+    return given
+
+
+def _array(column: str, value: Any) -> xr.DataArray:
+    try:
+        array = value if isinstance(value, xr.DataArray) else np.asarray(value, dtype=float)
+        if isinstance(array, np.ndarray):
+            array = xr.DataArray(array, dims=("query",) if array.ndim else ())
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"{column} is {value!r}: it has to be a positive number, or a list of them.") from None
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bool(bad.any()):
+        found = float(array.values[bad.values].flat[0])
+        raise InvalidRequest(f"{column} is {found:g}: it has to be a positive number.")
+    largest = BY_COLUMN[column].maximum if column in BY_COLUMN else np.inf
+    if float(array.max()) > largest:
+        raise InvalidRequest(f"{column} is {float(array.max()):g}, more than any run has: check the unit.")
+    return array
+
+
+def _label(fit: Fit, group: Mapping[str, str]) -> dict[str, str]:
+    columns = fit.spec.group_columns
+    for column in group:
+        if column not in columns:
+            right = choose(column, columns) if columns else "it has no groups: leave the group out"
+            raise InvalidRequest(f"The model does not vary by {column!r}; {right}.")
+    for column in columns:
+        seen = sorted(set(fit.groups.cells[column]))
+        if str(group.get(column, "")) not in seen:
+            found = f"the fit has not seen {column} {group[column]!r}" if column in group else f"no {column} was given"
+            warnings.warn(
+                f"The prediction is for a new {column}, drawn from the population: {found}. Seen: {', '.join(seen)}.",
+                NewGroupWarning,
+                stacklevel=3,
+            )
+    return {column: str(label) for column, label in group.items()}
+
+
+def _said(label: Mapping[str, str]) -> str:
+    return ", ".join(f"{column}={value}" for column, value in label.items())
+
+
+def _reached(fit: Fit, arrays: Mapping[str, Any]) -> list[str]:
+    measured = fit.runs
+    wanted = [*_REACHES, *(c for c in fit.spec.columns.values() if c not in _REACHES)]
+    return [column for column in wanted if column in arrays and column in measured]
