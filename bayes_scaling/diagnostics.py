@@ -145,6 +145,37 @@ def contraction(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["prior_sd", "posterior_sd", "contraction"])
 
 
+def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
+    """Return the unknowns of a fit with their intervals.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    prob : float
+        Probability of the equal-tailed intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row an unknown: ``median``, ``lower``, ``upper``, and ``contraction`` as :func:`contraction` has it.
+        The probability is in ``attrs["prob"]``.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> table = summarize(example_fit(), prob=0.9)
+    >>> bool(table.loc["E", "lower"] < 1.817 < table.loc["E", "upper"])
+    True
+    """
+    levels = [0.5, (1 - prob) / 2, (1 + prob) / 2]
+    rows = {label: np.quantile(draws, levels) for label, draws in scalars(fit.posterior)}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["median", "lower", "upper"])
+    table = table.join(contraction(fit)[["contraction"]])
+    table.attrs["prob"] = prob
+    return table
+
+
 def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
@@ -191,9 +222,8 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
     inside = (lower.values <= runs["loss"]) & (runs["loss"] <= upper.values)
     found = {"runs inside their 90 % interval": (float(inside.mean()), "")}
     step = max(1, posterior.sizes["chain"] * posterior.sizes["draw"] // _REPLICATES)
-    few = {name: array.stack(sample=SAMPLE_DIMS).isel(sample=slice(None, None, step)) for name, array in
-           {"expected": expected, "sigma": posterior["sigma"]}.items()}
-    residual = standardized(xr.DataArray(runs["loss"].to_numpy(), dims="run"), few["expected"], few["sigma"], errors)
+    few, sigma = (a.stack(sample=SAMPLE_DIMS)[..., ::step] for a in (expected.transpose("run", ...), posterior["sigma"]))
+    residual = standardized(xr.DataArray(runs["loss"].to_numpy(), dims="run"), few, sigma, errors)
     ranks = _ranks(residual.transpose("sample", "run").values)
     null = _ranks(rng.standard_normal(ranks.shape))
     for column in ("params", "tokens", "compute_flops"):

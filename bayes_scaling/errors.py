@@ -73,6 +73,10 @@ class InvalidRequest(BayesScalingError):
     """A prediction or a decision was asked for that the fit cannot answer."""
 
 
+class Unwritable(BayesScalingError):
+    """A result cannot be written where it was asked for."""
+
+
 class UnknownName(BayesScalingError):
     """A law, model, data set or published record was asked for by a name that does not exist."""
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -18,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import BayesScalingError, InvalidFit
+from bayes_scaling.files import whole_file
 from bayes_scaling.grouping import Groups
 from bayes_scaling.specification import ModelSpec, model_from_json
 
@@ -128,10 +127,9 @@ class Fit:
 
         Raises
         ------
-        InvalidFit
+        Unwritable
             If it cannot be written there.
         """
-        path = Path(path)
         document = {
             "format": _FORMAT,
             "model": json.loads(self.spec.to_json()),
@@ -147,22 +145,16 @@ class Fit:
             group.path: {str(name): {"fletcher32": True} for name, v in group.data_vars.items() if v.dtype.kind in "fiub"}
             for group in tree.subtree
         }
-        try:
-            handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished")
-        except OSError as error:
-            raise InvalidFit(f"The fit cannot be written to {path}: {error.strerror}.") from None
-        try:
-            os.close(handle)
+        with whole_file(path) as unfinished:
             tree.to_netcdf(unfinished, engine="h5netcdf", encoding=checksums)
-            with open(unfinished, "rb+") as file:
-                os.fsync(file.fileno())
-            os.chmod(unfinished, 0o666 & ~_umask())
-            os.replace(unfinished, path)
-        except OSError as error:
-            raise InvalidFit(f"The fit cannot be written to {path}: {error.strerror or error}.") from None
-        finally:
-            Path(unfinished).unlink(missing_ok=True)
-        return path
+        return Path(path)
+
+    def thinned(self, draws: int) -> Fit:
+        """Return the fit with at most ``draws`` draws of each chain, evenly spaced, for pictures."""
+        step = -(-self.posterior.sizes["draw"] // draws)
+        groups = {f"/{name}": group.to_dataset() for name, group in self.tree.children.items()}
+        groups["/posterior"] = self.posterior.isel(draw=slice(None, None, step))
+        return replace(self, tree=xr.DataTree.from_dict(groups))
 
 
 def scalars(draws: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
@@ -229,9 +221,3 @@ def load_fit(path: str | Path) -> Fit:
     except (KeyError, TypeError, ValueError, BayesScalingError) as error:
         raise InvalidFit(f"{path} is not a whole fit: {error}") from None
     return fit
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

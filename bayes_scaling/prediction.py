@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest, NewGroupWarning, choose
+from bayes_scaling.errors import InvalidRequest, NewGroupWarning, NotConvergedWarning, choose
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import effects_at, member
 from bayes_scaling.prior_draws import fixed_values, publish
@@ -55,6 +55,8 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
 
     Warns
     -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
     NewGroupWarning
         If the group is one the fit has not seen.
 
@@ -67,6 +69,8 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
     >>> round(float(prediction.reach_compute_flops), 1)
     1.9
     """
+    if fit.failed_checks:
+        warnings.warn(fit.verdict, NotConvergedWarning, stacklevel=2)
     arrays = _arrays(fit, inputs)
     label = _label(fit, group or {})
     expected = expected_loss(fit, arrays, group=label, seed=seed)

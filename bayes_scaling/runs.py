@@ -182,14 +182,17 @@ def read_runs(
     bayes_scaling.errors.InvalidRuns: The table has 1 bad cell (rows count from 1, after the header).
       row 2, params: has to be positive (found -1000000000.0)
     """
+    given = source if isinstance(source, RunTable) else None
     if isinstance(source, RunTable):
         source, name, card = source.table, name or source.name, card or source.card
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
     described = _described(card, path, loss_unit, raw, place)
     table, derived = _checked_table(raw, place, {"loss", *needs}, repeats=False)
-    _warn_of_compute(table, place)
-    return RunTable(table, name or (path.name.split(".")[0] if path else "runs"), described, derived)
+    if given is None:
+        _warn_of_compute(table, place)
+    name = name or (path.name.split(".")[0] if path else "runs")
+    return RunTable(table, name, described, (*(given.derived if given else ()), *derived))
 
 
 def read_inputs(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bayes_scaling.errors import InvalidSpecification, UnknownName, choose
@@ -214,6 +215,11 @@ class ModelSpec(_Strict):
     def to_json(self) -> str:
         """Return the document as JSON, for the fit file; :func:`model_from_json` reads it back."""
         return self.model_dump_json(exclude_defaults=True)
+
+    def to_toml(self) -> str:
+        """Return the document as TOML, for people; :func:`read_model` reads it from a file."""
+        said = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        return tomli_w.dumps({name: value for name, value in said.items() if value})
 
 
 def model_from_json(text: str) -> ModelSpec:

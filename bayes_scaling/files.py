@@ -1,0 +1,84 @@
+"""Files that are whole or not there: an interrupted write leaves what was there before."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bayes_scaling.errors import Unwritable
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Give a place to write to, and move it to ``path`` once it is written.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the file is to be; its folder has to exist.
+
+    Yields
+    ------
+    Path
+        An empty file in the same folder, removed if the block raises.
+
+    Raises
+    ------
+    Unwritable
+        If the file cannot be written there.
+    """
+    path = Path(path)
+    check_writable(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished")
+    os.close(handle)
+    unfinished = Path(name)
+    try:
+        yield unfinished
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())
+        unfinished.chmod(0o666 & ~_umask())
+        unfinished.replace(path)
+    except OSError as error:
+        raise Unwritable(f"{path} cannot be written: {error.strerror or error}; what was there is still there.") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, text: str) -> Path:
+    """Write text as UTF-8, in one piece, and return the path."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a path that cannot be written to, before long work is done for it.
+
+    Raises
+    ------
+    Unwritable
+        If the folder is missing or read-only, or the path is a folder.
+
+    Examples
+    --------
+    >>> check_writable("/no/such/folder/fit.nc")
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.Unwritable: There is no folder /no/such/folder to write fit.nc to: make it first.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise Unwritable(f"There is no folder {path.parent} to write {path.name} to: make it first.")
+    if path.is_dir():
+        raise Unwritable(f"{path} is a folder: give the name of a file in it.")
+    if not os.access(path.parent, os.W_OK):
+        raise Unwritable(f"The folder {path.parent} cannot be written to: choose another.")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

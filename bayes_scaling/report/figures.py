@@ -1,0 +1,249 @@
+"""One function a figure: arrays in, a matplotlib figure out. What the arrays mean is the caller's to know."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+INK: Final = "#123456"
+"""Stands for the page's own text colour, dark on light and light on dark: see :func:`as_svg`."""
+BLUE, ORANGE, GREEN, PURPLE, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"
+CYCLE: Final = (BLUE, ORANGE, GREEN, PURPLE, RED, "#56B4E9", "#999933", "#882255")
+
+_STYLE: Final[dict[str, Any]] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.formatter.useoffset": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "none",
+    "figure.constrained_layout.use": True,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "legend.fontsize": 8,
+}
+
+
+def _styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw in the report's style, whatever the user's own is."""
+
+    @functools.wraps(draw)
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+@dataclass(frozen=True)
+class Band:
+    """A curve with two intervals around it.
+
+    Parameters
+    ----------
+    x : ndarray
+        Where.
+    median, lower, upper : ndarray
+        A new run's measured loss.
+    mean_lower, mean_upper : ndarray
+        The law's expected loss.
+    """
+
+    x: np.ndarray
+    median: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    mean_lower: np.ndarray
+    mean_upper: np.ndarray
+
+
+@_styled
+def measured_against_expected(
+    measured: np.ndarray, median: np.ndarray, lower: np.ndarray, upper: np.ndarray, groups: Sequence[str], unit: str
+) -> Figure:
+    """Draw every run's measured loss against the loss the law expects, with the interval of a new run."""
+    figure, axes = _figure(6.4, 3.9)
+    low, high = min(lower.min(), measured.min()), max(upper.max(), measured.max())
+    axes.plot([low, high], [low, high], color=INK, lw=0.8, alpha=0.6)
+    for number, group in enumerate(dict.fromkeys(groups)):
+        of = np.array([g == group for g in groups])
+        colour = CYCLE[number % len(CYCLE)]
+        reach = np.abs(np.array([lower[of], upper[of]]) - median[of])
+        axes.errorbar(median[of], measured[of], xerr=reach, fmt="o", ms=3.5, lw=0.8, color=colour, alpha=0.75, label=group)
+    axes.set(xlabel=f"expected loss, with the interval of a new run ({unit})", ylabel=f"measured loss ({unit})")
+    _legend(axes, groups)
+    return figure
+
+
+@_styled
+def residuals(panels: Mapping[str, np.ndarray], residual: np.ndarray, groups: Sequence[str], sigma: float) -> Figure:
+    """Draw the residuals of the runs, in per cent of the loss, against each quantity on a log axis."""
+    figure = _canvas(6.4, 2.9)
+    shared: Axes | None = None
+    for number, (label, x) in enumerate(panels.items()):
+        axes = figure.add_subplot(1, len(panels), number + 1, sharey=shared)
+        shared = shared or axes
+        axes.axhspan(-100 * sigma, 100 * sigma, color=INK, alpha=0.1, lw=0)
+        axes.axhline(0, color=INK, lw=0.8, alpha=0.6)
+        for place, group in enumerate(dict.fromkeys(groups)):
+            of = np.array([g == group for g in groups])
+            axes.plot(x[of], 100 * residual[of], "o", ms=3.5, color=CYCLE[place % len(CYCLE)], alpha=0.75, label=group)
+        axes.set(xscale="log", xlabel=label)
+        if number == 0:
+            axes.set_ylabel("measured over expected (%)")
+            _legend(axes, groups)
+        else:
+            axes.tick_params(labelleft=False)
+    return figure
+
+
+@_styled
+def contours(
+    params: np.ndarray,
+    tokens: np.ndarray,
+    loss: np.ndarray,
+    path: tuple[np.ndarray, np.ndarray, np.ndarray],
+    runs: tuple[np.ndarray, np.ndarray],
+) -> Figure:
+    """Draw lines of equal loss over N and D, the band of compute-optimal sizes, and the runs.
+
+    Parameters
+    ----------
+    params, tokens : ndarray
+        Axes of the grid.
+    loss : ndarray of shape (tokens, params)
+        Median expected loss.
+    path : tuple of ndarray of shape (budgets, 3)
+        Lower, median and upper optimal N; the same for D; and the budgets.
+    runs : tuple of ndarray
+        N and D of the runs.
+    """
+    figure, axes = _figure(6.4, 4.4)
+    lines = axes.contour(params, tokens, loss, levels=12, colors=[INK], linewidths=0.7, alpha=0.7)
+    axes.clabel(lines, fontsize=7, fmt="%.2f")
+    optimal_params, optimal_tokens, _ = path
+    # A band across lines of equal compute: from (least N, most D) to (most N, least D) of each budget.
+    outline = (
+        np.concatenate([optimal_params[:, 0], optimal_params[::-1, 2]]),
+        np.concatenate([optimal_tokens[:, 2], optimal_tokens[::-1, 0]]),
+    )
+    axes.fill(*outline, color=ORANGE, alpha=0.35, lw=0, label="compute-optimal, interval")
+    axes.plot(optimal_params[:, 1], optimal_tokens[:, 1], color=ORANGE, lw=1.6, label="compute-optimal, median")
+    axes.plot(*runs, "o", ms=3, color=BLUE, alpha=0.7, label="runs")
+    axes.set(xscale="log", yscale="log", xlabel="N (parameters)", ylabel="D (tokens)")
+    axes.set(xlim=(params.min(), params.max()), ylim=(tokens.min(), tokens.max()))
+    axes.legend(loc="upper left")
+    return figure
+
+
+@_styled
+def forecast(
+    band: Band,
+    label: str,
+    unit: str,
+    edge: float,
+    runs: tuple[np.ndarray, np.ndarray],
+    held_out: Band | None = None,
+    truth: np.ndarray | None = None,
+) -> Figure:
+    """Draw the loss along a path into the unmeasured: both intervals, where the data end, and the truth if known."""
+    figure, axes = _figure(6.4, 3.9)
+    axes.fill_between(band.x, band.lower, band.upper, color=BLUE, alpha=0.18, lw=0, label="a new run")
+    axes.fill_between(band.x, band.mean_lower, band.mean_upper, color=BLUE, alpha=0.4, lw=0, label="the law")
+    axes.plot(band.x, band.median, color=BLUE, lw=1.4)
+    axes.plot(*runs, "o", ms=3, color=INK, alpha=0.5, label="runs fitted")
+    if held_out is not None:
+        reach = np.abs(np.array([held_out.lower, held_out.upper]) - held_out.median)
+        axes.errorbar(held_out.x, held_out.median, yerr=reach, fmt="_", color=ORANGE, lw=1.6, label="forecast of a held-out run")
+        if truth is not None:
+            axes.plot(held_out.x, truth, "x", color=RED, ms=6, mew=1.6, label="what it measured")
+    axes.axvline(edge, color=INK, lw=0.8, ls="--", alpha=0.7)
+    axes.annotate(
+        " beyond the runs", (edge, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize=8, color=INK
+    )
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel=f"loss ({unit})")
+    _plain_log_ticks(axes)
+    axes.legend(loc="lower left")
+    return figure
+
+
+@_styled
+def prior_against_posterior(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw the density of each unknown before and after the runs, on a log axis."""
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure = _canvas(6.4, 1.5 * rows + 0.3)
+    for number, (name, (prior, posterior)) in enumerate(pairs.items()):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        low, high = np.quantile(np.log(prior), [0.005, 0.995])
+        low, high = min(low, np.log(posterior.min())), max(high, np.log(posterior.max()))
+        # Enough bins for the narrower of the two, so that its height is honest.
+        bins = np.linspace(low, high, int(np.clip((high - low) / max(np.log(posterior).std() / 3, 1e-9), 30, 400)))
+        for draws, colour in ((prior, "#888888"), (posterior, BLUE)):
+            heights, _ = np.histogram(np.log(draws), bins=bins, density=True)
+            axes.fill_between(np.exp(bins[:-1]), heights / heights.max(), step="post", color=colour, alpha=0.5, lw=0)
+        axes.set(xscale="log", yticks=[], title=name)
+        axes.spines["left"].set_visible(False)
+        _plain_log_ticks(axes, "x")
+    return figure
+
+
+def as_svg(figure: Figure, name: str) -> str:
+    """Return a figure as SVG for a page: no header, stable, text as text, and in the page's own colour.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    name : str
+        Keeps the identifiers of one figure apart from those of another on the same page.
+    """
+    file = io.StringIO()
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+    text = file.getvalue()
+    return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def _canvas(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = _canvas(width, height)
+    return figure, figure.add_subplot()
+
+
+def _legend(axes: Axes, groups: Sequence[str]) -> None:
+    if len(set(groups)) > 1:
+        axes.legend()
+
+
+def _plain_log_ticks(axes: Axes, which: str = "y") -> None:
+    """Write 2.5 rather than 2.5 x 10^0 where a log axis spans less than two decades."""
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    low, high = axis.get_view_interval()
+    if low > 0 and high / low < 100:
+        few = high / low < 10
+        axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0) if few and which == "y" else (1.0, 3.0)))
+        axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
