@@ -1,0 +1,22 @@
+"""Bayesian scaling laws: from measured training runs to honest forecasts and compute budgets.
+
+>>> import bayes_scaling as bs
+>>> runs = bs.load_runs("pile_families")                  # or bs.read_runs("runs.csv")
+>>> fit = bs.fit(runs, "kappa", seed=1)                   # doctest: +SKIP
+>>> bs.check(fit)                                         # doctest: +SKIP
+>>> bs.predict(fit, params=7e10, tokens=1.4e12)           # doctest: +SKIP
+>>> bs.budget_table(bs.allocate(fit, compute=5.76e23))    # doctest: +SKIP
+>>> bs.write_report(fit, "report.html")                   # doctest: +SKIP
+
+Runs and a model document go in; a fit, one file, comes out; everything after it is named-dimension
+arithmetic that needs no PyMC.
+"""
+
+from importlib.metadata import version
+
+import lazy_loader
+
+# The names stand in `__init__.pyi`; each is imported when it is first asked for, so that answering from a
+# stored fit never loads PyMC.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__version__ = version("bayes-scaling")

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from bayes_scaling.cards import Card, read_card
 from bayes_scaling.errors import BayesScalingError, InvalidRuns, UnknownName, choose
-from bayes_scaling.runs import Card, RunTable, read_card, read_runs
+from bayes_scaling.runs import RunTable, read_runs
 from bayes_scaling.shipped import DATA
 
 MIRROR: Final = "BAYES_SCALING_MIRROR"
@@ -35,7 +36,7 @@ class Source:
     sha256 : str
         Digest of the file.
     title, citation, licence, params, notes : str
-        What goes into the card: see :class:`~bayes_scaling.runs.Card`.
+        What goes into the card: see :class:`~bayes_scaling.cards.Card`.
     columns : dict of str to str
         Our column to theirs; other columns are left out.
     multiply : dict of str to float
@@ -74,7 +75,7 @@ def load_runs(name: str) -> RunTable:
     Parameters
     ----------
     name : str
-        A table shipped with the package, or a public one: see :func:`datasets`. A public table is fetched
+        A table shipped with the package, or a public one: see :func:`available_runs`. A public table is fetched
         once and kept; its digest is checked every time.
 
     Returns
@@ -131,7 +132,7 @@ def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> R
     return read_runs(source, **options)
 
 
-def datasets() -> pd.DataFrame:
+def available_runs() -> pd.DataFrame:
     """Return the data sets that can be loaded by name.
 
     Returns
@@ -141,7 +142,7 @@ def datasets() -> pd.DataFrame:
 
     Examples
     --------
-    >>> datasets().name.tolist()
+    >>> available_runs().name.tolist()
     ['pile_families', 'hoffmann2022', 'steplaw2025']
     """
     rows = [(name, read_card(DATA / name / "card.toml"), "shipped") for name in _shipped()]

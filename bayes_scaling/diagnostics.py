@@ -191,7 +191,7 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
         for kind in ("bulk", "tail"):
             found[f"smallest {kind} ESS"] = _extreme(arviz_stats.ess(posterior, method=kind), np.nanargmin)
     else:
-        found |= {name: (np.nan, "") for name in ("largest R-hat", "smallest bulk ESS", "smallest tail ESS")}
+        found |= dict.fromkeys(("largest R-hat", "smallest bulk ESS", "smallest tail ESS"), (np.nan, ""))
     if "energy" in statistics:
         found["smallest E-BFMI"] = (float(np.min(arviz_stats.bfmi(statistics["energy"]).values)), "")
     if "reached_max_treedepth" in statistics:

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.constants import published
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups
 from bayes_scaling.prior_draws import draw_prior, publish
-from bayes_scaling.published import published
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.specification import read_model
 
@@ -39,7 +39,7 @@ def example_fit(*, chains: int = 4, draws: int = 100) -> Fit:
     Examples
     --------
     >>> fit = example_fit(chains=1, draws=1)
-    >>> round(float(fit.posterior["E"]), 3)
+    >>> round(fit.posterior["E"].item(), 3)
     1.817
     """
     spec, law = read_model("chinchilla"), read_model("chinchilla").the_law

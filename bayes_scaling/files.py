@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from bayes_scaling.errors import Unwritable
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path) -> Generator[Path]:
     """Give a place to write to, and move it to ``path`` once it is written.
 
     Parameters
@@ -76,6 +76,20 @@ def check_writable(path: str | Path) -> None:
         raise Unwritable(f"{path} is a folder: give the name of a file in it.")
     if not os.access(path.parent, os.W_OK):
         raise Unwritable(f"The folder {path.parent} cannot be written to: choose another.")
+
+
+def make_folder(path: str | Path) -> None:
+    """Make a folder where there is none.
+
+    Raises
+    ------
+    Unwritable
+        If it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unwritable(f"The folder {path} cannot be made: {error.strerror}.") from None
 
 
 def _umask() -> int:

@@ -22,6 +22,7 @@ from bayes_scaling.specification import ModelSpec, model_from_json
 
 _ATTRIBUTE = "bayes_scaling"
 _FORMAT: Final = 1
+_GROUPS: Final = {"posterior", "prior", "sample_stats", "constant_data", "observed_data"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +216,9 @@ def load_fit(path: str | Path) -> Fit:
         if spec.digest != document["model_digest"]:
             raise InvalidFit(f"{path}: the model in it is not the one it was fitted with; fit again.")
         fit = Fit(tree, spec, document["reference"], document["facts"], tuple(document["checks"]))
-        fit.posterior, fit.prior, fit.runs  # noqa: B018 - each raises if its group is gone
+        missing = _GROUPS - set(tree.children) or set(fit.prior) - set(fit.posterior)
+        if missing:
+            raise InvalidFit(f"{path} is not a whole fit: it lacks {', '.join(map(str, missing))}. Fit again.")
     except InvalidFit:
         raise
     except (KeyError, TypeError, ValueError, BayesScalingError) as error:

@@ -119,7 +119,9 @@ def _label(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def effects_at(spec: ModelSpec, name: str, group: Mapping[str, str], draws: xr.Dataset, rng: np.random.Generator) -> list[Any]:
+def effects_at(
+    spec: ModelSpec, name: str, group: Mapping[str, str], draws: xr.Dataset, rng: np.random.Generator
+) -> list[Any]:
     """Return the effects of one parameter in one group, drawn afresh where the fit has not seen the label.
 
     Parameters

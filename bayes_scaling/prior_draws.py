@@ -14,7 +14,7 @@ from bayes_scaling.specification import ModelSpec
 
 
 def draw_prior(
-    spec: ModelSpec, reference: Mapping[str, float], groups: Groups, rng: np.random.Generator, *, draws: int = 1000
+    spec: ModelSpec, reference: Mapping[str, float], groups: Groups, rng: np.random.Generator, *, draws: int = 4000
 ) -> xr.Dataset:
     """Draw every unknown of a model from its prior.
 
@@ -89,9 +89,7 @@ def publish(spec: ModelSpec, values: Mapping[str, Any], reference: Mapping[str, 
     exact = {**values, **fixed_values(spec)}
     # Kinds of fixed parameters stay out: their published value is what the document gives.
     published = {
-        name: kind.from_reference(exact[name], reference, exact)
-        for name, kind in law.parameters.items()
-        if name in values
+        name: kind.from_reference(exact[name], reference, exact) for name, kind in law.parameters.items() if name in values
     }
     there = {f"{name}_at_reference": value for name, value in values.items() if law.parameters[name].moves}
     return there | published

@@ -73,7 +73,7 @@ class Prior(BaseModel):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
-    __pydantic_extra__: dict[str, float]
+    __pydantic_extra__: dict[str, float]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     dist: str
 

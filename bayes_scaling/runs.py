@@ -3,51 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import BadCell, InconsistentComputeWarning, InvalidRuns, choose
-from bayes_scaling.quantities import BY_COLUMN, LOSS_UNITS, completed, training_compute
+from bayes_scaling.cards import Card, checked_card, read_card
+from bayes_scaling.cells import missing_cells, parse_cells, repeated_runs
+from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
+from bayes_scaling.quantities import completed, training_compute
 
 COMPUTE_TOLERANCE: Final = 2.0
+
+
 """A run whose compute is further than this factor from 6 N D is warned about."""
-
-_PARAMS_ARE = ("non-embedding", "total")
-_LARGEST_OF_OTHERS = {"loss_se": 1e3, "epochs": 1e9, "depth": 1e6, "width": 1e9, "heads": 1e6, "lr": 1e3}
-_MAXIMUM: Final = {column: quantity.maximum for column, quantity in BY_COLUMN.items()} | _LARGEST_OF_OTHERS
-_TRUTH: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": False}
-_MISSING: Final = {"", "nan", "na", "n/a", "null", "none"}
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a table of runs means: the facts that no column can hold.
-
-    Parameters
-    ----------
-    title : str
-        What was measured, in a line.
-    loss_unit : str
-        ``"nats/token"``, ``"bits/token"`` or ``"bits/byte"``.
-    params : str
-        What the column ``params`` counts: ``"non-embedding"`` or ``"total"``.
-    citation, licence, notes : str
-        Where the runs come from, what one may do with them, what is wrong with them.
-    """
-
-    title: str = ""
-    loss_unit: str = "nats/token"
-    params: str = "non-embedding"
-    citation: str = ""
-    licence: str = ""
-    notes: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,17 +155,22 @@ def read_runs(
     bayes_scaling.errors.InvalidRuns: The table has 1 bad cell (rows count from 1, after the header).
       row 2, params: has to be positive (found -1000000000.0)
     """
-    given = source if isinstance(source, RunTable) else None
     if isinstance(source, RunTable):
-        source, name, card = source.table, name or source.name, card or source.card
+        again = read_runs(
+            source.table,
+            columns=columns,
+            loss_unit=loss_unit,
+            card=card or source.card,
+            needs=needs,
+            name=name or source.name,
+        )
+        return replace(again, derived=(*source.derived, *again.derived))
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
     described = _described(card, path, loss_unit, raw, place)
     table, derived = _checked_table(raw, place, {"loss", *needs}, repeats=False)
-    if given is None:
-        _warn_of_compute(table, place)
-    name = name or (path.name.split(".")[0] if path else "runs")
-    return RunTable(table, name, described, (*(given.derived if given else ()), *derived))
+    _warn_of_compute(table, place)
+    return RunTable(table, name or (path.name.split(".")[0] if path else "runs"), described, derived)
 
 
 def read_inputs(
@@ -231,7 +209,7 @@ def read_inputs(
 def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
     """Return the table as it came, under canonical names, and what to call it in messages."""
     place = "The table" if isinstance(source, pd.DataFrame) else str(source)
-    raw = source.copy() if isinstance(source, pd.DataFrame) else _read(Path(source))
+    raw = _read(Path(source)) if isinstance(source, str | Path) else source.copy()
     raw = _renamed(raw, columns or {}, place)
     if raw.empty:
         raise InvalidRuns(f"{place} has no rows: give one row a run.")
@@ -242,7 +220,7 @@ def _checked_table(
     raw: pd.DataFrame, place: str, needed: set[str], *, repeats: bool
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the table with numbers where numbers belong and whole columns filled in, or list every bad cell."""
-    table, failures = _parsed(raw)
+    table, failures = parse_cells(raw)
     derived = completed(table)
     missing = sorted(needed - set(table))
     if missing:
@@ -250,9 +228,9 @@ def _checked_table(
             f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(map(str, raw))}. "
             f"Rename with columns={{'{missing[0]}': '...'}} (on the command line: --columns {missing[0]}=...)."
         )
-    failures += _gaps(table, needed, failures)
+    failures += missing_cells(table, needed, failures)
     if not repeats:
-        failures += _duplicates(table)
+        failures += repeated_runs(table)
     if failures:
         failures.sort(key=lambda cell: (cell.row or 0, cell.column))
         count = f"{len(failures)} bad cell{'s' * (len(failures) > 1)}"
@@ -295,7 +273,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
             raise InvalidRuns(f"{place} has no column {theirs!r} to use as {canonical}; {choose(theirs, map(str, table))}.")
     # A column that a rename replaces steps aside.
     table = table.drop(columns=[c for c, theirs in columns.items() if c in table and c != theirs])
-    extra = [theirs for canonical, theirs in columns.items() if list(columns.values()).count(theirs) > 1]
+    extra = [theirs for theirs in columns.values() if list(columns.values()).count(theirs) > 1]
     if extra:
         raise InvalidRuns(f"The column {extra[0]!r} cannot be used twice: give each canonical column one of its own.")
     table = table.rename(columns={theirs: canonical for canonical, theirs in columns.items()})
@@ -317,122 +295,7 @@ def _described(
     chosen = loss_unit or (stated[0] if stated else described.loss_unit)
     if stated and chosen != stated[0]:
         raise InvalidRuns(f"{place} says its loss is in {stated[0]}, the call says {chosen}: they have to agree.")
-    return _checked(replace(described, loss_unit=chosen), place)
-
-
-def read_card(path: str | Path) -> Card:
-    """Read a data card, a TOML file with the fields of :class:`Card`.
-
-    Raises
-    ------
-    InvalidRuns
-        If the file is missing, is not TOML, or has a field that a card does not have.
-    """
-    path = Path(path)
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InvalidRuns(f"There is no card {path}: give a TOML file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidRuns(f"The card {path} is not TOML: {error}.") from None
-    known = Card.__dataclass_fields__
-    for name, value in fields.items():
-        if name not in known:
-            raise InvalidRuns(f"The card {path} has an unknown field {name!r}; {choose(name, known)}.")
-        if not isinstance(value, str):
-            raise InvalidRuns(f"The card {path}: {name} is {value!r}, it has to be text.")
-    return _checked(Card(**fields), f"The card {path}")
-
-
-def _checked(card: Card, place: str) -> Card:
-    if card.loss_unit not in LOSS_UNITS:
-        raise InvalidRuns(f"{place}: the loss unit {card.loss_unit!r} is unknown; {choose(card.loss_unit, LOSS_UNITS)}.")
-    if card.params not in _PARAMS_ARE:
-        raise InvalidRuns(f"{place}: params counts {card.params!r}; {choose(card.params, _PARAMS_ARE)}.")
-    return card
-
-
-def _parsed(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[BadCell]]:
-    """Return the table with numbers where numbers belong, and the cells that are none."""
-    failures: list[BadCell] = []
-    table = pd.DataFrame(index=raw.index)
-    for name in raw.columns:
-        column, cells = str(name), raw[name]
-        if column in _MAXIMUM:
-            table[column] = _numbers(column, cells, failures)
-        elif column == "checkpoint":
-            words = cells.map(lambda cell: "" if _blank(cell) else str(cell).strip().lower())
-            for row, word in words[~words.isin(_TRUTH)].items():
-                failures.append(BadCell(_row(row), column, _shown(cells[row]), "has to be true or false"))
-            table[column] = words.map(_TRUTH).fillna(False).astype(bool)
-        else:
-            table[column] = _labels(column, cells)
-    return table, failures
-
-
-def _labels(column: str, cells: pd.Series) -> pd.Series:
-    """Return a column of the user's own: truth values or numbers where every cell is one, else words."""
-    if pd.api.types.is_numeric_dtype(cells.dtype):
-        return cells
-    words = cells.map(lambda cell: None if _blank(cell) else str(cell).strip()).astype(object)
-    if words.notna().all() and words.str.lower().isin(("true", "false")).all():
-        return words.str.lower() == "true"
-    numbers = pd.to_numeric(words, errors="coerce")
-    is_label = column in ("run_id", "group")
-    return words if is_label or words.isna().all() or numbers[words.notna()].isna().any() else numbers
-
-
-def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Series:
-    blank = cells.map(_blank)
-    truth = cells.map(lambda cell: isinstance(cell, bool | np.bool_))
-    numbers = pd.to_numeric(cells.where(~blank & ~truth), errors="coerce").astype(float)
-    smallest = 0.0 if column == "loss_se" else np.nextafter(0, 1)
-    reasons = {
-        "is not a number": numbers.isna() & ~blank,
-        "has to be finite": np.isinf(numbers),
-        "has to be positive": np.isfinite(numbers) & (numbers < smallest),
-        f"is larger than {_MAXIMUM[column]:.0e}, which no run has; check the unit": np.isfinite(numbers)
-        & (numbers > _MAXIMUM[column]),
-    }
-    for reason, bad in reasons.items():
-        failures += [BadCell(_row(row), column, _shown(cells[row]), reason) for row in cells.index[bad]]
-    return numbers
-
-
-def _blank(cell: Any) -> bool:
-    if isinstance(cell, str):
-        return cell.strip().lower() in _MISSING
-    return cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell))
-
-
-def _shown(cell: Any) -> str:
-    return repr(cell.item() if isinstance(cell, np.generic) else cell)
-
-
-def _row(index: Any) -> int:
-    return int(index) + 1
-
-
-def _gaps(table: pd.DataFrame, needed: set[str], failures: list[BadCell]) -> Iterator[BadCell]:
-    known = {(cell.row, cell.column) for cell in failures}
-    for column in sorted(needed):
-        for row in table.index[table[column].isna()]:
-            if (_row(row), column) not in known:
-                yield BadCell(_row(row), column, "nothing", "is missing")
-
-
-def _duplicates(table: pd.DataFrame) -> list[BadCell]:
-    """Return the rows that stand for a run (or for one point along it) that another row stands for."""
-    if "run_id" not in table:
-        return []
-    final = ~table["checkpoint"] if "checkpoint" in table else pd.Series(True, index=table.index)
-    failures = [BadCell(_row(row), "run_id", "nothing", "is missing") for row in table.index[table["run_id"].isna()]]
-    along = [column for column in ("tokens", "steps", "dataset_tokens") if column in table]
-    for rows, key in ((table[final], ["run_id"]), (table[~final], ["run_id", *along])):
-        named = rows[rows["run_id"].notna()]
-        for row in named.index[named.duplicated(key)]:
-            failures.append(BadCell(_row(row), "run_id", repr(table["run_id"][row]), "stands in an earlier row too"))
-    return failures
+    return checked_card(replace(described, loss_unit=chosen), place)
 
 
 def _warn_of_compute(table: pd.DataFrame, place: str) -> None:
@@ -446,7 +309,7 @@ def _warn_of_compute(table: pd.DataFrame, place: str) -> None:
         worst = int(far[np.argmax(nearest[far])])
         warnings.warn(
             f"{place}: in {len(far)} of {len(table)} rows the compute is more than a factor {COMPUTE_TOLERANCE:g} "
-            f"from 6 N D, most in row {_row(worst)} (a factor {nearest[worst]:.3g}). Check the units, and which "
+            f"from 6 N D, most in row {worst + 1} (a factor {nearest[worst]:.3g}). Check the units, and which "
             f"parameters are counted.",
             InconsistentComputeWarning,
             stacklevel=3,

@@ -52,7 +52,7 @@ def measure(
     """
     noise = xr.DataArray(rng.standard_normal(expected.shape), dims=expected.dims, coords=expected.coords)
     if likelihood.dist == "StudentT":
-        nu = draws["nu"] if "nu" in draws else likelihood.nu
+        nu: Any = draws.get("nu", likelihood.nu)
         chi2 = rng.chisquare((nu + xr.zeros_like(expected)).transpose(*expected.dims).values)
         noise = noise * (nu / xr.zeros_like(expected).copy(data=chi2)) ** 0.5
     with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether

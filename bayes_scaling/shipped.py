@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 _PACKAGE = Path(__file__).parent
-_INSTALLED = _PACKAGE / "shipped"
+_INSTALLED = _PACKAGE / "_shipped"
 
 _ROOT: Final = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 

@@ -181,9 +181,7 @@ class Sampler:
 
 def _sample(compiled: Any, **settings: Any) -> xr.DataTree:
     """Run nutpie in the background, so that Ctrl-C stops it and nothing half-sampled comes back."""
-    sampler = nutpie.sample(
-        compiled, adaptation="low_rank", save_warmup=False, blocking=False, cores=None, **settings
-    )
+    sampler = nutpie.sample(compiled, adaptation="low_rank", save_warmup=False, blocking=False, cores=None, **settings)
     try:
         return sampler.wait()
     except BaseException:
@@ -203,7 +201,9 @@ def _tidied(posterior: xr.Dataset) -> xr.Dataset:
 def _statistics(raw: xr.Dataset) -> xr.Dataset:
     """Return the sampler statistics under ArviZ's names, numbers only."""
     named = raw.rename({theirs: ours for theirs, ours in _STATISTICS.items() if theirs in raw})
-    return named[[name for name, value in named.data_vars.items() if value.dims == ("chain", "draw") and value.dtype.kind in "fiub"]].load()
+    return named[
+        [name for name, value in named.data_vars.items() if value.dims == ("chain", "draw") and value.dtype.kind in "fiub"]
+    ].load()
 
 
 def _constant_data(spec: ModelSpec, runs: RunTable) -> xr.Dataset:

@@ -6,9 +6,7 @@ from typing import Annotated
 
 from bayes_scaling.laws.law import Coefficient, Exponent, Steps, Tokens, Value, law
 
-_B_STAR = Coefficient(
-    "critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"]
-)
+_B_STAR = Coefficient("critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"])
 
 
 @law(output="batch_tokens", source="kaplan2020", equation="(1.4), (5.3)")

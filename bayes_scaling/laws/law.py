@@ -274,4 +274,3 @@ def law(*, output: str, source: str, equation: str) -> Callable[[Callable[..., A
         return LAWS[name]
 
     return register
-

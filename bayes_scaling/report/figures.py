@@ -19,7 +19,7 @@ INK: Final = "#123456"
 BLUE, ORANGE, GREEN, PURPLE, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"
 CYCLE: Final = (BLUE, ORANGE, GREEN, PURPLE, RED, "#56B4E9", "#999933", "#882255")
 
-_STYLE: Final[dict[str, Any]] = {
+_STYLE: Final[Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -139,7 +139,7 @@ def contours(
     """
     figure, axes = _figure(6.4, 4.4)
     lines = axes.contour(params, tokens, loss, levels=12, colors=[INK], linewidths=0.7, alpha=0.7)
-    axes.clabel(lines, fontsize=7, fmt="%.2f")
+    axes.clabel(lines, fontsize=7, fmt="%.2f", inline_spacing=1)
     optimal_params, optimal_tokens, _ = path
     # A band across lines of equal compute: from (least N, most D) to (most N, least D) of each budget.
     outline = (
@@ -173,13 +173,13 @@ def forecast(
     axes.plot(*runs, "o", ms=3, color=INK, alpha=0.5, label="runs fitted")
     if held_out is not None:
         reach = np.abs(np.array([held_out.lower, held_out.upper]) - held_out.median)
-        axes.errorbar(held_out.x, held_out.median, yerr=reach, fmt="_", color=ORANGE, lw=1.6, label="forecast of a held-out run")
+        axes.errorbar(
+            held_out.x, held_out.median, yerr=reach, fmt="_", color=ORANGE, lw=1.6, label="forecast of a held-out run"
+        )
         if truth is not None:
             axes.plot(held_out.x, truth, "x", color=RED, ms=6, mew=1.6, label="what it measured")
     axes.axvline(edge, color=INK, lw=0.8, ls="--", alpha=0.7)
-    axes.annotate(
-        " beyond the runs", (edge, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize=8, color=INK
-    )
+    axes.annotate(" beyond the runs", (edge, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize=8, color=INK)
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel=f"loss ({unit})")
     _plain_log_ticks(axes)
     axes.legend(loc="lower left")
@@ -194,13 +194,10 @@ def prior_against_posterior(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) 
     figure = _canvas(6.4, 1.5 * rows + 0.3)
     for number, (name, (prior, posterior)) in enumerate(pairs.items()):
         axes = figure.add_subplot(rows, columns, number + 1)
-        low, high = np.quantile(np.log(prior), [0.005, 0.995])
-        low, high = min(low, np.log(posterior.min())), max(high, np.log(posterior.max()))
-        # Enough bins for the narrower of the two, so that its height is honest.
-        bins = np.linspace(low, high, int(np.clip((high - low) / max(np.log(posterior).std() / 3, 1e-9), 30, 400)))
         for draws, colour in ((prior, "#888888"), (posterior, BLUE)):
-            heights, _ = np.histogram(np.log(draws), bins=bins, density=True)
-            axes.fill_between(np.exp(bins[:-1]), heights / heights.max(), step="post", color=colour, alpha=0.5, lw=0)
+            middle = np.log(draws[(draws >= np.quantile(draws, 0.005)) & (draws <= np.quantile(draws, 0.995))])
+            heights, edges = np.histogram(middle, bins=30)
+            axes.stairs(heights / heights.max(), np.exp(edges), fill=True, color=colour, alpha=0.5, lw=0)
         axes.set(xscale="log", yticks=[], title=name)
         axes.spines["left"].set_visible(False)
         _plain_log_ticks(axes, "x")
@@ -219,7 +216,9 @@ def as_svg(figure: Figure, name: str) -> str:
     """
     file = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+        figure.savefig(
+            file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None}
+        )
     text = file.getvalue()
     return text[text.index("<svg") :].replace(INK, "currentColor")
 
@@ -244,6 +243,8 @@ def _plain_log_ticks(axes: Axes, which: str = "y") -> None:
     low, high = axis.get_view_interval()
     if low > 0 and high / low < 100:
         few = high / low < 10
-        axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0) if few and which == "y" else (1.0, 3.0)))
+        axis.set_major_locator(
+            LogLocator(subs=(1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0) if few and which == "y" else (1.0, 3.0))
+        )
         axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axis.set_minor_formatter(NullFormatter())

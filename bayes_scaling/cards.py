@@ -1,0 +1,69 @@
+"""Data cards: the facts about a table of runs that no column can hold."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.quantities import LOSS_UNITS
+
+_PARAMS_ARE = ("non-embedding", "total")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a table of runs means: the facts that no column can hold.
+
+    Parameters
+    ----------
+    title : str
+        What was measured, in a line.
+    loss_unit : str
+        ``"nats/token"``, ``"bits/token"`` or ``"bits/byte"``.
+    params : str
+        What the column ``params`` counts: ``"non-embedding"`` or ``"total"``.
+    citation, licence, notes : str
+        Where the runs come from, what one may do with them, what is wrong with them.
+    """
+
+    title: str = ""
+    loss_unit: str = "nats/token"
+    params: str = "non-embedding"
+    citation: str = ""
+    licence: str = ""
+    notes: str = ""
+
+
+def read_card(path: str | Path) -> Card:
+    """Read a data card, a TOML file with the fields of :class:`Card`.
+
+    Raises
+    ------
+    InvalidRuns
+        If the file is missing, is not TOML, or has a field that a card does not have.
+    """
+    path = Path(path)
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidRuns(f"There is no card {path}: give a TOML file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRuns(f"The card {path} is not TOML: {error}.") from None
+    known = Card.__dataclass_fields__
+    for name, value in fields.items():
+        if name not in known:
+            raise InvalidRuns(f"The card {path} has an unknown field {name!r}; {choose(name, known)}.")
+        if not isinstance(value, str):
+            raise InvalidRuns(f"The card {path}: {name} is {value!r}, it has to be text.")
+    return checked_card(Card(**fields), f"The card {path}")
+
+
+def checked_card(card: Card, place: str) -> Card:
+    """Return the card, or refuse a unit or a count it cannot mean."""
+    if card.loss_unit not in LOSS_UNITS:
+        raise InvalidRuns(f"{place}: the loss unit {card.loss_unit!r} is unknown; {choose(card.loss_unit, LOSS_UNITS)}.")
+    if card.params not in _PARAMS_ARE:
+        raise InvalidRuns(f"{place}: params counts {card.params!r}; {choose(card.params, _PARAMS_ARE)}.")
+    return card

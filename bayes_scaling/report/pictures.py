@@ -1,0 +1,140 @@
+"""The pictures of the report: what a figure is given, and what stands under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.decisions.budget import allocate
+from bayes_scaling.fits import Fit, scalars
+from bayes_scaling.prediction import expected_loss, interval, intervals, loss_at_runs, predict
+from bayes_scaling.report import figures
+from bayes_scaling.report.wording import axis_label, percent
+from bayes_scaling.scatter import measure, relative_se
+
+BEYOND: Final = 2.0
+"""Decades of compute (or of the law's own resource) the forecast goes beyond the runs."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page."""
+
+    svg: str
+    caption: str
+
+
+def fit_picture(fit: Fit, prob: float) -> Picture:
+    """Show every run's measured loss against the law's, with its interval."""
+    expected = loss_at_runs(fit)
+    errors = xr.DataArray(relative_se(fit.runs), dims="run")
+    scattered = measure(expected, fit.spec.likelihood, fit.posterior, np.random.default_rng(0), relative_se=errors)
+    median, lower, upper = (a.values for a in interval(scattered, prob))
+    loss = fit.runs["loss"].to_numpy(float)
+    figure = figures.measured_against_expected(loss, median, lower, upper, _groups(fit), fit.loss_unit)
+    inside = int(((lower <= loss) & (loss <= upper)).sum())
+    return Picture(
+        figures.as_svg(figure, "fit"),
+        f"{inside} of {len(loss)} runs lie inside their own {percent(prob)} interval for a new run.",
+    )
+
+
+def residual_picture(fit: Fit) -> Picture:
+    """Show what is left of each run's loss against every quantity."""
+    runs = fit.runs
+    residual = np.log(runs["loss"].to_numpy(float)) - np.log(loss_at_runs(fit).median(("chain", "draw")).values)
+    wanted = dict.fromkeys(c for c in ("params", "tokens", "compute_flops", *fit.spec.columns.values()) if c in runs)
+    panels = {axis_label(c): runs[c].to_numpy(float) for c in wanted}
+    sigma = float(fit.posterior["sigma"].median())
+    figure = figures.residuals(panels, residual, _groups(fit), sigma)
+    return Picture(
+        figures.as_svg(figure, "residuals"), f"The grey band is the scale of the scatter, {100 * sigma:.2g} % of the loss."
+    )
+
+
+def prior_picture(fit: Fit) -> Picture:
+    """Show each unknown before and after the runs."""
+    prior = dict(scalars(fit.prior))
+    pairs = {n: (prior[n], d) for n, d in scalars(fit.posterior) if "[" not in n and not _derived(fit, n)}
+    figure = figures.prior_against_posterior(pairs)
+    return Picture(
+        figures.as_svg(figure, "prior"),
+        "Grey: before the runs. Blue: after. Each is scaled to its own height; the axes are logarithmic.",
+    )
+
+
+def _derived(fit: Fit, name: str) -> bool:
+    """Whether an unknown follows from another that is shown: a published coefficient from its value at the reference."""
+    return f"{name}_at_reference" in fit.posterior
+
+
+def contour_picture(fit: Fit, prob: float, group: Mapping[str, str]) -> Picture:
+    """Show lines of equal loss and the compute-optimal path over N and D."""
+    runs = fit.runs
+    ends = {c: (runs[c].min() / 1.5, runs[c].max() * 10 ** (BEYOND / 2)) for c in ("params", "tokens")}
+    params = xr.DataArray(np.geomspace(*ends["params"], 60), dims="params")
+    tokens = xr.DataArray(np.geomspace(*ends["tokens"], 60), dims="tokens")
+    thinned = fit.thinned(500)
+    loss = expected_loss(thinned, {"params": params, "tokens": tokens}, group=group).median(("chain", "draw"))
+    compute = np.geomspace(runs["compute_flops"].min(), runs["compute_flops"].max() * 10**BEYOND, 25)
+    allocation = allocate(thinned, compute=list(compute), group=group)
+    optimal = [
+        np.stack([a.values for a in (lower, median, upper)], axis=1)
+        for median, lower, upper in (interval(allocation[name], prob) for name in ("optimal_params", "optimal_tokens"))
+    ]
+    figure = figures.contours(
+        params.values,
+        tokens.values,
+        loss.transpose("tokens", "params").values,
+        (optimal[0], optimal[1], compute),
+        (runs["params"].to_numpy(float), runs["tokens"].to_numpy(float)),
+    )
+    return Picture(
+        figures.as_svg(figure, "contours"),
+        f"Lines of equal expected loss ({fit.loss_unit}, posterior median), the compute-optimal path with its {percent(prob)} "
+        "interval along each budget, and the runs.",
+    )
+
+
+def forecast_path(fit: Fit, prob: float, group: Mapping[str, str], two_resources: bool) -> tuple[xr.Dataset, str]:
+    """Return intervals along the path a forecast is asked for, and the column it runs along."""
+    if two_resources:
+        column, runs = "compute_flops", fit.runs["compute_flops"]
+        compute = np.geomspace(runs.min(), runs.max() * 10**BEYOND, 41)
+        return intervals(allocate(fit, compute=list(compute), group=group), prob), column
+    columns = list(fit.spec.columns.values())
+    column, runs = columns[0], fit.runs[columns[0]]
+    inputs: dict[str, Any] = {c: np.exp(np.log(fit.runs[c]).mean()) for c in columns[1:]}
+    inputs[column] = xr.DataArray(np.geomspace(runs.min(), runs.max() * 10**BEYOND, 41), dims=column)
+    return intervals(predict(fit, group=group, **inputs), prob), column
+
+
+def forecast_picture(fit: Fit, found: xr.Dataset, column: str, held_out: pd.DataFrame | None) -> Picture:
+    """Show the loss beyond the runs, and held-out runs where there are any."""
+    runs, names = fit.runs, ("median", "lower", "upper", "mean_lower", "mean_upper")
+    band = figures.Band(found[column].values, *(found[name].values for name in names))
+    marks, truth = None, None
+    if held_out is not None:
+        marks = figures.Band(held_out[column].to_numpy(float), *(held_out[name].to_numpy(float) for name in names))
+        truth = held_out["loss"].to_numpy(float)
+    measured = (runs[column].to_numpy(float), runs["loss"].to_numpy(float))
+    figure = figures.forecast(band, axis_label(column), fit.loss_unit, float(runs[column].max()), measured, marks, truth)
+    along = (
+        "at the compute-optimal size of each budget"
+        if column == "compute_flops" and "params" in found.coords
+        else "along the law"
+    )
+    return Picture(
+        figures.as_svg(figure, "forecast"),
+        f"The loss {along}: dark, what the law would give on average; light, what one new run would measure. "
+        "Right of the dashed line nothing has been measured; both intervals trust the form of the law there.",
+    )
+
+
+def _groups(fit: Fit) -> list[str]:
+    return [fit.groups.names[i] for i in fit.groups.of_run] if fit.groups.columns else [""] * len(fit.runs)

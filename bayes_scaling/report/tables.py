@@ -1,0 +1,139 @@
+"""The tables of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.constants import published, published_names
+from bayes_scaling.diagnostics import summarize
+from bayes_scaling.fits import Fit
+from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.report.wording import number, percent, short
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page: words are set left, everything else is a number already written out."""
+
+    caption: str
+    columns: Sequence[str]
+    cells: Sequence[Sequence[str]]
+    words: Sequence[str] = ()
+
+
+def checks_table(checks: pd.DataFrame) -> Table:
+    """Tell every check, its value and its rule."""
+    cells = [
+        (c.about, c.check, f"{c.value:.4g}", c.rule, "passed" if c.passed else "failed", c.where)
+        for c in checks.itertuples()
+    ]
+    caption = "Convergence: are the draws the posterior? Adequacy: does the model describe the runs?"
+    return Table(caption, ("about", "check", "value", "rule", "result", "at"), cells, ("about", "check", "rule", "at"))
+
+
+def parameter_table(fit: Fit, prob: float) -> Table:
+    """Tell every unknown with its interval, beside what was published."""
+    summary = summarize(fit, prob=prob)
+    kept = [label for label in summary.index if "_effect_" not in label]
+    records = [published(name) for name in published_names(fit.spec.law)]
+    cells = []
+    for label in kept:
+        row = summary.loc[label]
+        theirs = [
+            r.constants.get(label.split("[")[0]) if "_" not in label or label in r.constants else None for r in records
+        ]
+        said = ["" if c is None else number(c.value) + (f" ± {number(c.se)}" if c.se else "") for c in theirs]
+        numbers = [number(row[name]) for name in ("median", "lower", "upper")]
+        cells.append([label, *numbers, f"{row['contraction']:.2f}", *said])
+    columns = ("unknown", "median", "lower", "upper", "contraction", *(r.name for r in records))
+    return Table(
+        f"Posterior median and {percent(prob)} interval; published values as printed, ± a standard error.", columns, cells
+    )
+
+
+def prior_table(fit: Fit) -> Table:
+    """Tell every prior, why it is that, and how much the runs taught."""
+    spec, summary = fit.spec, summarize(fit)["contraction"]
+    cells = []
+    for name, parameter in spec.parameters.items():
+        if parameter.prior is None:
+            cells.append((name, f"fixed at {parameter.fixed:g}", "", parameter.why))
+            continue
+        row = next(n for n in (f"{name}_population", f"{name}_at_reference", name) if n in summary.index)
+        cells.append((row, str(parameter.prior), f"{summary[row]:.2f}", parameter.why))
+    cells.append(("sigma", str(spec.likelihood.sigma), f"{summary['sigma']:.2f}", spec.likelihood.why))
+    point = ", ".join(f"{name} = {short(value)}" for name, value in fit.reference.items())
+    return Table(
+        f"Priors, at the reference point {point}.", ("unknown", "prior", "contraction", "why"), cells, ("prior", "why")
+    )
+
+
+def forecast_table(found: xr.Dataset, column: str, prob: float) -> Table:
+    """Tell the forecast at half decades beyond the runs."""
+    reach = found[f"reach_{column}"].values
+    marks = [int(np.abs(reach - decades).argmin()) for decades in (0.5, 1.0, 1.5, 2.0)]
+    cells = [
+        [f"{reach[i]:.2f}", short(float(found[column][i]))]
+        + [f"{float(found[name][i]):.3f}" for name in ("median", "lower", "upper", "mean_lower", "mean_upper")]
+        for i in marks
+    ]
+    symbol = BY_COLUMN[column].symbol if column in BY_COLUMN else column
+    columns = ("decades beyond", symbol, "loss", "new run from", "to", "law from", "to ")
+    return Table(f"Forecast beyond the runs, {percent(prob)} intervals of a new run and of the law.", columns, cells)
+
+
+def held_out_table(predicted: pd.DataFrame, prob: float) -> tuple[Table, str]:
+    """Tell forecast and truth of runs the fit has not seen, and say how many were inside."""
+    inside = (predicted["lower"] <= predicted["loss"]) & (predicted["loss"] <= predicted["upper"])
+    names = predicted["run_id"] if "run_id" in predicted else [f"row {i + 1}" for i in range(len(predicted))]
+    cells = [
+        [
+            str(name),
+            f"{row.reach_compute_flops:.2f}",
+            *(f"{v:.3f}" for v in (row.loss, row.median, row.lower, row.upper)),
+            f"{100 * (row.median / row.loss - 1):+.1f}",
+            "inside" if ok else "outside",
+        ]
+        for name, row, ok in zip(names, predicted.itertuples(), inside, strict=True)
+    ]
+    columns = ("held-out run", "decades beyond, C", "measured", "forecast", "from", "to", "error (%)", "result")
+    error = float((predicted["median"] / predicted["loss"] - 1).abs().mean())
+    said = (
+        f"Of {len(predicted)} held-out larger runs, {int(inside.sum())} measured a loss inside the {percent(prob)} interval of "
+        f"their forecast; the forecasts are off by {100 * error:.1f} % on average."
+    )
+    return Table("Runs the fit has not seen: forecast and truth.", columns, cells), said
+
+
+def allocation_table(rows: pd.DataFrame, prob: float) -> Table:
+    """Tell the compute-optimal size of each budget."""
+    cells = [
+        [
+            short(r.compute_flops),
+            *(short(v) for v in (r.params, r.params_lower, r.params_upper, r.tokens, r.tokens_lower, r.tokens_upper)),
+            f"{r.tokens_per_param:.3g}",
+            *(f"{v:.3f}" for v in (r.median, r.lower, r.upper)),
+            f"{r.reach_compute_flops:.2f}",
+        ]
+        for r in rows.itertuples()
+    ]
+    columns = ("C (FLOP)", "N", "from", "to", "D", "from ", "to ", "D/N", "loss", "from  ", "to  ", "decades beyond, C")
+    return Table(
+        f"Compute-optimal size for a budget, {percent(prob)} intervals of the optimum and of a new run's loss.",
+        columns,
+        cells,
+    )
+
+
+def fact_table(fit: Fit) -> Table:
+    """Tell where the fit came from."""
+    facts = dict(fit.facts)
+    versions = ", ".join(f"{name} {version}" for name, version in dict(facts.pop("versions")).items())
+    rows = [(name.replace("_", " "), str(value)) for name, value in facts.items() if value not in ("", None)]
+    rows += [("model digest", fit.spec.digest), ("versions", versions)]
+    return Table("Same runs, model, seed, versions and machine: the same draws.", ("what", "value"), rows, ("value",))

@@ -1,0 +1,75 @@
+"""The door of every prediction: inputs and groups of a request, checked once against the fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest, NewGroupWarning, choose
+from bayes_scaling.fits import Fit
+from bayes_scaling.quantities import BY_COLUMN, completed
+
+
+def known_inputs(fit: Fit) -> set[str]:
+    """Return the columns a request may give."""
+    return {*BY_COLUMN, *fit.spec.columns.values()} - {"loss"}
+
+
+def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every input of a request as a DataArray, completed by C = 6 N D, or refuse it."""
+    given: dict[str, Any] = {}
+    for column, value in inputs.items():
+        if column not in known_inputs(fit):
+            raise InvalidRequest(f"There is no input {column!r}; {choose(column, known_inputs(fit))}.")
+        given[column] = _array(column, value)
+    lengths = {a.sizes["query"] for a in given.values() if "query" in a.dims}
+    if len(lengths) > 1:
+        raise InvalidRequest(
+            f"The inputs have {' and '.join(map(str, sorted(lengths)))} entries: give each the same number."
+        )
+    completed(given)
+    for column in fit.spec.columns.values():
+        if column not in given:
+            needed = ", ".join(fit.spec.columns.values())
+            raise InvalidRequest(f"The law {fit.spec.law} needs {needed}; {column} was not given and does not follow.")
+    return given
+
+
+def _array(column: str, value: Any) -> xr.DataArray:
+    try:
+        array = value if isinstance(value, xr.DataArray) else np.asarray(value, dtype=float)
+        if isinstance(array, np.ndarray):
+            array = xr.DataArray(array, dims=("query",) if array.ndim else ())
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"{column} is {value!r}: it has to be a positive number, or a list of them.") from None
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bool(bad.any()):
+        found = float(array.where(bad, drop=True).values.flat[0])
+        raise InvalidRequest(f"{column} is {found:g}: it has to be a positive number.")
+    largest = BY_COLUMN[column].maximum if column in BY_COLUMN else np.inf
+    if float(array.max()) > largest:
+        raise InvalidRequest(f"{column} is {float(array.max()):g}, more than any run has: check the unit.")
+    return array
+
+
+def group_labels(fit: Fit, group: Mapping[str, str]) -> dict[str, str]:
+    """Return the group of a request as text, refuse a column the model does not vary by, and warn of a new group."""
+    columns = fit.spec.group_columns
+    for column in group:
+        if column not in columns:
+            right = choose(column, columns) if columns else "it has no groups: leave the group out"
+            raise InvalidRequest(f"The model does not vary by {column!r}; {right}.")
+    for column in columns:
+        seen = sorted(set(fit.groups.cells[column]))
+        if str(group.get(column, "")) not in seen:
+            found = f"the fit has not seen {column} {group[column]!r}" if column in group else f"no {column} was given"
+            warnings.warn(
+                f"The prediction is for a new {column}, drawn from the population: {found}. Seen: {', '.join(seen)}.",
+                NewGroupWarning,
+                stacklevel=3,
+            )
+    return {column: str(label) for column, label in group.items()}
