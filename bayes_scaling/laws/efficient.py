@@ -217,7 +217,7 @@ def step_factor(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) ->
 
 @law(output="ratio", source="kaplan2020", equation="(B.16)")
 def size_factor_cost(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) -> Value:
-    r"""Compute to the same loss at k times the efficient size, k times :func:`step_factor`.
+    r"""Compute to the same loss at k times the efficient size, :math:`k [1 + (\alpha_S/\alpha_N)(1 - k^{-\alpha_N})]^{-1/\alpha_S}`.
 
     Parameters
     ----------

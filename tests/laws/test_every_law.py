@@ -1,0 +1,116 @@
+"""The contract of a law, for every law there is; a new one is tested by being there."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+import xarray as xr
+
+import bayes_scaling.inference.model  # noqa: F401 - teaches the laws about symbolic arrays
+from bayes_scaling.laws import LAWS
+from bayes_scaling.quantities import QUANTITIES
+from bayes_scaling.shipped import DATA
+
+ONE_TO_LOSS = [name for name, law in LAWS.items() if law.output == "loss"]
+PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
+
+
+def reference(law):
+    """A point for every input, and for the inputs of the law whose parameters a derived one borrows."""
+    return dict.fromkeys([*law.inputs, *(getattr(kind, "of", "") for kind in law.parameters.values())], 1e9)
+
+
+def parameters(law, scale=1.0):
+    """Plausible values, stated at the reference point, so that every law is at home there."""
+    there = {name: scale * (0.3 if kind.meaning == "an exponent" else 1.5) for name, kind in law.parameters.items()}
+    return law.from_reference(there, reference(law))
+
+
+def inputs(law, *, size=7):
+    values = {"L": np.linspace(8.0, 12.0, size), "L_infinite": np.linspace(1.2, 1.9, size)}
+    return [values.get(name, np.geomspace(1e7, 1e11, size)) for name in law.inputs]
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_documentation_has_formula_source_and_example(name):
+    law = LAWS[name]
+    text = inspect.getdoc(law.function)
+    assert ":math:" in text
+    assert "Parameters\n----------" in text
+    assert "Returns\n-------" in text
+    assert ">>> " in text
+    for word in (*law.inputs, *law.parameters):
+        assert re.search(rf"^[\w, ]*\b{word}\b[\w, ]* : ", text, re.M), word
+    assert f"{{{law.source}," in (DATA / "references.bib").read_text()
+    assert law.equation
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_formula_is_the_code(name):
+    assert LAWS[name].formula.count("(") == LAWS[name].formula.count(")")
+    assert "return" not in LAWS[name].formula
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_floats_numpy_xarray_and_symbols_agree(name):
+    law = LAWS[name]
+    given, unknown = inputs(law), parameters(law)
+    arrays = law(*given, **unknown)
+    each = [law(*(float(x[i]) for x in given), **unknown) for i in range(len(given[0]))] if given else law(**unknown)
+    named = law(*(xr.DataArray(x, dims="run") for x in given), **unknown)
+    symbols = [pt.vector(n) for n in law.inputs], {n: pt.scalar(n) for n in law.parameters}
+    graph = pytensor.function([*symbols[0], *symbols[1].values()], law(*symbols[0], **symbols[1]), mode=PLAIN)
+    # A caller may hand over more than a law uses: the graph refuses what it does not need.
+    symbolic = graph(*given, *unknown.values())
+    for other in (each, named, symbolic):
+        np.testing.assert_allclose(other, arrays, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_gradient_is_finite(name):
+    law = LAWS[name]
+    symbols = [pt.scalar(n) for n in (*law.inputs, *law.parameters)]
+    given, unknown = dict(zip(law.inputs, symbols, strict=False)), dict(zip(law.parameters, symbols[len(law.inputs) :], strict=True))
+    slopes = pytensor.grad(law(*given.values(), **unknown), symbols)
+    values = [float(x[3]) for x in inputs(law)] + [float(x) for x in parameters(law).values()]
+    assert np.isfinite(pytensor.function(symbols, slopes, mode=PLAIN)(*values)).all()
+
+
+@pytest.mark.parametrize("name", ONE_TO_LOSS)
+def test_loss_falls_with_every_resource(name):
+    law = LAWS[name]
+    middle = [float(x[3]) for x in inputs(law)]
+    for place, resource in enumerate(law.inputs):
+        if resource == "L":
+            continue
+        given = [np.geomspace(1e6, 1e12, 50) if i == place else x for i, x in enumerate(middle)]
+        assert (np.diff(law(*given, **parameters(law))) < 0).all(), resource
+
+
+@pytest.mark.parametrize("name", ONE_TO_LOSS)
+def test_thirty_decades_are_sound(name):
+    law = LAWS[name]
+    given = [np.geomspace(1.0, 1e30, 61) for _ in law.inputs]
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        loss = law(*given, **parameters(law))
+    assert np.isfinite(loss).all()
+    assert (loss > 0).all()
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_reference_and_back(name):
+    law = LAWS[name]
+    there = {n: 0.7 + 0.1 * i for i, n in enumerate(law.parameters)}
+    back = law.at_reference(law.from_reference(there, reference(law)), reference(law))
+    assert back == pytest.approx(there, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_inputs_are_quantities(name):
+    for symbol in LAWS[name].inputs:
+        assert symbol in QUANTITIES or symbol in ("x", "E_min", "L_infinite")

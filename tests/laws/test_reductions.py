@@ -1,0 +1,85 @@
+"""A new thing reduces to an old one: limits and special cases in which one law is another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bayes_scaling.constants import published
+from bayes_scaling.laws import LAWS
+
+N, D = np.geomspace(1e6, 1e12, 9), np.geomspace(1e8, 1e13, 9)
+TABLE_2 = published("kaplan2020 table 2").values
+ADDITIVE = published("besiroglu2024").values
+
+
+def test_kappa_at_one_is_chinchilla():
+    values = {"E": ADDITIVE["E"], "A": ADDITIVE["A"], "a": ADDITIVE["alpha"], "B": ADDITIVE["B"], "b": ADDITIVE["beta"]}
+    np.testing.assert_allclose(LAWS["kappa"](N, D, kappa=1.0, **values), LAWS["chinchilla"](N, D, **ADDITIVE), rtol=1e-14)
+
+
+def test_kappa_without_offset_is_kaplan():
+    a = TABLE_2["alpha_N"] / TABLE_2["alpha_D"]
+    values = {"A": TABLE_2["N_c"] ** a, "a": a, "B": TABLE_2["D_c"], "b": 1.0, "kappa": TABLE_2["alpha_D"]}
+    np.testing.assert_allclose(LAWS["kappa"](N, D, E=0.0, **values), LAWS["kaplan_nd"](N, D, **TABLE_2), rtol=1e-12)
+
+
+def test_endless_data_is_the_size_law():
+    size = LAWS["kaplan_n"](N, N_c=TABLE_2["N_c"], alpha_N=TABLE_2["alpha_N"])
+    np.testing.assert_allclose(LAWS["kaplan_nd"](N, 1e60, **TABLE_2), size, rtol=1e-12)
+
+
+def test_endless_steps_are_the_size_law():
+    table = published("kaplan2020 table 3").values
+    size = LAWS["kaplan_n"](N, N_c=table["N_c"], alpha_N=table["alpha_N"])
+    np.testing.assert_allclose(LAWS["kaplan_ns"](N, 1e60, **table), size, rtol=1e-12)
+
+
+def test_hyperbola_of_steps_and_examples():
+    B = np.geomspace(1e4, 1e8, 9)
+    S = LAWS["steps_to_loss"](B, S_least=5e3, B_crit=1e6)
+    E, E_min = B * S, 1e6 * 5e3
+    np.testing.assert_allclose((S / 5e3 - 1) * (E / E_min - 1), 1.0, rtol=1e-9)
+    np.testing.assert_allclose(LAWS["minimum_steps"](S, B, B_crit=1e6), 5e3, rtol=1e-12)
+    assert LAWS["critical_batch_of_minima"](E_min, 5e3) == 1e6
+
+
+def test_extremes_of_the_batch():
+    assert LAWS["minimum_compute"](1e20, 1.0, B_crit=1e6) == pytest.approx(1e20, rel=1e-5)
+    assert LAWS["minimum_compute"](1e20, 1e6, B_crit=1e6) == 5e19
+    assert LAWS["minimum_steps"](1e4, 1e12, B_crit=1e6) == pytest.approx(1e4, rel=1e-5)
+
+
+def test_learning_curves_contain_each_other():
+    x, power = np.geomspace(1e2, 1e9, 15), {"beta": 3.0, "c": 0.4}
+    plain = LAWS["m1"](x, **power)
+    np.testing.assert_allclose(LAWS["m2"](x, E=0.0, **power), plain)
+    np.testing.assert_allclose(LAWS["m3"](x, gamma=0.0, **power), plain)
+    # M4 far from random guessing, with alpha = 0 the transformed loss is the loss itself.
+    np.testing.assert_allclose(LAWS["m4"](x, E=0.1, gap=1e6, alpha=1e-12, **power), 0.1 + plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 1.7, 4.0])
+def test_m4_solves_its_equation(alpha):
+    x, known = np.geomspace(1.0, 1e9, 40), {"beta": 3.0, "c": 0.4}
+    loss = LAWS["m4"](x, E=0.1, gap=0.9, alpha=alpha, **known)
+    assert ((loss > 0.1) & (loss < 1.0)).all()
+    np.testing.assert_allclose((loss - 0.1) / (1.0 - loss) ** alpha, 3.0 * x**-0.4, rtol=1e-6)
+
+
+def test_a_break_far_away_is_no_break():
+    x = np.geomspace(1e2, 1e6, 9)
+    far = LAWS["bnsl"](x, E=0.5, b=2.0, c0=0.3, d1=1e30, c1=1.0, f1=0.2)
+    np.testing.assert_allclose(far, 0.5 + 2.0 * x**-0.3, rtol=1e-12)
+
+
+def test_a_break_adds_its_exponent():
+    x = np.array([1e10, 1e11])
+    low, high = LAWS["bnsl"](x, E=0.0, b=2.0, c0=0.3, d1=1e3, c1=0.4, f1=0.1)
+    assert -np.log10(high / low) == pytest.approx(0.7, rel=1e-9)
+
+
+def test_early_stopping_bound():
+    gap = LAWS["kaplan_nd"](1e9, 1e9, **TABLE_2), LAWS["kaplan_n"](1e9, N_c=TABLE_2["N_c"], alpha_N=TABLE_2["alpha_N"])
+    steps = LAWS["stopping_step"](*gap, S_c=2.1e3, alpha_S=0.76)
+    assert (2.1e3 / steps) ** 0.76 == pytest.approx(gap[0] - gap[1])
