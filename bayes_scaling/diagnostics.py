@@ -187,9 +187,10 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
         "chains": (float(posterior.sizes["chain"]), ""),
     }
     if posterior.sizes["draw"] >= 4 and not max(bad):
-        found["largest R-hat"] = _extreme(arviz_stats.rhat(posterior), np.nanargmax)
-        for kind in ("bulk", "tail"):
-            found[f"smallest {kind} ESS"] = _extreme(arviz_stats.ess(posterior, method=kind), np.nanargmin)
+        with np.errstate(invalid="ignore"):  # a variable that never moves has no R-hat, and fails by that
+            found["largest R-hat"] = _extreme(arviz_stats.rhat(posterior), np.argmax)
+            for kind in ("bulk", "tail"):
+                found[f"smallest {kind} ESS"] = _extreme(arviz_stats.ess(posterior, method=kind), np.argmin)
     else:
         found |= dict.fromkeys(("largest R-hat", "smallest bulk ESS", "smallest tail ESS"), (np.nan, ""))
     if "energy" in statistics:

@@ -246,7 +246,7 @@ def _read(path: Path) -> pd.DataFrame:
     readers: dict[str, Callable[[], pd.DataFrame]] = {
         "csv": lambda: pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True),
         "parquet": lambda: pd.read_parquet(path),
-        "jsonl": lambda: pd.read_json(path, lines=True, dtype=False, convert_dates=False),
+        "jsonl": lambda: pd.read_json(path, lines=True, dtype=False),
     }
     readers |= {"ndjson": readers["jsonl"], "pq": readers["parquet"]}
     if kind not in readers:

@@ -218,8 +218,7 @@ class ModelSpec(_Strict):
 
     def to_toml(self) -> str:
         """Return the document as TOML, for people; :func:`read_model` reads it from a file."""
-        said = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        return tomli_w.dumps({name: value for name, value in said.items() if value})
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
 
 
 def model_from_json(text: str) -> ModelSpec:
