@@ -35,7 +35,7 @@ def parse_cells(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[BadCell]]:
             words = cells.map(lambda cell: "" if _blank(cell) else str(cell).strip().lower())
             for row, _word in words[~words.isin(_TRUTH)].items():
                 failures.append(BadCell(_row(row), column, _shown(cells[row]), "has to be true or false"))
-            table[column] = words.map(_TRUTH).fillna(False).astype(bool)
+            table[column] = words.map(lambda word: _TRUTH.get(word, False)).astype(bool)
         else:
             table[column] = _labels(column, cells)
     return table, failures

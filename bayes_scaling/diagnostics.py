@@ -228,7 +228,7 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
     ranks = _ranks(residual.transpose("sample", "run").values)
     null = _ranks(rng.standard_normal(ranks.shape))
     for column in ("params", "tokens", "compute_flops"):
-        if column not in runs or runs[column].nunique() < 3:
+        if column not in runs or runs[column].isna().any() or runs[column].nunique() < 3:
             continue
         axis = _ranks(runs[column].to_numpy(float)[None])
         strength, by_chance = (np.abs((r * axis).sum(axis=1)) for r in (ranks, null))

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -244,7 +244,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise InvalidRuns(f"There is no table {path}: give a CSV, Parquet or JSON Lines file.")
     kind = "".join(path.suffixes[-2:]).lower().removesuffix(".gz").rsplit(".", 1)[-1]
     readers: dict[str, Callable[[], pd.DataFrame]] = {
-        "csv": lambda: pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True),
+        "csv": lambda: _read_csv(path),
         "parquet": lambda: pd.read_parquet(path),
         "jsonl": lambda: pd.read_json(path, lines=True, dtype=False),
     }
@@ -259,12 +259,23 @@ def _read(path: Path) -> pd.DataFrame:
         ) from None
     except pd.errors.EmptyDataError:
         raise InvalidRuns(f"{path} is empty: give a header and one row a run.") from None
+    except pd.errors.ParserWarning:
+        raise InvalidRuns(f"{path} cannot be read as {kind}: its rows have more cells than its header.") from None
     except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first = str(error).removeprefix("Error tokenizing data. C error: ").strip().splitlines()[0]
         raise InvalidRuns(f"{path} cannot be read as {kind}: {first}.") from None
     if len(table.columns) == 1 and any(mark in str(table.columns[0]) for mark in ";\t|"):
         raise InvalidRuns(f"{path} is not separated by commas: its header is {table.columns[0]!r}; save it with commas.")
     return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read CSV as text, header apart, so that a repeated column is seen and a row of too many cells is none."""
+    settings: dict[str, Any] = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True, "keep_default_na": False}
+    header = pd.read_csv(path, header=None, nrows=1, **settings).iloc[0].str.strip()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(path, index_col=False, **settings).set_axis(list(header), axis=1)
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.DataFrame:

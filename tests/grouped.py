@@ -16,7 +16,12 @@ def grouped_fit(*, spread: float = 0.05, chains: int = 2, draws: int = 200) -> F
     """Return a fit of ``chinchilla_by_group`` to four runs of groups a and b."""
     spec = read_model("chinchilla_by_group")
     table = pd.DataFrame(
-        {"params": [1e8, 1e9, 1e8, 1e9], "tokens": [2e9, 2e10, 4e9, 4e10], "loss": [3.5, 2.9, 3.6, 3.0], "group": list("aabb")}
+        {
+            "params": [1e8, 1e9, 1e8, 1e9],
+            "tokens": [2e9, 2e10, 4e9, 4e10],
+            "loss": [3.5, 2.9, 3.6, 3.0],
+            "group": list("aabb"),
+        }
     )
     reference = spec.reference_point(table)
     rng = np.random.default_rng(5)

@@ -131,9 +131,7 @@ class TestGroups:
         with pytest.warns(NewGroupWarning):
             new = predict(fit, params=1e9, tokens=1e10, group={"group": "c"})["expected_loss"]
         law = fit.spec.the_law
-        at = law.from_reference(
-            {n: fit.posterior[f"{n}_population"] for n in fit.spec.parameters}, fit.reference
-        )
+        at = law.from_reference({n: fit.posterior[f"{n}_population"] for n in fit.spec.parameters}, fit.reference)
         np.testing.assert_allclose(new, law(1e9, 1e10, **at), rtol=1e-12)
 
     def test_a_table_names_its_groups(self):

@@ -78,7 +78,9 @@ def test_compute_of_the_total_count_is_no_warning():
 
 
 def test_checkpoints_of_one_run_may_share_its_name():
-    table = pd.DataFrame({"run_id": "a", "params": 1e8, "tokens": [1e9, 2e9, 3e9], "loss": 3.0, "checkpoint": [True, True, False]})
+    table = pd.DataFrame(
+        {"run_id": "a", "params": 1e8, "tokens": [1e9, 2e9, 3e9], "loss": 3.0, "checkpoint": [True, True, False]}
+    )
     assert len(read_runs(table)) == 3
     with pytest.raises(InvalidRuns, match="stands in an earlier row too"):
         read_runs(table.assign(tokens=1e9))
@@ -121,7 +123,7 @@ def test_where_keeps_what_a_condition_says():
     runs = read_runs(GOOD)
     assert runs.where("params < 5e8 and corpus == 'C4'").table["run_id"].tolist() == ["a"]
     for condition in ("params <", "color == 'red'", "__import__('os').getcwd()", "params + 1"):
-        with pytest.raises(InvalidRuns, match="cannot be evaluated|No row"):
+        with pytest.raises(InvalidRuns, match=r"cannot be evaluated|No row"):
             runs.where(condition)
     with pytest.raises(InvalidRuns, match="No row"):
         runs.where("params > 1e12")

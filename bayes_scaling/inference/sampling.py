@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +16,14 @@ import pandas as pd
 import pytensor
 import xarray as xr
 
+from bayes_scaling.datasets import runs_from
 from bayes_scaling.diagnostics import check
 from bayes_scaling.errors import InvalidModel, InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups
 from bayes_scaling.inference.model import build_model, name_of_input
 from bayes_scaling.prior_draws import draw_prior
-from bayes_scaling.runs import RunTable, read_runs
+from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import relative_se
 from bayes_scaling.specification import ModelSpec, read_model
 
@@ -51,8 +52,8 @@ def fit(
 
     Parameters
     ----------
-    runs : RunTable, DataFrame or path
-        Measured runs: see :func:`~bayes_scaling.read_runs`.
+    runs : RunTable, DataFrame, path or str
+        Measured runs, or the name of a data set: see :func:`~bayes_scaling.read_runs`.
     model : str, path or ModelSpec
         A shipped model's name, or a TOML document: see :func:`~bayes_scaling.read_model`.
     seed : int
@@ -84,12 +85,42 @@ def fit(
     nutpie with a low-rank mass matrix, measured at 27 times the effective draws per second of PyMC's own
     sampler on these posteriors. Compilation costs some seconds and comes first.
     """
+    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
     spec = read_model(model)
-    table = read_runs(runs, needs=spec.needs)
-    sampler = Sampler(spec, table)
-    return sampler.fit(
-        table, seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept, progress=progress
-    )
+    table = runs_from(runs, needs=spec.needs)
+    return Sampler(spec, table).fit(table, settings, progress=progress)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample; the fit keeps it.
+
+    Parameters
+    ----------
+    seed, draws, tune, chains, target_accept
+        As for :func:`fit`.
+
+    Raises
+    ------
+    InvalidRequest
+        If one has no meaning.
+    """
+
+    seed: int = 0
+    draws: int = 2000
+    tune: int = 1000
+    chains: int = 4
+    target_accept: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Refuse a setting that has no meaning, before anything is compiled."""
+        for name, least in (("draws", 1), ("tune", 0), ("chains", 1)):
+            if getattr(self, name) < least:
+                raise InvalidRequest(f"{name} is {getattr(self, name)}: it has to be at least {least}.")
+        if not 0 < self.target_accept < 1:
+            raise InvalidRequest(f"target_accept is {self.target_accept:g}: it has to lie between 0 and 1, say 0.95.")
+        if not 0 <= self.seed < 2**63:
+            raise InvalidRequest(f"The seed is {self.seed}: it has to be a whole number from 0 to 2^63 - 1.")
 
 
 class Sampler:
@@ -110,38 +141,35 @@ class Sampler:
         with pytensor.config.change_flags(numba__fastmath=False):
             self._compiled = nutpie.compile_pymc_model(build_model(spec, runs), freeze_model=False)
 
-    def fit(
-        self,
-        runs: RunTable,
-        *,
-        seed: int = 0,
-        draws: int = 2000,
-        tune: int = 1000,
-        chains: int = 4,
-        target_accept: float = 0.95,
-        progress: bool | None = None,
-    ) -> Fit:
-        """Sample the posterior given a table; the arguments are those of :func:`fit`."""
-        settings = {"draws": draws, "tune": tune, "chains": chains}
-        for name, value in settings.items():
-            if value < (0 if name == "tune" else 1):
-                raise InvalidRequest(f"{name} is {value}: it has to be at least {0 if name == 'tune' else 1}.")
-        if not 0 <= seed < 2**63:
-            raise InvalidRequest(f"The seed is {seed}: it has to be a whole number from 0 to 2^63 - 1.")
+    def fit(self, runs: RunTable, settings: Settings, *, progress: bool | None = None) -> Fit:
+        """Sample the posterior given a table.
+
+        Parameters
+        ----------
+        runs : RunTable
+            The runs; their groups have to be those the model was compiled for.
+        settings : Settings
+            How to sample.
+        progress : bool, optional
+            As for :func:`fit`.
+
+        Raises
+        ------
+        InvalidModel
+            If the groups are others.
+        """
         spec, groups = self.spec, Groups.of(self.spec, runs.table)
-        if groups.names != self.groups.names if groups.columns else False:
+        if groups.columns and groups.names != self.groups.names:
             raise InvalidModel(f"The model was compiled for the groups {self.groups.names}, the runs have {groups.names}.")
         started = time.perf_counter()
         raw = _sample(
             self._compiled.with_data(**self._data(runs, groups)),
-            seed=seed,
-            target_accept=target_accept,
             progress_bar=_wants_progress(progress),
-            **settings,
+            **asdict(settings),
         )
         seconds = time.perf_counter() - started
         reference = spec.reference_point(runs.table)
-        prior = draw_prior(spec, reference, groups, np.random.default_rng([seed, 1]))
+        prior = draw_prior(spec, reference, groups, np.random.default_rng([settings.seed, 1]))
         tree = xr.DataTree.from_dict(
             {
                 "posterior": _tidied(raw["posterior"].to_dataset()),
@@ -157,9 +185,7 @@ class Sampler:
             "loss_unit": runs.card.loss_unit,
             "params": runs.card.params,
             "citation": runs.card.citation,
-            "seed": seed,
-            **settings,
-            "target_accept": target_accept,
+            **asdict(settings),
             "seconds_of_sampling": round(seconds, 3),
             "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},

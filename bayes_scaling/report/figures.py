@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -220,7 +221,8 @@ def as_svg(figure: Figure, name: str) -> str:
             file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None}
         )
     text = file.getvalue()
-    return text[text.index("<svg") :].replace(INK, "currentColor")
+    # Names of groups repeat from figure to figure, and nothing refers to them.
+    return re.sub(r'<g id="[^"]*">', "<g>", text[text.index("<svg") :]).replace(INK, "currentColor")
 
 
 def _canvas(width: float, height: float) -> Figure:

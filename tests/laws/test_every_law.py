@@ -75,7 +75,10 @@ def test_floats_numpy_xarray_and_symbols_agree(name):
 def test_gradient_is_finite(name):
     law = LAWS[name]
     symbols = [pt.scalar(n) for n in (*law.inputs, *law.parameters)]
-    given, unknown = dict(zip(law.inputs, symbols, strict=False)), dict(zip(law.parameters, symbols[len(law.inputs) :], strict=True))
+    given, unknown = (
+        dict(zip(law.inputs, symbols, strict=False)),
+        dict(zip(law.parameters, symbols[len(law.inputs) :], strict=True)),
+    )
     slopes = pytensor.grad(law(*given.values(), **unknown), symbols)
     values = [float(x[3]) for x in inputs(law)] + [float(x) for x in parameters(law).values()]
     assert np.isfinite(pytensor.function(symbols, slopes, mode=PLAIN)(*values)).all()

@@ -28,7 +28,16 @@ RUNS = read_runs(
 
 
 def test_the_issue_is_served():
-    wanted = {"kaplan_n", "kaplan_d", "kaplan_c", "kaplan_nd", "chinchilla", "chinchilla_by_group", "kappa", "kappa_by_group"}
+    wanted = {
+        "kaplan_n",
+        "kaplan_d",
+        "kaplan_c",
+        "kaplan_nd",
+        "chinchilla",
+        "chinchilla_by_group",
+        "kappa",
+        "kappa_by_group",
+    }
     assert wanted <= set(MODELS)
 
 

@@ -1,0 +1,40 @@
+"""A fit of L(N) made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.constants import published
+from bayes_scaling.fits import Fit
+from bayes_scaling.grouping import Groups
+from bayes_scaling.prior_draws import draw_prior, publish
+from bayes_scaling.specification import read_model
+
+
+def one_resource_fit(*, chains: int = 4, draws: int = 50) -> Fit:
+    """Return a fit of ``kaplan_n`` around the published constants."""
+    spec = read_model("kaplan_n")
+    truth = published("kaplan2020 eq 1.1").values
+    table = pd.DataFrame({"params": np.geomspace(1e6, 1e9, 8)})
+    table["loss"] = spec.the_law(table["params"], **truth)
+    reference = spec.reference_point(table)
+    rng = np.random.default_rng(2)
+
+    def scattered(value: float) -> xr.DataArray:
+        return xr.DataArray(value * np.exp(0.003 * rng.standard_normal((chains, draws))), dims=("chain", "draw"))
+
+    values = {name: scattered(value) for name, value in spec.the_law.at_reference(truth, reference).items()}
+    found = publish(spec, values, reference) | {"sigma": scattered(0.004), "nu": scattered(4.0)}
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset(found, coords={"chain": range(chains), "draw": range(draws)}),
+            "prior": draw_prior(spec, reference, Groups.of(spec, table), rng),
+            "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((chains, draws), bool))}),
+            "constant_data": xr.Dataset({"params": ("run", table["params"].to_numpy())}),
+            "observed_data": xr.Dataset({"loss": ("run", table["loss"].to_numpy())}),
+        }
+    )
+    facts = {"runs": "by hand", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
+    return Fit(tree, spec, reference, facts)

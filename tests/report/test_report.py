@@ -1,0 +1,132 @@
+"""The report is read as a reader's program would: its words, its tables, and that it needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_scaling.diagnostics import check
+from bayes_scaling.errors import InvalidRequest, NewGroupWarning, NotConvergedWarning
+from bayes_scaling.examples import example_fit
+from bayes_scaling.report import write_report
+from bayes_scaling.report.figures import INK, as_svg, contours, prior_against_posterior
+from tests.grouped import grouped_fit
+
+
+class Page(HTMLParser):
+    """Collects headings, tables and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.headings, self.tables, self.open = [], 0, []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "path", "use", "br"):
+            self.open.append(tag)
+        self.tables += tag == "table"
+        assert not any(name in ("src", "href") and not value.startswith("#") for name, value in attrs if value)
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("h1", "h2"):
+            self.headings.append(data)
+
+
+@pytest.fixture(scope="module")
+def checked():
+    fit = example_fit()
+    return replace(fit, checks=tuple({**c, "passed": True} for c in check(fit).to_dict("records")))
+
+
+def test_every_section_is_there_and_nothing_is_fetched(checked, tmp_path):
+    held_out = pd.DataFrame({"run_id": ["big"], "params": [5e10], "tokens": [1e12], "compute_flops": [3e23], "loss": [1.99]})
+    text = write_report(checked, tmp_path / "report.html", held_out=held_out, budgets=[1e22, 5.76e23]).read_text()
+    page = Page(text)
+    assert page.headings[1:] == [
+        "What was asked",
+        "Is the fit to be believed?",
+        "Parameters",
+        "Fit against data",
+        "Residuals",
+        "Where the optimum lies",
+        "Forecast",
+        "Budget",
+        "Prior against posterior",
+        "How to reproduce",
+    ]
+    assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)
+    assert "<script" not in text
+    assert text.count("<svg") == 5
+    assert "90 %" in text
+    assert "besiroglu2024" in text
+    assert "5.76e23" in text
+    assert "Of 1 held-out larger runs, 1 measured a loss inside" in text
+    assert INK not in text
+    assert "currentColor" in text
+    assert "prefers-color-scheme: dark" in text
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_failed_check_is_said_before_anything_else(tmp_path):
+    fit = example_fit(chains=1, draws=50)
+    fit = replace(fit, checks=tuple(check(fit).to_dict("records")))
+    with pytest.warns(NotConvergedWarning):
+        text = write_report(fit, tmp_path / "report.html").read_text()
+    body = text[text.index("<main>") :]
+    assert body.index("has NOT converged") < body.index("What was asked")
+    assert 'class="verdict failed"' in body
+    assert "sample longer" in body
+
+
+def test_a_law_of_one_resource_has_no_budget(tmp_path):
+    from tests.one_resource import one_resource_fit
+
+    text = write_report(one_resource_fit(), tmp_path / "report.html").read_text()
+    assert "Budget" not in Page(text).headings
+    assert "Forecast" in Page(text).headings
+
+
+def test_groups_are_named(tmp_path):
+    fit = grouped_fit()
+    known = write_report(fit, tmp_path / "a.html", group={"group": "a"}).read_text()
+    assert "Forecast and budget are for group a." in known
+    with pytest.warns(NewGroupWarning):
+        new = write_report(fit, tmp_path / "new.html").read_text()
+    assert "are for a new group" in new
+
+
+def test_names_from_outside_are_escaped(tmp_path):
+    fit = replace(example_fit(), facts={**example_fit().facts, "runs": "<script>alert(1)</script>"})
+    text = write_report(fit, tmp_path / "report.html").read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_bad_request_writes_nothing(tmp_path, fit_by_hand):
+    with pytest.raises(InvalidRequest):
+        write_report(fit_by_hand, tmp_path / "report.html", budgets=[-1.0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_are_stable_and_do_not_touch_the_user_s_style():
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    N, D = np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e11, 6)
+    band = np.geomspace(1e8, 1e10, 4)[:, None] * np.array([0.8, 1.0, 1.2])
+    draw = lambda: contours(N, D, 1 / np.log(D[:, None] * N), (band, 20 * band, band[:, 1]), (N, D[:5]))  # noqa: E731
+    assert as_svg(draw(), "a") == as_svg(draw(), "a")
+    rng = np.random.default_rng(0)
+    prior_against_posterior({"E": (rng.lognormal(size=100), rng.lognormal(0.0, 0.1, 100))})
+    assert dict(mpl.rcParams) == before
