@@ -3,7 +3,7 @@
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --quiet --no-sync
 
-.PHONY: demo test validate lint figures environment clean
+.PHONY: demo test validate lint figure benchmark environment clean
 
 demo: environment  ## fit, forecast, budget and report on shipped measured runs
 	$(RUN) bayes-scaling demo
@@ -14,12 +14,12 @@ test: lint  ## lint, types, import layers, unit tests, doctests, notebooks
 lint: environment
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) pyright
+	$(RUN) basedpyright
 	$(RUN) lint-imports
 	$(RUN) codespell
 
 validate: environment  ## the long suite: published numbers on public runs, recovery over simulated tables
-	$(RUN) pytest -m slow
+	$(RUN) pytest -m slow -s
 
 environment: $(filter .uv/%,$(UV))
 	@$(UV) sync --quiet
@@ -29,6 +29,12 @@ environment: $(filter .uv/%,$(UV))
 	@echo "uv is not on this machine: getting it into .uv"
 	@(python3 -m venv .uv && .uv/bin/python -m pip install --quiet uv) \
 	  || (rm -rf .uv && python3 -m pip install --quiet --target .uv uv)
+
+benchmark: environment  ## ratios of speed, measured side by side
+	$(RUN) python -m tests.benchmarks.cold_query
+
+figure: environment  ## the picture of the README, drawn anew
+	$(RUN) python -m notebooks.images.forecast
 
 clean:
 	rm -rf .venv .uv dist demo .pytest_cache .ruff_cache

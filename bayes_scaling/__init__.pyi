@@ -22,6 +22,7 @@ from .prediction import intervals as intervals
 from .prediction import predict as predict
 from .prediction import predict_table as predict_table
 from .quantities import training_compute as training_compute
+from .report import plot_forecast as plot_forecast
 from .report import write_report as write_report
 from .runs import RunTable as RunTable
 from .runs import read_runs as read_runs

@@ -157,7 +157,7 @@ def fit(
     draws: Annotated[int, typer.Option(help="Draws kept of each chain.")] = 2000,
     tune: Annotated[int, typer.Option(help="Draws of warm-up of each chain.")] = 1000,
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
-    target_accept: Annotated[float, typer.Option(help="Acceptance rate; raise it against divergences.")] = 0.95,
+    target_accept: Annotated[float, typer.Option(help="Acceptance rate; raise it against divergences.")] = 0.98,
     columns: Columns = None,
     where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
     loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,

@@ -47,7 +47,8 @@ def test_crossed_groups(spec):
     assert groups.levels("arch") == ["a", "b"]
     model = build_model(spec, read_runs(TABLE))
     assert {"N_c_spread_corpus", "N_c_spread_arch"} <= set(model.named_vars)
-    assert model["N_c"].eval().shape == (4,)
+    assert model.named_vars_to_dims["N_c"] == ("corpus_arch",)
+    assert model.coords["corpus_arch"] == tuple(groups.names)
 
 
 @pytest.mark.parametrize("spec", ['["corpus", "corpus:arch"]'], indirect=True)

@@ -30,6 +30,7 @@ PUBLIC = [
     "law",
     "load_fit",
     "load_runs",
+    "plot_forecast",
     "predict",
     "predict_table",
     "published",

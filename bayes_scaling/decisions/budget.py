@@ -72,10 +72,9 @@ def allocate(
     >>> f"{float(exact['params']):.4g} parameters, {float(exact['tokens']):.4g} tokens"
     '7.225e+10 parameters, 1.329e+12 tokens'
     """
-    needed = fit.spec.columns.values()
-    if set(needed) != {"params", "tokens"}:
+    if not splits_a_budget(fit):
         raise InvalidRequest(
-            f"The law {fit.spec.law} takes {', '.join(needed)}: a budget is split between N and D only by a law of "
+            f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: a budget is split between N and D only by a law of "
             f"both. Fit one of chinchilla, kappa or kaplan_nd."
         )
     budgets = _budgets(compute)
@@ -101,6 +100,18 @@ def allocate(
         .assign_coords(compute_flops=budgets)
         .assign_attrs(risk=risk if isinstance(risk, str) else getattr(risk, "__name__", "a function"))
     )
+
+
+def splits_a_budget(fit: Fit) -> bool:
+    """Whether the law of a fit trades parameters against tokens.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> splits_a_budget(example_fit())
+    True
+    """
+    return set(fit.spec.columns.values()) == {"params", "tokens"}
 
 
 def budget_table(allocation: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import sys
 import time
+from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -45,7 +46,7 @@ def fit(
     draws: int = 2000,
     tune: int = 1000,
     chains: int = 4,
-    target_accept: float = 0.95,
+    target_accept: float = 0.98,
     progress: bool | None = None,
 ) -> Fit:
     """Sample the posterior of a model given measured runs.
@@ -110,7 +111,7 @@ class Settings:
     draws: int = 2000
     tune: int = 1000
     chains: int = 4
-    target_accept: float = 0.95
+    target_accept: float = 0.98
 
     def __post_init__(self) -> None:
         """Refuse a setting that has no meaning, before anything is compiled."""
@@ -172,7 +173,7 @@ class Sampler:
         prior = draw_prior(spec, reference, groups, np.random.default_rng([settings.seed, 1]))
         tree = xr.DataTree.from_dict(
             {
-                "posterior": _tidied(raw["posterior"].to_dataset()),
+                "posterior": _tidied(raw["posterior"].to_dataset(), prior),
                 "sample_stats": _statistics(raw["sample_stats"].to_dataset()),
                 "prior": prior,
                 "constant_data": _constant_data(spec, runs),
@@ -219,9 +220,9 @@ def _wants_progress(progress: bool | None) -> bool:
     return progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
-def _tidied(posterior: xr.Dataset) -> xr.Dataset:
-    """Drop transformed copies of the free variables: nutpie's, and the standardised effects of groups."""
-    return posterior.drop_vars([n for n in posterior.data_vars if str(n).endswith("__") or "_z_" in str(n)]).load()
+def _tidied(posterior: xr.Dataset, unknowns: Iterable[Hashable]) -> xr.Dataset:
+    """Keep what has a meaning outside the sampler: the unknowns a prior is stated for, and what follows from them."""
+    return posterior[[str(name) for name in unknowns]].load()
 
 
 def _statistics(raw: xr.Dataset) -> xr.Dataset:

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.constants import published_names
-from bayes_scaling.decisions.budget import allocate, budget_table
+from bayes_scaling.decisions.budget import allocate, budget_table, splits_a_budget
 from bayes_scaling.diagnostics import check
 from bayes_scaling.files import write_whole
 from bayes_scaling.fits import Fit
@@ -103,8 +103,7 @@ def _content(
 ) -> dict[str, Any]:
     checks = check(fit)
     spec, facts = fit.spec, fit.facts
-    two_resources = set(spec.columns.values()) == {"params", "tokens"}
-    forecasts, path = forecast_path(fit, prob, group, two_resources)
+    forecasts, path = forecast_path(fit, prob, group)
     content: dict[str, Any] = {
         "title": f"{spec.title or spec.law}, fitted to {facts['runs']}",
         "converged": fit.converged,
@@ -131,7 +130,7 @@ def _content(
         predicted = predict_table(fit, held_out, prob=prob)
         content["held_out"], content["held_out_said"] = held_out_table(predicted, prob)
     answers = []
-    if two_resources:
+    if splits_a_budget(fit):
         chosen = budgets if budgets is not None else _half_decades(fit)
         allocation = budget_table(allocate(fit, compute=list(chosen), group=group), prob)
         content["flatness"] = _flatness(fit, allocation.iloc[-1], group)

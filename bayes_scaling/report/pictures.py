@@ -9,10 +9,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.figure import Figure
 
-from bayes_scaling.decisions.budget import allocate
+from bayes_scaling.decisions.budget import allocate, splits_a_budget
 from bayes_scaling.fits import Fit, scalars
-from bayes_scaling.prediction import expected_loss, interval, intervals, loss_at_runs, predict
+from bayes_scaling.prediction import expected_loss, interval, intervals, loss_at_runs, predict, predict_table
+from bayes_scaling.quantities import completed
 from bayes_scaling.report import figures
 from bayes_scaling.report.wording import axis_label, percent
 from bayes_scaling.scatter import measure, relative_se
@@ -101,9 +103,9 @@ def contour_picture(fit: Fit, prob: float, group: Mapping[str, str]) -> Picture:
     )
 
 
-def forecast_path(fit: Fit, prob: float, group: Mapping[str, str], two_resources: bool) -> tuple[xr.Dataset, str]:
+def forecast_path(fit: Fit, prob: float, group: Mapping[str, str]) -> tuple[xr.Dataset, str]:
     """Return intervals along the path a forecast is asked for, and the column it runs along."""
-    if two_resources:
+    if splits_a_budget(fit):
         column, runs = "compute_flops", fit.runs["compute_flops"]
         compute = np.geomspace(runs.min(), runs.max() * 10**BEYOND, 41)
         return intervals(allocate(fit, compute=list(compute), group=group), prob), column
@@ -114,26 +116,59 @@ def forecast_path(fit: Fit, prob: float, group: Mapping[str, str], two_resources
     return intervals(predict(fit, group=group, **inputs), prob), column
 
 
-def forecast_picture(fit: Fit, found: xr.Dataset, column: str, held_out: pd.DataFrame | None) -> Picture:
+def plot_forecast(
+    fit: Fit, *, prob: float = 0.9, group: Mapping[str, str] | None = None, held_out: pd.DataFrame | None = None
+) -> Figure:
+    """Draw the loss beyond the runs: at the compute-optimal size of each budget, or along the law's one resource.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    prob : float
+        Probability of both intervals, the law's and a new run's.
+    group : mapping, optional
+        Group the forecast is for, as for :func:`~bayes_scaling.predict`.
+    held_out : DataFrame, optional
+        Runs the fit has not seen, with their loss: forecast and truth are drawn on top.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Jupyter shows it; ``savefig`` keeps it.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> plot_forecast(example_fit()).axes[0].get_ylabel()
+    'loss (nats/token)'
+    """
+    found, column = forecast_path(fit, prob, group or {})
+    predicted = None if held_out is None else predict_table(fit, held_out, prob=prob)
+    return _forecast_figure(fit, found, column, predicted)
+
+
+def forecast_picture(fit: Fit, found: xr.Dataset, column: str, predicted: pd.DataFrame | None) -> Picture:
     """Show the loss beyond the runs, and held-out runs where there are any."""
-    runs, names = fit.runs, ("median", "lower", "upper", "mean_lower", "mean_upper")
-    band = figures.Band(found[column].values, *(found[name].values for name in names))
-    marks, truth = None, None
-    if held_out is not None:
-        marks = figures.Band(held_out[column].to_numpy(float), *(held_out[name].to_numpy(float) for name in names))
-        truth = held_out["loss"].to_numpy(float)
-    measured = (runs[column].to_numpy(float), runs["loss"].to_numpy(float))
-    figure = figures.forecast(band, axis_label(column), fit.loss_unit, float(runs[column].max()), measured, marks, truth)
-    along = (
-        "at the compute-optimal size of each budget"
-        if column == "compute_flops" and "params" in found.coords
-        else "along the law"
-    )
+    along = "at the compute-optimal size of each budget" if splits_a_budget(fit) else "along the law"
     return Picture(
-        figures.as_svg(figure, "forecast"),
+        figures.as_svg(_forecast_figure(fit, found, column, predicted), "forecast"),
         f"The loss {along}: dark, what the law would give on average; light, what one new run would measure. "
         "Right of the dashed line nothing has been measured; both intervals trust the form of the law there.",
     )
+
+
+def _forecast_figure(fit: Fit, found: xr.Dataset, column: str, predicted: pd.DataFrame | None) -> Figure:
+    runs, names = fit.runs, ("median", "lower", "upper", "mean_lower", "mean_upper")
+    band = figures.Band(found[column].values, *(found[name].values for name in names))
+    marks, truth = None, None
+    if predicted is not None:
+        at = predicted.copy()
+        completed(at)
+        marks = figures.Band(at[column].to_numpy(float), *(predicted[name].to_numpy(float) for name in names))
+        truth = predicted["loss"].to_numpy(float)
+    measured = (runs[column].to_numpy(float), runs["loss"].to_numpy(float))
+    return figures.forecast(band, axis_label(column), fit.loss_unit, float(runs[column].max()), measured, marks, truth)
 
 
 def _groups(fit: Fit) -> list[str]:

@@ -1,0 +1,19 @@
+"""Draws the picture of the README: the demo's forecast, with the truth on top."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bayes_scaling as bs
+
+
+def main() -> None:
+    """Fit the smaller published models, forecast the larger ones, and save the figure beside this file."""
+    runs = bs.load_runs("pile_families")
+    fit = bs.fit(runs.where("params < 5e9"), "kappa", seed=1)
+    figure = bs.plot_forecast(fit, held_out=runs.where("params > 5e9").table)
+    figure.savefig(Path(__file__).with_suffix(".png"), dpi=160, facecolor="white", metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The sampler's coordinates are another way to say the same posterior: the density is worked out by hand beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytensor
+import pytest
+from scipy import stats
+
+from bayes_scaling.grouping import Groups, member
+from bayes_scaling.inference import build_model
+from bayes_scaling.inference.coordinates import is_proportional, terms_of
+from bayes_scaling.laws import LAWS
+from bayes_scaling.runs import read_runs
+from bayes_scaling.specification import read_model, shipped_models
+
+PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
+RUNS = read_runs(
+    pd.DataFrame(
+        {
+            "params": np.geomspace(1e7, 1e10, 8),
+            "tokens": np.tile([1e9, 1e11], 4),
+            "loss": np.linspace(4.0, 2.2, 8),
+            "loss_se": 0.01,
+            "group": list("aabbccab"),
+        }
+    )
+)
+
+
+def believed(prior, value):
+    """Log density of the logarithm of a positive number."""
+    given = prior.arguments
+    density = {
+        "LogNormal": lambda: stats.norm.logpdf(np.log(value), given["mu"], given["sigma"]),
+        "HalfNormal": lambda: stats.halfnorm.logpdf(value, scale=given["sigma"]) + np.log(value),
+        "Gamma": lambda: stats.gamma.logpdf(value, given["alpha"], scale=1 / given["beta"]) + np.log(value),
+    }
+    return density[prior.dist]()
+
+
+def by_hand(spec, at):
+    """Log density of a model document, from its unknowns alone."""
+    groups, law = Groups.of(spec, RUNS.table), spec.the_law
+    total, values = 0.0, {}
+    for name, parameter in spec.parameters.items():
+        effects = []
+        if parameter.varies_by:
+            total += believed(parameter.spread, at[f"{name}_spread_group"])
+            effect = at[f"{name}_effect_group"]
+            total += stats.norm.logpdf(effect / at[f"{name}_spread_group"]).sum()
+            effects = [effect]
+            centre = at[f"{name}_population"]
+        else:
+            centre = at.get(f"{name}_at_reference", at[name])
+        total += believed(parameter.prior, centre)
+        values[name] = member(centre, effects)
+    published = law.from_reference(values, spec.reference_point(RUNS.table))
+    of_run = {n: np.broadcast_to(v, len(groups.cells) or 1)[groups.of_run] for n, v in published.items()}
+    expected = law(*(RUNS.table[c].to_numpy() for c in spec.columns.values()), **of_run)
+    scale = np.hypot(at["sigma"], 0.01 / RUNS.table["loss"])
+    residual = (np.log(RUNS.table["loss"]) - np.log(expected)) / scale
+    total += (stats.t.logpdf(residual, at["nu"]) - np.log(scale)).sum()
+    return total + believed(spec.likelihood.sigma, at["sigma"]) + believed(spec.likelihood.nu, at["nu"])
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_the_density_is_the_document_s(name):
+    spec = read_model(name)
+    model = build_model(spec, RUNS)
+    log_density = model.compile_logp(mode=PLAIN)
+    unknowns = [v for v in model.unobserved_RVs if "_z_" not in v.name]
+    evaluate = model.compile_fn(model.replace_rvs_by_values(unknowns), mode=PLAIN, on_unused_input="ignore")
+    rng = np.random.default_rng(3)
+    start, differences = model.initial_point(), []
+    for _ in range(4):
+        point = {n: value + 0.3 * rng.standard_normal(np.shape(value)) for n, value in start.items()}
+        at = dict(zip([v.name for v in unknowns], evaluate(point), strict=True))
+        differences.append(float(log_density(point)) - by_hand(spec, at))
+    # Equal up to a constant: the change of coordinates has a determinant of one everywhere.
+    np.testing.assert_allclose(differences, differences[0], rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["chinchilla", "kappa_by_group", "kaplan_nd"])
+def test_the_start_is_a_plausible_loss(name):
+    start = build_model(read_model(name), RUNS).initial_point()
+    assert 1.2 < np.exp(start["log_loss_at_reference"]) < 8.0
+
+
+def test_what_is_sampled_together():
+    assert terms_of(read_model("chinchilla")) == ("E", "A", "B")
+    assert terms_of(read_model("kaplan_nd")) == ("N_c", "D_c")
+    assert terms_of(read_model("kaplan_n")) == ()
+    for name in ("chinchilla", "kappa", "kaplan_nd", "kaplan_ns", "bnsl"):
+        law = LAWS[name]
+        assert is_proportional(law, tuple(n for n, kind in law.parameters.items() if kind.unit == "loss"))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ("parameters.E", 'prior = { dist = "Uniform", lower = 1.0, upper = 2.5 }'),
+        ("parameters.B", "fixed = 410.7"),
+    ],
+)
+def test_bounded_and_fixed_terms_are_sampled_as_they_are(tmp_path, changed):
+    table, line = changed
+    text = read_model("chinchilla").to_toml()
+    start = text.index(f"[{table}]")
+    end = text.index("\n[parameters", text.index("\n\n", text.index(".prior]", start)))
+    (tmp_path / "model.toml").write_text(f"{text[:start]}[{table}]\n{line}\n{text[end:]}")
+    spec = read_model(tmp_path / "model.toml")
+    assert terms_of(spec) == ()
+    model = build_model(spec, RUNS)
+    assert np.isfinite(model.compile_logp(mode=PLAIN)(model.initial_point()))
