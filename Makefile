@@ -1,6 +1,6 @@
 # Two commands: `make demo` and `make test`. Each sets up all it needs in this folder, in .venv.
 
-UV := $(shell command -v uv || echo .uv/bin/uv)
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --quiet --no-sync
 
 .PHONY: demo test validate lint figure benchmark environment clean

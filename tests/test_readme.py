@@ -1,0 +1,67 @@
+"""The README is run: its commands give the answers printed beneath them, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+from tests.command import command  # noqa: F401 - a fixture
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.M | re.S)
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
+pytestmark = pytest.mark.xdist_group("readme")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("readme")
+
+
+def same(printed, expected):
+    """Agree in every word, and in every number to a few per cent: machines differ in the last digits of a draw."""
+    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", expected).split()
+    found, wanted = ([float(n) for n in NUMBER.findall(text)] for text in (printed, expected))
+    assert found == pytest.approx(wanted, rel=0.05, abs=0.02)
+
+
+def test_blocks_are_the_ones_this_test_knows():
+    assert [kind for kind, _ in BLOCKS] == ["", "bash", "text", "bash", "text", "python", "text", "text"]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_commands_print_what_stands_beneath(number, folder, monkeypatch, command):  # noqa: F811
+    monkeypatch.chdir(folder)
+    (_, commands), (_, expected) = BLOCKS[number], BLOCKS[number + 1]
+    printed = ""
+    for line in commands.splitlines():
+        name, *words = shlex.split(line)
+        assert name == "bayes-scaling"
+        answer = command(*words)
+        assert answer.code == 0, answer.err
+        printed += answer.out if words[0] in ("predict", "allocate") else ""
+    same(printed, expected)
+
+
+def test_python_prints_what_stands_beneath(capsys):
+    place = [kind for kind, _ in BLOCKS].index("python")
+    with mpl.rc_context():
+        exec(compile(BLOCKS[place][1], "README.md", "exec"), {})
+    same(capsys.readouterr().out, BLOCKS[place + 1][1])
+
+
+def test_make_has_the_two_commands():
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text()
+    for line in BLOCKS[0][1].splitlines():
+        target = line.split()[1]
+        assert re.search(rf"^{target}:", makefile, re.M)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_links_lead_somewhere(link):
+    assert (Path(__file__).parent.parent / link).exists()
