@@ -75,7 +75,7 @@ def check(fit: Fit) -> pd.DataFrame:
     """Check whether a fit is to be believed.
 
     R-hat and effective sample sizes are ArviZ's rank-normalised ones, over every variable of the
-    posterior. A trend is the rank correlation of the residuals with log N, D or C; its p is the share of
+    posterior. A trend is a line or a bow of the residuals over N, D or C, by ranks; its p is the share of
     replicated tables whose trend is as strong.
 
     Parameters
@@ -230,8 +230,10 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
     for column in ("params", "tokens", "compute_flops"):
         if column not in runs or runs[column].isna().any() or runs[column].nunique() < 3:
             continue
-        axis = _ranks(runs[column].to_numpy(float)[None])
-        strength, by_chance = (np.abs((r * axis).sum(axis=1)) for r in (ranks, null))
+        line = _ranks(runs[column].to_numpy(float)[None])[0]
+        bow = line**2 - (line**2).mean() - (line**3).sum() * line
+        shapes = np.stack([line, bow / max(float(np.linalg.norm(bow)), 1e-12)])
+        strength, by_chance = (((rows @ shapes.T) ** 2).sum(axis=1) for rows in (ranks, null))
         name = f"p of the trend with {BY_COLUMN[column].symbol}"
         found[name] = (float((by_chance >= strength - 1e-12).mean()), "")
     return found

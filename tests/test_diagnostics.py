@@ -120,6 +120,8 @@ def test_runs_the_law_does_not_describe():
     found = failed(changed(runs=bent.to_numpy()), ADEQUACY)
     assert "p of the trend with N" in found
     assert "runs inside their 90 % interval" in failed(changed(runs=(runs["loss"] * 1.2).to_numpy()), ADEQUACY)
+    bowed = runs["loss"] * (1 + 0.01 * (np.log(runs["tokens"] / runs["tokens"].median()) / 2) ** 2)
+    assert "p of the trend with D" in failed(changed(runs=bowed.to_numpy()), ADEQUACY)
     # A model that does not fit is not a posterior that did not converge.
     assert changed(runs=bent.to_numpy()).converged
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 INK: Final = "#123456"
 """Stands for the page's own text colour, dark on light and light on dark: see :func:`as_svg`."""
-BLUE, ORANGE, GREEN, PURPLE, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"
+BLUE, ORANGE, GREEN, PURPLE, RED = "#2B83C4", "#E69F00", "#009E73", "#CC79A7", "#D55E00"
 CYCLE: Final = (BLUE, ORANGE, GREEN, PURPLE, RED, "#56B4E9", "#999933", "#882255")
 
 _STYLE: Final[Any] = {
@@ -140,7 +140,7 @@ def contours(
     """
     figure, axes = _figure(6.4, 4.4)
     lines = axes.contour(params, tokens, loss, levels=12, colors=[INK], linewidths=0.7, alpha=0.7)
-    axes.clabel(lines, fontsize=7, fmt="%.2f", inline_spacing=1)
+    axes.clabel(lines, fontsize=7, fmt="%.2f", inline=False)
     optimal_params, optimal_tokens, _ = path
     # A band across lines of equal compute: from (least N, most D) to (most N, least D) of each budget.
     outline = (
