@@ -27,8 +27,8 @@ environment: $(filter .uv/%,$(UV))
 # No uv on this machine: get it in a private virtual environment, or, where Python has no venv, in a folder.
 .uv/bin/uv:
 	@echo "uv is not on this machine: getting it into .uv"
-	@(python3 -m venv .uv && .uv/bin/python -m pip install --quiet uv) \
-	  || (rm -rf .uv && python3 -m pip install --quiet --target .uv uv)
+	@(python3 -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check uv) \
+	  || (rm -rf .uv && python3 -m pip install --quiet --disable-pip-version-check --target .uv uv)
 
 benchmark: environment  ## ratios of speed, measured side by side
 	$(RUN) python -m tests.benchmarks.cold_query
