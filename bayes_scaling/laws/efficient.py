@@ -11,7 +11,7 @@ from typing import Annotated
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.laws.law import Exponent, Number, Steps, Tokens, Value, law, scale
-from bayes_scaling.quantities import training_compute, training_tokens
+from bayes_scaling.quantities import PF_DAY, training_compute, training_tokens
 
 _N_C = scale("N", "alpha_N")
 
@@ -40,6 +40,35 @@ def compute_exponent(*, alpha_N: Exponent, alpha_B: Exponent, alpha_S: Exponent)
     0.052
     """
     return 1 / (1 / alpha_S + 1 / alpha_B + 1 / alpha_N)
+
+
+@law(output="size", source="kaplan2020", equation="(1.7), (6.1) and Table 6")
+def efficient_power(C_min: Value, *, at_pf_day: Number, power: Exponent) -> Value:
+    r"""Size, batch, steps or data of efficient training as a power of compute, :math:`x_e (C_{min}/\text{PF-day})^p`.
+
+    By (1.7) the powers of N, B and S are :func:`compute_exponent` over alpha_N, alpha_B and alpha_S, and that of
+    D = B S is the sum of the last two. Table 6 fits them on their own: .73, .24, .03 and .27.
+
+    Parameters
+    ----------
+    C_min : float or array
+        Adjusted compute, FLOP.
+    at_pf_day : float or array
+        Parameters, tokens per batch, steps or tokens at one petaflop/s-day.
+    power : float or array
+        Exponent.
+
+    Returns
+    -------
+    float or array
+        In the unit of ``at_pf_day``.
+
+    Examples
+    --------
+    >>> f"{efficient_power(100 * PF_DAY, at_pf_day=1.3e9, power=0.73):.3g}"
+    '3.75e+10'
+    """
+    return at_pf_day * (C_min / PF_DAY) ** power
 
 
 @law(output="ratio", source="kaplan2020", equation="appendix B.1")

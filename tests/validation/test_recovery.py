@@ -13,9 +13,11 @@ import xarray as xr
 from scipy import stats
 
 from bayes_scaling.fits import scalars
-from bayes_scaling.grouping import Groups
+from bayes_scaling.grouping import Groups, member
 from bayes_scaling.inference.sampling import Sampler, Settings
+from bayes_scaling.prediction import interval, predict
 from bayes_scaling.prior_draws import draw_prior, fixed_values
+from bayes_scaling.quantities import training_compute
 from bayes_scaling.runs import read_runs
 from bayes_scaling.scatter import measure
 from bayes_scaling.specification import read_model, shipped_models
@@ -23,6 +25,10 @@ from bayes_scaling.specification import read_model, shipped_models
 pytestmark = pytest.mark.slow
 
 TABLES = 24
+
+
+BEYOND = {"params": 1e10, "tokens": 3e11}
+"""A run ten times beyond the design in compute."""
 
 
 def design():
@@ -51,11 +57,28 @@ def simulate(spec, runs, seed):
     return truth, runs.table.assign(loss=loss)
 
 
+def loss_beyond(spec, truth, reference, rng):
+    """Return the true loss of the run beyond, in a group that no table holds where the model has groups."""
+    values = {}
+    for name, parameter in spec.parameters.items():
+        if parameter.varies_by:
+            effect = truth[f"{name}_spread_group"].item() * rng.standard_normal()
+            values[name] = member(truth[f"{name}_population"].item(), [effect])
+        else:
+            values[name] = truth.get(f"{name}_at_reference", truth[name]).item()
+    run = {**BEYOND, "compute_flops": training_compute(*BEYOND.values())}
+    published = spec.the_law.from_reference(values, reference)
+    return spec.the_law(*(run[column] for column in spec.columns.values()), **published)
+
+
+@pytest.mark.filterwarnings("ignore::bayes_scaling.errors.NewGroupWarning")
+@pytest.mark.filterwarnings("ignore::bayes_scaling.errors.NotConvergedWarning")
 @pytest.mark.parametrize("name", shipped_models())
 def test_truth_is_inside_at_the_right_rate(name):
     spec, runs = read_model(name), design()
     sampler = Sampler(spec, runs)
-    inside, unconverged, seed = [], 0, 0
+    reference = spec.reference_point(runs.table)
+    inside, beyond, unconverged, seed = [], [], 0, 0
     while len(inside) < TABLES:
         seed += 1
         truth, table = simulate(spec, runs, seed)
@@ -67,6 +90,8 @@ def test_truth_is_inside_at_the_right_rate(name):
         wanted = [n for n, _ in scalars(found.posterior) if n.split("[")[0] in spec.parameters or n in ("sigma", "nu")]
         draws = dict(scalars(found.posterior))
         inside.append([np.quantile(draws[n], 0.05) <= true[n].item() <= np.quantile(draws[n], 0.95) for n in wanted])
+        _, low, high = interval(predict(found, **BEYOND)["expected_loss"], 0.9)
+        beyond.append(low <= loss_beyond(spec, truth, reference, np.random.default_rng([seed, 1])) <= high)
     rates = np.mean(inside, axis=0)
     print(
         f"\n{name}: {np.mean(inside):.1%} of {np.size(inside)} truths inside 90 %, {unconverged} of {TABLES} not converged"
@@ -76,4 +101,5 @@ def test_truth_is_inside_at_the_right_rate(name):
     lowest = stats.binom.ppf(0.0005, TABLES, 0.9) / TABLES
     assert (rates >= lowest).all(), dict(zip(wanted, rates, strict=True))
     assert 0.80 <= np.mean(inside) <= 0.97
+    assert np.mean(beyond) >= lowest
     assert unconverged <= TABLES // 8
