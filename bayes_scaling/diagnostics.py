@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.fits import Fit, scalars
-from bayes_scaling.prediction import SAMPLE_DIMS, interval, loss_at_runs
+from bayes_scaling.prediction import SAMPLE_DIMS, interval, levels, loss_at_runs
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.scatter import measure, relative_se, standardized
 
@@ -51,7 +51,7 @@ class Rule:
 
 
 _LONGER = "sample longer (--tune, --draws); if that does not help, tighten the prior of the parameter named"
-_BEND = "the law bends where the runs do not: try kappa, leave out the smallest runs, or group the runs"
+_BEND = "the law bends where the runs do not: try a freer law, leave out the smallest runs, or group the runs"
 RULES: Final = {
     "largest R-hat": Rule(CONVERGENCE, "at most", 1.01, _LONGER),
     "smallest bulk ESS": Rule(CONVERGENCE, "at least", 400, _LONGER),
@@ -61,8 +61,11 @@ RULES: Final = {
     "share of trees at full depth": Rule(CONVERGENCE, "at most", 0.05, _LONGER),
     "share of draws not finite": Rule(CONVERGENCE, "at most", 0, "a prior reaches where the law overflows: tighten it"),
     "chains": Rule(CONVERGENCE, "at least", 2, "sample at least two chains: one cannot be compared with another"),
-    "runs inside their 90 % interval": Rule(
-        ADEQUACY, "at least", 0.8, "runs scatter more than the likelihood says: look at the residuals"
+    "p of the runs inside their 90 %": Rule(
+        ADEQUACY, "at least", 0.01, "runs scatter more than the likelihood says: look at the residuals"
+    ),
+    "runs inside the prior's 99 %": Rule(
+        ADEQUACY, "at least", 0.9, "the priors did not expect such runs: check the unit of the loss, then the priors"
     ),
     "p of the trend with N": Rule(ADEQUACY, "at least", 0.01, _BEND),
     "p of the trend with D": Rule(ADEQUACY, "at least", 0.01, _BEND),
@@ -168,8 +171,7 @@ def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     >>> bool(table.loc["E", "lower"] < 1.817 < table.loc["E", "upper"])
     True
     """
-    levels = [0.5, (1 - prob) / 2, (1 + prob) / 2]
-    rows = {label: np.quantile(draws, levels) for label, draws in scalars(fit.posterior)}
+    rows = {label: np.quantile(draws, levels(prob)) for label, draws in scalars(fit.posterior)}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["median", "lower", "upper"])
     table = table.join(contraction(fit)[["contraction"]])
     table.attrs["prob"] = prob
@@ -212,21 +214,52 @@ def _extreme(found: xr.Dataset, which: Any) -> tuple[float, str]:
 
 
 _REPLICATES: Final = 200
+_NULLS: Final = 2000
+
+
+def prior_predictive(fit: Fit) -> xr.DataArray:
+    """Return what the priors alone would have measured at the runs of a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, run)
+        Measured losses.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> prior_predictive(example_fit()).sizes["run"]
+    25
+    """
+    before = fit.before_the_runs()
+    errors = xr.DataArray(relative_se(fit.runs), dims="run")
+    return measure(loss_at_runs(before), fit.spec.likelihood, before.posterior, np.random.default_rng(1), relative_se=errors)
 
 
 def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
+    from scipy.stats import binom  # as above
+
     runs, likelihood = fit.runs, fit.spec.likelihood
     expected, posterior = loss_at_runs(fit), fit.posterior
     errors = xr.DataArray(relative_se(runs), dims="run")
     rng = np.random.default_rng(0)
     _, lower, upper = interval(measure(expected, likelihood, posterior, rng, relative_se=errors), 0.9)
     inside = (lower.values <= runs["loss"]) & (runs["loss"] <= upper.values)
-    found = {"runs inside their 90 % interval": (float(inside.mean()), "")}
+    count = int(inside.sum())
+    found = {"p of the runs inside their 90 %": (float(binom.cdf(count, len(runs), 0.9)), f"{count} of {len(runs)} inside")}
+    _, lower, upper = interval(prior_predictive(fit), 0.99)
+    expected_before = (lower.values <= runs["loss"]) & (runs["loss"] <= upper.values)
+    found["runs inside the prior's 99 %"] = (float(expected_before.mean()), "")
     step = max(1, posterior.sizes["chain"] * posterior.sizes["draw"] // _REPLICATES)
     few, sigma = (a.stack(sample=SAMPLE_DIMS)[..., ::step] for a in (expected.transpose("run", ...), posterior["sigma"]))
     residual = standardized(xr.DataArray(runs["loss"].to_numpy(), dims="run"), few, sigma, errors)
     ranks = _ranks(residual.transpose("sample", "run").values)
-    null = _ranks(rng.standard_normal(ranks.shape))
+    null = _ranks(rng.standard_normal((_NULLS, len(runs))))
     for column in ("params", "tokens", "compute_flops"):
         if column not in runs or runs[column].isna().any() or runs[column].nunique() < 3:
             continue
@@ -235,7 +268,7 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
         shapes = np.stack([line, bow / max(float(np.linalg.norm(bow)), 1e-12)])
         strength, by_chance = (((rows @ shapes.T) ** 2).sum(axis=1) for rows in (ranks, null))
         name = f"p of the trend with {BY_COLUMN[column].symbol}"
-        found[name] = (float((by_chance >= strength - 1e-12).mean()), "")
+        found[name] = (float((by_chance >= strength[:, None] - 1e-12).mean()), "")
     return found
 
 

@@ -11,8 +11,9 @@ import xarray as xr
 from bayes_scaling.constants import published
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups
-from bayes_scaling.prior_draws import draw_prior, publish
+from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.quantities import training_compute
+from bayes_scaling.reference import publish
 from bayes_scaling.specification import read_model
 
 SCATTER = 0.01

@@ -150,6 +150,11 @@ class Fit:
             tree.to_netcdf(unfinished, engine="h5netcdf", encoding=checksums)
         return Path(path)
 
+    def before_the_runs(self) -> Fit:
+        """Return the fit with its prior in the posterior's place: what would have been said before the runs."""
+        groups = {f"/{name}": group.to_dataset() for name, group in self.tree.children.items()}
+        return replace(self, tree=xr.DataTree.from_dict(groups | {"/posterior": self.prior}), checks=())
+
     def thinned(self, draws: int) -> Fit:
         """Return the fit with at most ``draws`` draws of each chain, evenly spaced, for pictures."""
         step = -(-self.posterior.sizes["draw"] // draws)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,7 @@ class Groups:
                 raise InvalidModel(f"The model varies by {column!r}, which is missing in row {row} of the runs.")
         if not columns:
             return cls((), pd.DataFrame(), np.zeros(len(table), dtype=int))
-        labels = table[list(columns)].map(_label)
+        labels = table[list(columns)].map(label_of)
         cells = labels.drop_duplicates().sort_values(list(columns)).reset_index(drop=True)
         where = {tuple(cell): number for number, cell in enumerate(cells.itertuples(index=False, name=None))}
         return cls(columns, cells, np.array([where[row] for row in labels.itertuples(index=False, name=None)]))
@@ -98,8 +99,9 @@ class Groups:
         return [":".join(cell) for cell in self.cells.itertuples(index=False, name=None)]
 
     def levels(self, grouping: str) -> list[str]:
-        """Return the labels of a grouping, in order."""
-        return sorted(set(self._labels(grouping)))
+        """Return the labels of a grouping, in the order the groups themselves have."""
+        rows = self.cells[grouping.split(":")].itertuples(index=False, name=None)
+        return [":".join(row) for row in sorted(set(rows))]
 
     def level_of_cell(self, grouping: str) -> np.ndarray:
         """Return, for every group, the position of its label among the levels of a grouping."""
@@ -115,13 +117,31 @@ class Groups:
         return named | ({self.dim: self.names} if self.columns else {})
 
 
-def _label(value: Any) -> str:
+def label_of(value: Any) -> str:
+    """Return a group's label as text: one spelling for 1, 1.0 and "1", and for true and "true".
+
+    Examples
+    --------
+    >>> label_of(1.0), label_of(True), label_of("C4")
+    ('1', 'true', 'C4')
+    """
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def effects_at(
-    spec: ModelSpec, name: str, group: Mapping[str, str], draws: xr.Dataset, rng: np.random.Generator
-) -> list[Any]:
+def label_in(grouping: str, group: Mapping[str, str]) -> str:
+    """Return the label of a group in one grouping; a column that is left out is empty.
+
+    Examples
+    --------
+    >>> label_in("corpus:arch", {"corpus": "C4", "arch": "a"})
+    'C4:a'
+    """
+    return ":".join(group.get(column, "") for column in grouping.split(":"))
+
+
+def effects_at(spec: ModelSpec, name: str, group: Mapping[str, str], draws: xr.Dataset, seed: int) -> list[Any]:
     """Return the effects of one parameter in one group, drawn afresh where the fit has not seen the label.
 
     Parameters
@@ -134,8 +154,8 @@ def effects_at(
         Label of every grouping column that is known.
     draws : Dataset, dims (chain, draw, ...)
         Posterior with ``{name}_effect_{grouping}`` and ``{name}_spread_{grouping}``.
-    rng : Generator
-        For labels the fit has not seen.
+    seed : int
+        For labels the fit has not seen: one seed and label are one new group, whatever else is asked.
 
     Returns
     -------
@@ -146,10 +166,11 @@ def effects_at(
     for grouping in spec.parameters[name].varies_by:
         dim = dimension(grouping)
         known = draws[f"{name}_effect_{dim}"]
-        label = ":".join(group.get(column, "") for column in grouping.split(":"))
+        label = label_in(grouping, group)
         if label in known.coords[dim].values:
             effects.append(known.sel({dim: label}, drop=True))
         else:
             spread = draws[f"{name}_spread_{dim}"]
+            rng = np.random.default_rng([seed, zlib.crc32(f"{name} {grouping} {label}".encode())])
             effects.append(spread * rng.standard_normal(spread.shape))
     return effects

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,17 +10,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest, NotConvergedWarning
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import effects_at, member
-from bayes_scaling.prior_draws import fixed_values, publish
 from bayes_scaling.reach import reach
-from bayes_scaling.requests import group_labels, input_arrays
+from bayes_scaling.reference import fixed_values, publish
+from bayes_scaling.requests import admit, input_arrays
 from bayes_scaling.scatter import measure, relative_se
 
 SAMPLE_DIMS: Final = ("chain", "draw")
-
-
+"""The dimensions of draws: everything else is what was asked about."""
+INTERVAL_COLUMNS: Final = ("median", "lower", "upper", "mean_lower", "mean_upper")
+"""The two intervals of a prediction: a new run's measured loss, and the law's expected one."""
 _REACHES: Final = ("params", "tokens", "compute_flops")
 
 
@@ -72,19 +72,19 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
     >>> round(float(prediction.reach_compute_flops), 1)
     1.7
     """
-    if fit.failed_checks:
-        warnings.warn(fit.verdict, NotConvergedWarning, stacklevel=2)
-    arrays = input_arrays(fit, inputs)
-    label = group_labels(fit, group or {})
-    expected = expected_loss(fit, arrays, group=label, seed=seed)
-    posterior = fit.posterior
-    rng = np.random.default_rng([seed, 0, zlib.crc32(repr(sorted(label.items())).encode())])
-    measured = measure(expected, fit.spec.likelihood, posterior, rng, relative_se=typical_relative_se(fit))
-    coords = arrays | {f"reach_{column}": reach(fit, column, arrays[column]) for column in _reached(fit, arrays)}
+    return predict_at(fit, input_arrays(fit, inputs), group=admit(fit, group or {}), seed=seed)
+
+
+def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str], seed: int = 0) -> xr.Dataset:
+    """Predict for inputs and a group that have been checked; what :func:`predict` returns."""
+    expected = expected_loss(fit, columns, group=group, seed=seed)
+    rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
+    measured = measure(expected, fit.spec.likelihood, fit.posterior, rng, relative_se=typical_relative_se(fit))
+    coords = dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in _reached(fit, columns)}
     return xr.Dataset(
         {"expected_loss": expected, "measured_loss": measured},
         coords=coords,
-        attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": _said(label)},
+        attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": _said(group)},
     )
 
 
@@ -102,7 +102,7 @@ def expected_loss(
     group : mapping, optional
         Labels, as for :func:`predict`; nothing is warned about.
     seed : int
-        Of new groups: one label and seed are one new group, whatever else is asked for.
+        Of new groups: one seed and label are one new group, whatever else is asked for.
 
     Returns
     -------
@@ -123,13 +123,12 @@ def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[
         One for each parameter; a fixed one is a plain number.
     """
     spec, draws = fit.spec, fit.posterior
-    rng = np.random.default_rng([seed, 1, zlib.crc32(repr(sorted(group.items())).encode())])
     values = {}
     for name, parameter in spec.parameters.items():
         if parameter.prior is None:
             continue
         if parameter.varies_by:
-            values[name] = member(draws[f"{name}_population"], effects_at(spec, name, group, draws, rng))
+            values[name] = member(draws[f"{name}_population"], effects_at(spec, name, group, draws, seed))
         else:
             moved = f"{name}_at_reference"
             values[name] = draws[moved if moved in draws else name]
@@ -164,20 +163,18 @@ def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int
     >>> predict_table(example_fit(), table).columns.tolist()[:7]
     ['params', 'tokens', 'median', 'lower', 'upper', 'mean_lower', 'mean_upper']
     """
+    rows_of = table.reset_index(drop=True)
     present = [column for column in fit.spec.group_columns if column in table]
     wanted = {*fit.spec.columns.values(), *_REACHES, "steps", "batch_tokens"}
     known = [str(column) for column in table if column in wanted and table[column].notna().all()]
     parts = []
-    for labels, rows in table.groupby(present, dropna=False) if present else [((), table)]:
-        group = {c: str(v) for c, v in zip(present, labels, strict=True) if pd.notna(v)}  # pyright: ignore[reportArgumentType]
+    for labels, rows in rows_of.groupby(present, dropna=False) if present else [((), rows_of)]:
+        group = {c: v for c, v in zip(present, labels, strict=True) if pd.notna(v)}  # pyright: ignore[reportArgumentType]
         prediction = predict(fit, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in known})
         parts.append(intervals(prediction, prob).to_dataframe().set_index(rows.index))
     added = pd.concat(parts).sort_index()
-    ours = [*_COLUMNS, *(c for c in added if str(c).startswith("reach_"))]
-    return table.drop(columns=[c for c in ours if c in table]).join(added[ours])
-
-
-_COLUMNS = ("median", "lower", "upper", "mean_lower", "mean_upper")
+    ours = [*INTERVAL_COLUMNS, *(c for c in added if str(c).startswith("reach_"))]
+    return table.drop(columns=[c for c in ours if c in table]).assign(**{str(c): added[c].to_numpy() for c in ours})
 
 
 def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
@@ -205,7 +202,7 @@ def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
     """
     measured, expected = interval(prediction["measured_loss"], prob), interval(prediction["expected_loss"], prob)
     return xr.Dataset(
-        dict(zip(_COLUMNS, (*measured, *(bound for i, bound in enumerate(expected) if i)), strict=True)),
+        dict(zip(INTERVAL_COLUMNS, (*measured, *(bound for i, bound in enumerate(expected) if i)), strict=True)),
         coords={name: c for name, c in prediction.coords.items() if not {*c.dims} & {*SAMPLE_DIMS}},
         attrs={**prediction.attrs, "prob": prob},
     )
@@ -225,17 +222,29 @@ def interval(draws: xr.DataArray, prob: float) -> tuple[xr.DataArray, xr.DataArr
     >>> [round(float(x), 6) for x in interval(draws, 0.9)]
     [50.0, 5.0, 95.0]
     """
-    if not 0 < prob < 1:
-        raise InvalidRequest(f"The probability of an interval is {prob:g}: it has to lie between 0 and 1, say 0.9.")
     dims = [dim for dim in SAMPLE_DIMS if dim in draws.dims]
-    found = draws.quantile([0.5, (1 - prob) / 2, (1 + prob) / 2], dim=dims).drop_vars("quantile")
+    found = draws.quantile(levels(prob), dim=dims).drop_vars("quantile")
     median, lower, upper = (found.isel(quantile=i) for i in range(3))
     return median, lower, upper
 
 
+def levels(prob: float) -> list[float]:
+    """Return the quantiles of an equal-tailed interval: middle, lower and upper end.
+
+    Examples
+    --------
+    >>> levels(0.5)
+    [0.5, 0.25, 0.75]
+    """
+    if not 0 < prob < 1:
+        raise InvalidRequest(f"The probability of an interval is {prob:g}: it has to lie between 0 and 1, say 0.9.")
+    return [0.5, (1 - prob) / 2, (1 + prob) / 2]
+
+
 def typical_relative_se(fit: Fit) -> float:
-    """Return the evaluation error a new run would have: the median over the runs of the fit."""
-    return float(np.median(relative_se(fit.runs)))
+    """Return the evaluation error a new run would have: the median over the runs that state one."""
+    known = relative_se(fit.runs)
+    return float(np.median(known[known > 0])) if (known > 0).any() else 0.0
 
 
 def loss_at_runs(fit: Fit) -> xr.DataArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,9 @@ PF_DAY: Final = 8.64e19
 
 FLOP_PER_PARAMETER_AND_TOKEN: Final = 6.0
 """Two FLOP forward and four backward for each parameter and token (Kaplan et al. 2020, section 2.1)."""
+
+COMPUTE_TOLERANCE: Final = 2.0
+"""A run whose compute is further than this factor from 6 N D is warned about."""
 
 LOSS_UNITS: Final = ("nats/token", "bits/token", "bits/byte")
 
@@ -122,15 +126,17 @@ def training_tokens(S: Any, B: Any) -> Any:
 
 
 _IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]], ...]] = (
+    ("params", ("params_total", "params_embedding"), operator.sub),
     ("tokens", ("steps", "batch_tokens"), training_tokens),
     ("compute_flops", ("params", "tokens"), training_compute),
     ("tokens", ("compute_flops", "params"), tokens_at),
     ("params", ("compute_flops", "tokens"), params_at),
+    ("params_total", ("params", "params_embedding"), operator.add),
 )
 
 
 def completed(columns: Any) -> tuple[str, ...]:
-    """Add the columns that D = B S and C = 6 N D give, whole columns and never single cells.
+    """Add the columns that D = B S, C = 6 N D and the sum of embeddings and the rest give, whole columns and never single cells.
 
     Parameters
     ----------

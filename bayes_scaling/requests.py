@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest, NewGroupWarning, choose
+from bayes_scaling.errors import (
+    InconsistentComputeWarning,
+    InvalidRequest,
+    NewGroupWarning,
+    NotConvergedWarning,
+    choose,
+)
 from bayes_scaling.fits import Fit
-from bayes_scaling.quantities import BY_COLUMN, completed
+from bayes_scaling.grouping import label_in, label_of
+from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, training_compute
 
 
 def known_inputs(fit: Fit) -> set[str]:
@@ -31,12 +38,26 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRequest(
             f"The inputs have {' and '.join(map(str, sorted(lengths)))} entries: give each the same number."
         )
+    if {"params", "tokens", "compute_flops"} <= set(given):
+        _warn_of_compute(given)
     completed(given)
     for column in fit.spec.columns.values():
         if column not in given:
             needed = ", ".join(fit.spec.columns.values())
             raise InvalidRequest(f"The law {fit.spec.law} needs {needed}; {column} was not given and does not follow.")
     return given
+
+
+def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:
+    ratio = np.abs(np.log(given["compute_flops"] / training_compute(given["params"], given["tokens"])))
+    worst = float(np.exp(ratio.max()))
+    if worst > COMPUTE_TOLERANCE:
+        warnings.warn(
+            f"The compute of the request is up to a factor {worst:.3g} from 6 N D: its reach is that of another run than "
+            f"the loss. Leave one of the three out.",
+            InconsistentComputeWarning,
+            stacklevel=4,
+        )
 
 
 def _array(column: str, value: Any) -> xr.DataArray:
@@ -56,20 +77,30 @@ def _array(column: str, value: Any) -> xr.DataArray:
     return array
 
 
-def group_labels(fit: Fit, group: Mapping[str, str]) -> dict[str, str]:
-    """Return the group of a request as text, refuse a column the model does not vary by, and warn of a new group."""
-    columns = fit.spec.group_columns
+def admit(fit: Fit, group: Mapping[str, Any]) -> dict[str, str]:
+    """Return the group of a request as text; warn of a fit that has not converged, and of a group it has not seen.
+
+    Raises
+    ------
+    InvalidRequest
+        If the model does not vary by a column of the group.
+    """
+    if fit.failed_checks:
+        warnings.warn(fit.verdict, NotConvergedWarning, stacklevel=3)
+    spec, groups = fit.spec, fit.groups
     for column in group:
-        if column not in columns:
-            right = choose(column, columns) if columns else "it has no groups: leave the group out"
+        if column not in spec.group_columns:
+            right = choose(column, spec.group_columns) if spec.group_columns else "it has no groups: leave the group out"
             raise InvalidRequest(f"The model does not vary by {column!r}; {right}.")
-    for column in columns:
-        seen = sorted(set(fit.groups.cells[column]))
-        if str(group.get(column, "")) not in seen:
-            found = f"the fit has not seen {column} {group[column]!r}" if column in group else f"no {column} was given"
+    labels = {column: label_of(label) for column, label in group.items()}
+    for grouping in spec.groupings:
+        label, seen = label_in(grouping, labels), groups.levels(grouping)
+        if label not in seen:
+            given = any(column in labels for column in grouping.split(":"))
+            found = f"the fit has not seen {grouping} {label!r}" if given else f"no {grouping} was given"
             warnings.warn(
-                f"The prediction is for a new {column}, drawn from the population: {found}. Seen: {', '.join(seen)}.",
+                f"The prediction is for a new {grouping}, drawn from the population: {found}. Seen: {', '.join(seen)}.",
                 NewGroupWarning,
                 stacklevel=3,
             )
-    return {column: str(label) for column, label in group.items()}
+    return labels

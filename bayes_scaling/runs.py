@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,7 @@ import pandas as pd
 from bayes_scaling.cards import Card, checked_card, read_card
 from bayes_scaling.cells import missing_cells, parse_cells, repeated_runs
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
-from bayes_scaling.quantities import completed, training_compute
-
-COMPUTE_TOLERANCE: Final = 2.0
-
-
-"""A run whose compute is further than this factor from 6 N D is warned about."""
+from bayes_scaling.quantities import COMPUTE_TOLERANCE, completed, training_compute
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +139,7 @@ def read_runs(
     Warns
     -----
     InconsistentComputeWarning
-        If compute is more than a factor :data:`COMPUTE_TOLERANCE` from 6 N D.
+        If compute is more than a factor :data:`~bayes_scaling.quantities.COMPUTE_TOLERANCE` from 6 N D.
 
     Examples
     --------

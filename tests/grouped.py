@@ -8,7 +8,8 @@ import xarray as xr
 
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups, member
-from bayes_scaling.prior_draws import draw_prior, publish
+from bayes_scaling.prior_draws import draw_prior
+from bayes_scaling.reference import publish
 from bayes_scaling.specification import read_model
 
 

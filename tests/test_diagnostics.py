@@ -119,18 +119,23 @@ def test_runs_the_law_does_not_describe():
     bent = runs["loss"] * (runs["params"] / runs["params"].mean()) ** 0.02
     found = failed(changed(runs=bent.to_numpy()), ADEQUACY)
     assert "p of the trend with N" in found
-    assert "runs inside their 90 % interval" in failed(changed(runs=(runs["loss"] * 1.2).to_numpy()), ADEQUACY)
+    assert "p of the runs inside their 90 %" in failed(changed(runs=(runs["loss"] * 1.2).to_numpy()), ADEQUACY)
     bowed = runs["loss"] * (1 + 0.01 * (np.log(runs["tokens"] / runs["tokens"].median()) / 2) ** 2)
     assert "p of the trend with D" in failed(changed(runs=bowed.to_numpy()), ADEQUACY)
     # A model that does not fit is not a posterior that did not converge.
     assert changed(runs=bent.to_numpy()).converged
 
 
-def test_thresholds_stand_in_one_table():
-    checks = check(GOOD).set_index("check")
-    for name, row in checks.iterrows():
-        assert str(RULES[name].threshold) in row.rule or f"{RULES[name].threshold:g}" in row.rule
-        assert row.advice
+def test_a_loss_in_another_unit_is_one_the_priors_did_not_expect():
+    assert "runs inside the prior's 99 %" in failed(changed(runs=(GOOD.runs["loss"] * 40).to_numpy()), ADEQUACY)
+
+
+def test_rules_pass_at_their_threshold_and_fail_beyond():
+    for rule in RULES.values():
+        beyond = 1e-6 if rule.comparison == "at most" else -1e-6
+        assert rule.passes(rule.threshold)
+        assert not rule.passes(rule.threshold + beyond)
+        assert not rule.passes(float("nan"))
 
 
 def test_contraction_is_between_prior_and_posterior():

@@ -64,11 +64,25 @@ def test_nested_groups(spec):
         },
         coords={"corpus": ["C4", "Pile"], "corpus_arch": ["C4:a", "C4:b", "Pile:a", "Pile:b"]},
     )
-    rng = np.random.default_rng(0)
-    assert [float(e.item()) for e in effects_at(spec, "N_c", {"corpus": "Pile", "arch": "b"}, draws, rng)] == [0.2, 4.0]
-    known, fresh = effects_at(spec, "N_c", {"corpus": "Pile", "arch": "new"}, draws, rng)
+    assert [float(e.item()) for e in effects_at(spec, "N_c", {"corpus": "Pile", "arch": "b"}, draws, 0)] == [0.2, 4.0]
+    known, fresh = effects_at(spec, "N_c", {"corpus": "Pile", "arch": "new"}, draws, 0)
     assert float(known.item()) == 0.2
     assert float(fresh.item()) not in (1.0, 2.0, 3.0, 4.0)
+    # A new corpus is one corpus, whatever architecture is asked for in it.
+    a, b = (effects_at(spec, "N_c", {"corpus": "new", "arch": arch}, draws, 0)[0].item() for arch in "ab")
+    assert a == b
+
+
+@pytest.mark.parametrize("labels", [("1", "10"), ("a", "a-b"), ("C4", "C4 clean")])
+@pytest.mark.parametrize("spec", ['["corpus", "corpus:arch"]'], indirect=True)
+def test_groups_and_levels_have_one_order(spec, labels):
+    table = TABLE.assign(corpus=list(labels) * 3)
+    groups = Groups.of(spec, table)
+    assert groups.levels("corpus:arch") == groups.names
+    assert (groups.level_of_cell("corpus:arch") == np.arange(len(groups.names))).all()
+    assert [groups.names[i] for i in groups.of_run] == [
+        f"{c}:{a}" for c, a in zip(table["corpus"], table["arch"], strict=True)
+    ]
 
 
 @pytest.mark.parametrize("spec", ['"corpus"'], indirect=True)
@@ -83,3 +97,4 @@ def test_numbers_as_labels_have_one_spelling():
     spec = read_model("chinchilla_by_group")
     tables = [pd.DataFrame({"group": labels}) for labels in ([1, 2], [1.0, 2.0], ["1", "2"])]
     assert [Groups.of(spec, table).names for table in tables] == [["1", "2"]] * 3
+    assert Groups.of(spec, pd.DataFrame({"group": [True, False]})).names == ["false", "true"]

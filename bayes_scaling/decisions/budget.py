@@ -12,8 +12,9 @@ import xarray as xr
 from bayes_scaling.decisions.risk import RiskMeasure, risk_measure
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
-from bayes_scaling.prediction import expected_loss, interval, predict
+from bayes_scaling.prediction import expected_loss, interval, predict_at
 from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
+from bayes_scaling.requests import admit
 
 _COARSE: Final = 41
 _GOLDEN: Final = (5**0.5 - 1) / 2
@@ -78,28 +79,22 @@ def allocate(
             f"both. Fit one of chinchilla, kappa or kaplan_nd."
         )
     budgets = _budgets(compute)
-    group, measure = dict(group or {}), risk_measure(risk) if isinstance(risk, str) else risk
+    measure = risk_measure(risk) if isinstance(risk, str) else risk
+    labels = admit(fit, group or {})
 
     def loss(log_params: Any) -> xr.DataArray:
         params = np.exp(log_params)
-        return expected_loss(fit, {"params": params, "tokens": tokens_at(budgets, params)}, group=group, seed=seed)
+        return expected_loss(fit, {"params": params, "tokens": tokens_at(budgets, params)}, group=labels, seed=seed)
 
     lowest, highest = np.log(_FEWEST_PER_SIDE), np.log(params_at(budgets, _FEWEST_PER_SIDE))
     each = _minimum(loss, lowest, highest)
     # Risk of the choice: its minimum lies among the optima of the draws.
     chosen = _minimum(lambda x: measure(loss(x)), each.min(("chain", "draw")) - 1.0, each.max(("chain", "draw")) + 1.0)
     params, optimal = np.exp(chosen), np.exp(each)
-    at_choice = predict(fit, group=group, seed=seed, params=params, tokens=tokens_at(budgets, params))
-    return (
-        at_choice.assign(
-            optimal_params=optimal,
-            optimal_tokens=tokens_at(budgets, optimal),
-            params=params,
-            tokens=tokens_at(budgets, params),
-        )
-        .assign_coords(compute_flops=budgets)
-        .assign_attrs(risk=risk if isinstance(risk, str) else getattr(risk, "__name__", "a function"))
-    )
+    choice = {"params": params, "tokens": tokens_at(budgets, params), "compute_flops": budgets}
+    found = predict_at(fit, choice, group=labels, seed=seed).reset_coords(["params", "tokens"])
+    named = risk if isinstance(risk, str) else getattr(risk, "__name__", "a function")
+    return found.assign(optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal)).assign_attrs(risk=named)
 
 
 def splits_a_budget(fit: Fit) -> bool:

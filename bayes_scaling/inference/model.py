@@ -15,8 +15,8 @@ import pytensor.tensor as pt
 from bayes_scaling import elementwise
 from bayes_scaling.grouping import Groups
 from bayes_scaling.inference.coordinates import values_at_reference, variable
-from bayes_scaling.prior_draws import fixed_values, publish
 from bayes_scaling.priors import Prior
+from bayes_scaling.reference import fixed_values, publish
 from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import relative_se, scale_of
 from bayes_scaling.specification import ModelSpec

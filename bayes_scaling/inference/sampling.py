@@ -21,7 +21,7 @@ from bayes_scaling.datasets import runs_from
 from bayes_scaling.diagnostics import check
 from bayes_scaling.errors import InvalidModel, InvalidRequest
 from bayes_scaling.fits import Fit
-from bayes_scaling.grouping import Groups
+from bayes_scaling.grouping import Groups, label_of
 from bayes_scaling.inference.model import build_model, name_of_input
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.runs import RunTable
@@ -236,7 +236,8 @@ def _statistics(raw: xr.Dataset) -> xr.Dataset:
 def _constant_data(spec: ModelSpec, runs: RunTable) -> xr.Dataset:
     extras = [c for c in ("run_id", "loss_se", "params", "params_total", "tokens", "compute_flops") if c in runs.table]
     kept = runs.table[list(dict.fromkeys([*spec.columns.values(), *spec.group_columns, *extras]))]
-    return xr.Dataset({str(name): ("run", _plain(column)) for name, column in kept.items()})
+    labels = {name: kept[name].map(label_of).to_numpy(str) for name in spec.group_columns}
+    return xr.Dataset({str(name): ("run", labels.get(str(name), _plain(column))) for name, column in kept.items()})
 
 
 def _plain(column: pd.Series) -> np.ndarray:

@@ -16,8 +16,9 @@ from bayes_scaling.fits import scalars
 from bayes_scaling.grouping import Groups, member
 from bayes_scaling.inference.sampling import Sampler, Settings
 from bayes_scaling.prediction import interval, predict
-from bayes_scaling.prior_draws import draw_prior, fixed_values
+from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.quantities import training_compute
+from bayes_scaling.reference import fixed_values
 from bayes_scaling.runs import read_runs
 from bayes_scaling.scatter import measure
 from bayes_scaling.specification import read_model, shipped_models
