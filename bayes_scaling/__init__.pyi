@@ -30,5 +30,8 @@ from .specification import ModelSpec as ModelSpec
 from .specification import read_model as read_model
 from .specification import shipped_models as shipped_models
 from .transformer import Transformer as Transformer
+from .transformer import embedding_gamma as embedding_gamma
+from .transformer import nonembedding_params as nonembedding_params
+from .transformer import total_params as total_params
 
 __version__: str

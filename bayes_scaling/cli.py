@@ -41,6 +41,7 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
 
 def main() -> None:
     """Run the command line; every mistake of the user's is one sentence on standard error and exit code 2."""
+    _SHOWN.clear()
     warnings.showwarning = _show_warning
     warnings.simplefilter("always", BayesScalingWarning)
     try:
@@ -174,10 +175,11 @@ def fit(
     table = runs_from(runs, columns=_columns(columns), loss_unit=loss_unit, card=card, needs=spec.needs)
     if where:
         table = table.where(where)
-    _say("Compiling the model: some seconds, up to half a minute the first time.")
-    from bayes_scaling.inference import fit as sample
+    from bayes_scaling.inference.sampling import Sampler, Settings
 
-    found = sample(table, spec, seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
+    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
+    _say("Compiling the model: some seconds, up to half a minute the first time.")
+    found = Sampler(spec, table).fit(table, settings)
     found.save(out)
     if as_json:
         _print_json({"fit": str(out), **_verdict(found), "checks": list(found.checks), "parameters": _summary(found)})
@@ -228,8 +230,12 @@ def predict(
     from bayes_scaling.prediction import predict_table
     from bayes_scaling.runs import read_inputs
 
-    given = {"params": params, "tokens": tokens, "compute_flops": compute, **_numbers(values)}
-    given = {column: value for column, value in given.items() if value is not None}
+    named = {"params": params, "tokens": tokens, "compute_flops": compute}
+    given = {column: value for column, value in named.items() if value is not None}
+    for column, value in _numbers(values).items():
+        if column in given:
+            raise InvalidRequest(f"{column} was given twice: once is enough.")
+        given[column] = value
     if (inputs is None) == (not given):
         raise InvalidRequest("Give either --inputs TABLE.csv, or the one run as --params and --tokens.")
     if out is not None:
@@ -427,8 +433,13 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+_SHOWN: set[str] = set()
+
+
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, BayesScalingWarning):
+    """Show a warning of ours as a sentence, once."""
+    if issubclass(category, BayesScalingWarning) and str(message) not in _SHOWN:
+        _SHOWN.add(str(message))
         _say(f"Warning: {message}")
 
 

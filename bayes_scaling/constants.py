@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from bayes_scaling.errors import UnknownName, choose
 from bayes_scaling.quantities import PF_DAY
@@ -117,6 +117,39 @@ def published_names(law: str | None = None) -> list[str]:
     ['kaplan2020 table 2']
     """
     return [name for name, record in _records().items() if law is None or record.law == law]
+
+
+_CONTAINS: Final[dict[str, tuple[tuple[str, dict[str, str], dict[str, float]], ...]]] = {
+    "kappa": (("chinchilla", {"alpha": "a", "beta": "b"}, {"kappa": 1.0}),),
+}
+
+
+def comparable(law: str) -> list[Record]:
+    """Return the records one may lay beside a fit of a law: its own, and those of a law it contains.
+
+    Parameters
+    ----------
+    law : str
+        Name of the law.
+
+    Returns
+    -------
+    list of Record
+        Constants by the names of that law's parameters.
+
+    Examples
+    --------
+    >>> list(comparable("kappa")[0].constants)
+    ['E', 'A', 'a', 'B', 'b', 'kappa']
+    """
+    found = [published(name) for name in published_names(law)]
+    for contained, names, fixed in _CONTAINS.get(law, ()):
+        for name in published_names(contained):
+            record = published(name)
+            constants = {names.get(n, n): constant for n, constant in record.constants.items()}
+            constants |= {n: Constant(value) for n, value in fixed.items()}
+            found.append(replace(record, law=law, constants=constants))
+    return found
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,7 +96,7 @@ def load_runs(name: str) -> RunTable:
     <RunTable pile_families: 20 rows; params 1.89e+07..1.26e+10, ...; loss in nats/token>
     """
     if name in _shipped():
-        return read_runs(DATA / name / "runs.csv", name=name)
+        return replace(read_runs(DATA / name / "runs.csv", name=name), origin=(name,))
     sources = registry()
     if name not in sources:
         raise UnknownName(f"There is no data set {name!r}; {choose(name, [*_shipped(), *sources])}.")
@@ -105,7 +105,7 @@ def load_runs(name: str) -> RunTable:
     table = pd.DataFrame({ours: raw[theirs] for ours, theirs in source.columns.items()})
     for column, factor in source.multiply.items():
         table[column] = table[column] * factor
-    return read_runs(table, card=source.card, name=name)
+    return replace(read_runs(table, card=source.card, name=name), origin=(name,))
 
 
 def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> RunTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bayes_scaling.elementwise import exp
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.specification import ModelSpec
 
+_WHOLE = re.compile(r"-?\d+\.0+")
 _RESERVED = {"chain", "draw", "run", "sample"}
 
 
@@ -84,6 +86,10 @@ class Groups:
         if not columns:
             return cls((), pd.DataFrame(), np.zeros(len(table), dtype=int))
         labels = table[list(columns)].map(label_of)
+        joined = {grouping: labels[grouping.split(":")] for grouping in (*spec.groupings, ":".join(columns))}
+        for grouping, parts in joined.items():
+            if len(parts.drop_duplicates()) > len({":".join(row) for row in parts.itertuples(index=False, name=None)}):
+                raise InvalidModel(f"Labels of {grouping} hold colons and cannot be told apart when joined: rename them.")
         cells = labels.drop_duplicates().sort_values(list(columns)).reset_index(drop=True)
         where = {tuple(cell): number for number, cell in enumerate(cells.itertuples(index=False, name=None))}
         return cls(columns, cells, np.array([where[row] for row in labels.itertuples(index=False, name=None)]))
@@ -122,12 +128,13 @@ def label_of(value: Any) -> str:
 
     Examples
     --------
-    >>> label_of(1.0), label_of(True), label_of("C4")
-    ('1', 'true', 'C4')
+    >>> label_of(1.0), label_of("1.0"), label_of(True), label_of("C4")
+    ('1', '1', 'true', 'C4')
     """
     if isinstance(value, bool | np.bool_):
         return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    text = str(value)
+    return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
 
 
 def label_in(grouping: str, group: Mapping[str, str]) -> str:

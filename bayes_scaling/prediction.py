@@ -72,7 +72,7 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
     >>> round(float(prediction.reach_compute_flops), 1)
     1.7
     """
-    return predict_at(fit, input_arrays(fit, inputs), group=admit(fit, group or {}), seed=seed)
+    return predict_at(fit, input_arrays(fit, inputs), group=admit(fit, group or {}, seed), seed=seed)
 
 
 def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str], seed: int = 0) -> xr.Dataset:
@@ -111,6 +111,8 @@ def expected_loss(
     """
     law, parameters = fit.spec.the_law, parameters_in(fit, group or {}, seed=seed)
     loss = law(*(columns[column] for column in fit.spec.columns.values()), **parameters)
+    if "chain" not in getattr(loss, "dims", ()):
+        loss = loss * xr.ones_like(fit.posterior["sigma"])  # every parameter is fixed: each draw says the same
     return loss.transpose(*SAMPLE_DIMS, ...)
 
 

@@ -67,24 +67,32 @@ def _array(column: str, value: Any) -> xr.DataArray:
             array = xr.DataArray(array, dims=("query",) if array.ndim else ())
     except (TypeError, ValueError):
         raise InvalidRequest(f"{column} is {value!r}: it has to be a positive number, or a list of them.") from None
+    if not array.size:
+        raise InvalidRequest(f"{column} is an empty list: give a positive number, or a list of them.")
     bad = ~(np.isfinite(array) & (array > 0))
     if bool(bad.any()):
         found = float(array.where(bad, drop=True).values.flat[0])
         raise InvalidRequest(f"{column} is {found:g}: it has to be a positive number.")
+    if column in BY_COLUMN and float(array.min()) < 1:
+        raise InvalidRequest(f"{column} is {float(array.min()):g}: no run has less than one.")
     largest = BY_COLUMN[column].maximum if column in BY_COLUMN else np.inf
     if float(array.max()) > largest:
         raise InvalidRequest(f"{column} is {float(array.max()):g}, more than any run has: check the unit.")
     return array
 
 
-def admit(fit: Fit, group: Mapping[str, Any]) -> dict[str, str]:
+def admit(fit: Fit, group: Any, seed: Any) -> dict[str, str]:
     """Return the group of a request as text; warn of a fit that has not converged, and of a group it has not seen.
 
     Raises
     ------
     InvalidRequest
-        If the model does not vary by a column of the group.
+        If the model does not vary by a column of the group, or the seed is none.
     """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InvalidRequest(f"The seed is {seed!r}: it has to be a whole number, zero or more.")
+    if not isinstance(group, Mapping):
+        raise InvalidRequest(f"The group is {group!r}: give the label of each column, such as {{'corpus': 'C4'}}.")
     if fit.failed_checks:
         warnings.warn(fit.verdict, NotConvergedWarning, stacklevel=3)
     spec, groups = fit.spec, fit.groups

@@ -32,6 +32,8 @@ class RunTable:
         What the numbers mean.
     derived : tuple of str
         Columns computed from others by C = 6 N D or D = B S.
+    origin : tuple of str
+        What to give the command line for the same table: its file or name, then options.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class RunTable:
     name: str = "runs"
     card: Card = field(default_factory=Card)
     derived: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -91,13 +94,14 @@ class RunTable:
         try:
             kept = self.table.query(condition, engine="python")
         except Exception as error:
+            reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
             raise InvalidRuns(
-                f"The condition {condition!r} cannot be evaluated on {self.name}: {error}. "
+                f"The condition {condition!r} cannot be evaluated on {self.name}: {reason}. "
                 f"Compare columns with numbers or quoted words; the columns are {', '.join(self.table)}."
             ) from None
         if not isinstance(kept, pd.DataFrame) or kept.empty:
             raise InvalidRuns(f"No row of {self.name} is left where {condition}; give a condition that some row meets.")
-        return replace(self, table=kept.reset_index(drop=True))
+        return replace(self, table=kept.reset_index(drop=True), origin=(*self.origin, "--where", condition))
 
 
 def read_runs(
@@ -151,21 +155,31 @@ def read_runs(
       row 2, params: has to be positive (found -1000000000.0)
     """
     if isinstance(source, RunTable):
+        # A column that was worked out from one that is renamed now is worked out again.
+        given = source.table.drop(columns=[c for c in source.derived if columns and c not in columns.values()])
         again = read_runs(
-            source.table,
+            given,
             columns=columns,
             loss_unit=loss_unit,
             card=card or source.card,
             needs=needs,
             name=name or source.name,
         )
-        return replace(again, derived=(*source.derived, *again.derived))
+        kept = tuple(column for column in source.derived if column in given)
+        return replace(again, derived=(*kept, *again.derived), origin=(*source.origin, *again.origin))
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
     described = _described(card, path, loss_unit, raw, place)
+    if (columns or {}).get("params") == "params_total":
+        described = replace(described, params="total")
     table, derived = _checked_table(raw, place, {"loss", *needs}, repeats=False)
     _warn_of_compute(table, place)
-    return RunTable(table, name or (path.name.split(".")[0] if path else "runs"), described, derived)
+    origin = (str(path),) if path else ()
+    if columns:
+        origin += ("--columns", ",".join(f"{ours}={theirs}" for ours, theirs in columns.items()))
+    if loss_unit:
+        origin += ("--loss-unit", loss_unit)
+    return RunTable(table, name or (path.name.split(".")[0] if path else "runs"), described, derived, origin)
 
 
 def read_inputs(
@@ -205,6 +219,8 @@ def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -
     """Return the table as it came, under canonical names, and what to call it in messages."""
     place = "The table" if isinstance(source, pd.DataFrame) else str(source)
     raw = _read(Path(source)) if isinstance(source, str | Path) else source.copy()
+    if any(name is not None for name in raw.index.names):
+        raw = raw.reset_index()
     raw = _renamed(raw, columns or {}, place)
     if raw.empty:
         raise InvalidRuns(f"{place} has no rows: give one row a run.")
@@ -278,7 +294,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
         if theirs not in table:
             raise InvalidRuns(f"{place} has no column {theirs!r} to use as {canonical}; {choose(theirs, map(str, table))}.")
     # A column that a rename replaces steps aside.
-    table = table.drop(columns=[c for c, theirs in columns.items() if c in table and c != theirs])
+    table = table.drop(columns=[c for c in columns if c in table and c not in columns.values()])
     extra = [theirs for theirs in columns.values() if list(columns.values()).count(theirs) > 1]
     if extra:
         raise InvalidRuns(f"The column {extra[0]!r} cannot be used twice: give each canonical column one of its own.")

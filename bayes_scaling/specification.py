@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bayes_scaling.errors import InvalidSpecification, UnknownName, choose
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.priors import Prior
-from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+from bayes_scaling.quantities import QUANTITIES
 from bayes_scaling.shipped import MODELS
 
 GEOMETRIC_MEAN = "geometric mean"
@@ -315,14 +315,3 @@ def _keys_at(location: tuple[str | int, ...]) -> list[str]:
     if len(location) == 1:
         return list(ModelSpec.model_fields)
     return list((Parameter if location[0] == "parameters" else Likelihood).model_fields)
-
-
-def column_quantity(column: str) -> str:
-    """Return what a column means, for labels and messages.
-
-    Examples
-    --------
-    >>> column_quantity("tokens")
-    'tokens seen in training'
-    """
-    return BY_COLUMN[column].meaning if column in BY_COLUMN else column

@@ -60,7 +60,7 @@ class Transformer:
     def __post_init__(self) -> None:
         """Refuse a shape that no Transformer has."""
         for name, value in vars(self).items():
-            if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
+            if value is not None and (isinstance(value, bool) or not value >= 1 or value % 1):
                 raise InvalidQuantity(f"{name} of a Transformer is {value!r}: it has to be a positive whole number.")
         if self.heads is not None and self._attention % self.heads:
             raise InvalidQuantity(
@@ -122,7 +122,7 @@ def total_params(N: Any, *, gamma: float) -> Any:
 
     References
     ----------
-    Pearce and Song (2024), section 3.
+    Pearce and Song (2024).
 
     Examples
     --------

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest, NewGroupWarning
+from bayes_scaling.errors import InconsistentComputeWarning, InvalidRequest, NewGroupWarning
 from bayes_scaling.prediction import interval, intervals, loss_at_runs, predict, predict_table
 from bayes_scaling.reach import reach, reach_sentence
 from tests.conftest import HOFFMANN_LIKE
@@ -61,6 +61,11 @@ def test_a_new_run_is_wider_than_the_law(fit_by_hand):
         ({"parms": 1e9, "tokens": 1e10}, "did you mean 'params'"),
         ({"params": [1e9, 1e10], "tokens": [1e10, 1e11, 1e12]}, "the inputs have 2 and 3 entries"),
         ({"params": 1e9, "tokens": 1e10, "group": {"corpus": "C4"}}, "does not vary by 'corpus'"),
+        ({"params": 1e9, "tokens": 1e10, "group": "C4"}, "give the label of each column"),
+        ({"params": 1e9, "tokens": 1e10, "seed": -1}, "The seed is -1"),
+        ({"params": 1e9, "tokens": 1e10, "seed": 1.5}, "The seed is 1.5"),
+        ({"params": 1e-300, "tokens": 1e10}, "no run has less than one"),
+        ({"params": [], "tokens": []}, "is an empty list"),
     ],
 )
 def test_a_bad_request_is_a_sentence(fit_by_hand, request_, message):
@@ -90,6 +95,18 @@ def test_a_table_keeps_its_columns_and_order(fit_by_hand):
     assert found["median"].is_monotonic_increasing
     again = predict_table(fit_by_hand, found, prob=0.9, seed=4)
     pd.testing.assert_frame_equal(again, found)
+
+
+def test_a_repeated_index_is_kept(fit_by_hand):
+    table = pd.DataFrame({"params": [1e9, 1e10], "tokens": [1e10, 1e11]}, index=[7, 7])
+    found = predict_table(fit_by_hand, table)
+    assert found.index.tolist() == [7, 7]
+    assert len(found) == 2
+
+
+def test_n_d_and_c_that_contradict_each_other_are_said(fit_by_hand):
+    with pytest.warns(InconsistentComputeWarning, match="factor 1.67e"):
+        predict(fit_by_hand, params=1e9, tokens=1e10, compute_flops=1e25)
 
 
 def test_interval_needs_a_probability():

@@ -63,6 +63,8 @@ def test_columns_are_renamed_and_the_replaced_one_steps_aside():
     assert read_runs(table, columns={"params": "N"}).table["params"].tolist() == [1e8, 1e9]
     with pytest.raises(InvalidRuns, match="did you mean 'tokens'"):
         read_runs(GOOD, columns={"tokens": "tokans"})
+    swapped = read_runs(GOOD, columns={"params": "tokens", "tokens": "params"}).table
+    assert swapped["params"].tolist() == GOOD["tokens"].tolist()
     with pytest.raises(InvalidRuns, match="cannot be used twice"):
         read_runs(GOOD, columns={"tokens": "params", "params": "params"})
 
@@ -140,6 +142,24 @@ def test_a_table_read_again_is_the_same():
     runs = read_runs(GOOD, loss_unit="bits/byte", name="mine")
     again = read_runs(runs)
     assert (again.name, again.card, again.digest, again.derived) == (runs.name, runs.card, runs.digest, runs.derived)
+
+
+def test_a_renamed_count_takes_its_meaning_and_its_compute_along():
+    runs = read_runs(GOOD.assign(params_total=GOOD["params"] * 3))
+    total = read_runs(runs, columns={"params": "params_total"})
+    assert total.card.params == "total"
+    assert total.table["compute_flops"].tolist() == pytest.approx([6 * 3e8 * 2e9, 6 * 3e9 * 2e10])
+
+
+def test_a_named_index_is_a_column():
+    assert read_runs(GOOD.set_index("corpus")).table["corpus"].tolist() == ["C4", "Pile"]
+
+
+def test_origin_is_how_to_ask_for_the_table_again(tmp_path):
+    GOOD.rename(columns={"params": "N"}).to_csv(tmp_path / "runs.csv", index=False)
+    runs = read_runs(tmp_path / "runs.csv", columns={"params": "N"}, loss_unit="bits/byte").where("params < 5e8")
+    options = ("--columns", "params=N", "--loss-unit", "bits/byte", "--where", "params < 5e8")
+    assert read_runs(runs).origin == (str(tmp_path / "runs.csv"), *options)
 
 
 def test_labels_that_look_like_numbers_stay_usable():

@@ -80,7 +80,7 @@ def allocate(
         )
     budgets = _budgets(compute)
     measure = risk_measure(risk) if isinstance(risk, str) else risk
-    labels = admit(fit, group or {})
+    labels = admit(fit, group or {}, seed)
 
     def loss(log_params: Any) -> xr.DataArray:
         params = np.exp(log_params)
@@ -156,6 +156,8 @@ def _budgets(compute: Any) -> xr.DataArray:
     except (TypeError, ValueError):
         raise InvalidRequest(f"The compute is {compute!r}: give FLOP, a positive number or a list of them.") from None
     least, most = training_compute(_FEWEST_PER_SIDE, _FEWEST_PER_SIDE), BY_COLUMN["compute_flops"].maximum
+    if values.ndim > 1:
+        raise InvalidRequest(f"The compute has {values.ndim} dimensions: give one budget, or a list of them.")
     wrong = values[~((values > least) & (values <= most))]
     if wrong.size or not values.size:
         found = f"{wrong.flat[0]:g}" if wrong.size else "an empty list"

@@ -3,7 +3,7 @@
 A document puts independent priors on the terms of a law, E, A and B say. Runs measure their sum at the reference
 point to a fraction of a per cent, and how it splits into terms far less well: in the terms themselves the posterior is
 a thin curved sheet, and a sampler with a linear metric creeps along it. In the logarithm of the sum and the ratios of
-the terms it is flat. The change has a determinant of one, since every law here is proportional to its terms: the log
+the terms it is flat. The change has a determinant of one wherever the law is proportional to its terms: the log
 of the first term is the log of the sum less a function of the ratios, and each other one adds its ratio.
 
 Groups bring a second shift of the same kind. What runs measure is a parameter's mean over the groups at hand, not the

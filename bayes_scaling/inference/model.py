@@ -64,12 +64,11 @@ def build_model(spec: ModelSpec, runs: RunTable) -> pm.Model:
         values = values_at_reference(spec, groups, reference)
         for name, value in publish(spec, values, reference).items():
             if name not in model.named_vars:
-                varies = spec.parameters[name.removesuffix("_at_reference")].varies_by
-                pm.Deterministic(name, value, dims=groups.dim if varies else None)
+                # A published coefficient varies where its exponent does, whether it varies itself or not.
+                pm.Deterministic(name, value, dims=groups.dim if value.ndim else None)
         parameters: dict[str, Any] = dict(fixed_values(spec))
         for name in values:
-            varies = bool(spec.parameters[name].varies_by)
-            parameters[name] = model[name][index] if varies else model[name]
+            parameters[name] = model[name][index] if model[name].ndim else model[name]
         expected = law(*inputs.values(), **parameters)
         _observe(spec, runs, pt.log(expected))
     return model

@@ -115,7 +115,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse a setting that has no meaning, before anything is compiled."""
-        for name, least in (("draws", 1), ("tune", 0), ("chains", 1)):
+        for name, least in (("draws", 1), ("tune", 1), ("chains", 1)):
             if getattr(self, name) < least:
                 raise InvalidRequest(f"{name} is {getattr(self, name)}: it has to be at least {least}.")
         if not 0 < self.target_accept < 1:
@@ -182,6 +182,7 @@ class Sampler:
         )
         facts = {
             "runs": runs.name,
+            "origin": list(runs.origin),
             "runs_digest": runs.digest,
             "loss_unit": runs.card.loss_unit,
             "params": runs.card.params,

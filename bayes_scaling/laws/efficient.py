@@ -71,7 +71,7 @@ def efficient_power(C_min: Value, *, at_pf_day: Number, power: Exponent) -> Valu
     return at_pf_day * (C_min / PF_DAY) ** power
 
 
-@law(output="ratio", source="kaplan2020", equation="appendix B.1")
+@law(output="ratio", source="kaplan2020", equation="appendix B")
 def efficient_excess(*, alpha_N: Exponent, alpha_S: Exponent) -> Value:
     r"""Excess over the converged loss at which efficient training stops, :math:`\alpha_N / \alpha_S`.
 
@@ -177,7 +177,7 @@ def efficient_params(
     return N_c * (C_min / C_c) ** (alpha_C / alpha_N) * (1 + alpha_N / alpha_S) ** (1 / alpha_N)
 
 
-@law(output="compute_min_flops", source="kaplan2020", equation="appendix B.2")
+@law(output="compute_min_flops", source="kaplan2020", equation="appendix B")
 def compute_to_loss(
     N: Value,
     L: Value,
@@ -220,7 +220,7 @@ def compute_to_loss(
     return training_compute(N, training_tokens(steps, critical_batch(L, B_star=B_star, alpha_B=alpha_B)))
 
 
-@law(output="ratio", source="kaplan2020", equation="(B.17)")
+@law(output="ratio", source="kaplan2020", equation="appendix B")
 def step_factor(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) -> Value:
     r"""Steps to the same loss at k times the efficient size, :math:`[1 + (\alpha_S/\alpha_N)(1 - k^{-\alpha_N})]^{-1/\alpha_S}`.
 
@@ -244,7 +244,7 @@ def step_factor(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) ->
     return (1 + alpha_S / alpha_N * (1 - size_factor**-alpha_N)) ** (-1 / alpha_S)
 
 
-@law(output="ratio", source="kaplan2020", equation="(B.16)")
+@law(output="ratio", source="kaplan2020", equation="appendix B")
 def size_factor_cost(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) -> Value:
     r"""Compute to the same loss at k times the efficient size, :math:`k [1 + (\alpha_S/\alpha_N)(1 - k^{-\alpha_N})]^{-1/\alpha_S}`.
 

@@ -199,7 +199,8 @@ def data_requirement(
     r"""Tokens that keep overfitting below ``excess``: :math:`D_c (N/N_c)^{\alpha_N/\alpha_D} / ((1 + excess)^{1/\alpha_D} - 1)`.
 
     The paper quotes 5e3 N^0.74 for an excess of "about 0.02". The coefficient comes out for a relative
-    excess of .02 (5.5e3), and not for .02 nats (1.5e4 to 2.4e4), which the text could also mean.
+    excess of .02 (5.5e3), and not for .02 nats, which the text could also mean (1.3e4 at a billion
+    parameters, 2.3e4 at a million).
 
     Parameters
     ----------

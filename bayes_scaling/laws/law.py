@@ -202,7 +202,8 @@ class Law:
         values : mapping
             Every parameter's value at the reference point.
         reference : mapping
-            The reference point: a positive number for each input.
+            The reference point: a positive number for each input, and for each one a parameter's kind is
+            the coefficient of (a derived law borrows its parameters from the law it derives from).
 
         Returns
         -------

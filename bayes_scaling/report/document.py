@@ -11,15 +11,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.constants import published_names
+from bayes_scaling.constants import comparable
 from bayes_scaling.decisions.budget import allocate, budget_table, splits_a_budget
-from bayes_scaling.diagnostics import check
+from bayes_scaling.diagnostics import check, prior_predictive
 from bayes_scaling.files import write_whole
 from bayes_scaling.fits import Fit
-from bayes_scaling.prediction import (
-    expected_loss,
-    predict_table,
-)
+from bayes_scaling.prediction import expected_loss, levels, predict_table
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.reach import reach_sentence
 from bayes_scaling.report.pictures import (
@@ -112,6 +109,7 @@ def _content(
         "unit": fit.loss_unit,
         "params": facts["params"],
         "question": _question(fit, group),
+        "before": _before(fit, prob),
         "formula": f"L({', '.join(spec.the_law.inputs)}) = {spec.the_law.formula}",
         "checks": checks_table(checks),
         "advice": [f"{c.check}: {c.advice}." for c in checks.itertuples() if not c.passed],
@@ -129,7 +127,7 @@ def _content(
     if held_out is not None:
         predicted = predict_table(fit, held_out, prob=prob)
         content["held_out"], content["held_out_said"] = held_out_table(predicted, prob)
-    answers = []
+    answers: list[str] = []
     if splits_a_budget(fit):
         chosen = budgets if budgets is not None else _half_decades(fit)
         allocation = budget_table(allocate(fit, compute=list(chosen), group=group), prob)
@@ -158,8 +156,18 @@ def _question(fit: Fit, group: Mapping[str, str]) -> str:
     return said
 
 
+def _before(fit: Fit, prob: float) -> str:
+    """Say what the priors alone expected of the runs, beside what was measured."""
+    low, high = np.quantile(prior_predictive(fit).values, levels(prob)[1:])
+    loss = fit.runs["loss"]
+    return (
+        f"Before the runs spoke, the priors put their losses between {float(low):.3g} and {float(high):.3g} "
+        f"({percent(prob)}); they measured {loss.min():.3g} to {loss.max():.3g}."
+    )
+
+
 def _comparison(fit: Fit) -> str:
-    if not published_names(fit.spec.law):
+    if not comparable(fit.spec.law):
         return "No constants of this law were published."
     return (
         "Published constants come from other tokenizers, corpora and counts of parameters: exponents may be compared with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.constants import published, published_names
+from bayes_scaling.constants import comparable
 from bayes_scaling.diagnostics import summarize
 from bayes_scaling.fits import Fit
+from bayes_scaling.grouping import dimension
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.report.wording import number, percent, short
+from bayes_scaling.report.wording import axis_label, number, percent, short
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,11 @@ def parameter_table(fit: Fit, prob: float) -> Table:
     """Tell every unknown with its interval, beside what was published."""
     summary = summarize(fit, prob=prob)
     kept = [label for label in summary.index if "_effect_" not in label]
-    records = [published(name) for name in published_names(fit.spec.law)]
+    records = comparable(fit.spec.law)
     cells = []
     for label in kept:
         row = summary.loc[label]
-        theirs = [
-            r.constants.get(label.split("[")[0]) if "_" not in label or label in r.constants else None for r in records
-        ]
+        theirs = [r.constants.get(label.split("[")[0]) for r in records]
         said = ["" if c is None else number(c.value) + (f" ± {number(c.se)}" if c.se else "") for c in theirs]
         numbers = [number(row[name]) for name in ("median", "lower", "upper")]
         cells.append([label, *numbers, f"{row['contraction']:.2f}", *said])
@@ -66,7 +66,15 @@ def prior_table(fit: Fit) -> Table:
             continue
         row = next(n for n in (f"{name}_population", f"{name}_at_reference", name) if n in summary.index)
         cells.append((row, str(parameter.prior), f"{summary[row]:.2f}", parameter.why))
+        for grouping in parameter.varies_by:
+            spread = f"{name}_spread_{dimension(grouping)}"
+            cells.append(
+                (spread, str(parameter.spread), f"{summary[spread]:.2f}", "How far groups lie apart, on the log scale.")
+            )
     cells.append(("sigma", str(spec.likelihood.sigma), f"{summary['sigma']:.2f}", spec.likelihood.why))
+    if "nu" in summary.index:
+        why = "Weight of the tail: one is a Cauchy, thirty hardly differs from a normal."
+        cells.append(("nu", str(spec.likelihood.nu), f"{summary['nu']:.2f}", why))
     point = ", ".join(f"{name} = {short(value)}" for name, value in fit.reference.items())
     return Table(
         f"Priors, at the reference point {point}.", ("unknown", "prior", "contraction", "why"), cells, ("prior", "why")
@@ -91,20 +99,23 @@ def held_out_table(predicted: pd.DataFrame, prob: float) -> tuple[Table, str]:
     """Tell forecast and truth of runs the fit has not seen, and say how many were inside."""
     inside = (predicted["lower"] <= predicted["loss"]) & (predicted["loss"] <= predicted["upper"])
     names = predicted["run_id"] if "run_id" in predicted else [f"row {i + 1}" for i in range(len(predicted))]
+    reaches = [str(c) for c in predicted if str(c).startswith("reach_")]
+    farthest = "reach_compute_flops" if "reach_compute_flops" in reaches else reaches[0]
     cells = [
         [
             str(name),
-            f"{row.reach_compute_flops:.2f}",
+            f"{reach:.2f}",
             *(f"{v:.3f}" for v in (row.loss, row.median, row.lower, row.upper)),
             f"{100 * (row.median / row.loss - 1):+.1f}",
             "inside" if ok else "outside",
         ]
-        for name, row, ok in zip(names, predicted.itertuples(), inside, strict=True)
+        for name, row, reach, ok in zip(names, predicted.itertuples(), predicted[farthest], inside, strict=True)
     ]
-    columns = ("held-out run", "decades beyond, C", "measured", "forecast", "from", "to", "error (%)", "result")
+    axis = axis_label(farthest.removeprefix("reach_")).split(" ")[0]
+    columns = ("held-out run", f"decades beyond, {axis}", "measured", "forecast", "from", "to", "error (%)", "result")
     error = float((predicted["median"] / predicted["loss"] - 1).abs().mean())
     said = (
-        f"Of {len(predicted)} held-out larger runs, {int(inside.sum())} measured a loss inside the {percent(prob)} interval of "
+        f"Of {len(predicted)} held-out runs, {int(inside.sum())} measured a loss inside the {percent(prob)} interval of "
         f"their forecast; the forecasts are off by {100 * error:.1f} % on average."
     )
     return Table("Runs the fit has not seen: forecast and truth.", columns, cells), said
@@ -134,6 +145,20 @@ def fact_table(fit: Fit) -> Table:
     """Tell where the fit came from."""
     facts = dict(fit.facts)
     versions = ", ".join(f"{name} {version}" for name, version in dict(facts.pop("versions")).items())
-    rows = [(name.replace("_", " "), str(value)) for name, value in facts.items() if value not in ("", None)]
+    command = reproduce(fit)
+    facts.pop("origin", None)
+    rows = [("command", command)] if command else []
+    rows += [(name.replace("_", " "), str(value)) for name, value in facts.items() if value not in ("", None)]
     rows += [("model digest", fit.spec.digest), ("versions", versions)]
     return Table("Same runs, model, seed, versions and machine: the same draws.", ("what", "value"), rows, ("value",))
+
+
+def reproduce(fit: Fit) -> str:
+    """Return the command that makes the fit again from its model document, or nothing where its runs had no file."""
+    facts = fit.facts
+    if not facts.get("origin"):
+        return ""
+    words = ["bayes-scaling", "fit", *facts["origin"], "--model", "model.toml"]
+    for option in ("seed", "draws", "tune", "chains", "target_accept"):
+        words += [f"--{option.replace('_', '-')}", str(facts[option])]
+    return shlex.join([*words, "--out", "fit.nc"])

@@ -83,7 +83,7 @@ def test_an_interrupted_fit_leaves_nothing(simulated_runs, monkeypatch, tmp_path
     ("setting", "message"),
     [
         ({"draws": 0}, "draws is 0"),
-        ({"tune": -1}, "tune is -1"),
+        ({"tune": 0}, "tune is 0"),
         ({"chains": 0}, "chains is 0"),
         ({"seed": -1}, "The seed is -1"),
         ({"target_accept": 1.0}, "target_accept is 1"),

@@ -70,7 +70,7 @@ def test_every_section_is_there_and_nothing_is_fetched(checked, tmp_path):
     assert "90 %" in text
     assert "besiroglu2024" in text
     assert "5.76e23" in text
-    assert "Of 1 held-out larger runs, 1 measured a loss inside" in text
+    assert "Of 1 held-out runs, 1 measured a loss inside" in text
     assert INK not in text
     assert "currentColor" in text
     assert "prefers-color-scheme: dark" in text
@@ -92,7 +92,9 @@ def test_a_failed_check_is_said_before_anything_else(tmp_path):
 def test_a_law_of_one_resource_has_no_budget(tmp_path):
     from tests.one_resource import one_resource_fit
 
-    text = write_report(one_resource_fit(), tmp_path / "report.html").read_text()
+    held_out = pd.DataFrame({"params": [1e10], "loss": [2.0]})
+    text = write_report(one_resource_fit(), tmp_path / "report.html", held_out=held_out).read_text()
+    assert "decades beyond, N" in text
     assert "Budget" not in Page(text).headings
     assert "Forecast" in Page(text).headings
 
