@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.constants import comparable
 from bayes_scaling.decisions.budget import allocate, budget_table, splits_a_budget
 from bayes_scaling.diagnostics import check, prior_predictive
 from bayes_scaling.files import write_whole
@@ -36,6 +35,7 @@ from bayes_scaling.report.tables import (
     held_out_table,
     parameter_table,
     prior_table,
+    published_table,
 )
 from bayes_scaling.report.wording import percent, short
 
@@ -114,7 +114,7 @@ def _content(
         "checks": checks_table(checks),
         "advice": [f"{c.check}: {c.advice}." for c in checks.itertuples() if not c.passed],
         "parameters": parameter_table(fit, prob),
-        "compare": _comparison(fit),
+        "published": published_table(fit),
         "forecasts": forecast_table(forecasts, path, prob),
         "held_out": None,
         "budgets": None,
@@ -163,15 +163,6 @@ def _before(fit: Fit, prob: float) -> str:
     return (
         f"Before the runs spoke, the priors put their losses between {float(low):.3g} and {float(high):.3g} "
         f"({percent(prob)}); they measured {loss.min():.3g} to {loss.max():.3g}."
-    )
-
-
-def _comparison(fit: Fit) -> str:
-    if not comparable(fit.spec.law):
-        return "No constants of this law were published."
-    return (
-        "Published constants come from other tokenizers, corpora and counts of parameters: exponents may be compared with "
-        "ours, offsets and coefficients only with care."
     )
 
 

@@ -39,21 +39,31 @@ def checks_table(checks: pd.DataFrame) -> Table:
 
 
 def parameter_table(fit: Fit, prob: float) -> Table:
-    """Tell every unknown with its interval, beside what was published."""
+    """Tell every unknown with its interval, and how much the runs taught about it."""
     summary = summarize(fit, prob=prob)
-    kept = [label for label in summary.index if "_effect_" not in label]
+    cells = [
+        [label, *(number(row[name]) for name in ("median", "lower", "upper")), f"{row['contraction']:.2f}"]
+        for label, row in summary.iterrows()
+        if "_effect_" not in str(label)
+    ]
+    columns = ("unknown", "median", "lower", "upper", "contraction")
+    return Table(f"Posterior median and {percent(prob)} interval.", columns, cells)
+
+
+def published_table(fit: Fit) -> Table | None:
+    """Tell what others published for the parameters of the law, beside ours; nothing where nobody did."""
     records = comparable(fit.spec.law)
+    if not records:
+        return None
+    summary = summarize(fit)["median"]
     cells = []
-    for label in kept:
-        row = summary.loc[label]
-        theirs = [r.constants.get(label.split("[")[0]) for r in records]
-        said = ["" if c is None else number(c.value) + (f" ± {number(c.se)}" if c.se else "") for c in theirs]
-        numbers = [number(row[name]) for name in ("median", "lower", "upper")]
-        cells.append([label, *numbers, f"{row['contraction']:.2f}", *said])
-    columns = ("unknown", "median", "lower", "upper", "contraction", *(r.name for r in records))
-    return Table(
-        f"Posterior median and {percent(prob)} interval; published values as printed, ± a standard error.", columns, cells
-    )
+    for label in summary.index:
+        theirs = [record.constants.get(label.split("[")[0]) for record in records]
+        if any(theirs):
+            said = ["" if c is None else number(c.value) + (f" ± {number(c.se)}" if c.se else "") for c in theirs]
+            cells.append([label, number(summary[label]), *said])
+    columns = ("parameter", "ours", *(record.name for record in records))
+    return Table("Our median, and published values as printed, ± a standard error where there is one.", columns, cells)
 
 
 def prior_table(fit: Fit) -> Table:
