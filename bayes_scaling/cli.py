@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayes_scaling.errors import BayesScalingError, BayesScalingWarning, InvalidRequest
+from bayes_scaling.errors import BayesScalingError, InvalidRequest
+from bayes_scaling.printing import (
+    budget_said,
+    complain,
+    print_checks,
+    print_json,
+    print_table,
+    records,
+    say,
+    show_warnings_once,
+    summary_of,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bayes_scaling.fits import Fit
 
 # What a verb needs is imported inside it, so that --help is instant and a stored fit is queried without PyMC.
@@ -41,17 +48,15 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
 
 def main() -> None:
     """Run the command line; every mistake of the user's is one sentence on standard error and exit code 2."""
-    _SHOWN.clear()
-    warnings.showwarning = _show_warning
-    warnings.simplefilter("always", BayesScalingWarning)
+    show_warnings_once()
     try:
         app()
     except BayesScalingError as error:
-        sys.exit(_complain(str(error), 2))
+        sys.exit(complain(str(error), 2))
     except BrokenPipeError:
         sys.exit(141)
     except KeyboardInterrupt:
-        sys.exit(_complain("Interrupted; nothing was written.", 130))
+        sys.exit(complain("Interrupted; nothing was written.", 130))
 
 
 @app.command(epilog="Example: bayes-scaling demo --out demo")
@@ -70,18 +75,18 @@ def demo(
     make_folder(out)
     runs = load_runs("pile_families")
     small, large = runs.where("params < 5e9"), runs.where("params > 5e9").table
-    _say(f"Fitting kappa to the {len(small)} models below 5 billion parameters of {runs.name}, {runs.card.title}.")
+    say(f"Fitting kappa to the {len(small)} models below 5 billion parameters of {runs.name}, {runs.card.title}.")
     found = sample(small, "kappa", seed=1)
     fit_path = found.save(out / "fit.nc")
     predicted, budget = predict_table(found, large), budget_table(allocate(found, compute=1e23)).iloc[0]
     report = write_report(found, out / "report.html", held_out=large)
     inside = int(((predicted["lower"] <= predicted["loss"]) & (predicted["loss"] <= predicted["upper"])).sum())
     if as_json:
-        _print_json(
+        print_json(
             {
                 "converged": found.converged,
                 "verdict": found.verdict,
-                "forecast": _records(predicted[["run_id", "loss", "median", "lower", "upper"]]),
+                "forecast": records(predicted[["run_id", "loss", "median", "lower", "upper"]]),
                 "inside": inside,
                 "budget": budget.to_dict(),
                 "fit": str(fit_path),
@@ -91,9 +96,9 @@ def demo(
         return
     print(found.verdict)
     print(f"\nForecast of the {len(large)} larger models it has not seen, 90 % intervals:")
-    _print_table(predicted[["run_id", "loss", "median", "lower", "upper", "reach_compute_flops"]])
+    print_table(predicted[["run_id", "loss", "median", "lower", "upper", "reach_compute_flops"]])
     print(f"{inside} of {len(large)} measured a loss inside their interval.\n")
-    print(_budget_said(budget, 0.9, found.loss_unit))
+    print(budget_said(budget, 0.9, found.loss_unit))
     print(f"\nThe fit is {fit_path}, the report {report.resolve()}")
 
 
@@ -116,7 +121,7 @@ def laws(as_json: AsJson = False) -> None:
         for law in LAWS.values()
     ]
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     for law in found:
         print(f"{law['law']}({', '.join(law['inputs'])}; {', '.join(law['parameters'])}) -> {law['output']}")
@@ -130,7 +135,7 @@ def models(as_json: AsJson = False) -> None:
 
     found = [{"model": n, "law": read_model(n).law, "title": read_model(n).title} for n in shipped_models()]
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     for model in found:
         print(f"{model['model']:<22}{model['title']}")
@@ -143,7 +148,7 @@ def data(as_json: AsJson = False) -> None:
 
     found = available_runs()
     if as_json:
-        _print_json(_records(found))
+        print_json(records(found))
         return
     for row in found.itertuples():
         print(f"{row.name:<16}{row.title}\n{'':<16}{row.citation}\n{'':<16}licence: {row.licence}; {row.where}")
@@ -178,13 +183,13 @@ def fit(
     from bayes_scaling.inference.sampling import Sampler, Settings
 
     settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
-    _say("Compiling the model: some seconds, up to half a minute the first time.")
+    say("Compiling the model: some seconds, up to half a minute the first time.")
     found = Sampler(spec, table).fit(table, settings)
     found.save(out)
     if as_json:
-        _print_json({"fit": str(out), **_verdict(found), "checks": list(found.checks), "parameters": _summary(found)})
+        print_json({"fit": str(out), **verdict_of(found), "checks": list(found.checks), "parameters": summary_of(found)})
         return
-    _print_checks(found)
+    print_checks(found)
     print(f"\nThe fit is {out}")
 
 
@@ -200,9 +205,9 @@ def check(stored: Stored, as_json: AsJson = False) -> None:
     # The verdict is worked out anew from the draws: what the file says of itself is not taken on trust.
     found = replace(found, checks=tuple(checks_of(found).to_dict("records")))  # pyright: ignore[reportArgumentType]
     if as_json:
-        _print_json({"fit": str(stored), **_verdict(found), "checks": list(found.checks)})
+        print_json({"fit": str(stored), **verdict_of(found), "checks": list(found.checks)})
     else:
-        _print_checks(found)
+        print_checks(found)
     if not found.converged:
         raise typer.Exit(1)
 
@@ -253,8 +258,8 @@ def predict(
     if out is not None:
         write_whole(out, predicted.to_csv(index=False))
     if as_json:
-        answer: dict[str, Any] = {"prob": prob, "loss_unit": found.loss_unit, **_verdict(found)}
-        _print_json(answer | ({"out": str(out), "rows": len(predicted)} if out else {"predictions": _records(predicted)}))
+        answer: dict[str, Any] = {"prob": prob, "loss_unit": found.loss_unit, **verdict_of(found)}
+        print_json(answer | ({"out": str(out), "rows": len(predicted)} if out else {"predictions": records(predicted)}))
     elif out is not None:
         print(f"{len(predicted)} predictions with {100 * prob:g} % intervals are in {out}")
     else:
@@ -276,7 +281,7 @@ def _one_prediction(
     if out is not None:
         write_whole(out, pd.DataFrame([{**numbers, **group}]).to_csv(index=False))
     if as_json:
-        _print_json({**numbers, "prob": prob, "loss_unit": found.loss_unit, "group": group, **_verdict(found)})
+        print_json({**numbers, "prob": prob, "loss_unit": found.loss_unit, "group": group, **verdict_of(found)})
         return
     print(
         f"A new run would measure {numbers['median']:.4f} {found.loss_unit} "
@@ -305,12 +310,12 @@ def allocate(
     table = budget_table(allocate_budget(found, compute=compute, risk=risk, group=_pairs(group, "--group"), seed=seed), prob)
     if as_json:
         rows = [
-            {**row, "prob": prob, "risk": risk, "loss_unit": found.loss_unit, **_verdict(found)} for row in _records(table)
+            {**row, "prob": prob, "risk": risk, "loss_unit": found.loss_unit, **verdict_of(found)} for row in records(table)
         ]
-        _print_json(rows[0] if len(rows) == 1 else rows)
+        print_json(rows[0] if len(rows) == 1 else rows)
         return
     for _, row in table.iterrows():
-        print(_budget_said(row, prob, found.loss_unit))
+        print(budget_said(row, prob, found.loss_unit))
 
 
 @app.command(epilog="Example: bayes-scaling report fit.nc --out report.html --compute 1e23 --compute 1e24")
@@ -339,7 +344,7 @@ def report(
         truth = read_inputs(held_out, columns=_columns(columns), needs=[*found.spec.columns.values(), "loss"])
     path = write_report(found, out, prob=prob, budgets=compute or None, group=_pairs(group, "--group"), held_out=truth)
     if as_json:
-        _print_json({"report": str(path.resolve()), **_verdict(found)})
+        print_json({"report": str(path.resolve()), **verdict_of(found)})
     else:
         print(found.verdict)
         print(f"The report is {path.resolve()}")
@@ -369,80 +374,3 @@ def _numbers(entries: list[str] | None) -> dict[str, float]:
         except ValueError:
             raise InvalidRequest(f"--input {name}={text} is not a number.") from None
     return found
-
-
-def _verdict(found: Fit) -> dict[str, Any]:
-    return {"converged": found.converged, "verdict": found.verdict}
-
-
-def _summary(found: Fit) -> dict[str, Any]:
-    from bayes_scaling.diagnostics import summarize
-
-    return {str(name): row.to_dict() for name, row in summarize(found).iterrows()}
-
-
-def _budget_said(row: pd.Series, prob: float, unit: str) -> str:
-    from bayes_scaling.reach import reach_sentence
-
-    reaches = {str(c).removeprefix("reach_"): v for c, v in row.items() if str(c).startswith("reach_")}
-    width = f"{100 * prob:g} % interval"
-    return (
-        f"At {row.compute_flops:.3g} FLOP:\n"
-        f"  N    {row.params:.3g} parameters ({width} of the optimum {row.params_lower:.3g} to {row.params_upper:.3g})\n"
-        f"  D    {row.tokens:.3g} tokens ({row.tokens_lower:.3g} to {row.tokens_upper:.3g})\n"
-        f"  D/N  {row.tokens_per_param:.3g} ({row.tokens_per_param_lower:.3g} to {row.tokens_per_param_upper:.3g})\n"
-        f"  loss {row['median']:.4f} {unit} of a new run ({row.lower:.4f} to {row.upper:.4f}); "
-        f"of the law {row.mean_lower:.4f} to {row.mean_upper:.4f}\n"
-        f"  {reach_sentence(reaches)}"
-    )
-
-
-def _print_checks(found: Fit) -> None:
-    print(f"{found.verdict}\n")
-    for c in found.checks:
-        mark, place = "passed" if c["passed"] else "FAILED", f" ({c['where']})" if c["where"] else ""
-        print(f"  {mark}  {c['check']}: {c['value']:.4g}, {c['rule']}{place}")
-    for c in found.checks:
-        if not c["passed"]:
-            print(f"\n  {c['about']}, {c['check']}: {c['advice']}.")
-
-
-def _print_table(table: pd.DataFrame) -> None:
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-
-
-def _print_json(answer: Any) -> None:
-    print(json.dumps(_plain(answer), indent=2, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold: numpy numbers as Python's, and null for what is not finite."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-_SHOWN: set[str] = set()
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """Show a warning of ours as a sentence, once."""
-    if issubclass(category, BayesScalingWarning) and str(message) not in _SHOWN:
-        _SHOWN.add(str(message))
-        _say(f"Warning: {message}")
-
-
-def _complain(message: str, code: int) -> int:
-    _say(f"Error: {message}" if code == 2 else message)
-    return code
