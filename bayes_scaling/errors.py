@@ -89,6 +89,10 @@ class InconsistentComputeWarning(BayesScalingWarning):
     """Compute in a run table is far from 6 N D."""
 
 
+class CheckpointWarning(BayesScalingWarning):
+    """A fit takes points along a run for runs."""
+
+
 class NotConvergedWarning(BayesScalingWarning):
     """A posterior failed a convergence check: nothing derived from it can be relied on."""
 

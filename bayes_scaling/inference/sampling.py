@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import sys
 import time
+import warnings
 from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import xarray as xr
 
 from bayes_scaling.datasets import runs_from
 from bayes_scaling.diagnostics import check
-from bayes_scaling.errors import InvalidModel, InvalidRequest
+from bayes_scaling.errors import CheckpointWarning, InvalidModel, InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups, label_of
 from bayes_scaling.inference.model import build_model, name_of_input
@@ -162,6 +163,7 @@ class Sampler:
         spec, groups = self.spec, Groups.of(self.spec, runs.table)
         if groups.columns and groups.names != self.groups.names:
             raise InvalidModel(f"The model was compiled for the groups {self.groups.names}, the runs have {groups.names}.")
+        _warn_of_checkpoints(runs)
         started = time.perf_counter()
         raw = _sample(
             self._compiled.with_data(**self._data(runs, groups)),
@@ -205,6 +207,18 @@ class Sampler:
         data["group_of_run"] = groups.of_run
         used = {variable.name for variable in self._compiled.shared_var_keys}
         return {name: value for name, value in data.items() if name in used}
+
+
+def _warn_of_checkpoints(runs: RunTable) -> None:
+    count = int(runs.table["checkpoint"].sum()) if "checkpoint" in runs.table else 0
+    if count:
+        warnings.warn(
+            f"{count} of {len(runs)} rows of {runs.name} are points along a run, whose learning rate had not come down and "
+            f"whose errors go together: intervals will be too narrow. Keep the ends of runs with the condition "
+            f"'not checkpoint'.",
+            CheckpointWarning,
+            stacklevel=4,
+        )
 
 
 def _sample(compiled: Any, **settings: Any) -> xr.DataTree:

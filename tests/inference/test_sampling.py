@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidModel, InvalidRequest
+from bayes_scaling.errors import CheckpointWarning, InvalidModel, InvalidRequest
 from bayes_scaling.fits import load_fit
 from bayes_scaling.inference import fit
 from bayes_scaling.inference.sampling import Sampler, Settings
@@ -93,6 +93,21 @@ def test_settings_without_meaning_are_refused_before_compiling(simulated_runs, s
     monkeypatch.setattr(nutpie, "compile_pymc_model", None)
     with pytest.raises(InvalidRequest, match=message):
         fit(simulated_runs, "chinchilla", **setting)
+
+
+def test_points_along_a_run_are_not_runs(simulated_runs, monkeypatch):
+    class Compiled:
+        shared_var_keys = ()
+
+        def with_data(self, **_data):
+            raise KeyboardInterrupt  # far enough
+
+    monkeypatch.setattr(nutpie, "compile_pymc_model", lambda *_args, **_kwargs: Compiled())
+    some = read_runs(simulated_runs.table.assign(checkpoint=simulated_runs.table["params"] > 1e9), name="curves")
+    with pytest.warns(CheckpointWarning, match=r"rows of curves are points along a run"), pytest.raises(KeyboardInterrupt):
+        fit(some, "chinchilla")
+    with pytest.raises(KeyboardInterrupt):
+        fit(some.where("not checkpoint"), "chinchilla")
 
 
 def test_other_groups_need_another_model(monkeypatch):
