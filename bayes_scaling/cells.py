@@ -93,7 +93,7 @@ def repeated_runs(table: pd.DataFrame) -> list[BadCell]:
         return []
     final = ~table["checkpoint"] if "checkpoint" in table else pd.Series(True, index=table.index)
     failures = [BadCell(_row(row), "run_id", "nothing", "is missing") for row in table.index[table["run_id"].isna()]]
-    along = [column for column in ("tokens", "steps", "dataset_tokens") if column in table]
+    along = [column for column in table if column not in ("run_id", "loss", "loss_se")]
     for rows, key in ((table[final], ["run_id"]), (table[~final], ["run_id", *along])):
         named = rows[rows["run_id"].notna()]
         for row in named.index[named.duplicated(key)]:
