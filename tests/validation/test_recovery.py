@@ -97,6 +97,7 @@ def test_truth_is_inside_at_the_right_rate(name):
     print(
         f"\n{name}: {np.mean(inside):.1%} of {np.size(inside)} truths inside 90 %, {unconverged} of {TABLES} not converged"
     )
+    print(f"  losses of a run beyond, in a new group where there are groups: {np.mean(beyond):.0%} inside 90 %")
     print("  " + ", ".join(f"{n} {rate:.0%}" for n, rate in zip(wanted, rates, strict=True)))
     # Parameters of one table are not independent: judge each alone, at a level that many tests still keep.
     lowest = stats.binom.ppf(0.0005, TABLES, 0.9) / TABLES
