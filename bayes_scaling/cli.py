@@ -69,7 +69,7 @@ def demo(
     from bayes_scaling.decisions.budget import allocate, budget_table
     from bayes_scaling.files import make_folder
     from bayes_scaling.inference import fit as sample
-    from bayes_scaling.prediction import predict_table
+    from bayes_scaling.prediction import inside, predict_table
     from bayes_scaling.report import write_report
 
     make_folder(out)
@@ -80,14 +80,14 @@ def demo(
     fit_path = found.save(out / "fit.nc")
     predicted, budget = predict_table(found, large), budget_table(allocate(found, compute=1e23)).iloc[0]
     report = write_report(found, out / "report.html", held_out=large)
-    inside = int(((predicted["lower"] <= predicted["loss"]) & (predicted["loss"] <= predicted["upper"])).sum())
+    count = int(inside(predicted["loss"], predicted["lower"], predicted["upper"]).sum())
     if as_json:
         print_json(
             {
                 "converged": found.converged,
                 "verdict": found.verdict,
                 "forecast": records(predicted[["run_id", "loss", "median", "lower", "upper"]]),
-                "inside": inside,
+                "inside": count,
                 "budget": budget.to_dict(),
                 "fit": str(fit_path),
                 "report": str(report.resolve()),
@@ -97,7 +97,7 @@ def demo(
     print(found.verdict)
     print(f"\nForecast of the {len(large)} larger models it has not seen, 90 % intervals:")
     print_table(predicted[["run_id", "loss", "median", "lower", "upper", "reach_compute_flops"]])
-    print(f"{inside} of {len(large)} measured a loss inside their interval.\n")
+    print(f"{count} of {len(large)} measured a loss inside their interval.\n")
     print(budget_said(budget, 0.9, found.loss_unit))
     print(f"\nThe fit is {fit_path}, the report {report.resolve()}")
 

@@ -10,9 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.fits import Fit, scalars
-from bayes_scaling.prediction import SAMPLE_DIMS, interval, levels, loss_at_runs
+from bayes_scaling.prediction import SAMPLE_DIMS, inside, interval, levels, loss_at_runs, measured_at_runs
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.scatter import measure, relative_se, standardized
+from bayes_scaling.scatter import relative_se, standardized
 
 CONVERGENCE: Final = "convergence"
 """What a check that decides whether the posterior is one is about."""
@@ -237,26 +237,22 @@ def prior_predictive(fit: Fit) -> xr.DataArray:
     25
     """
     before = fit.before_the_runs()
-    errors = xr.DataArray(relative_se(fit.runs), dims="run")
-    return measure(loss_at_runs(before), fit.spec.likelihood, before.posterior, np.random.default_rng(1), relative_se=errors)
+    return measured_at_runs(before, loss_at_runs(before), np.random.default_rng(1))
 
 
 def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
     from scipy.stats import binom  # as above
 
-    runs, likelihood = fit.runs, fit.spec.likelihood
-    expected, posterior = loss_at_runs(fit), fit.posterior
-    errors = xr.DataArray(relative_se(runs), dims="run")
+    runs, expected, posterior = fit.runs, loss_at_runs(fit), fit.posterior
     rng = np.random.default_rng(0)
-    _, lower, upper = interval(measure(expected, likelihood, posterior, rng, relative_se=errors), 0.9)
-    inside = (lower.values <= runs["loss"]) & (runs["loss"] <= upper.values)
-    count = int(inside.sum())
+    _, lower, upper = interval(measured_at_runs(fit, expected, rng), 0.9)
+    count = int(inside(runs["loss"], lower.values, upper.values).sum())
     found = {"p of the runs inside their 90 %": (float(binom.cdf(count, len(runs), 0.9)), f"{count} of {len(runs)} inside")}
     _, lower, upper = interval(prior_predictive(fit), 0.99)
-    expected_before = (lower.values <= runs["loss"]) & (runs["loss"] <= upper.values)
-    found["runs inside the prior's 99 %"] = (float(expected_before.mean()), "")
+    found["runs inside the prior's 99 %"] = (float(inside(runs["loss"], lower.values, upper.values).mean()), "")
     step = max(1, posterior.sizes["chain"] * posterior.sizes["draw"] // _REPLICATES)
     few, sigma = (a.stack(sample=SAMPLE_DIMS)[..., ::step] for a in (expected.transpose("run", ...), posterior["sigma"]))
+    errors = xr.DataArray(relative_se(runs), dims="run")
     residual = standardized(xr.DataArray(runs["loss"].to_numpy(), dims="run"), few, sigma, errors)
     ranks = _ranks(residual.transpose("sample", "run").values)
     null = _ranks(rng.standard_normal((_NULLS, len(runs))))

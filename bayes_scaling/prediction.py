@@ -249,6 +249,38 @@ def typical_relative_se(fit: Fit) -> float:
     return float(np.median(known[known > 0])) if (known > 0).any() else 0.0
 
 
+def inside(loss: Any, lower: Any, upper: Any) -> Any:
+    """Return whether losses lie inside their intervals, ends included.
+
+    Examples
+    --------
+    >>> inside(np.array([1.0, 2.0, 3.0]), 1.0, 2.5).tolist()
+    [True, True, False]
+    """
+    return (lower <= loss) & (loss <= upper)
+
+
+def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
+    """Draw what the runs of a fit would measure again, each with its own evaluation error.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    expected : DataArray, dims (chain, draw, run)
+        What :func:`loss_at_runs` returned.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, run)
+        Measured losses.
+    """
+    errors = xr.DataArray(relative_se(fit.runs), dims="run")
+    return measure(expected, fit.spec.likelihood, fit.posterior, rng, relative_se=errors)
+
+
 def loss_at_runs(fit: Fit) -> xr.DataArray:
     """Return the law's loss at the runs of the fit, each in its own group.
 

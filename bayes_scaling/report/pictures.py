@@ -13,11 +13,19 @@ from matplotlib.figure import Figure
 
 from bayes_scaling.decisions.budget import allocate, splits_a_budget
 from bayes_scaling.fits import Fit, scalars
-from bayes_scaling.prediction import expected_loss, interval, intervals, loss_at_runs, predict, predict_table
+from bayes_scaling.prediction import (
+    expected_loss,
+    inside,
+    interval,
+    intervals,
+    loss_at_runs,
+    measured_at_runs,
+    predict,
+    predict_table,
+)
 from bayes_scaling.quantities import completed
 from bayes_scaling.report import figures
 from bayes_scaling.report.wording import axis_label, percent
-from bayes_scaling.scatter import measure, relative_se
 
 BEYOND: Final = 2.0
 """Decades of compute (or of the law's own resource) the forecast goes beyond the runs."""
@@ -33,16 +41,14 @@ class Picture:
 
 def fit_picture(fit: Fit, prob: float) -> Picture:
     """Show every run's measured loss against the law's, with its interval."""
-    expected = loss_at_runs(fit)
-    errors = xr.DataArray(relative_se(fit.runs), dims="run")
-    scattered = measure(expected, fit.spec.likelihood, fit.posterior, np.random.default_rng(0), relative_se=errors)
+    scattered = measured_at_runs(fit, loss_at_runs(fit), np.random.default_rng(0))
     median, lower, upper = (a.values for a in interval(scattered, prob))
     loss = fit.runs["loss"].to_numpy(float)
     figure = figures.measured_against_expected(loss, median, lower, upper, _groups(fit), fit.loss_unit)
-    inside = int(((lower <= loss) & (loss <= upper)).sum())
+    count = int(inside(loss, lower, upper).sum())
     return Picture(
         figures.as_svg(figure, "fit"),
-        f"{inside} of {len(loss)} runs lie inside their own {percent(prob)} interval for a new run.",
+        f"{count} of {len(loss)} runs lie inside their own {percent(prob)} interval for a new run.",
     )
 
 

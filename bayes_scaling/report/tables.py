@@ -14,6 +14,7 @@ from bayes_scaling.constants import comparable
 from bayes_scaling.diagnostics import summarize
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import dimension
+from bayes_scaling.prediction import inside
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.report.wording import axis_label, number, percent, short
 
@@ -107,7 +108,7 @@ def forecast_table(found: xr.Dataset, column: str, prob: float) -> Table:
 
 def held_out_table(predicted: pd.DataFrame, prob: float) -> tuple[Table, str]:
     """Tell forecast and truth of runs the fit has not seen, and say how many were inside."""
-    inside = (predicted["lower"] <= predicted["loss"]) & (predicted["loss"] <= predicted["upper"])
+    held = inside(predicted["loss"], predicted["lower"], predicted["upper"])
     names = predicted["run_id"] if "run_id" in predicted else [f"row {i + 1}" for i in range(len(predicted))]
     reaches = [str(c) for c in predicted if str(c).startswith("reach_")]
     farthest = "reach_compute_flops" if "reach_compute_flops" in reaches else reaches[0]
@@ -119,13 +120,13 @@ def held_out_table(predicted: pd.DataFrame, prob: float) -> tuple[Table, str]:
             f"{100 * (row.median / row.loss - 1):+.1f}",
             "inside" if ok else "outside",
         ]
-        for name, row, reach, ok in zip(names, predicted.itertuples(), predicted[farthest], inside, strict=True)
+        for name, row, reach, ok in zip(names, predicted.itertuples(), predicted[farthest], held, strict=True)
     ]
     axis = axis_label(farthest.removeprefix("reach_")).split(" ")[0]
     columns = ("held-out run", f"decades beyond, {axis}", "measured", "forecast", "from", "to", "error (%)", "result")
     error = float((predicted["median"] / predicted["loss"] - 1).abs().mean())
     said = (
-        f"Of {len(predicted)} held-out runs, {int(inside.sum())} measured a loss inside the {percent(prob)} interval of "
+        f"Of {len(predicted)} held-out runs, {int(held.sum())} measured a loss inside the {percent(prob)} interval of "
         f"their forecast; the forecasts are off by {100 * error:.1f} % on average."
     )
     return Table("Runs the fit has not seen: forecast and truth.", columns, cells), said
