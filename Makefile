@@ -3,7 +3,13 @@
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --quiet --no-sync
 
-.PHONY: demo test validate lint figure benchmark environment clean
+# A Python with torch, numpy and rich, for the runs of the ladder; by default uv makes one for the script.
+LADDER_PYTHON ?= $(UV) run --quiet --script
+ONLY ?= *
+WORKERS ?= 2
+DEVICE ?= cpu
+
+.PHONY: demo test validate lint ladder figure benchmark environment clean
 
 demo: environment  ## fit, forecast, budget and report on shipped measured runs
 	$(RUN) bayes-scaling demo
@@ -29,6 +35,11 @@ environment: $(filter .uv/%,$(UV))
 	@echo "uv is not on this machine: getting it into .uv"
 	@(python3 -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check uv) \
 	  || (rm -rf .uv && python3 -m pip install --quiet --disable-pip-version-check --target .uv uv)
+
+ladder: $(filter .uv/%,$(UV))  ## train what data/ladder/runs.csv lacks of its plan; hours on a CPU
+	python3 data/ladder/corpus.py
+	python3 data/ladder/design.py
+	$(LADDER_PYTHON) data/ladder/train.py --only '$(ONLY)' --workers $(WORKERS) --device $(DEVICE)
 
 benchmark: environment  ## ratios of speed, measured side by side
 	$(RUN) python -m tests.benchmarks.cold_query

@@ -3,6 +3,7 @@ from .cards import Card as Card
 from .constants import published as published
 from .constants import published_names as published_names
 from .datasets import available_runs as available_runs
+from .datasets import load_curves as load_curves
 from .datasets import load_runs as load_runs
 from .decisions.budget import allocate as allocate
 from .decisions.budget import budget_table as budget_table

@@ -108,6 +108,44 @@ def load_runs(name: str) -> RunTable:
     return replace(read_runs(table, card=source.card, name=name), origin=(name,))
 
 
+def load_curves(name: str) -> RunTable:
+    """Return the learning curves of a shipped data set: a row for each measured point along each run.
+
+    Parameters
+    ----------
+    name : str
+        A data set that was shipped with its curves.
+
+    Returns
+    -------
+    RunTable
+        ``steps``, ``tokens`` and ``loss`` at each point, with what else was measured there; the columns of the run
+        that do not grow along it; and ``checkpoint``, true, since the points of one run are no independent runs.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such data set, or it has no curves.
+
+    Examples
+    --------
+    >>> curves = load_curves("ladder")
+    >>> bool(curves.table.groupby("run_id").size().min() > 5), bool(curves.table.checkpoint.all())
+    (True, True)
+    """
+    have = sorted(path.parent.name for path in DATA.glob("*/curves.csv"))
+    if name not in have:
+        raise UnknownName(f"There are no curves of {name!r}; {choose(name, have)}.")
+    runs, points = load_runs(name), pd.read_csv(DATA / name / "curves.csv")
+    fixed = [column for column in runs.table if column == "run_id" or column not in {*points, *_GROW}]
+    joined = points.assign(checkpoint=True).merge(runs.table[fixed], on="run_id", validate="many_to_one")
+    return read_runs(joined, card=runs.card, name=f"{name}_curves")
+
+
+_GROW: Final = ("steps", "tokens", "epochs", "compute_flops", "loss", "loss_se")
+"""Columns that change along a run."""
+
+
 def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> RunTable:
     """Return runs from a table, a file or the name of a data set.
 
@@ -143,7 +181,7 @@ def available_runs() -> pd.DataFrame:
     Examples
     --------
     >>> available_runs().name.tolist()
-    ['pile_families', 'hoffmann2022', 'steplaw2025']
+    ['ladder', 'pile_families', 'hoffmann2022', 'steplaw2025']
     """
     rows = [(name, read_card(DATA / name / "card.toml"), "shipped") for name in _shipped()]
     rows += [(name, source.card, source.address) for name, source in registry().items()]

@@ -30,6 +30,7 @@ PUBLIC = [
     "intervals",
     "law",
     "load_fit",
+    "load_curves",
     "load_runs",
     "nonembedding_params",
     "plot_forecast",
