@@ -64,7 +64,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the fit and the report; made if missing.")] = Path("demo"),
     as_json: AsJson = False,
 ) -> None:
-    """Fit, forecast, budget and report on the shipped measured runs: see what all this is for."""
+    """Forecast the largest runs of the shipped ladder from its smaller ones: see what all this is for."""
     from bayes_scaling.datasets import load_runs
     from bayes_scaling.decisions.budget import allocate, budget_table
     from bayes_scaling.files import make_folder
@@ -73,12 +73,12 @@ def demo(
     from bayes_scaling.report import write_report
 
     make_folder(out)
-    runs = load_runs("pile_families")
-    small, large = runs.where("params < 5e9"), runs.where("params > 5e9").table
-    say(f"Fitting kappa to the {len(small)} models below 5 billion parameters of {runs.name}, {runs.card.title}.")
+    runs = load_runs("ladder").where("series in ['size', 'compute']")
+    small, large = runs.where("compute_flops < 1e13"), runs.where("compute_flops > 1e13").table
+    say(f"Fitting kappa to the {len(small)} runs below 1e13 FLOP of {runs.name}: {runs.card.title}.")
     found = sample(small, "kappa", seed=1)
     fit_path = found.save(out / "fit.nc")
-    predicted, budget = predict_table(found, large), budget_table(allocate(found, compute=1e23)).iloc[0]
+    predicted, budget = predict_table(found, large), budget_table(allocate(found, compute=1e15)).iloc[0]
     report = write_report(found, out / "report.html", held_out=large)
     count = int(inside(predicted["loss"], predicted["lower"], predicted["upper"]).sum())
     if as_json:
@@ -95,7 +95,7 @@ def demo(
         )
         return
     print(found.verdict)
-    print(f"\nForecast of the {len(large)} larger models it has not seen, 90 % intervals:")
+    print(f"\nForecast of the {len(large)} larger runs it has not seen, 90 % intervals:")
     print_table(predicted[["run_id", "loss", "median", "lower", "upper", "reach_compute_flops"]])
     print(f"{count} of {len(large)} measured a loss inside their interval.\n")
     print(budget_said(budget, 0.9, found.loss_unit))

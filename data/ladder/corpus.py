@@ -18,8 +18,10 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FOLDER = HERE / "corpus"
-"""Where the built corpus lies (git-ignored): `train.bin` and `heldout.bin`, one byte a token."""
+WORK = Path(".ladder")
+"""Where large files go, seen from the folder one works in: never into the repository."""
+FOLDER = WORK / "corpus"
+"""Where the built corpus lies: `train.bin` and `heldout.bin`, one byte a token."""
 
 
 class CorpusError(Exception):
@@ -84,7 +86,7 @@ def digest_of(heldout: bytes, train: bytes) -> str:
 def build() -> dict[str, int]:
     """Build the corpus, check its digest, and return how many bytes each package gave."""
     wanted, parts, sizes = recipe(), [], {}
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     for package in wanted["package"]:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -109,7 +111,7 @@ def read() -> tuple[bytes, bytes]:
     try:
         train, heldout = (FOLDER / "train.bin").read_bytes(), (FOLDER / "heldout.bin").read_bytes()
     except FileNotFoundError as error:
-        raise CorpusError(f"There is no {error.filename}: build the corpus first, with {Path(__file__).name}.") from None
+        raise CorpusError(f"There is no {error.filename} here: build the corpus first, with {Path(__file__).name}.") from None
     if digest_of(heldout, train) != recipe()["sha256"]:
         raise CorpusError(f"The corpus in {FOLDER} is not the one of the recipe: build it anew, with {Path(__file__).name}.")
     return train, heldout

@@ -119,7 +119,7 @@ def main() -> None:
     """Read the command line and train what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plan", type=Path, default=HERE / "plan.csv", help="the runs to train (default: %(default)s)")
-    parser.add_argument("--folder", type=Path, default=HERE, help="where runs.csv, curves.csv and checkpoints go")
+    parser.add_argument("--folder", type=Path, default=HERE, help="where runs.csv and curves.csv go")
     parser.add_argument("--only", default="*", help="pattern of run_id, such as 'size-*'")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or another name torch knows (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time, one thread each")
@@ -137,8 +137,8 @@ def main() -> None:
     if not chosen:
         sys.exit(f"No run of {given.plan} is called {given.only!r}.")
     results = Results(given.folder, [run.run_id for run in plan])
-    checkpoints = given.folder / "checkpoints"
-    execute(chosen, results, checkpoints, given.workers, given.device, given.checkpoint_seconds)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    execute(chosen, results, corpus.WORK / "checkpoints", given.workers, given.device, given.checkpoint_seconds)
 
 
 if __name__ == "__main__":
