@@ -111,7 +111,9 @@ def read() -> tuple[bytes, bytes]:
     try:
         train, heldout = (FOLDER / "train.bin").read_bytes(), (FOLDER / "heldout.bin").read_bytes()
     except FileNotFoundError as error:
-        raise CorpusError(f"There is no {error.filename} here: build the corpus first, with {Path(__file__).name}.") from None
+        raise CorpusError(
+            f"There is no {error.filename} here: build the corpus first, with {Path(__file__).name}."
+        ) from None
     if digest_of(heldout, train) != recipe()["sha256"]:
         raise CorpusError(f"The corpus in {FOLDER} is not the one of the recipe: build it anew, with {Path(__file__).name}.")
     return train, heldout
