@@ -1,11 +1,11 @@
 """Bayesian scaling laws: from measured training runs to honest forecasts and compute budgets.
 
 >>> import bayes_scaling as bs
->>> runs = bs.load_runs("pile_families")                  # or bs.read_runs("runs.csv")
+>>> runs = bs.load_runs("ladder")                         # or bs.read_runs("runs.csv")
 >>> fit = bs.fit(runs, "kappa", seed=1)                   # doctest: +SKIP
 >>> bs.check(fit)                                         # doctest: +SKIP
->>> bs.predict(fit, params=7e10, tokens=1.4e12)           # doctest: +SKIP
->>> bs.budget_table(bs.allocate(fit, compute=5.76e23))    # doctest: +SKIP
+>>> bs.predict(fit, params=1e6, tokens=1e7)               # doctest: +SKIP
+>>> bs.budget_table(bs.allocate(fit, compute=1e14))       # doctest: +SKIP
 >>> bs.write_report(fit, "report.html")                   # doctest: +SKIP
 
 Runs and a model document go in; a fit, one file, comes out; everything after it is named-dimension

@@ -78,7 +78,7 @@ def demo(
     say(f"Fitting kappa to the {len(small)} runs below 1e13 FLOP of {runs.name}: {runs.card.title}.")
     found = sample(small, "kappa", seed=1)
     fit_path = found.save(out / "fit.nc")
-    predicted, budget = predict_table(found, large), budget_table(allocate(found, compute=1e15)).iloc[0]
+    predicted, budget = predict_table(found, large), budget_table(allocate(found, compute=1e14)).iloc[0]
     report = write_report(found, out / "report.html", held_out=large)
     count = int(inside(predicted["loss"], predicted["lower"], predicted["upper"]).sum())
     if as_json:

@@ -6,7 +6,6 @@ import importlib
 import math
 import sys
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd

@@ -8,10 +8,10 @@ import bayes_scaling as bs
 
 
 def main() -> None:
-    """Fit the smaller published models, forecast the larger ones, and save the figure beside this file."""
-    runs = bs.load_runs("pile_families")
-    fit = bs.fit(runs.where("params < 5e9"), "kappa", seed=1)
-    figure = bs.plot_forecast(fit, held_out=runs.where("params > 5e9").table)
+    """Fit the smaller runs of the ladder, forecast the larger ones, and save the figure beside this file."""
+    runs = bs.load_runs("ladder").where("series in ['size', 'compute']")
+    fit = bs.fit(runs.where("compute_flops < 1e13"), "kappa", seed=1)
+    figure = bs.plot_forecast(fit, held_out=runs.where("compute_flops > 1e13").table)
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=160, facecolor="white", metadata={"Software": None})
 
 
