@@ -1,0 +1,59 @@
+"""Every shipped model on the runs of our own ladder that its law is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from bayes_scaling.datasets import load_runs
+from bayes_scaling.inference import fit
+from bayes_scaling.prediction import inside, predict_table
+from bayes_scaling.runs import read_runs
+from bayes_scaling.specification import read_model, shipped_models
+
+pytestmark = pytest.mark.slow
+
+END_OF_A_COSINE = "series in ['size', 'compute', 'seed'] and schedule == 'cosine'"
+RUNS = {
+    "kaplan_n": "series == 'size'",
+    "kaplan_d": "series == 'data' and width == 48",
+    "kaplan_c": "run_id in ['iso-2e11-16', 'iso-6e11-32', 'iso-2e12-36', 'iso-6e12-48', 'size-64', 'size-96', 'size-128']",
+    "kaplan_nd": "series == 'data'",
+    "chinchilla": END_OF_A_COSINE,
+    "kappa": END_OF_A_COSINE,
+    "chinchilla_by_group": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
+    "kappa_by_group": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
+}
+COLUMNS = {
+    "kaplan_d": {"tokens": "dataset_tokens"},
+    "kaplan_nd": {"tokens": "dataset_tokens"},
+    "chinchilla_by_group": {"group": "schedule"},
+    "kappa_by_group": {"group": "schedule"},
+}
+
+
+def test_every_model_has_its_runs():
+    assert set(RUNS) == set(shipped_models())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_it_converges_and_says_what_was_measured(name):
+    runs = load_runs("ladder").where(RUNS[name])
+    if name in COLUMNS:
+        runs = read_runs(runs.table.drop(columns="compute_flops"), columns=COLUMNS[name], card=runs.card, name="ladder")
+    found = fit(runs, read_model(name), seed=1)
+    assert found.converged, found.verdict
+    predicted = predict_table(found, runs.table)
+    share = inside(predicted["loss"], predicted["lower"], predicted["upper"]).mean()
+    exponents = [n for n in read_model(name).parameters if n.startswith("a") or n in ("b", "beta", "kappa")]
+    said = ", ".join(
+        f"{n} {float(found.posterior[n].mean()):.3f} ± {float(found.posterior[n].std()):.3f}" for n in exponents
+    )
+    print(f"{name}: {len(runs)} runs, {share:.0%} inside 90 %; {said}")
+    assert share >= 0.8
+
+
+def test_the_exponent_of_size_has_an_interval():
+    found = fit(load_runs("ladder").where("series == 'size'"), "kaplan_n", seed=1)
+    lower, upper = (float(found.posterior["alpha_N"].quantile(q)) for q in (0.05, 0.95))
+    print(f"alpha_N 90 % interval {lower:.4f} to {upper:.4f}")
+    assert 0.09 < lower < upper < 0.112
