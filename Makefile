@@ -37,8 +37,8 @@ environment: $(filter .uv/%,$(UV))
 	  || (rm -rf .uv && python3 -m pip install --quiet --disable-pip-version-check --target .uv uv)
 
 ladder: $(filter .uv/%,$(UV))  ## train what data/ladder/runs.csv lacks of its plan; hours on a CPU
-	python3 data/ladder/corpus.py
-	python3 data/ladder/design.py
+	$(LADDER_PYTHON) data/ladder/corpus.py
+	$(LADDER_PYTHON) data/ladder/design.py
 	$(LADDER_PYTHON) data/ladder/train.py --only '$(ONLY)' --workers $(WORKERS) --device $(DEVICE)
 
 benchmark: environment  ## ratios of speed, measured side by side

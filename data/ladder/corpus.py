@@ -101,8 +101,11 @@ def build() -> dict[str, int]:
     digest = digest_of(heldout, train)
     if digest != wanted["sha256"]:
         raise CorpusError(f"The corpus has the SHA-256 {digest}; the recipe wants {wanted['sha256']}.")
-    (FOLDER / "heldout.bin").write_bytes(heldout)
-    (FOLDER / "train.bin").write_bytes(train)
+    for name, content in (("heldout", heldout), ("train", train)):
+        # Whole or not at all: a training that has the old file open goes on with it.
+        new = FOLDER / f"{name}.new"
+        new.write_bytes(content)
+        new.replace(FOLDER / f"{name}.bin")
     return sizes
 
 

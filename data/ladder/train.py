@@ -16,11 +16,13 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import os
+import signal
 import sys
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from queue import Queue
 
 import corpus
 import torch
@@ -59,12 +61,15 @@ class Results:
 def execute(plan: list[Run], results: Results, checkpoints: Path, workers: int, device: str, interval: float) -> None:
     """Train what the results lack, some runs at a time, under a progress bar."""
     missing = [run for run in plan if run not in results]
+    if not missing:
+        print("Every run of the plan was trained.", file=sys.stderr)
+        return
     checkpoints.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn())
     spawn = get_context("spawn")
-    with spawn.Manager() as manager, Progress(*columns, console=console) as progress:
-        steps = manager.Queue()
+    steps = spawn.SimpleQueue()
+    with Progress(*columns, console=console) as progress:
         pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start, initargs=(steps, os.getpid()))
         total = progress.add_task(f"{len(missing)} runs", total=sum(run.work for run in missing))
         bars, finished = {}, 0
@@ -90,16 +95,18 @@ def execute(plan: list[Run], results: Results, checkpoints: Path, workers: int, 
         pool.shutdown()
 
 
-_steps: Queue[tuple[Run, int]]
+_steps: SimpleQueue[tuple[Run, int]]
 _parent: int
 
 
-def _start(steps: Queue[tuple[Run, int]], parent: int) -> None:
+def _start(steps: SimpleQueue[tuple[Run, int]], parent: int) -> None:
     """Make ready a worker: one thread, so that sums are added in one order."""
     global _steps, _parent
     _steps, _parent = steps, parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS adds in any order
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def _train(run: Run, checkpoints: Path, device: str, interval: float) -> tuple[dict, list[dict]]:
@@ -136,9 +143,16 @@ def main() -> None:
     chosen = [run for run in plan if fnmatch.fnmatch(run.run_id, given.only)]
     if not chosen:
         sys.exit(f"No run of {given.plan} is called {given.only!r}.")
-    results = Results(given.folder, [run.run_id for run in plan])
     given.folder.mkdir(parents=True, exist_ok=True)
-    execute(chosen, results, corpus.WORK / "checkpoints", given.workers, given.device, given.checkpoint_seconds)
+    results = Results(given.folder, [run.run_id for run in plan])
+    try:
+        execute(chosen, results, corpus.WORK / "checkpoints", given.workers, given.device, given.checkpoint_seconds)
+    except BrokenProcessPool:
+        sys.exit("A worker was killed; what was finished is kept. Run this again to go on from the last checkpoints.")
+    except KeyboardInterrupt:
+        for worker in active_children():
+            worker.kill()
+        sys.exit("Interrupted; what was finished is kept. Run this again to go on from the last checkpoints.")
 
 
 if __name__ == "__main__":
