@@ -97,8 +97,8 @@ def test_the_design_spans_what_was_asked(runs):
     assert cells.min() >= 4
     assert decades(of["data"]["dataset_tokens"]) >= 1.5
     assert (of["data"]["epochs"] > 1).mean() > 0.8
-    scarcest = of["data"]["dataset_tokens"] == of["data"]["dataset_tokens"].min()
-    assert (of["data"]["outcome"] == "early")[scarcest].all()
+    scarce = of["data"]["dataset_tokens"] < 4e6
+    assert (of["data"]["outcome"] == "early")[scarce].all()
 
     budgets = of["compute"].groupby(of["compute"]["run_id"].str.split("-").str[1])
     assert len(budgets) >= 4

@@ -120,7 +120,7 @@ def data() -> list[dict]:
     """Unique data held short: each size repeats a part of the corpus until its held-out loss has turned."""
     given = {"schedule": "constant", "points": 6, "patience": 3}
     return [
-        run(f"data-{width}-{unique}", "data", width, 2**23, dataset_tokens=unique, **given)
+        run(f"data-{width}-{unique}", "data", width, 2**25, dataset_tokens=unique, **given)
         for width in (16, 24, 36, 48)
         for unique in (2**17, 2**19, 2**20, 2**22)
     ]

@@ -89,7 +89,7 @@ def execute(plan: list[Run], results: Results, checkpoints: Path, workers: int, 
                 finished += run.work
                 if run in bars:
                     progress.remove_task(bars.pop(run))
-                console.print(f"{run.run_id}: loss {row['loss']:.4f} ± {row['loss_se']:.4f} after {row['seconds']:.0f} s")
+                console.print(f"{run.run_id}: loss {row['loss']:.4f} ± {row['heldout_se']:.4f} after {row['seconds']:.0f} s")
             shares = {task.id: task.percentage / 100 for task in progress.tasks}
             progress.update(total, completed=finished + sum(run.work * shares[bar] for run, bar in bars.items()))
         pool.shutdown()
