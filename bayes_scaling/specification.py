@@ -146,15 +146,19 @@ class ModelSpec(_Strict):
                     f"parameters.{name}: {self.law} has no such parameter; {choose(name, law.parameters)}"
                 )
         for name in law.parameters:
-            if name not in self.parameters:
+            if name not in self.parameters and name not in law.optional:
                 raise InvalidSpecification(f"parameters.{name}: the law has it, the document gives it no prior")
-        for table, entries in (("inputs", self.inputs), ("reference", self.reference)):
+        axes = tuple(dict.fromkeys([*law.inputs, *law.axes]))
+        for table, entries, known in (("inputs", self.inputs, law.inputs), ("reference", self.reference, axes)):
             for name in entries:
-                if name not in law.inputs:
-                    raise InvalidSpecification(f"{table}.{name}: {self.law} has no such input; {choose(name, law.inputs)}")
+                if name not in known:
+                    raise InvalidSpecification(f"{table}.{name}: {self.law} has no such input; {choose(name, known)}")
         for name, point in self.reference.items():
             if not isinstance(point, str) and point <= 0:
                 raise InvalidSpecification(f"reference.{name}: has to be positive, found {point:g}")
+        for name in law.axes:
+            if name not in law.inputs and not isinstance(self.reference.get(name), float | int):
+                raise InvalidSpecification(f"reference.{name}: give a number, since the runs do not have it")
         for name in law.inputs:
             if name not in QUANTITIES and name not in self.inputs:
                 raise InvalidSpecification(f"inputs.{name}: say which column of the runs it is")
@@ -206,7 +210,7 @@ class ModelSpec(_Strict):
         dict of str to float
             A positive number for every input of the law, in its unit.
         """
-        stated = {name: self.reference.get(name, GEOMETRIC_MEAN) for name in self.columns}
+        stated = {name: self.reference.get(name, GEOMETRIC_MEAN) for name in (*self.columns, *self.reference)}
         return {
             name: float(np.exp(np.log(table[self.columns[name]]).mean())) if isinstance(point, str) else point
             for name, point in stated.items()

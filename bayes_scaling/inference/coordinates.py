@@ -15,7 +15,7 @@ convergence check at 4 x 1000 draws; with it, none and one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,25 +81,27 @@ def terms_of(spec: ModelSpec) -> tuple[str, ...]:
     ('E', 'A', 'B')
     """
     law = spec.the_law
-    losses = tuple(name for name, kind in law.parameters.items() if kind.unit == "loss")
+    losses = tuple(name for name, kind in law.parameters.items() if kind.unit == "loss" and name in spec.parameters)
     priors = [spec.parameters[name].prior for name in losses]
     unbounded = all(prior is not None and prior.dist != "Uniform" for prior in priors)
-    return losses if len(losses) > 1 and unbounded and is_proportional(law, losses) else ()
+    return losses if len(losses) > 1 and unbounded and is_proportional(law, losses, spec.parameters) else ()
 
 
-def is_proportional(law: Law, losses: tuple[str, ...]) -> bool:
-    """Whether a law doubles where its terms at the reference point do.
+def is_proportional(law: Law, losses: Collection[str], parameters: Collection[str]) -> bool:
+    """Whether a law of these parameters doubles where its terms at the reference point do.
 
     Examples
     --------
     >>> from bayes_scaling.laws import LAWS
-    >>> is_proportional(LAWS["kappa"], ("E", "A", "B")), is_proportional(LAWS["m4"], ("beta", "E", "gap"))
+    >>> kappa, m4 = LAWS["kappa"], LAWS["m4"]
+    >>> is_proportional(kappa, ("E", "A", "B"), kappa.parameters), is_proportional(m4, ("beta", "E", "gap"), m4.parameters)
     (True, False)
     """
-    reference = dict.fromkeys(law.inputs, 3.0)
-    once = dict.fromkeys(law.parameters, 0.7)
+    reference = dict.fromkeys((*law.inputs, *law.axes), 3.0)
+    once = dict.fromkeys(parameters, 0.7)
     twice = once | dict.fromkeys(losses, 1.4)
-    low, high = (float(law(*reference.values(), **law.from_reference(v, reference))) for v in (once, twice))
+    inputs = [reference[name] for name in law.inputs]
+    low, high = (float(law(*inputs, **law.from_reference(values, reference))) for values in (once, twice))
     return bool(np.isclose(high, 2 * low, rtol=1e-9))
 
 

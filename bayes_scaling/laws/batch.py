@@ -6,11 +6,12 @@ from typing import Annotated
 
 from bayes_scaling.laws.law import Coefficient, Exponent, Steps, Tokens, Value, law
 
-_B_STAR = Coefficient("critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"])
+B_STAR = Coefficient("critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"])
+"""The critical batch at a loss of one nat; at the reference point, that at the reference loss."""
 
 
 @law(output="batch_tokens", source="kaplan2020", equation="(1.4), (5.3)")
-def critical_batch(L: Value, *, B_star: Annotated[Value, _B_STAR], alpha_B: Exponent) -> Value:
+def critical_batch(L: Value, *, B_star: Annotated[Value, B_STAR], alpha_B: Exponent) -> Value:
     r"""Batch at which time and compute are balanced, :math:`B^* / L^{1/\alpha_B}`.
 
     Parameters

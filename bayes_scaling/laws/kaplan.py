@@ -1,16 +1,23 @@
-"""The loss laws of Kaplan et al. (2020): L(N), L(D), L(C), L(N, D), L(N, S) and overfitting."""
+"""The loss laws of Kaplan et al. (2020): L(N), L(D), L(C), L(N, D), L(N, S) and overfitting.
+
+Each may be given an offset E, a loss that no resource takes away; the paper has none.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from bayes_scaling.elementwise import expm1, log1p
-from bayes_scaling.laws.law import Exponent, Number, Value, law, scale
+from bayes_scaling.laws.batch import B_STAR, critical_batch
+from bayes_scaling.laws.law import Exponent, Loss, Number, Value, law, scale
+
+_NEWTON_STEPS = 6
+"""Enough for full precision over thirty decades of steps."""
 
 
 @law(output="loss", source="kaplan2020", equation="(1.1)")
-def kaplan_n(N: Value, *, N_c: Annotated[Value, scale("N", "alpha_N")], alpha_N: Exponent) -> Value:
-    r"""Loss of a converged model of N parameters with enough data, :math:`(N_c/N)^{\alpha_N}`.
+def kaplan_n(N: Value, *, N_c: Annotated[Value, scale("N", "alpha_N")], alpha_N: Exponent, E: Loss = 0.0) -> Value:
+    r"""Loss of a converged model of N parameters with enough data, :math:`(N_c/N)^{\alpha_N} + E`.
 
     Parameters
     ----------
@@ -20,6 +27,8 @@ def kaplan_n(N: Value, *, N_c: Annotated[Value, scale("N", "alpha_N")], alpha_N:
         Scale, parameters. It depends on the tokenizer and has no meaning of its own.
     alpha_N : float or array
         Exponent.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -31,12 +40,12 @@ def kaplan_n(N: Value, *, N_c: Annotated[Value, scale("N", "alpha_N")], alpha_N:
     >>> round(kaplan_n(1.5e9, N_c=8.8e13, alpha_N=0.076), 3)
     2.304
     """
-    return (N_c / N) ** alpha_N
+    return (N_c / N) ** alpha_N + E
 
 
 @law(output="loss", source="kaplan2020", equation="(1.2)")
-def kaplan_d(D: Value, *, D_c: Annotated[Value, scale("D", "alpha_D")], alpha_D: Exponent) -> Value:
-    r"""Loss of a large model stopped early on a data set of D tokens, :math:`(D_c/D)^{\alpha_D}`.
+def kaplan_d(D: Value, *, D_c: Annotated[Value, scale("D", "alpha_D")], alpha_D: Exponent, E: Loss = 0.0) -> Value:
+    r"""Loss of a large model stopped early on a data set of D tokens, :math:`(D_c/D)^{\alpha_D} + E`.
 
     Parameters
     ----------
@@ -46,6 +55,8 @@ def kaplan_d(D: Value, *, D_c: Annotated[Value, scale("D", "alpha_D")], alpha_D:
         Scale, tokens.
     alpha_D : float or array
         Exponent.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -57,12 +68,12 @@ def kaplan_d(D: Value, *, D_c: Annotated[Value, scale("D", "alpha_D")], alpha_D:
     >>> round(kaplan_d(23e9, D_c=5.4e13, alpha_D=0.095), 3)
     2.09
     """
-    return (D_c / D) ** alpha_D
+    return (D_c / D) ** alpha_D + E
 
 
 @law(output="loss", source="kaplan2020", equation="Figure 1 and section 1.2: L(C), fixed batch")
-def kaplan_c(C: Value, *, C_c: Annotated[Value, scale("C", "alpha_C")], alpha_C: Exponent) -> Value:
-    r"""Least loss reached with compute C at a fixed batch size, :math:`(C_c/C)^{\alpha_C}`.
+def kaplan_c(C: Value, *, C_c: Annotated[Value, scale("C", "alpha_C")], alpha_C: Exponent, E: Loss = 0.0) -> Value:
+    r"""Least loss reached with compute C at a fixed batch size, :math:`(C_c/C)^{\alpha_C} + E`.
 
     Parameters
     ----------
@@ -72,6 +83,8 @@ def kaplan_c(C: Value, *, C_c: Annotated[Value, scale("C", "alpha_C")], alpha_C:
         Scale, FLOP.
     alpha_C : float or array
         Exponent.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -84,12 +97,12 @@ def kaplan_c(C: Value, *, C_c: Annotated[Value, scale("C", "alpha_C")], alpha_C:
     >>> round(kaplan_c(1 * PF_DAY, C_c=1.6e7 * PF_DAY, alpha_C=0.057), 3)
     2.574
     """
-    return (C_c / C) ** alpha_C
+    return (C_c / C) ** alpha_C + E
 
 
 @law(output="loss", source="kaplan2020", equation="(1.3)")
-def kaplan_c_min(C_min: Value, *, C_c: Annotated[Value, scale("C_min", "alpha_C")], alpha_C: Exponent) -> Value:
-    r"""Least loss reached with compute C_min at batches far below the critical one, :math:`(C_c/C_{min})^{\alpha_C}`.
+def kaplan_c_min(C_min: Value, *, C_c: Annotated[Value, scale("C_min", "alpha_C")], alpha_C: Exponent, E: Loss = 0.0) -> Value:
+    r"""Least loss reached with compute C_min at batches far below the critical one, :math:`(C_c/C_{min})^{\alpha_C} + E`.
 
     Parameters
     ----------
@@ -99,6 +112,8 @@ def kaplan_c_min(C_min: Value, *, C_c: Annotated[Value, scale("C_min", "alpha_C"
         Scale, FLOP.
     alpha_C : float or array
         Exponent.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -111,7 +126,7 @@ def kaplan_c_min(C_min: Value, *, C_c: Annotated[Value, scale("C_min", "alpha_C"
     >>> round(kaplan_c_min(1 * PF_DAY, C_c=3.1e8 * PF_DAY, alpha_C=0.050), 3)
     2.658
     """
-    return (C_c / C_min) ** alpha_C
+    return (C_c / C_min) ** alpha_C + E
 
 
 @law(output="loss", source="kaplan2020", equation="(1.5), (4.1)")
@@ -123,8 +138,9 @@ def kaplan_nd(
     alpha_N: Exponent,
     D_c: Annotated[Value, scale("D", "alpha_D")],
     alpha_D: Exponent,
+    E: Loss = 0.0,
 ) -> Value:
-    r"""Loss of N parameters on D tokens, stopped early, :math:`[(N_c/N)^{\alpha_N/\alpha_D} + D_c/D]^{\alpha_D}`.
+    r"""Loss of N parameters on D tokens, stopped early, :math:`[(N_c/N)^{\alpha_N/\alpha_D} + D_c/D]^{\alpha_D} + E`.
 
     Parameters
     ----------
@@ -136,6 +152,8 @@ def kaplan_nd(
         Scales, parameters and tokens.
     alpha_N, alpha_D : float or array
         Exponents.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -147,7 +165,7 @@ def kaplan_nd(
     >>> round(kaplan_nd(1.5e9, 23e9, N_c=6.4e13, alpha_N=0.076, D_c=1.8e13, alpha_D=0.103), 4)
     2.3101
     """
-    return ((N_c / N) ** (alpha_N / alpha_D) + D_c / D) ** alpha_D
+    return ((N_c / N) ** (alpha_N / alpha_D) + D_c / D) ** alpha_D + E
 
 
 @law(output="overfitting", source="kaplan2020", equation="(4.2)-(4.3)")
@@ -236,8 +254,9 @@ def kaplan_ns(
     alpha_N: Exponent,
     S_c: Annotated[Value, scale("S_min", "alpha_S")],
     alpha_S: Exponent,
+    E: Loss = 0.0,
 ) -> Value:
-    r"""Learning curve with endless data, :math:`(N_c/N)^{\alpha_N} + (S_c/S_{min})^{\alpha_S}`.
+    r"""Learning curve with endless data, :math:`(N_c/N)^{\alpha_N} + (S_c/S_{min})^{\alpha_S} + E`.
 
     Parameters
     ----------
@@ -249,6 +268,8 @@ def kaplan_ns(
         Scales, parameters and steps.
     alpha_N, alpha_S : float or array
         Exponents.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -260,7 +281,70 @@ def kaplan_ns(
     >>> round(kaplan_ns(1e9, 1e5, N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76), 4)
     2.4005
     """
-    return (N_c / N) ** alpha_N + (S_c / S_min) ** alpha_S
+    return (N_c / N) ** alpha_N + (S_c / S_min) ** alpha_S + E
+
+
+@law(output="loss", source="kaplan2020", equation="(1.6) with (5.3) and (5.4)")
+def kaplan_nsb(
+    N: Value,
+    S: Value,
+    B: Value,
+    *,
+    N_c: Annotated[Value, scale("N", "alpha_N")],
+    alpha_N: Exponent,
+    S_c: Annotated[Value, scale("S_min", "alpha_S")],
+    alpha_S: Exponent,
+    B_star: Annotated[Value, B_STAR],
+    alpha_B: Exponent,
+    E: Loss = 0.0,
+) -> Value:
+    r"""Learning curve at batch B, the L solving :math:`L = (N_c/N)^{\alpha_N} + (S_c (1 + B^* L^{-1/\alpha_B}/B)/S)^{\alpha_S} + E`.
+
+    The steps are adjusted by the critical batch at the loss itself, which is unknown while the curve is. Newton's
+    method finds the logarithm of the excess over the converged loss, from where endless and tiny batches would put it.
+
+    Parameters
+    ----------
+    N : float or array
+        Non-embedding parameters.
+    S : float or array
+        Steps taken.
+    B : float or array
+        Tokens per batch.
+    N_c, S_c : float or array
+        Scales, parameters and steps.
+    alpha_N, alpha_S : float or array
+        Exponents.
+    B_star, alpha_B : float or array
+        Critical batch at a loss of one nat, tokens, and its exponent.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
+
+    Returns
+    -------
+    float or array
+        Loss, nats per token.
+
+    Examples
+    --------
+    Half a million tokens is a fifth of the critical batch here, and the curve lies higher than at an endless batch:
+
+    >>> table3 = dict(N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76)
+    >>> round(kaplan_nsb(1e9, 1e5, 2**19, B_star=2.1e8, alpha_B=0.21, **table3), 4)
+    2.5461
+    >>> round(kaplan_ns(1e9, 1e5, **table3), 4)
+    2.4005
+    """
+    converged = kaplan_n(N, N_c=N_c, alpha_N=alpha_N, E=E)
+    endless = (S_c / S) ** alpha_S
+    tiny, power = endless * (B_star / B) ** alpha_S, alpha_S / alpha_B
+    excess = endless + 1 / (converged**power / tiny + tiny ** (-1 / (1 + power)))
+    for _ in range(_NEWTON_STEPS):
+        loss = converged + excess
+        ratio = critical_batch(loss, B_star=B_star, alpha_B=alpha_B) / B
+        slope = 1 + power * excess / loss * ratio / (1 + ratio)
+        excess = excess * (endless * (1 + ratio) ** alpha_S / excess) ** (1 / slope)
+    return converged + excess
 
 
 @law(output="steps", source="kaplan2020", equation="(5.7)")

@@ -7,7 +7,7 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args, get_type_hints
 
 from bayes_scaling.errors import UnknownName, choose
@@ -154,6 +154,8 @@ class Law:
         Key of the paper in ``data/references.bib``.
     equation : str
         Where in that paper.
+    optional : mapping of str to float
+        Parameters that may be left out, and the value they have then: the form of the paper.
 
     Examples
     --------
@@ -172,6 +174,7 @@ class Law:
     output: str
     source: str
     equation: str
+    optional: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Carry the function's name and documentation, so that help() and doctest see them."""
@@ -181,6 +184,11 @@ class Law:
     def __call__(self, *inputs: Value, **parameters: Value) -> Value:
         """Return the law's output."""
         return self.function(*inputs, **parameters)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """What the reference point is a point of: the inputs that a parameter is stated at a value of."""
+        return tuple(dict.fromkeys(kind.of for kind in self.parameters.values() if isinstance(kind, Coefficient | Scale)))
 
     @property
     def summary(self) -> str:
@@ -200,7 +208,7 @@ class Law:
         Parameters
         ----------
         values : mapping
-            Every parameter's value at the reference point.
+            Every parameter's value at the reference point; optional ones may be left out.
         reference : mapping
             The reference point: a positive number for each input, and for each one a parameter's kind is
             the coefficient of (a derived law borrows its parameters from the law it derives from).
@@ -218,11 +226,13 @@ class Law:
         >>> {k: float(f"{v:.3g}") for k, v in law.from_reference(there, {"N": 1e9, "D": 3.3e10}).items()}
         {'E': 1.69, 'A': 406.0, 'alpha': 0.34, 'B': 405.0, 'beta': 0.28}
         """
-        return {n: kind.from_reference(values[n], reference, values) for n, kind in self.parameters.items()}
+        known = {**self.optional, **values}
+        return {n: kind.from_reference(known[n], reference, known) for n, kind in self.parameters.items() if n in values}
 
     def at_reference(self, parameters: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
         """Return every parameter's value at a reference point, the inverse of :meth:`from_reference`."""
-        return {n: kind.at_reference(parameters[n], reference, parameters) for n, kind in self.parameters.items()}
+        known = {**self.optional, **parameters}
+        return {n: kind.at_reference(known[n], reference, known) for n, kind in self.parameters.items() if n in parameters}
 
 
 class Laws(dict[str, Law]):
@@ -240,7 +250,7 @@ def law(*, output: str, source: str, equation: str) -> Callable[[Callable[..., A
     """Make a law of a function and add it to :data:`LAWS`.
 
     What is measured stands before the ``*`` of the signature, what is unknown after it, annotated with
-    its kind.
+    its kind; an unknown with a default may be left out.
 
     Parameters
     ----------
@@ -262,7 +272,7 @@ def law(*, output: str, source: str, equation: str) -> Callable[[Callable[..., A
         if name in LAWS and LAWS[name].__module__ != function.__module__:
             raise TypeError(f"There is a law {name!r} already: give the new one another name.")
         hints = get_type_hints(function, include_extras=True)
-        inputs, parameters = [], {}
+        inputs, parameters, optional = [], {}, {}
         for parameter in inspect.signature(function).parameters.values():
             if parameter.kind is not parameter.KEYWORD_ONLY:
                 inputs.append(parameter.name)
@@ -271,7 +281,9 @@ def law(*, output: str, source: str, equation: str) -> Callable[[Callable[..., A
             if not kinds:
                 raise TypeError(f"{name}: annotate {parameter.name} with its kind, say Exponent.")
             parameters[parameter.name] = kinds[0]
-        LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation)
+            if parameter.default is not parameter.empty:
+                optional[parameter.name] = parameter.default
+        LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation, optional)
         return LAWS[name]
 
     return register

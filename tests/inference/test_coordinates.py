@@ -94,7 +94,7 @@ def test_what_is_sampled_together():
     assert terms_of(read_model("kaplan_n")) == ()
     for name in ("chinchilla", "kappa", "kaplan_nd", "kaplan_ns", "bnsl"):
         law = LAWS[name]
-        assert is_proportional(law, tuple(n for n, kind in law.parameters.items() if kind.unit == "loss"))
+        assert is_proportional(law, [n for n, kind in law.parameters.items() if kind.unit == "loss"], law.parameters)
 
 
 @pytest.mark.parametrize(

@@ -83,3 +83,18 @@ def test_early_stopping_bound():
     gap = LAWS["kaplan_nd"](1e9, 1e9, **TABLE_2), LAWS["kaplan_n"](1e9, N_c=TABLE_2["N_c"], alpha_N=TABLE_2["alpha_N"])
     steps = LAWS["stopping_step"](*gap, S_c=2.1e3, alpha_S=0.76)
     assert (2.1e3 / steps) ** 0.76 == pytest.approx(gap[0] - gap[1])
+
+
+def test_a_curve_at_a_batch_solves_its_own_equation():
+    rng = np.random.default_rng(1)
+    N, S, B = 10 ** rng.uniform((2, 0, 2), (12, 8, 8), (5000, 3)).T
+    table = published("kaplan2020 table 3").values
+    for alpha_S, alpha_B, B_star in ((0.76, 0.21, 2.1e8), (0.3, 0.5, 1e5), (1.2, 0.12, 1e9)):
+        batch = {"B_star": B_star, "alpha_B": alpha_B}
+        table |= {"alpha_S": alpha_S}
+        loss = LAWS["kaplan_nsb"](N, S, B, **batch, **table)
+        steps = LAWS["minimum_steps"](S, B, B_crit=LAWS["critical_batch"](loss, **batch))
+        np.testing.assert_allclose(LAWS["kaplan_ns"](N, steps, **table), loss, rtol=1e-12)
+        np.testing.assert_allclose(
+            LAWS["kaplan_nsb"](N, S, 1e60, **batch, **table), LAWS["kaplan_ns"](N, S, **table), rtol=1e-12
+        )
