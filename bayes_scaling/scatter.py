@@ -70,14 +70,15 @@ def standardized(loss: Any, expected: Any, sigma: Any, relative_se: Any) -> Any:
     return (np.log(loss) - np.log(expected)) / scale_of(sigma, relative_se)
 
 
-def relative_se(table: pd.DataFrame) -> np.ndarray:
-    """Return each run's standard error of evaluation over its loss, zero where the table has none.
+def relative_se(table: pd.DataFrame, measured: str = "loss") -> np.ndarray:
+    """Return each row's standard error over what was measured, zero where the table has none.
 
     Examples
     --------
     >>> relative_se(pd.DataFrame({"loss": [2.0, 4.0], "loss_se": [0.01, None]}))
     array([0.005, 0.   ])
     """
-    if "loss_se" not in table:
+    error = f"{measured}_se"
+    if error not in table:
         return np.zeros(len(table))
-    return (table["loss_se"] / table["loss"]).fillna(0.0).to_numpy(float)
+    return (table[error] / table[measured]).fillna(0.0).to_numpy(float)

@@ -22,11 +22,11 @@ from bayes_scaling.shipped import MODELS
 GEOMETRIC_MEAN = "geometric mean"
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Parameter(_Strict):
+class Parameter(Strict):
     """What is believed about one parameter of the law before the data speak.
 
     Parameters
@@ -68,7 +68,7 @@ class Parameter(_Strict):
         return self
 
 
-class Likelihood(_Strict):
+class Likelihood(Strict):
     """How measured losses scatter around the law.
 
     Parameters
@@ -100,7 +100,7 @@ class Likelihood(_Strict):
         return self
 
 
-class ModelSpec(_Strict):
+class ModelSpec(Strict):
     """A model: a law and what is believed about its parameters, read from a TOML document.
 
     Parameters

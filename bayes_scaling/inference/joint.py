@@ -1,0 +1,99 @@
+"""From a system of laws and its tables to one PyMC model: the union of the parameters, drawn once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayes_scaling.grouping import member
+from bayes_scaling.inference.coordinates import variable
+from bayes_scaling.levels import Levels
+from bayes_scaling.priors import Prior
+from bayes_scaling.scatter import relative_se, scale_of
+from bayes_scaling.systems import Observation, SystemSpec, published_values
+
+
+def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.Model:
+    """Build the PyMC model of a system; nothing is sampled.
+
+    Parameters
+    ----------
+    system : SystemSpec
+        The system.
+    tables : mapping of str to DataFrame
+        The rows of each observation, by its name, as :func:`~bayes_scaling.systems.rows_of` gives them.
+
+    Returns
+    -------
+    pymc.Model
+        Values at the reference point as free variables, published parameters as deterministics, the logarithm of what
+        was measured observed, one node for each observation.
+    """
+    levels = Levels.of(system, tables)
+    with pm.Model(coords=levels.coords) as model:
+        centres, effects = {}, {}
+        for name, parameter in system.parameters.items():
+            if parameter.prior is None:
+                continue
+            label = f"{name}_at_reference" if system.kinds[name].moves else name
+            centres[name] = variable(label, parameter.prior)
+            for grouping in parameter.varies_by:
+                dim, prior = levels.dim(name, grouping), parameter.spread
+                assert prior is not None
+                z = pm.Normal(f"{name}_z_{dim}", dims=dim)
+                effect = pm.Deterministic(f"{name}_effect_{dim}", variable(f"{name}_spread_{dim}", prior) * z, dims=dim)
+                effects.setdefault(name, []).append((grouping, effect))
+        for name, value in published_values(system, centres).items():
+            if name not in model.named_vars and system.parameters[name].fixed is None:
+                pm.Deterministic(name, value)
+        for observation in system.observations:
+            table = tables[observation.name]
+            values = {
+                name: member(centre, [effect[levels.of_rows(name, grouping, observation)] for grouping, effect in effects.get(name, [])])
+                for name, centre in centres.items()
+                if name in observation.the_law.parameters
+            }
+            parameters = published_values(system, values, observation.the_law.parameters)
+            inputs = [table[column].to_numpy(float) for column in observation.columns.values()]
+            _observe(observation, table, pt.log(observation.the_law(*inputs, **parameters)))
+    return model
+
+
+def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -> None:
+    """Add what was measured: residuals of its logarithm, one after the other along each run where they go together."""
+    name, likelihood = observation.name, observation.likelihood
+    sigma = variable(f"sigma_{name}", likelihood.sigma)
+    log_measured = np.log(table[observation.output].to_numpy(float))
+    nu = variable(f"nu_{name}", likelihood.nu) if isinstance(likelihood.nu, Prior) else likelihood.nu
+    se = relative_se(table, observation.output)
+    if observation.correlation is None:
+        location, scale = log_expected, scale_of(sigma, se)
+    else:
+        before, distance = neighbours(table, observation)
+        length = variable(f"length_{name}", observation.correlation.length)
+        kept = pt.exp(-distance / length)
+        residual = log_measured - log_expected
+        location = log_expected + kept * pt.where(before >= 0, residual[np.maximum(before, 0)], 0.0)
+        scale = sigma * pt.sqrt(-pt.expm1(-2 * distance / length))
+    if likelihood.dist == "Normal":
+        pm.Normal(f"measured_{name}", mu=location, sigma=scale, observed=log_measured)
+    else:
+        pm.StudentT(f"measured_{name}", nu=nu, mu=location, sigma=scale, observed=log_measured)
+
+
+def neighbours(table: pd.DataFrame, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each row the row before it along its run, -1 where there is none, and the distance in the logarithm."""
+    correlation = observation.correlation
+    assert correlation is not None
+    place = np.log(table[correlation.along].to_numpy(float))
+    before, distance = np.full(len(table), -1), np.full(len(table), np.inf)
+    for _, rows in table.groupby(correlation.by, sort=False).indices.items():
+        ordered = rows[np.argsort(place[rows], kind="stable")]
+        before[ordered[1:]] = ordered[:-1]
+        distance[ordered[1:]] = np.diff(place[ordered])
+    return before, distance

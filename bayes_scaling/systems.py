@@ -1,0 +1,229 @@
+"""Systems of laws: several kinds of observation of one set of parameters, read from a TOML document.
+
+A law for the loss of converged runs, one for learning curves, one for the critical batch: what they share they share
+by name. A parameter that may differ between kinds of observation, and only comes from one population, says
+``varies_by = "observation"``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import Field, field_validator, model_validator
+
+from bayes_scaling.errors import InvalidSpecification, choose
+from bayes_scaling.laws import LAWS, Law
+from bayes_scaling.priors import Prior
+from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+from bayes_scaling.specification import Likelihood, Parameter, Strict
+
+OBSERVATION: Final = "observation"
+"""The grouping whose labels are the names of the observations."""
+
+
+class Correlation(Strict):
+    """How residuals of neighbouring points of one run go together: an Ornstein-Uhlenbeck process in the logarithm of a column.
+
+    Two points a distance d apart in the logarithm have residuals with correlation exp(-d / length).
+
+    Parameters
+    ----------
+    along : str
+        Column whose logarithm is the distance between points.
+    by : str
+        Column that tells runs apart; residuals of different runs are independent.
+    length : Prior
+        Prior on the length over which the correlation falls to 1/e.
+    why : str
+        Why, in a sentence.
+    """
+
+    along: str = "steps"
+    by: str = "run_id"
+    length: Prior
+    why: str = ""
+
+
+class Observation(Strict):
+    """One kind of observation: which rows of which table, which law, and how they scatter around it.
+
+    Parameters
+    ----------
+    name : str
+        Its name; its own noise is called ``sigma_{name}``.
+    law : str
+        Name of the law.
+    table : str
+        Which of the tables handed over: ``"runs"``, ``"curves"`` or another.
+    where : str
+        Condition on its rows; all of them by default.
+    inputs : dict
+        Column for each input of the law; by default the canonical one.
+    measured : str
+        Column of what was measured; by default the canonical one of the law's output.
+    likelihood : Likelihood
+        How measurements scatter.
+    correlation : Correlation, optional
+        How residuals of one run go together; independent by default.
+    why : str
+        Why these rows, in a sentence.
+    """
+
+    name: str
+    law: str
+    table: str = "runs"
+    where: str = ""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    measured: str = ""
+    likelihood: Likelihood
+    correlation: Correlation | None = None
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _fits_the_law(self) -> Observation:
+        if self.law not in LAWS:
+            raise InvalidSpecification(f"there is no law {self.law!r}; {choose(self.law, LAWS)}")
+        law = self.the_law
+        for name in self.inputs:
+            if name not in law.inputs:
+                raise InvalidSpecification(f"{self.law} has no input {name!r}; {choose(name, law.inputs)}")
+        for name in law.inputs:
+            if name not in QUANTITIES and name not in self.inputs:
+                raise InvalidSpecification(f"inputs.{name}: say which column it is")
+        if not self.measured and law.output not in BY_COLUMN:
+            raise InvalidSpecification(f"measured: {self.law} gives {law.output}, say which column that is")
+        return self
+
+    @property
+    def the_law(self) -> Law:
+        """The law itself."""
+        return LAWS[self.law]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Column of the table for every input of the law, in the law's order."""
+        return {name: self.inputs.get(name) or QUANTITIES[name].column for name in self.the_law.inputs}
+
+    @property
+    def output(self) -> str:
+        """Column of what was measured."""
+        return self.measured or self.the_law.output
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns the table has to have."""
+        path = (self.correlation.along, self.correlation.by) if self.correlation else ()
+        return tuple(dict.fromkeys((*self.columns.values(), self.output, *path)))
+
+
+class SystemSpec(Strict):
+    """Several laws over one set of parameters, and what is believed about these.
+
+    Parameters
+    ----------
+    title : str
+        What the system is for, in a line.
+    reference : dict of str to float
+        The point at which priors are stated: a number for every quantity a parameter is stated at a value of.
+    parameters : dict
+        Every parameter of every law; a name that two laws use is one parameter.
+    observations : tuple of Observation
+        What was measured.
+    """
+
+    title: str = ""
+    reference: dict[str, float] = Field(default_factory=dict)
+    parameters: dict[str, Parameter]
+    observations: tuple[Observation, ...]
+
+    @field_validator("observations", mode="before")
+    @classmethod
+    def _tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _agrees(self) -> SystemSpec:
+        names = [observation.name for observation in self.observations]
+        if not names:
+            raise InvalidSpecification("observations: give at least one")
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidSpecification(f"observations: two are called {name!r}; give each a name of its own")
+            if not name.isidentifier():
+                raise InvalidSpecification(f"observations: {name!r} is no name; use letters, digits and underscores")
+        kinds: dict[str, tuple[str, Any]] = {}
+        for observation in self.observations:
+            for name, kind in observation.the_law.parameters.items():
+                if name in kinds and kinds[name][1] != kind:
+                    raise InvalidSpecification(
+                        f"parameters.{name}: {kinds[name][0]} and {observation.law} mean different things by it"
+                    )
+                kinds[name] = (observation.law, kind)
+                if name not in self.parameters and name not in observation.the_law.optional:
+                    raise InvalidSpecification(f"parameters.{name}: {observation.law} has it, the document gives it no prior")
+            for axis in observation.the_law.axes:
+                if axis not in self.reference:
+                    raise InvalidSpecification(f"reference.{axis}: priors of {observation.law} are stated at a value of it")
+        for name, parameter in self.parameters.items():
+            if name not in kinds:
+                raise InvalidSpecification(f"parameters.{name}: no observation has it; {choose(name, kinds)}")
+            if parameter.fixed is None and not parameter.prior:
+                raise InvalidSpecification(f"parameters.{name}: needs a prior")
+        for name, value in self.reference.items():
+            if value <= 0:
+                raise InvalidSpecification(f"reference.{name}: has to be positive, found {value:g}")
+        return self
+
+    @property
+    def kinds(self) -> dict[str, Any]:
+        """Kind of every parameter."""
+        return {name: kind for o in self.observations for name, kind in o.the_law.parameters.items() if name in self.parameters}
+
+    def users(self, name: str) -> list[Observation]:
+        """Return the observations whose law has a parameter."""
+        return [observation for observation in self.observations if name in observation.the_law.parameters]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the document says; comments, titles and reasons do not count."""
+        said = self.model_dump(mode="json", exclude={"title": True})
+        return hashlib.sha256(json.dumps(_without_reasons(said), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the document as JSON, for the fit file."""
+        return self.model_dump_json(exclude_defaults=True)
+
+
+def published_values(system: SystemSpec, values: Mapping[str, Any], names: Any = None) -> dict[str, Any]:
+    """Return published parameters for values stated at the reference point, fixed ones as they stand.
+
+    Parameters
+    ----------
+    system : SystemSpec
+        The system.
+    values : mapping
+        Value at the reference point of every parameter with a prior.
+    names : collection of str, optional
+        Which ones; all by default.
+
+    Returns
+    -------
+    dict
+        Every parameter by its name.
+    """
+    fixed = {name: float(p.fixed) for name, p in system.parameters.items() if p.fixed is not None}
+    exact, kinds = {**values, **fixed}, system.kinds
+    return {
+        name: fixed[name] if name in fixed else kinds[name].from_reference(exact[name], system.reference, exact)
+        for name in (kinds if names is None else names)
+        if name in exact
+    }
+
+
+def _without_reasons(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {key: _without_reasons(value) for key, value in said.items() if key != "why"}
+    return [_without_reasons(value) for value in said] if isinstance(said, list) else said
