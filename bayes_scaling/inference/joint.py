@@ -76,10 +76,10 @@ def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -
     else:
         before, distance = neighbours(table, observation)
         length = variable(f"length_{name}", observation.correlation.length)
-        kept = pt.exp(-distance / length)
+        kept = pt.exp(-distance / length) * (before >= 0)
         residual = log_measured - log_expected
-        location = log_expected + kept * pt.where(before >= 0, residual[np.maximum(before, 0)], 0.0)
-        scale = sigma * pt.sqrt(-pt.expm1(-2 * distance / length))
+        location = log_expected + kept * residual[np.maximum(before, 0)]
+        scale = sigma * pt.sqrt(1 - kept**2)
     if likelihood.dist == "Normal":
         pm.Normal(f"measured_{name}", mu=location, sigma=scale, observed=log_measured)
     else:
@@ -87,11 +87,11 @@ def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -
 
 
 def neighbours(table: pd.DataFrame, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each row the row before it along its run, -1 where there is none, and the distance in the logarithm."""
+    """Return for each row the row before it along its run, -1 where there is none, and the distance in the logarithm, one there."""
     correlation = observation.correlation
     assert correlation is not None
     place = np.log(table[correlation.along].to_numpy(float))
-    before, distance = np.full(len(table), -1), np.full(len(table), np.inf)
+    before, distance = np.full(len(table), -1), np.ones(len(table))
     for _, rows in table.groupby(correlation.by, sort=False).indices.items():
         ordered = rows[np.argsort(place[rows], kind="stable")]
         before[ordered[1:]] = ordered[:-1]
