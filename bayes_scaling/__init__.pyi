@@ -10,6 +10,8 @@ from .decisions.budget import budget_table as budget_table
 from .diagnostics import check as check
 from .diagnostics import contraction as contraction
 from .diagnostics import summarize as summarize
+from .documents import read_model as read_model
+from .documents import shipped_models as shipped_models
 from .errors import BayesScalingError as BayesScalingError
 from .errors import BayesScalingWarning as BayesScalingWarning
 from .fits import Fit as Fit
@@ -28,8 +30,6 @@ from .report import write_report as write_report
 from .runs import RunTable as RunTable
 from .runs import read_runs as read_runs
 from .specification import ModelSpec as ModelSpec
-from .specification import read_model as read_model
-from .specification import shipped_models as shipped_models
 from .transformer import Transformer as Transformer
 from .transformer import embedding_gamma as embedding_gamma
 from .transformer import nonembedding_params as nonembedding_params

@@ -131,7 +131,7 @@ def laws(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: bayes-scaling models")
 def models(as_json: AsJson = False) -> None:
     """List the shipped model documents."""
-    from bayes_scaling.specification import read_model, shipped_models
+    from bayes_scaling.documents import read_model, shipped_models
 
     found = [{"model": n, "law": read_model(n).law, "title": read_model(n).title} for n in shipped_models()]
     if as_json:
@@ -172,8 +172,8 @@ def fit(
 ) -> None:
     """Sample the posterior, save the fit and print the convergence checks."""
     from bayes_scaling.datasets import runs_from
+    from bayes_scaling.documents import read_model
     from bayes_scaling.files import check_writable
-    from bayes_scaling.specification import read_model
 
     check_writable(out)
     spec = read_model(model)

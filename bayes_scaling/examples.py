@@ -9,12 +9,12 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.constants import published
+from bayes_scaling.documents import read_model
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.reference import publish
-from bayes_scaling.specification import read_model
 
 SCATTER = 0.01
 """Standard deviation of the logarithm of every hand-made draw."""

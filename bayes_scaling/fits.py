@@ -15,29 +15,35 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.errors import BayesScalingError, InvalidFit
+from bayes_scaling.documents import model_from_json
+from bayes_scaling.errors import BayesScalingError, InvalidFit, InvalidRequest, UnknownName, choose
 from bayes_scaling.files import whole_file
 from bayes_scaling.grouping import Groups
-from bayes_scaling.specification import ModelSpec, model_from_json
+from bayes_scaling.levels import own_parameters
+from bayes_scaling.specification import ModelSpec
+from bayes_scaling.systems import SystemSpec, one_law
 
 _ATTRIBUTE = "bayes_scaling"
 _FORMAT: Final = 1
-_GROUPS: Final = {"posterior", "prior", "sample_stats", "constant_data", "observed_data"}
+_GROUPS: Final = {
+    "Fit": {"posterior", "prior", "sample_stats", "constant_data", "observed_data"},
+    "JointFit": {"posterior", "prior", "sample_stats", "observations"},
+}
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """A posterior, the question it answers, and where it came from.
+class Sampled:
+    """Draws, the question they answer, and where they came from: what every fit has.
 
     Parameters
     ----------
     tree : DataTree
         Groups ``posterior`` and ``prior``, dims (chain, draw, *groupings); ``sample_stats``, dims (chain,
-        draw); ``constant_data`` and ``observed_data``, dims (run): ArviZ takes it as it is.
-    spec : ModelSpec
+        draw); what was measured: ArviZ takes it as it is.
+    spec : ModelSpec or SystemSpec
         The model document.
     reference : mapping
-        The point at which the priors are stated, a number for each input.
+        The point at which the priors are stated, a number for each quantity.
     facts : mapping
         Provenance: name and digest of the runs, loss unit, what params counts, seed, draws, tune, chains,
         versions, time.
@@ -46,7 +52,7 @@ class Fit:
     """
 
     tree: xr.DataTree
-    spec: ModelSpec
+    spec: Any
     reference: Mapping[str, float]
     facts: Mapping[str, Any]
     checks: tuple[Mapping[str, Any], ...] = ()
@@ -60,17 +66,6 @@ class Fit:
     def prior(self) -> xr.Dataset:
         """Draws from the prior, with the posterior's variables."""
         return self.tree["prior"].to_dataset()
-
-    @cached_property
-    def runs(self) -> pd.DataFrame:
-        """The runs the fit has seen: the columns its model uses."""
-        inputs = self.tree["constant_data"].to_dataset().to_dataframe()
-        return inputs.assign(loss=self.tree["observed_data"]["loss"].values).reset_index(drop=True)
-
-    @cached_property
-    def groups(self) -> Groups:
-        """The groups the fit has seen."""
-        return Groups.of(self.spec, self.runs)
 
     @property
     def loss_unit(self) -> str:
@@ -99,14 +94,6 @@ class Fit:
             return "The posterior passed every convergence check."
         named = "; ".join(f"{c['check']} is {c['value']:.4g}, {c['rule']}" for c in self.failed_checks)
         return f"This posterior has NOT converged, do not rely on it: {named}."
-
-    def __repr__(self) -> str:
-        """Return the verdict and the sizes."""
-        sizes = self.posterior.sizes
-        return (
-            f"<Fit of {self.spec.law} to {self.facts['runs']} ({len(self.runs)} rows), "
-            f"{sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
-        )
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -163,6 +150,98 @@ class Fit:
         return replace(self, tree=xr.DataTree.from_dict(groups))
 
 
+class Fit(Sampled):
+    """A posterior of one law, the question it answers, and where it came from.
+
+    Its ``tree`` has ``constant_data`` and ``observed_data``, dims (run): the runs it has seen. Everything else is as
+    for :class:`Sampled`.
+    """
+
+    spec: ModelSpec
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The runs the fit has seen: the columns its model uses."""
+        inputs = self.tree["constant_data"].to_dataset().to_dataframe()
+        return inputs.assign(loss=self.tree["observed_data"]["loss"].values).reset_index(drop=True)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The groups the fit has seen."""
+        return Groups.of(self.spec, self.runs)
+
+    def __repr__(self) -> str:
+        """Return the verdict and the sizes."""
+        sizes = self.posterior.sizes
+        return (
+            f"<Fit of {self.spec.law} to {self.facts['runs']} ({len(self.runs)} rows), "
+            f"{sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
+        )
+
+
+class JointFit(Sampled):
+    """A posterior of a system of laws: one set of parameters, several kinds of observation.
+
+    Its ``tree`` has a group ``observations/NAME``, dims (run), for each observation: the rows it has seen. Everything
+    else is as for :class:`Sampled`; :meth:`of` gives one observation as a fit of its law alone.
+    """
+
+    spec: SystemSpec
+
+    def rows(self, name: str) -> pd.DataFrame:
+        """Return the rows of one observation: the columns its law uses, and what was measured."""
+        return self.tree[f"observations/{self._known(name)}"].to_dataset().to_dataframe().reset_index(drop=True)
+
+    def of(self, name: str) -> Fit:
+        """Return one observation as a fit of its law: predictions, pictures and checks take it.
+
+        Parameters
+        ----------
+        name : str
+            Name of an observation whose law gives a loss.
+
+        Returns
+        -------
+        Fit
+            The law's parameters, as this observation has them, and its own noise.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such observation.
+        InvalidRequest
+            If its law does not give a loss.
+        """
+        observation = next(o for o in self.spec.observations if o.name == self._known(name))
+        if observation.output != "loss":
+            raise InvalidRequest(f"{name} measures {observation.output}, no loss: ask for its law with derive.")
+        spec, keep = one_law(self.spec, observation), self.rows(name)
+        groups = {
+            "/posterior": own_parameters(self.spec, observation, self.posterior),
+            "/prior": own_parameters(self.spec, observation, self.prior),
+            "/sample_stats": self.tree["sample_stats"].to_dataset(),
+            "/constant_data": xr.Dataset({str(c): ("run", v.to_numpy()) for c, v in keep.items() if c != "loss"}),
+            "/observed_data": xr.Dataset({"loss": ("run", keep["loss"].to_numpy(float))}),
+        }
+        reference = {axis: self.reference[axis] for axis in observation.the_law.axes}
+        return Fit(xr.DataTree.from_dict(groups), spec, reference, self.facts, self.checks)
+
+    def _known(self, name: str) -> str:
+        names = [observation.name for observation in self.spec.observations]
+        if name not in names:
+            raise UnknownName(f"There is no observation {name!r}; {choose(name, names)}.")
+        return name
+
+    def __repr__(self) -> str:
+        """Return the verdict and the sizes."""
+        seen = ", ".join(f"{o.name} {len(self.rows(o.name))}" for o in self.spec.observations)
+        sizes = self.posterior.sizes
+        return (
+            f"<Fit of a system of {len(self.spec.observations)} laws to {self.facts['runs']} ({seen} rows), "
+            f"{sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
+        )
+
+
 def scalars(draws: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
     """Yield every single number of a sample with its draws, laid out flat.
 
@@ -183,7 +262,7 @@ def scalars(draws: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{name}[{', '.join(map(str, labels))}]" if dims else str(name), one.values.ravel()
 
 
-def load_fit(path: str | Path) -> Fit:
+def load_fit(path: str | Path) -> Fit | JointFit:
     """Load a fit from the file :meth:`Fit.save` wrote.
 
     Parameters
@@ -220,8 +299,9 @@ def load_fit(path: str | Path) -> Fit:
         spec = model_from_json(json.dumps(document["model"]))
         if spec.digest != document["model_digest"]:
             raise InvalidFit(f"{path}: the model in it is not the one it was fitted with; fit again.")
-        fit = Fit(tree, spec, document["reference"], document["facts"], tuple(document["checks"]))
-        missing = _GROUPS - set(tree.children) or set(fit.prior) - set(fit.posterior)
+        kind = Fit if isinstance(spec, ModelSpec) else JointFit
+        fit = kind(tree, spec, document["reference"], document["facts"], tuple(document["checks"]))
+        missing = _GROUPS[kind.__name__] - set(tree.children) or set(fit.prior) - set(fit.posterior)
         if missing:
             raise InvalidFit(f"{path} is not a whole fit: it lacks {', '.join(map(str, missing))}. Fit again.")
     except InvalidFit:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.grouping import dimension, label_of
-from bayes_scaling.systems import OBSERVATION, Observation, SystemSpec
+from bayes_scaling.grouping import dimension, label_of, member
+from bayes_scaling.systems import OBSERVATION, Observation, SystemSpec, published_values
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,12 @@ class Levels:
         rows: dict[tuple[str, str], np.ndarray] = {}
         for name, parameter in system.parameters.items():
             for grouping in parameter.varies_by:
-                dim = cls.dim(name, grouping)
+                dim = dimension_of(name, grouping)
                 found = {o.name: _labels(grouping, o, tables[o.name]) for o in system.users(name)}
                 labels[dim] = sorted({label for each in found.values() for label in each})
                 place = {label: number for number, label in enumerate(labels[dim])}
                 rows |= {(dim, o): np.array([place[label] for label in each]) for o, each in found.items()}
         return cls(labels, rows)
-
-    @staticmethod
-    def dim(name: str, grouping: str) -> str:
-        """Return the dimension of the labels of one parameter in one grouping."""
-        return f"{dimension(grouping)}_of_{name}"
 
     @property
     def coords(self) -> dict[str, list[str]]:
@@ -60,7 +56,7 @@ class Levels:
 
     def of_rows(self, name: str, grouping: str, observation: Observation) -> np.ndarray:
         """Return the position of every row's label."""
-        return self.rows[self.dim(name, grouping), observation.name]
+        return self.rows[dimension_of(name, grouping), observation.name]
 
 
 def _labels(grouping: str, observation: Observation, table: pd.DataFrame) -> list[str]:
@@ -74,3 +70,51 @@ def _labels(grouping: str, observation: Observation, table: pd.DataFrame) -> lis
                 f"found {', '.join(map(str, table))}."
             )
     return [":".join(map(label_of, row)) for row in table[columns].itertuples(index=False, name=None)]
+
+
+def dimension_of(name: str, grouping: str) -> str:
+    """Return the dimension of the labels over which one parameter varies in one grouping.
+
+    Examples
+    --------
+    >>> dimension_of("alpha_N", "observation")
+    'observation_of_alpha_N'
+    """
+    return f"{dimension(grouping)}_of_{name}"
+
+
+def own_parameters(system: SystemSpec, observation: Observation, draws: xr.Dataset) -> xr.Dataset:
+    """Return a system's draws as one observation has them: its law's parameters, its noise, and nothing else.
+
+    Parameters
+    ----------
+    system : SystemSpec
+        The system.
+    observation : Observation
+        One of its observations.
+    draws : Dataset, dims (chain, draw, ...)
+        Posterior or prior of the system.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw)
+        ``{name}``, and ``{name}_at_reference`` where the two differ, for every parameter of the law with a prior;
+        ``sigma`` and, where there is one, ``nu``.
+    """
+    kinds, values = system.kinds, {}
+    for name, parameter in system.parameters.items():
+        if parameter.prior is None or name not in observation.the_law.parameters:
+            continue
+        centre = draws[f"{name}_at_reference" if kinds[name].moves else name]
+        effects = []
+        for grouping in parameter.varies_by:
+            dim = dimension_of(name, grouping)
+            labels = draws.coords[dim].values
+            label = observation.name if grouping == OBSERVATION else None
+            effects += [draws[f"{name}_effect_{dim}"].sel({dim: label}, drop=True)] if label in labels else []
+        values[name] = member(centre, effects)
+    there = {f"{name}_at_reference": value for name, value in values.items() if kinds[name].moves}
+    noise = {n: draws[f"{n}_{observation.name}"] for n in ("sigma", "nu") if f"{n}_{observation.name}" in draws}
+    fixed = {name for name, parameter in system.parameters.items() if parameter.fixed is not None}
+    law_s = published_values(system, values, observation.the_law.parameters)
+    return xr.Dataset(there | {name: value for name, value in law_s.items() if name not in fixed} | noise)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from bayes_scaling.errors import InvalidSpecification, UnknownName, choose
+from bayes_scaling.errors import InvalidSpecification, choose
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.priors import Prior
 from bayes_scaling.quantities import QUANTITIES
-from bayes_scaling.shipped import MODELS
 
 GEOMETRIC_MEAN = "geometric mean"
 
@@ -121,6 +118,7 @@ class ModelSpec(Strict):
 
     Examples
     --------
+    >>> from bayes_scaling.documents import read_model
     >>> spec = read_model("chinchilla")
     >>> spec.law, str(spec.parameters["alpha"].prior)
     ('chinchilla', 'LogNormal(mu=-1.1, sigma=0.5)')
@@ -217,105 +215,9 @@ class ModelSpec(Strict):
         }
 
     def to_json(self) -> str:
-        """Return the document as JSON, for the fit file; :func:`model_from_json` reads it back."""
+        """Return the document as JSON, for the fit file; :func:`~bayes_scaling.documents.model_from_json` reads it back."""
         return self.model_dump_json(exclude_defaults=True)
 
     def to_toml(self) -> str:
-        """Return the document as TOML, for people; :func:`read_model` reads it from a file."""
+        """Return the document as TOML, for people; :func:`~bayes_scaling.read_model` reads it from a file."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
-
-
-def model_from_json(text: str) -> ModelSpec:
-    """Return the model that :meth:`ModelSpec.to_json` wrote.
-
-    Examples
-    --------
-    >>> spec = read_model("kappa")
-    >>> model_from_json(spec.to_json()).digest == spec.digest
-    True
-    """
-    return _validated(json.loads(text), "The model in the fit")
-
-
-def shipped_models() -> list[str]:
-    """Return the names of the shipped models.
-
-    Examples
-    --------
-    >>> "chinchilla" in shipped_models()
-    True
-    """
-    return sorted(path.stem for path in MODELS.glob("*.toml"))
-
-
-def read_model(source: str | Path | ModelSpec) -> ModelSpec:
-    """Read a model document.
-
-    Parameters
-    ----------
-    source : str, path or ModelSpec
-        The name of a shipped model, or the path of a TOML document.
-
-    Returns
-    -------
-    ModelSpec
-        The model, every name in it checked.
-
-    Raises
-    ------
-    InvalidSpecification
-        If the document is wrong; the error names the place, the value and the valid choices.
-    UnknownName
-        If there is no such shipped model and no such file.
-
-    Examples
-    --------
-    >>> read_model("chinchila")
-    Traceback (most recent call last):
-    ...
-    bayes_scaling.errors.UnknownName: There is no model 'chinchila': did you mean 'chinchilla'? ...
-    """
-    if isinstance(source, ModelSpec):
-        return source
-    path = Path(source)
-    if path.suffix != ".toml" and str(source) == path.name:
-        if str(source) not in shipped_models():
-            raise UnknownName(
-                f"There is no model {str(source)!r}: {choose(str(source), shipped_models())}; or give a .toml file."
-            )
-        path = MODELS / f"{source}.toml"
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidSpecification(f"The model document {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidSpecification(f"The model document {path} is not TOML: {error}.") from None
-    return _validated(document, str(path))
-
-
-def _validated(document: dict[str, Any], place: str) -> ModelSpec:
-    try:
-        return ModelSpec.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        lines = [_sentence(dict(entry)) for entry in error.errors()]
-        raise InvalidSpecification("\n".join([f"{place} is not a model:", *(f"  {line}" for line in lines)])) from None
-    except (TypeError, ValueError) as error:
-        raise InvalidSpecification(f"{place} is not a model: {error}.") from None
-
-
-def _sentence(entry: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in entry["loc"] if part not in ("Prior", "float"))
-    kind, found = entry["type"], entry["input"]
-    if kind == "extra_forbidden":
-        return f"{place}: unknown key; {choose(str(entry['loc'][-1]), _keys_at(entry['loc']))}."
-    if kind == "missing":
-        return f"{place}: is missing."
-    if kind == "value_error":
-        return f"{place}: {entry['ctx']['error']}.".removeprefix(": ")
-    return f"{place}: {entry['msg'][0].lower()}{entry['msg'][1:]}, found {found!r}."
-
-
-def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    if len(location) == 1:
-        return list(ModelSpec.model_fields)
-    return list((Parameter if location[0] == "parameters" else Likelihood).model_fields)

@@ -18,7 +18,7 @@ from bayes_scaling.errors import InvalidSpecification, choose
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.priors import Prior
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
-from bayes_scaling.specification import Likelihood, Parameter, Strict
+from bayes_scaling.specification import Likelihood, ModelSpec, Parameter, Strict
 
 OBSERVATION: Final = "observation"
 """The grouping whose labels are the names of the observations."""
@@ -163,7 +163,9 @@ class SystemSpec(Strict):
                     )
                 kinds[name] = (observation.law, kind)
                 if name not in self.parameters and name not in observation.the_law.optional:
-                    raise InvalidSpecification(f"parameters.{name}: {observation.law} has it, the document gives it no prior")
+                    raise InvalidSpecification(
+                        f"parameters.{name}: {observation.law} has it, the document gives it no prior"
+                    )
             for axis in observation.the_law.axes:
                 if axis not in self.reference:
                     raise InvalidSpecification(f"reference.{axis}: priors of {observation.law} are stated at a value of it")
@@ -180,7 +182,9 @@ class SystemSpec(Strict):
     @property
     def kinds(self) -> dict[str, Any]:
         """Kind of every parameter."""
-        return {name: kind for o in self.observations for name, kind in o.the_law.parameters.items() if name in self.parameters}
+        return {
+            name: kind for o in self.observations for name, kind in o.the_law.parameters.items() if name in self.parameters
+        }
 
     def users(self, name: str) -> list[Observation]:
         """Return the observations whose law has a parameter."""
@@ -221,6 +225,24 @@ def published_values(system: SystemSpec, values: Mapping[str, Any], names: Any =
         for name in (kinds if names is None else names)
         if name in exact
     }
+
+
+def one_law(system: SystemSpec, observation: Observation) -> ModelSpec:
+    """Return one observation of a system as a model of its law alone, whose parameters vary no more."""
+    law = observation.the_law
+    parameters = {
+        name: parameter.model_copy(update={"varies_by": (), "spread": None})
+        for name, parameter in system.parameters.items()
+        if name in law.parameters
+    }
+    return ModelSpec(
+        law=observation.law,
+        title=f"{system.title}: {observation.name}",
+        inputs=observation.inputs,
+        reference={axis: system.reference[axis] for axis in law.axes},
+        parameters=parameters,
+        likelihood=observation.likelihood,
+    )
 
 
 def _without_reasons(said: Any) -> Any:

@@ -67,7 +67,9 @@ def steps_to_loss(curves: pd.DataFrame, *, every: float = 0.04, least_batches: i
     table = table[enough].reset_index(drop=True)
     if table.empty:
         raise InvalidRuns(f"No loss was reached at {least_batches} batches of one size: the curves hold no scan of batches.")
-    return table.assign(scan=[f"N {params:.6g}, L {loss:.4f}" for params, loss in zip(table["params"], table["loss"], strict=True)])
+    return table.assign(
+        scan=[f"N {params:.6g}, L {loss:.4f}" for params, loss in zip(table["params"], table["loss"], strict=True)]
+    )
 
 
 def gradient_noise(curves: pd.DataFrame, *, points: int = 4) -> pd.DataFrame:
@@ -109,7 +111,9 @@ def gradient_noise(curves: pd.DataFrame, *, points: int = 4) -> pd.DataFrame:
     """
     _need(curves, ("run_id", "steps", "loss", "gradient_squared", "gradient_trace"))
     rows = []
-    for _, run in curves.dropna(subset=["gradient_squared", "gradient_trace"]).sort_values("steps").groupby("run_id", sort=False):
+    for _, run in (
+        curves.dropna(subset=["gradient_squared", "gradient_trace"]).sort_values("steps").groupby("run_id", sort=False)
+    ):
         for start in range(0, len(run) - points + 1, points):
             part = run.iloc[start : start + points]
             squared, trace = part["gradient_squared"].mean(), part["gradient_trace"].mean()

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.grouping import Groups, effects_at
 from bayes_scaling.inference import build_model
 from bayes_scaling.runs import read_runs
-from bayes_scaling.specification import read_model
 
 DOCUMENT = """
 law = "kaplan_n"

@@ -6,12 +6,12 @@ import pymc as pm
 import pytest
 from pydantic import ValidationError
 
+from bayes_scaling.documents import read_model
 from bayes_scaling.grouping import Groups
 from bayes_scaling.inference import build_model
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.priors import Prior
 from bayes_scaling.runs import read_runs
-from bayes_scaling.specification import read_model
 
 PRIORS = [
     {"dist": "LogNormal", "mu": -1.0, "sigma": 0.4},

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidSpecification, UnknownName
-from bayes_scaling.specification import read_model
 
 GOOD = read_model("chinchilla").to_toml()
 

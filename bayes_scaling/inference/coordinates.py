@@ -76,7 +76,7 @@ def terms_of(spec: ModelSpec) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from bayes_scaling.specification import read_model
+    >>> from bayes_scaling.documents import read_model
     >>> terms_of(read_model("chinchilla"))
     ('E', 'A', 'B')
     """

@@ -12,7 +12,7 @@ import pytensor.tensor as pt
 
 from bayes_scaling.grouping import member
 from bayes_scaling.inference.coordinates import variable
-from bayes_scaling.levels import Levels
+from bayes_scaling.levels import Levels, dimension_of
 from bayes_scaling.priors import Prior
 from bayes_scaling.scatter import relative_se, scale_of
 from bayes_scaling.systems import Observation, SystemSpec, published_values
@@ -43,7 +43,7 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
             label = f"{name}_at_reference" if system.kinds[name].moves else name
             centres[name] = variable(label, parameter.prior)
             for grouping in parameter.varies_by:
-                dim, prior = levels.dim(name, grouping), parameter.spread
+                dim, prior = dimension_of(name, grouping), parameter.spread
                 assert prior is not None
                 z = pm.Normal(f"{name}_z_{dim}", dims=dim)
                 effect = pm.Deterministic(f"{name}_effect_{dim}", variable(f"{name}_spread_{dim}", prior) * z, dims=dim)
@@ -54,7 +54,10 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
         for observation in system.observations:
             table = tables[observation.name]
             values = {
-                name: member(centre, [effect[levels.of_rows(name, grouping, observation)] for grouping, effect in effects.get(name, [])])
+                name: member(
+                    centre,
+                    [effect[levels.of_rows(name, grouping, observation)] for grouping, effect in effects.get(name, [])],
+                )
                 for name, centre in centres.items()
                 if name in observation.the_law.parameters
             }

@@ -20,6 +20,7 @@ import xarray as xr
 
 from bayes_scaling.datasets import runs_from
 from bayes_scaling.diagnostics import check
+from bayes_scaling.documents import read_model
 from bayes_scaling.errors import CheckpointWarning, InvalidModel, InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups, label_of
@@ -27,7 +28,7 @@ from bayes_scaling.inference.model import build_model, name_of_input
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import relative_se
-from bayes_scaling.specification import ModelSpec, read_model
+from bayes_scaling.specification import ModelSpec
 
 _VERSIONS = ("bayes-scaling", "pymc", "pytensor", "nutpie", "numpy", "xarray", "arviz-stats")
 _STATISTICS: Final = {

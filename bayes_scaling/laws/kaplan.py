@@ -101,7 +101,9 @@ def kaplan_c(C: Value, *, C_c: Annotated[Value, scale("C", "alpha_C")], alpha_C:
 
 
 @law(output="loss", source="kaplan2020", equation="(1.3)")
-def kaplan_c_min(C_min: Value, *, C_c: Annotated[Value, scale("C_min", "alpha_C")], alpha_C: Exponent, E: Loss = 0.0) -> Value:
+def kaplan_c_min(
+    C_min: Value, *, C_c: Annotated[Value, scale("C_min", "alpha_C")], alpha_C: Exponent, E: Loss = 0.0
+) -> Value:
     r"""Least loss reached with compute C_min at batches far below the critical one, :math:`(C_c/C_{min})^{\alpha_C} + E`.
 
     Parameters

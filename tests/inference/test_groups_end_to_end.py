@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from bayes_scaling.constants import published
+from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.fits import load_fit
 from bayes_scaling.inference.sampling import Sampler, Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.prediction import loss_at_runs, predict_table
 from bayes_scaling.runs import read_runs
-from bayes_scaling.specification import read_model
 
 pytestmark = [
     pytest.mark.xdist_group("groups"),

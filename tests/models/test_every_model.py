@@ -7,12 +7,12 @@ import pandas as pd
 import pytensor
 import pytest
 
+from bayes_scaling.documents import model_from_json, read_model, shipped_models
 from bayes_scaling.grouping import Groups
 from bayes_scaling.inference import build_model
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.reference import fixed_values
 from bayes_scaling.runs import read_runs
-from bayes_scaling.specification import model_from_json, read_model, shipped_models
 
 MODELS = shipped_models()
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bayes_scaling.datasets import load_runs
+from bayes_scaling.documents import read_model, shipped_models
 from bayes_scaling.inference import fit
 from bayes_scaling.prediction import inside, predict_table
 from bayes_scaling.runs import read_runs
-from bayes_scaling.specification import read_model, shipped_models
 
 pytestmark = pytest.mark.slow
 

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+from bayes_scaling.documents import read_model, shipped_models
 from bayes_scaling.fits import scalars
 from bayes_scaling.grouping import Groups, member
 from bayes_scaling.inference.sampling import Sampler, Settings
@@ -21,7 +22,6 @@ from bayes_scaling.quantities import training_compute
 from bayes_scaling.reference import fixed_values
 from bayes_scaling.runs import read_runs
 from bayes_scaling.scatter import measure
-from bayes_scaling.specification import read_model, shipped_models
 
 pytestmark = pytest.mark.slow
 
