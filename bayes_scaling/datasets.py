@@ -133,13 +133,23 @@ def load_curves(name: str) -> RunTable:
     >>> bool(curves.table.groupby("run_id").size().min() > 5), bool(curves.table.checkpoint.all())
     (True, True)
     """
-    have = sorted(path.parent.name for path in DATA.glob("*/curves.csv"))
-    if name not in have:
-        raise UnknownName(f"There are no curves of {name!r}; {choose(name, have)}.")
+    if name not in available_curves():
+        raise UnknownName(f"There are no curves of {name!r}; {choose(name, available_curves())}.")
     runs, points = load_runs(name), pd.read_csv(DATA / name / "curves.csv")
     fixed = [column for column in runs.table if column == "run_id" or column not in {*points, *_GROW}]
     joined = points.assign(checkpoint=True).merge(runs.table[fixed], on="run_id", validate="many_to_one")
     return read_runs(joined, card=runs.card, name=f"{name}_curves")
+
+
+def available_curves() -> list[str]:
+    """Return the names of the data sets that come with learning curves.
+
+    Examples
+    --------
+    >>> available_curves()
+    ['ladder']
+    """
+    return sorted(path.parent.name for path in DATA.glob("*/curves.csv"))
 
 
 _GROW: Final = ("steps", "tokens", "epochs", "compute_flops", "loss", "loss_se")

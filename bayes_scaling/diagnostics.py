@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.fits import Fit, scalars
+from bayes_scaling.fits import Fit, Sampled, scalars
 from bayes_scaling.prediction import SAMPLE_DIMS, inside, interval, levels, loss_at_runs, measured_at_runs
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.scatter import relative_se, standardized
@@ -74,7 +74,7 @@ RULES: Final = {
 """Every check by name; thresholds stand here and nowhere else."""
 
 
-def check(fit: Fit) -> pd.DataFrame:
+def check(fit: Sampled) -> pd.DataFrame:
     """Check whether a fit is to be believed.
 
     R-hat and effective sample sizes are ArviZ's rank-normalised ones, over every variable of the
@@ -83,8 +83,8 @@ def check(fit: Fit) -> pd.DataFrame:
 
     Parameters
     ----------
-    fit : Fit
-        The fit.
+    fit : Fit or JointFit
+        The fit; of a joint one convergence alone, since its observations are looked at one by one.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def check(fit: Fit) -> pd.DataFrame:
     >>> bool(checks.passed["divergences"]), checks.rule["largest R-hat"]
     (True, 'has to be at most 1.01')
     """
-    found = _convergence(fit) | _adequacy(fit)
+    found = _convergence(fit) | (_adequacy(fit) if isinstance(fit, Fit) else {})
     return pd.DataFrame(
         [
             {
@@ -178,7 +178,7 @@ def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     return table
 
 
-def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
+def _convergence(fit: Sampled) -> dict[str, tuple[float, str]]:
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
     posterior, statistics = fit.posterior, fit.tree["sample_stats"].to_dataset()

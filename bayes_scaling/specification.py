@@ -20,6 +20,8 @@ GEOMETRIC_MEAN = "geometric mean"
 
 
 class Strict(BaseModel):
+    """A table of a document: no unknown key, no value of another type, nothing that changes afterwards."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 

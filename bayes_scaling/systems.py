@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,8 +56,8 @@ class Observation(Strict):
         Its name; its own noise is called ``sigma_{name}``.
     law : str
         Name of the law.
-    table : str
-        Which of the tables handed over: ``"runs"``, ``"curves"`` or another.
+    table : {"runs", "curves", "steps_to_loss", "gradient_noise"}
+        Runs, points along them, or what follows from the points: see :mod:`~bayes_scaling.views`.
     where : str
         Condition on its rows; all of them by default.
     inputs : dict
@@ -74,7 +74,7 @@ class Observation(Strict):
 
     name: str
     law: str
-    table: str = "runs"
+    table: Literal["runs", "curves", "steps_to_loss", "gradient_noise"] = "runs"
     where: str = ""
     inputs: dict[str, str] = Field(default_factory=dict)
     measured: str = ""

@@ -2,13 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.runs import RunTable
+from bayes_scaling.systems import Observation
 
 _SCAN = ("params", "loss")
 """What a scan of batches holds fixed."""
+
+
+def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -> pd.DataFrame:
+    """Return the rows an observation is about: of the runs, of their curves, or of what follows from the curves.
+
+    Parameters
+    ----------
+    observation : Observation
+        The observation.
+    runs : RunTable
+        One row a run.
+    curves : RunTable, optional
+        One row a point along a run.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with every column the observation needs.
+
+    Raises
+    ------
+    InvalidRuns
+        If the table is not there, or lacks a column or a cell.
+    """
+    if observation.table == "runs":
+        found = runs
+    elif curves is None:
+        raise InvalidRuns(f"The observation {observation.name} is about {observation.table}: hand over the learning curves.")
+    else:
+        found = curves
+    table = (found.where(observation.where) if observation.where else found).table
+    table = _FOLLOWS[observation.table](table) if observation.table in _FOLLOWS else table
+    missing = [column for column in observation.needs if column not in table]
+    if missing:
+        raise InvalidRuns(
+            f"The observation {observation.name} needs {', '.join(map(repr, missing))}; its rows have "
+            f"{', '.join(map(str, table))}."
+        )
+    empty = table[list(observation.needs)].isna().any(axis=1)
+    if empty.any():
+        raise InvalidRuns(
+            f"{int(empty.sum())} of {len(table)} rows of the observation {observation.name} have gaps: say which with where."
+        )
+    return table.reset_index(drop=True)
 
 
 def steps_to_loss(curves: pd.DataFrame, *, every: float = 0.04, least_batches: int = 4) -> pd.DataFrame:
@@ -130,3 +179,9 @@ def _need(curves: pd.DataFrame, columns: tuple[str, ...]) -> None:
     missing = [column for column in columns if column not in curves]
     if missing:
         raise InvalidRuns(f"The curves have no column {', '.join(map(repr, missing))}; found {', '.join(map(str, curves))}.")
+
+
+_FOLLOWS: Final[dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
+    "steps_to_loss": steps_to_loss,
+    "gradient_noise": gradient_noise,
+}

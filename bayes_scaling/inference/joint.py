@@ -1,21 +1,104 @@
-"""From a system of laws and its tables to one PyMC model: the union of the parameters, drawn once."""
+"""A system of laws: one PyMC model over the union of its parameters, drawn once, and its posterior."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
+import xarray as xr
 
+from bayes_scaling.datasets import available_curves, load_curves, runs_from
+from bayes_scaling.diagnostics import check
+from bayes_scaling.documents import read_model
+from bayes_scaling.errors import InvalidModel
+from bayes_scaling.fits import JointFit
 from bayes_scaling.grouping import member
 from bayes_scaling.inference.coordinates import variable
+from bayes_scaling.inference.nuts import Settings, compiled, plain, provenance, sample, statistics, tidied
 from bayes_scaling.levels import Levels, dimension_of
+from bayes_scaling.prior_draws import draw_joint_prior
 from bayes_scaling.priors import Prior
+from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import relative_se, scale_of
 from bayes_scaling.systems import Observation, SystemSpec, published_values
+from bayes_scaling.views import rows_of
+
+
+def fit_system(
+    runs: RunTable | pd.DataFrame | str | Path,
+    model: str | Path | SystemSpec,
+    *,
+    curves: RunTable | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+    tune: int = 1000,
+    chains: int = 4,
+    target_accept: float = 0.98,
+    progress: bool | None = None,
+) -> JointFit:
+    """Sample the joint posterior of a system of laws given everything that was measured.
+
+    Parameters
+    ----------
+    runs : RunTable, DataFrame, path or str
+        Measured runs, or the name of a data set, whose curves come with it.
+    model : str, path or SystemSpec
+        A shipped system's name, or a TOML document with observations.
+    curves : RunTable, optional
+        Points along the runs, where an observation is about them: see :func:`~bayes_scaling.load_curves`.
+    seed, draws, tune, chains, target_accept, progress
+        As for :func:`~bayes_scaling.fit`.
+
+    Returns
+    -------
+    JointFit
+        Posterior, prior, sampler statistics, the rows of each observation, the checks and the provenance.
+
+    Raises
+    ------
+    InvalidRuns
+        If a table or a cell that an observation needs is missing or bad.
+    InvalidModel
+        If the document is one law alone, or does not go with the tables.
+    """
+    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
+    system = read_model(model)
+    if not isinstance(system, SystemSpec):
+        raise InvalidModel(f"{system.title or system.law} is a model of one law: sample it with fit.")
+    table = runs_from(runs)
+    if curves is None and table.name in available_curves():
+        curves = load_curves(table.name)
+    tables = {observation.name: rows_of(observation, table, curves) for observation in system.observations}
+    raw, seconds = sample(compiled(build_system(system, tables)), settings, progress)
+    prior = draw_joint_prior(system, Levels.of(system, tables), np.random.default_rng([settings.seed, 1]))
+    groups = {
+        "posterior": tidied(raw["posterior"].to_dataset(), prior),
+        "sample_stats": statistics(raw["sample_stats"].to_dataset()),
+        "prior": prior,
+    }
+    for observation in system.observations:
+        groups[f"observations/{observation.name}"] = _kept(observation, tables[observation.name])
+    facts = {
+        "runs": table.name,
+        "origin": list(table.origin),
+        "runs_digest": table.digest,
+        "curves_digest": curves.digest if curves is not None else "",
+        **provenance(settings, table.card, seconds),
+    }
+    unchecked = JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), facts)
+    return replace(unchecked, checks=tuple(check(unchecked).to_dict("records")))
+
+
+def _kept(observation: Observation, table: pd.DataFrame) -> xr.Dataset:
+    extras = ("run_id", "series", "params", "tokens", "steps", "batch_tokens", "compute_flops", f"{observation.output}_se")
+    columns = list(dict.fromkeys([*observation.needs, *(column for column in extras if column in table)]))
+    return xr.Dataset({column: ("run", plain(table[column])) for column in columns})
 
 
 def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.Model:
@@ -26,7 +109,7 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
     system : SystemSpec
         The system.
     tables : mapping of str to DataFrame
-        The rows of each observation, by its name, as :func:`~bayes_scaling.systems.rows_of` gives them.
+        The rows of each observation, by its name, as :func:`~bayes_scaling.views.rows_of` gives them.
 
     Returns
     -------
