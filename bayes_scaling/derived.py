@@ -1,0 +1,74 @@
+"""What follows from a posterior: any law whose parameters it has, with everything it is unsure of carried along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.fits import Sampled
+from bayes_scaling.laws import LAWS, Law
+from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+
+
+def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
+    """Evaluate a law on the posterior of a fit.
+
+    Parameters
+    ----------
+    fit : Fit or JointFit
+        The fit.
+    law : str or Law
+        A law whose parameters the fit has: an exponent that follows from others, a size, a batch, a requirement.
+    **given : float or DataArray
+        The law's inputs by their columns (``params``, ``tokens``, ``compute_min_flops``, ...), and parameters of the law
+        that are no unknowns of the fit (``excess``, ``size_factor``).
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, *dims of what was given)
+        Draws of the law's output, in its unit.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such law.
+    InvalidRequest
+        If an input is missing or unknown, or the fit has not learned a parameter.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> loss = derive(example_fit(), "chinchilla", params=7e10, tokens=1.4e12)
+    >>> loss.dims
+    ('chain', 'draw')
+    """
+    law = LAWS[law] if isinstance(law, str) else law
+    columns = {symbol: QUANTITIES[symbol].column if symbol in QUANTITIES else symbol for symbol in law.inputs}
+    known = {*columns.values(), *law.parameters}
+    for name in given:
+        if name not in known:
+            raise InvalidRequest(f"{law.name} has no input {name!r}; {choose(name, known)}.")
+    for symbol, column in columns.items():
+        if column not in given:
+            meaning = f", {BY_COLUMN[column].meaning}" if column in BY_COLUMN else ""
+            raise InvalidRequest(f"{law.name} needs {column}{meaning}: give {column}=... ({symbol} of the law).")
+    parameters = {name: given[name] for name in law.parameters if name in given}
+    posterior = fit.posterior
+    for name in law.parameters:
+        if name in parameters:
+            continue
+        stated = fit.spec.parameters.get(name)
+        if stated is not None and stated.fixed is not None:
+            parameters[name] = float(stated.fixed)
+        elif name in posterior and set(posterior[name].dims) == {"chain", "draw"}:
+            parameters[name] = posterior[name]
+        elif name not in law.optional:
+            raise InvalidRequest(
+                f"{law.name} needs {name}, which this fit has not learned: fit a model that has it, or give {name}=..."
+            )
+    found = law(*(given[column] for column in columns.values()), **parameters)
+    if not isinstance(found, xr.DataArray) or "chain" not in found.dims:
+        found = found * xr.ones_like(next(iter(posterior.data_vars.values())))
+    return found.transpose("chain", "draw", ...)
