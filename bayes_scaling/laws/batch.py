@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from bayes_scaling.laws.law import Coefficient, Exponent, Steps, Tokens, Value, law
+from bayes_scaling.laws.law import Coefficient, Exponent, Number, Steps, Tokens, Value, law
 
 B_STAR = Coefficient("critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"])
 """The critical batch at a loss of one nat; at the reference point, that at the reference loss."""
+_B_ONE = Coefficient("critical batch at the reference data", "tokens", "D", lambda parameters: -parameters["gamma_B"])
 
 
 @law(output="batch_tokens", source="kaplan2020", equation="(1.4), (5.3)")
@@ -64,6 +65,89 @@ def steps_to_loss(B: Value, *, S_least: Steps, B_crit: Tokens) -> Value:
     10000.0
     """
     return S_least * (1 + B_crit / B)
+
+
+@law(output="steps", source="kaplan2020", equation="(5.1) with (5.3)")
+def steps_in_scan(B: Value, L: Value, *, S_least: Steps, B_star: Annotated[Value, B_STAR], alpha_B: Exponent) -> Value:
+    r"""Steps to loss L at batch B, with the critical batch of that loss, :math:`S_{min} (1 + B^* L^{-1/\alpha_B} / B)`.
+
+    Parameters
+    ----------
+    B : float or array
+        Tokens per batch.
+    L : float or array
+        Loss reached, nats per token.
+    S_least : float or array
+        Steps at an endless batch, S_min: one for each model and loss.
+    B_star, alpha_B : float or array
+        Critical batch at a loss of one nat, tokens, and its exponent.
+
+    Returns
+    -------
+    float or array
+        Steps.
+
+    Examples
+    --------
+    >>> round(steps_in_scan(1.12e6, 3.0, S_least=5000.0, B_star=2.1e8, alpha_B=0.21))
+    10011
+    """
+    return steps_to_loss(B, S_least=S_least, B_crit=critical_batch(L, B_star=B_star, alpha_B=alpha_B))
+
+
+@law(output="batch_tokens", source="mccandlish2018", equation="(2.9)")
+def noise_scale(L: Value, *, noise_ratio: Number, B_star: Annotated[Value, B_STAR], alpha_B: Exponent) -> Value:
+    r"""Gradient noise scale at loss L, a constant times the critical batch, :math:`r B^* / L^{1/\alpha_B}`.
+
+    The critical batch is argued to be near the noise scale tr(S)/|G|^2, and to depend on the loss alone; the factor
+    between them is for the data to say.
+
+    Parameters
+    ----------
+    L : float or array
+        Loss, nats per token.
+    noise_ratio : float or array
+        Noise scale over critical batch.
+    B_star, alpha_B : float or array
+        Critical batch at a loss of one nat, tokens, and its exponent.
+
+    Returns
+    -------
+    float or array
+        Tokens.
+
+    Examples
+    --------
+    >>> f"{noise_scale(3.0, noise_ratio=0.5, B_star=2.1e8, alpha_B=0.21):.3g}"
+    '5.61e+05'
+    """
+    return noise_ratio * critical_batch(L, B_star=B_star, alpha_B=alpha_B)
+
+
+@law(output="batch_tokens", source="zhang2024", equation="the fit over data sizes")
+def critical_batch_of_data(D: Value, *, B_one: Annotated[Value, _B_ONE], gamma_B: Exponent) -> Value:
+    r"""Critical batch as a power of the tokens trained on, :math:`B_1 D^{\gamma_B}`.
+
+    Parameters
+    ----------
+    D : float or array
+        Tokens seen in training.
+    B_one : float or array
+        Coefficient: at the reference point, the critical batch there.
+    gamma_B : float or array
+        Exponent, positive: the batch grows with the data.
+
+    Returns
+    -------
+    float or array
+        Tokens per batch.
+
+    Examples
+    --------
+    >>> f"{critical_batch_of_data(3e9, B_one=93.2, gamma_B=0.47):.3g}"
+    '2.65e+06'
+    """
+    return B_one * D**gamma_B
 
 
 @law(output="steps_min", source="kaplan2020", equation="(5.4)")
