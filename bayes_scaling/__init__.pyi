@@ -7,15 +7,19 @@ from .datasets import load_curves as load_curves
 from .datasets import load_runs as load_runs
 from .decisions.budget import allocate as allocate
 from .decisions.budget import budget_table as budget_table
+from .derived import derive as derive
 from .diagnostics import check as check
 from .diagnostics import contraction as contraction
 from .diagnostics import summarize as summarize
 from .documents import read_model as read_model
 from .documents import shipped_models as shipped_models
+from .documents import shipped_systems as shipped_systems
 from .errors import BayesScalingError as BayesScalingError
 from .errors import BayesScalingWarning as BayesScalingWarning
 from .fits import Fit as Fit
+from .fits import JointFit as JointFit
 from .fits import load_fit as load_fit
+from .inference.joint import fit_system as fit_system
 from .inference.model import build_model as build_model
 from .inference.sampling import fit as fit
 from .laws import LAWS as LAWS
@@ -30,6 +34,7 @@ from .report import write_report as write_report
 from .runs import RunTable as RunTable
 from .runs import read_runs as read_runs
 from .specification import ModelSpec as ModelSpec
+from .systems import SystemSpec as SystemSpec
 from .transformer import Transformer as Transformer
 from .transformer import embedding_gamma as embedding_gamma
 from .transformer import nonembedding_params as nonembedding_params

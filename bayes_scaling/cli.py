@@ -43,6 +43,10 @@ Group = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN=LABEL", help="Group of the run; repeat for several columns.")
 ]
 Columns = Annotated[str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and the table's own.")]
+OfOne = Annotated[
+    str | None,
+    typer.Option("--observation", metavar="NAME", help="Of a system of laws: the observation whose law is asked."),
+]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
 
 
@@ -130,10 +134,14 @@ def laws(as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: bayes-scaling models")
 def models(as_json: AsJson = False) -> None:
-    """List the shipped model documents."""
-    from bayes_scaling.documents import read_model, shipped_models
+    """List the shipped model documents: models of one law, then systems of laws."""
+    from bayes_scaling.documents import read_model, shipped_models, shipped_systems
 
     found = [{"model": n, "law": read_model(n).law, "title": read_model(n).title} for n in shipped_models()]
+    for name in shipped_systems():
+        system = read_model(name)
+        laws_of = ", ".join(dict.fromkeys(observation.law for observation in system.observations))
+        found.append({"model": name, "law": laws_of, "title": system.title})
     if as_json:
         print_json(found)
         return
@@ -174,17 +182,24 @@ def fit(
     from bayes_scaling.datasets import runs_from
     from bayes_scaling.documents import read_model
     from bayes_scaling.files import check_writable
+    from bayes_scaling.specification import ModelSpec
 
     check_writable(out)
     spec = read_model(model)
-    table = runs_from(runs, columns=_columns(columns), loss_unit=loss_unit, card=card, needs=spec.needs)
+    needs = spec.needs if isinstance(spec, ModelSpec) else ("loss",)
+    table = runs_from(runs, columns=_columns(columns), loss_unit=loss_unit, card=card, needs=needs)
     if where:
         table = table.where(where)
-    from bayes_scaling.inference.sampling import Sampler, Settings
+    from dataclasses import asdict
+
+    from bayes_scaling.inference import fit as sample
+    from bayes_scaling.inference import fit_system
+    from bayes_scaling.inference.nuts import Settings
 
     settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
     say("Compiling the model: some seconds, up to half a minute the first time.")
-    found = Sampler(spec, table).fit(table, settings)
+    given = asdict(settings)
+    found = sample(table, spec, **given) if isinstance(spec, ModelSpec) else fit_system(table, spec, **given)
     found.save(out)
     if as_json:
         print_json({"fit": str(out), **verdict_of(found), "checks": list(found.checks), "parameters": summary_of(found)})
@@ -223,6 +238,7 @@ def predict(
         list[str] | None, typer.Option("--input", metavar="COLUMN=NUMBER", help="Any other input of the law.")
     ] = None,
     group: Group = None,
+    observation: OfOne = None,
     prob: Prob = 0.9,
     seed: Seed = 0,
     columns: Columns = None,
@@ -231,7 +247,6 @@ def predict(
 ) -> None:
     """Predict the loss of runs: a new run's measured loss and the law's expected loss, two intervals."""
     from bayes_scaling.files import check_writable, write_whole
-    from bayes_scaling.fits import load_fit
     from bayes_scaling.prediction import predict_table
     from bayes_scaling.runs import read_inputs
 
@@ -245,7 +260,7 @@ def predict(
         raise InvalidRequest("Give either --inputs TABLE.csv, or the one run as --params and --tokens.")
     if out is not None:
         check_writable(out)
-    found, labels = load_fit(stored), _pairs(group, "--group")
+    found, labels = _of_one_law(stored, observation), _pairs(group, "--group")
     if inputs is None:
         _one_prediction(found, given, labels, prob, seed, as_json, out)
         return
@@ -297,6 +312,7 @@ def allocate(
     compute: Annotated[list[float], typer.Option(help="Budget, FLOP; repeat for several.")],
     risk: Annotated[str, typer.Option(help="What to make small: mean, quantile:0.9 or cvar:0.9 of the loss.")] = "mean",
     group: Group = None,
+    observation: OfOne = None,
     prob: Prob = 0.9,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -304,9 +320,8 @@ def allocate(
     """Split a compute budget between parameters and tokens, with credible intervals."""
     from bayes_scaling.decisions.budget import allocate as allocate_budget
     from bayes_scaling.decisions.budget import budget_table
-    from bayes_scaling.fits import load_fit
 
-    found = load_fit(stored)
+    found = _of_one_law(stored, observation)
     table = budget_table(allocate_budget(found, compute=compute, risk=risk, group=_pairs(group, "--group"), seed=seed), prob)
     if as_json:
         rows = [
@@ -318,6 +333,33 @@ def allocate(
         print(budget_said(row, prob, found.loss_unit))
 
 
+@app.command(epilog="Example: bayes-scaling derive fit.nc critical_batch --input loss=2.0")
+def derive(
+    stored: Stored,
+    law: Annotated[str, typer.Argument(metavar="LAW", help="A law whose parameters the fit has: see `bayes-scaling laws`.")],
+    values: Annotated[
+        list[str] | None, typer.Option("--input", metavar="COLUMN=NUMBER", help="Input of the law; repeat for several.")
+    ] = None,
+    prob: Prob = 0.9,
+    as_json: AsJson = False,
+) -> None:
+    """Say what follows from a fit: any law on its posterior, with an interval."""
+    from bayes_scaling.derived import derive as derive_law
+    from bayes_scaling.fits import load_fit
+    from bayes_scaling.prediction import interval
+
+    found = load_fit(stored)
+    given = _numbers(values)
+    median, lower, upper = (float(bound) for bound in interval(derive_law(found, law, **given), prob))
+    if as_json:
+        answer = {"law": law, **given, "median": median, "lower": lower, "upper": upper, "prob": prob}
+        print_json(answer | verdict_of(found))
+        return
+    if not found.converged:
+        print(found.verdict)
+    print(f"{law}: {median:.4g} ({100 * prob:g} % interval {lower:.4g} to {upper:.4g})")
+
+
 @app.command(epilog="Example: bayes-scaling report fit.nc --out report.html --compute 1e23 --compute 1e24")
 def report(
     stored: Stored,
@@ -325,6 +367,7 @@ def report(
     prob: Prob = 0.9,
     compute: Annotated[list[float] | None, typer.Option(help="Budget of the budget table, FLOP; repeatable.")] = None,
     group: Group = None,
+    observation: OfOne = None,
     held_out: Annotated[
         Path | None, typer.Option(metavar="TABLE.csv", help="Runs the fit has not seen, with their loss.")
     ] = None,
@@ -333,12 +376,11 @@ def report(
 ) -> None:
     """Write the report of a fit: one self-contained page."""
     from bayes_scaling.files import check_writable
-    from bayes_scaling.fits import load_fit
     from bayes_scaling.report import write_report
     from bayes_scaling.runs import read_inputs
 
     check_writable(out)
-    found = load_fit(stored)
+    found = _of_one_law(stored, observation)
     truth = None
     if held_out is not None:
         truth = read_inputs(held_out, columns=_columns(columns), needs=[*found.spec.columns.values(), "loss"])
@@ -348,6 +390,21 @@ def report(
     else:
         print(found.verdict)
         print(f"The report is {path.resolve()}")
+
+
+def _of_one_law(stored: Path, observation: str | None) -> Fit:
+    """Return the stored fit, or the one observation of it that is asked, where it is of a system of laws."""
+    from bayes_scaling.fits import JointFit, load_fit
+
+    found = load_fit(stored)
+    if isinstance(found, JointFit):
+        names = ", ".join(o.name for o in found.spec.observations)
+        if observation is None:
+            raise InvalidRequest(f"{stored} is a fit of a system of laws: say --observation with one of {names}.")
+        return found.of(observation)
+    if observation is not None:
+        raise InvalidRequest(f"{stored} is a fit of one law, {found.spec.law}: leave --observation {observation} out.")
+    return found
 
 
 def _pairs(entries: list[str] | None, option: str) -> dict[str, str]:

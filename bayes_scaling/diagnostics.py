@@ -118,7 +118,7 @@ def check(fit: Sampled) -> pd.DataFrame:
     )
 
 
-def contraction(fit: Fit) -> pd.DataFrame:
+def contraction(fit: Sampled) -> pd.DataFrame:
     """Return how much the runs taught about each unknown.
 
     Parameters
@@ -148,7 +148,7 @@ def contraction(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["prior_sd", "posterior_sd", "contraction"])
 
 
-def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
+def summarize(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     """Return the unknowns of a fit with their intervals.
 
     Parameters

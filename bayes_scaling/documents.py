@@ -29,14 +29,29 @@ def model_from_json(text: str) -> ModelSpec | SystemSpec:
 
 
 def shipped_models() -> list[str]:
-    """Return the names of the shipped models.
+    """Return the names of the shipped models of one law.
 
     Examples
     --------
     >>> "chinchilla" in shipped_models()
     True
     """
-    return sorted(path.stem for path in MODELS.glob("*.toml"))
+    return [name for name, document in _shipped().items() if "observations" not in document]
+
+
+def shipped_systems() -> list[str]:
+    """Return the names of the shipped systems of laws.
+
+    Examples
+    --------
+    >>> "critical_batch" in shipped_systems()
+    True
+    """
+    return [name for name, document in _shipped().items() if "observations" in document]
+
+
+def _shipped() -> dict[str, dict[str, Any]]:
+    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(MODELS.glob("*.toml"))}
 
 
 def read_model(source: str | Path | ModelSpec | SystemSpec) -> Any:
@@ -70,10 +85,8 @@ def read_model(source: str | Path | ModelSpec | SystemSpec) -> Any:
         return source
     path = Path(source)
     if path.suffix != ".toml" and str(source) == path.name:
-        if str(source) not in shipped_models():
-            raise UnknownName(
-                f"There is no model {str(source)!r}: {choose(str(source), shipped_models())}; or give a .toml file."
-            )
+        if str(source) not in _shipped():
+            raise UnknownName(f"There is no model {str(source)!r}: {choose(str(source), _shipped())}; or give a .toml file.")
         path = MODELS / f"{source}.toml"
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

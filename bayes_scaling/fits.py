@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -137,12 +137,12 @@ class Sampled:
             tree.to_netcdf(unfinished, engine="h5netcdf", encoding=checksums)
         return Path(path)
 
-    def before_the_runs(self) -> Fit:
+    def before_the_runs(self) -> Self:
         """Return the fit with its prior in the posterior's place: what would have been said before the runs."""
         groups = {f"/{name}": group.to_dataset() for name, group in self.tree.children.items()}
         return replace(self, tree=xr.DataTree.from_dict(groups | {"/posterior": self.prior}), checks=())
 
-    def thinned(self, draws: int) -> Fit:
+    def thinned(self, draws: int) -> Self:
         """Return the fit with at most ``draws`` draws of each chain, evenly spaced, for pictures."""
         step = -(-self.posterior.sizes["draw"] // draws)
         groups = {f"/{name}": group.to_dataset() for name, group in self.tree.children.items()}

@@ -14,15 +14,15 @@ from bayes_scaling.errors import BayesScalingWarning
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayes_scaling.fits import Fit
+    from bayes_scaling.fits import Sampled
 
 
-def verdict_of(found: Fit) -> dict[str, Any]:
+def verdict_of(found: Sampled) -> dict[str, Any]:
     """Return whether a fit converged, and the sentence that says it."""
     return {"converged": found.converged, "verdict": found.verdict}
 
 
-def summary_of(found: Fit) -> dict[str, Any]:
+def summary_of(found: Sampled) -> dict[str, Any]:
     """Return every unknown of a fit with its interval, for JSON."""
     from bayes_scaling.diagnostics import summarize
 
@@ -46,7 +46,7 @@ def budget_said(row: pd.Series, prob: float, unit: str) -> str:
     )
 
 
-def print_checks(found: Fit) -> None:
+def print_checks(found: Sampled) -> None:
     """Print the verdict, then every check, then what to try."""
     print(f"{found.verdict}\n")
     for c in found.checks:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+import tomli_w
 from pydantic import Field, field_validator, model_validator
 
 from bayes_scaling.errors import InvalidSpecification, choose
@@ -199,6 +200,10 @@ class SystemSpec(Strict):
     def to_json(self) -> str:
         """Return the document as JSON, for the fit file."""
         return self.model_dump_json(exclude_defaults=True)
+
+    def to_toml(self) -> str:
+        """Return the document as TOML, for people; :func:`~bayes_scaling.read_model` reads it from a file."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
 
 
 def published_values(system: SystemSpec, values: Mapping[str, Any], names: Any = None) -> dict[str, Any]:

@@ -64,8 +64,8 @@ def steps_to_loss(curves: pd.DataFrame, *, every: float = 0.04, least_batches: i
     """Return the steps each run took to reach each of a series of losses.
 
     Losses lie a factor apart. A run's steps to a loss are read between the two points of its curve around the first
-    crossing, by straight lines in the logarithms. Runs of one size and one seed are a scan over batches; a loss that
-    fewer batches of a scan reached is left out.
+    crossing, by straight lines in the logarithms. Runs of one size are a scan over batches; a loss that fewer batches of
+    a scan reached is left out.
 
     Parameters
     ----------

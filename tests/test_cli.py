@@ -18,7 +18,7 @@ from bayes_scaling.fits import load_fit
 from tests.command import command  # noqa: F401 - a fixture
 from tests.grouped import grouped_fit
 
-VERBS = ["demo", "laws", "models", "data", "fit", "check", "predict", "allocate", "report"]
+VERBS = ["demo", "laws", "models", "data", "fit", "check", "predict", "allocate", "derive", "report"]
 
 
 @pytest.fixture

@@ -154,6 +154,14 @@ def _terms(
     return {name: _believed(name, log_first + value, priors[name]) for name, value in log_centre.items()}
 
 
+def population(label: str, prior: Prior, mean: Any) -> Any:
+    """Add the centre of a population by its mean over the groups at hand, which is what the rows measure."""
+    if prior.dist == "Uniform":
+        return variable(label, prior)
+    log_mean = pm.Flat(f"{label}_log_mean", initval=_log_median(prior))
+    return pm.Deterministic(label, _believed(label, log_mean - mean, prior))
+
+
 def _believed(name: str, log_value: Any, prior: Prior) -> Any:
     """Add the prior of a positive number that is sampled by its logarithm, and return the number."""
     value = pt.exp(log_value)

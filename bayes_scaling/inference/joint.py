@@ -19,7 +19,7 @@ from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.fits import JointFit
 from bayes_scaling.grouping import member
-from bayes_scaling.inference.coordinates import variable
+from bayes_scaling.inference.coordinates import population, variable
 from bayes_scaling.inference.nuts import Settings, compiled, plain, provenance, sample, statistics, tidied
 from bayes_scaling.levels import Levels, dimension_of
 from bayes_scaling.prior_draws import draw_joint_prior
@@ -51,7 +51,8 @@ def fit_system(
     model : str, path or SystemSpec
         A shipped system's name, or a TOML document with observations.
     curves : RunTable, optional
-        Points along the runs, where an observation is about them: see :func:`~bayes_scaling.load_curves`.
+        Points along the runs, where an observation is about them: see :func:`~bayes_scaling.load_curves`. Points of
+        runs that are not among ``runs`` are left out.
     seed, draws, tune, chains, target_accept, progress
         As for :func:`~bayes_scaling.fit`.
 
@@ -74,6 +75,9 @@ def fit_system(
     table = runs_from(runs)
     if curves is None and table.name in available_curves():
         curves = load_curves(table.name)
+    if curves is not None and "run_id" in table.table:
+        theirs = curves.table["run_id"].isin(table.table["run_id"])
+        curves = replace(curves, table=curves.table[theirs].reset_index(drop=True))
     tables = {observation.name: rows_of(observation, table, curves) for observation in system.observations}
     raw, seconds = sample(compiled(build_system(system, tables)), settings, progress)
     prior = draw_joint_prior(system, Levels.of(system, tables), np.random.default_rng([settings.seed, 1]))
@@ -119,18 +123,23 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
     """
     levels = Levels.of(system, tables)
     with pm.Model(coords=levels.coords) as model:
-        centres, effects = {}, {}
+        centres: dict[str, Any] = {}
+        effects: dict[str, list[tuple[str, Any]]] = {}
         for name, parameter in system.parameters.items():
             if parameter.prior is None:
                 continue
-            label = f"{name}_at_reference" if system.kinds[name].moves else name
-            centres[name] = variable(label, parameter.prior)
             for grouping in parameter.varies_by:
                 dim, prior = dimension_of(name, grouping), parameter.spread
                 assert prior is not None
                 z = pm.Normal(f"{name}_z_{dim}", dims=dim)
                 effect = pm.Deterministic(f"{name}_effect_{dim}", variable(f"{name}_spread_{dim}", prior) * z, dims=dim)
                 effects.setdefault(name, []).append((grouping, effect))
+            label = f"{name}_at_reference" if system.kinds[name].moves else name
+            if name in effects:
+                mean = sum(pt.mean(effect) for _, effect in effects[name])
+                centres[name] = population(label, parameter.prior, mean)
+            else:
+                centres[name] = variable(label, parameter.prior)
         for name, value in published_values(system, centres).items():
             if name not in model.named_vars and system.parameters[name].fixed is None:
                 pm.Deterministic(name, value)
@@ -162,7 +171,7 @@ def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -
     else:
         before, distance = neighbours(table, observation)
         length = variable(f"length_{name}", observation.correlation.length)
-        kept = pt.exp(-distance / length) * (before >= 0)
+        kept = pt.exp(-distance / length) * (before >= 0).astype(float)
         residual = log_measured - log_expected
         location = log_expected + kept * residual[np.maximum(before, 0)]
         scale = sigma * pt.sqrt(1 - kept**2)

@@ -6,7 +6,7 @@ import pytest
 
 from bayes_scaling.datasets import load_runs
 from bayes_scaling.documents import read_model, shipped_models
-from bayes_scaling.inference import fit
+from bayes_scaling.inference import fit, fit_system
 from bayes_scaling.prediction import inside, predict_table
 from bayes_scaling.runs import read_runs
 
@@ -50,6 +50,17 @@ def test_it_converges_and_says_what_was_measured(name):
     )
     print(f"{name}: {len(runs)} runs, {share:.0%} inside 90 %; {said}")
     assert share >= 0.8
+
+
+def test_two_evidences_of_the_critical_batch_agree():
+    """Steps to a loss and gradient noise: the ratio that the theory calls one is a parameter, and is near it."""
+    found = fit_system(load_runs("ladder").where("series == 'batch'"), "critical_batch", seed=1)
+    assert found.converged, found.verdict
+    for name in ("alpha_B", "noise_ratio", "B_star_at_reference"):
+        low, high = (float(found.posterior[name].quantile(q)) for q in (0.05, 0.95))
+        print(f"{name}: 90 % interval {low:.4g} to {high:.4g}")
+    low, high = (float(found.posterior["noise_ratio"].quantile(q)) for q in (0.05, 0.95))
+    assert 0.7 < low < high < 1.5
 
 
 def test_the_exponent_of_size_has_an_interval():
