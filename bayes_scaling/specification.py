@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -99,7 +99,45 @@ class Likelihood(Strict):
         return self
 
 
-class ModelSpec(Strict):
+class OfALaw(Strict):
+    """What names a law and the columns of its inputs: a model, or an observation of a system.
+
+    Parameters
+    ----------
+    law : str
+        Name of the law.
+    inputs : dict
+        Column for each input of the law; by default the canonical one.
+    """
+
+    law: str
+    inputs: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_a_law_and_its_inputs(self) -> Self:
+        if self.law not in LAWS:
+            raise InvalidSpecification(f"law: there is no law {self.law!r}; {choose(self.law, LAWS)}")
+        known = self.the_law.inputs
+        for name in self.inputs:
+            if name not in known:
+                raise InvalidSpecification(f"inputs.{name}: {self.law} has no such input; {choose(name, known)}")
+        for name in known:
+            if name not in QUANTITIES and name not in self.inputs:
+                raise InvalidSpecification(f"inputs.{name}: say which column of the runs it is")
+        return self
+
+    @property
+    def the_law(self) -> Law:
+        """The law itself."""
+        return LAWS[self.law]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Column of the table for every input of the law, in the law's order."""
+        return {name: self.inputs.get(name) or QUANTITIES[name].column for name in self.the_law.inputs}
+
+
+class ModelSpec(OfALaw):
     """A model: a law and what is believed about its parameters, read from a TOML document.
 
     Parameters
@@ -126,18 +164,14 @@ class ModelSpec(Strict):
     ('chinchilla', 'LogNormal(mu=-1.1, sigma=0.5)')
     """
 
-    law: str
     title: str = ""
-    inputs: dict[str, str] = Field(default_factory=dict)
     reference: dict[str, float | Literal["geometric mean"]] = Field(default_factory=dict)
     parameters: dict[str, Parameter]
     likelihood: Likelihood
 
     @model_validator(mode="after")
     def _fits_the_law(self) -> ModelSpec:
-        if self.law not in LAWS:
-            raise InvalidSpecification(f"law: there is no law {self.law!r}; {choose(self.law, LAWS)}")
-        law = LAWS[self.law]
+        law = self.the_law
         if law.output != "loss":
             raise InvalidSpecification(f"law: {self.law} gives {law.output}, a model needs a law that gives the loss")
         for name in self.parameters:
@@ -149,30 +183,15 @@ class ModelSpec(Strict):
             if name not in self.parameters and name not in law.optional:
                 raise InvalidSpecification(f"parameters.{name}: the law has it, the document gives it no prior")
         axes = tuple(dict.fromkeys([*law.inputs, *law.axes]))
-        for table, entries, known in (("inputs", self.inputs, law.inputs), ("reference", self.reference, axes)):
-            for name in entries:
-                if name not in known:
-                    raise InvalidSpecification(f"{table}.{name}: {self.law} has no such input; {choose(name, known)}")
         for name, point in self.reference.items():
+            if name not in axes:
+                raise InvalidSpecification(f"reference.{name}: {self.law} has no such input; {choose(name, axes)}")
             if not isinstance(point, str) and point <= 0:
                 raise InvalidSpecification(f"reference.{name}: has to be positive, found {point:g}")
         for name in law.axes:
             if name not in law.inputs and not isinstance(self.reference.get(name), float | int):
                 raise InvalidSpecification(f"reference.{name}: give a number, since the runs do not have it")
-        for name in law.inputs:
-            if name not in QUANTITIES and name not in self.inputs:
-                raise InvalidSpecification(f"inputs.{name}: say which column of the runs it is")
         return self
-
-    @property
-    def the_law(self) -> Law:
-        """The law itself."""
-        return LAWS[self.law]
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """Column of the run table for every input of the law, in the law's order."""
-        return {name: self.inputs.get(name) or QUANTITIES[name].column for name in self.the_law.inputs}
 
     @property
     def groupings(self) -> tuple[str, ...]:

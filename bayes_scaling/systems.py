@@ -16,10 +16,9 @@ import tomli_w
 from pydantic import Field, field_validator, model_validator
 
 from bayes_scaling.errors import InvalidSpecification, choose
-from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.priors import Prior
-from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
-from bayes_scaling.specification import Likelihood, ModelSpec, Parameter, Strict
+from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.specification import Likelihood, ModelSpec, OfALaw, Parameter, Strict
 
 OBSERVATION: Final = "observation"
 """The grouping whose labels are the names of the observations."""
@@ -48,7 +47,7 @@ class Correlation(Strict):
     why: str = ""
 
 
-class Observation(Strict):
+class Observation(OfALaw):
     """One kind of observation: which rows of which table, which law, and how they scatter around it.
 
     Parameters
@@ -74,39 +73,18 @@ class Observation(Strict):
     """
 
     name: str
-    law: str
     table: Literal["runs", "curves", "steps_to_loss", "gradient_noise"] = "runs"
     where: str = ""
-    inputs: dict[str, str] = Field(default_factory=dict)
     measured: str = ""
     likelihood: Likelihood
     correlation: Correlation | None = None
     why: str = ""
 
     @model_validator(mode="after")
-    def _fits_the_law(self) -> Observation:
-        if self.law not in LAWS:
-            raise InvalidSpecification(f"there is no law {self.law!r}; {choose(self.law, LAWS)}")
-        law = self.the_law
-        for name in self.inputs:
-            if name not in law.inputs:
-                raise InvalidSpecification(f"{self.law} has no input {name!r}; {choose(name, law.inputs)}")
-        for name in law.inputs:
-            if name not in QUANTITIES and name not in self.inputs:
-                raise InvalidSpecification(f"inputs.{name}: say which column it is")
-        if not self.measured and law.output not in BY_COLUMN:
-            raise InvalidSpecification(f"measured: {self.law} gives {law.output}, say which column that is")
+    def _has_a_column(self) -> Observation:
+        if not self.measured and self.the_law.output not in BY_COLUMN:
+            raise InvalidSpecification(f"measured: {self.law} gives {self.the_law.output}, say which column that is")
         return self
-
-    @property
-    def the_law(self) -> Law:
-        """The law itself."""
-        return LAWS[self.law]
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """Column of the table for every input of the law, in the law's order."""
-        return {name: self.inputs.get(name) or QUANTITIES[name].column for name in self.the_law.inputs}
 
     @property
     def output(self) -> str:
