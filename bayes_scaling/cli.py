@@ -137,11 +137,12 @@ def models(as_json: AsJson = False) -> None:
     """List the shipped model documents: models of one law, then systems of laws."""
     from bayes_scaling.documents import read_model, shipped_models, shipped_systems
 
-    found = [{"model": n, "law": read_model(n).law, "title": read_model(n).title} for n in shipped_models()]
-    for name in shipped_systems():
-        system = read_model(name)
-        laws_of = ", ".join(dict.fromkeys(observation.law for observation in system.observations))
-        found.append({"model": name, "law": laws_of, "title": system.title})
+    one_law = {name: read_model(name) for name in shipped_models()}
+    several = {name: read_model(name) for name in shipped_systems()}
+    found = [{"model": name, "law": spec.law, "title": spec.title} for name, spec in one_law.items()]
+    for name, spec in several.items():
+        laws_of = ", ".join(dict.fromkeys(observation.law for observation in spec.observations))
+        found.append({"model": name, "law": laws_of, "title": spec.title})
     if as_json:
         print_json(found)
         return
@@ -190,16 +191,16 @@ def fit(
     table = runs_from(runs, columns=_columns(columns), loss_unit=loss_unit, card=card, needs=needs)
     if where:
         table = table.where(where)
-    from dataclasses import asdict
-
-    from bayes_scaling.inference import fit as sample
-    from bayes_scaling.inference import fit_system
+    from bayes_scaling.inference.joint import sample_system
     from bayes_scaling.inference.nuts import Settings
+    from bayes_scaling.inference.sampling import Sampler
 
     settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
     say("Compiling the model: some seconds, up to half a minute the first time.")
-    given = asdict(settings)
-    found = sample(table, spec, **given) if isinstance(spec, ModelSpec) else fit_system(table, spec, **given)
+    if isinstance(spec, ModelSpec):
+        found = Sampler(spec, table).fit(table, settings)
+    else:
+        found = sample_system(spec, table, None, settings)
     found.save(out)
     if as_json:
         print_json({"fit": str(out), **verdict_of(found), "checks": list(found.checks), "parameters": summary_of(found)})

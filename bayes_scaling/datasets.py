@@ -20,6 +20,9 @@ MIRROR: Final = "BAYES_SCALING_MIRROR"
 CACHE: Final = "BAYES_SCALING_CACHE"
 """Environment variable that names the folder fetched files are kept in, over the system's cache folder."""
 
+_GROW: Final = ("steps", "tokens", "epochs", "compute_flops", "loss", "loss_se")
+"""Columns that change along a run."""
+
 
 class DownloadFailed(BayesScalingError):
     """A public table could not be fetched, or is not the file it was."""
@@ -149,11 +152,7 @@ def available_curves() -> list[str]:
     >>> available_curves()
     ['ladder']
     """
-    return sorted(path.parent.name for path in DATA.glob("*/curves.csv"))
-
-
-_GROW: Final = ("steps", "tokens", "epochs", "compute_flops", "loss", "loss_se")
-"""Columns that change along a run."""
+    return _shipped("curves.csv")
 
 
 def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> RunTable:
@@ -207,8 +206,8 @@ def registry() -> dict[str, Source]:
     return {name: Source(**entry) for name, entry in document.items()}
 
 
-def _shipped() -> list[str]:
-    return sorted(path.parent.name for path in DATA.glob("*/runs.csv"))
+def _shipped(file: str = "runs.csv") -> list[str]:
+    return sorted(path.parent.name for path in DATA.glob(f"*/{file}"))
 
 
 def _fetched(name: str, source: Source) -> Path:

@@ -9,7 +9,9 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.fits import Sampled
 from bayes_scaling.laws import LAWS, Law
+from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+from bayes_scaling.reference import fixed_values
 
 
 def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
@@ -54,21 +56,15 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
         if column not in given:
             meaning = f", {BY_COLUMN[column].meaning}" if column in BY_COLUMN else ""
             raise InvalidRequest(f"{law.name} needs {column}{meaning}: give {column}=... ({symbol} of the law).")
-    parameters = {name: given[name] for name in law.parameters if name in given}
-    posterior = fit.posterior
+    learned = {str(name): draws for name, draws in fit.posterior.data_vars.items() if set(draws.dims) == set(SAMPLE_DIMS)}
+    values = learned | fixed_values(fit.spec) | given
+    parameters = {name: values[name] for name in law.parameters if name in values}
     for name in law.parameters:
-        if name in parameters:
-            continue
-        stated = fit.spec.parameters.get(name)
-        if stated is not None and stated.fixed is not None:
-            parameters[name] = float(stated.fixed)
-        elif name in posterior and set(posterior[name].dims) == {"chain", "draw"}:
-            parameters[name] = posterior[name]
-        elif name not in law.optional:
+        if name not in parameters and name not in law.optional:
             raise InvalidRequest(
                 f"{law.name} needs {name}, which this fit has not learned: fit a model that has it, or give {name}=..."
             )
     found = law(*(given[column] for column in columns.values()), **parameters)
     if not isinstance(found, xr.DataArray) or "chain" not in found.dims:
-        found = found * xr.ones_like(next(iter(posterior.data_vars.values())))
-    return found.transpose("chain", "draw", ...)
+        found = found * xr.ones_like(next(iter(learned.values())))  # nothing is unknown: each draw says the same
+    return found.transpose(*SAMPLE_DIMS, ...)

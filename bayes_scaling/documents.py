@@ -36,7 +36,7 @@ def shipped_models() -> list[str]:
     >>> "chinchilla" in shipped_models()
     True
     """
-    return [name for name, document in _shipped().items() if "observations" not in document]
+    return [name for name in _shipped() if not _has_observations(name)]
 
 
 def shipped_systems() -> list[str]:
@@ -47,11 +47,15 @@ def shipped_systems() -> list[str]:
     >>> "critical_batch" in shipped_systems()
     True
     """
-    return [name for name, document in _shipped().items() if "observations" in document]
+    return [name for name in _shipped() if _has_observations(name)]
 
 
-def _shipped() -> dict[str, dict[str, Any]]:
-    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(MODELS.glob("*.toml"))}
+def _shipped() -> list[str]:
+    return sorted(path.stem for path in MODELS.glob("*.toml"))
+
+
+def _has_observations(name: str) -> bool:
+    return "observations" in tomllib.loads((MODELS / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def read_model(source: str | Path | ModelSpec | SystemSpec) -> Any:

@@ -11,7 +11,8 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.grouping import dimension, label_of, member
-from bayes_scaling.systems import OBSERVATION, Observation, SystemSpec, published_values
+from bayes_scaling.reference import publish
+from bayes_scaling.systems import OBSERVATION, Observation, SystemSpec
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,6 @@ class Levels:
                 place = {label: number for number, label in enumerate(labels[dim])}
                 rows |= {(dim, o): np.array([place[label] for label in each]) for o, each in found.items()}
         return cls(labels, rows)
-
-    @property
-    def coords(self) -> dict[str, list[str]]:
-        """The labels of every dimension."""
-        return dict(self.labels)
 
     def of_rows(self, name: str, grouping: str, observation: Observation) -> np.ndarray:
         """Return the position of every row's label."""
@@ -106,15 +102,7 @@ def own_parameters(system: SystemSpec, observation: Observation, draws: xr.Datas
         if parameter.prior is None or name not in observation.the_law.parameters:
             continue
         centre = draws[f"{name}_at_reference" if kinds[name].moves else name]
-        effects = []
-        for grouping in parameter.varies_by:
-            dim = dimension_of(name, grouping)
-            labels = draws.coords[dim].values
-            label = observation.name if grouping == OBSERVATION else None
-            effects += [draws[f"{name}_effect_{dim}"].sel({dim: label}, drop=True)] if label in labels else []
-        values[name] = member(centre, effects)
-    there = {f"{name}_at_reference": value for name, value in values.items() if kinds[name].moves}
+        own = [dimension_of(name, grouping) for grouping in parameter.varies_by if grouping == OBSERVATION]
+        values[name] = member(centre, [draws[f"{name}_effect_{dim}"].sel({dim: observation.name}, drop=True) for dim in own])
     noise = {n: draws[f"{n}_{observation.name}"] for n in ("sigma", "nu") if f"{n}_{observation.name}" in draws}
-    fixed = {name for name, parameter in system.parameters.items() if parameter.fixed is not None}
-    law_s = published_values(system, values, observation.the_law.parameters)
-    return xr.Dataset(there | {name: value for name, value in law_s.items() if name not in fixed} | noise)
+    return xr.Dataset(publish(system, values, system.reference) | noise)

@@ -14,7 +14,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import effects_at, member
 from bayes_scaling.reach import reach
-from bayes_scaling.reference import fixed_values, publish
+from bayes_scaling.reference import law_parameters
 from bayes_scaling.requests import admit, input_arrays
 from bayes_scaling.scatter import measure, relative_se
 
@@ -134,8 +134,7 @@ def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[
         else:
             moved = f"{name}_at_reference"
             values[name] = draws[moved if moved in draws else name]
-    published = publish(spec, values, fit.reference)
-    return fixed_values(spec) | {name: published[name] for name in values}
+    return law_parameters(spec.the_law, spec, values, fit.reference)
 
 
 def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from bayes_scaling.grouping import Groups, dimension, member
 from bayes_scaling.levels import Levels, dimension_of
 from bayes_scaling.priors import Prior
 from bayes_scaling.reference import publish
-from bayes_scaling.specification import ModelSpec
-from bayes_scaling.systems import SystemSpec, published_values
+from bayes_scaling.specification import Likelihood, ModelSpec
+from bayes_scaling.systems import SystemSpec
 
 
 def draw_prior(
@@ -39,12 +40,7 @@ def draw_prior(
     Dataset, dims (chain, draw, *groupings)
         The same variables as a posterior of this model; one chain.
     """
-    shape = {"chain": 1, "draw": draws}
-
-    def sample(prior: Prior, extra: Mapping[str, int] | None = None) -> xr.DataArray:
-        sizes = {**shape, **(extra or {})}
-        return xr.DataArray(prior.draw(rng, tuple(sizes.values())), dims=tuple(sizes))
-
+    source = _Source(rng, draws)
     found: dict[str, Any] = {}
     values: dict[str, Any] = {}
     for name, parameter in spec.parameters.items():
@@ -54,19 +50,15 @@ def draw_prior(
         for grouping in parameter.varies_by:
             assert parameter.spread is not None
             dim = dimension(grouping)
-            spread = found[f"{name}_spread_{dim}"] = sample(parameter.spread)
-            levels = xr.DataArray(rng.standard_normal((1, draws, len(groups.levels(grouping)))), dims=("chain", "draw", dim))
-            found[f"{name}_effect_{dim}"] = spread * levels
+            found |= source.effects(name, dim, parameter.spread, len(groups.levels(grouping)))
             of_cell = xr.DataArray(groups.level_of_cell(grouping), dims=groups.dim)
             effects.append(found[f"{name}_effect_{dim}"].isel({dim: of_cell}))
-        centre = sample(parameter.prior)
+        centre = source.values(parameter.prior)
         if effects:
             found[f"{name}_population"] = centre
         values[name] = member(centre, effects)
     found |= publish(spec, values, reference)
-    found["sigma"] = sample(spec.likelihood.sigma)
-    if isinstance(spec.likelihood.nu, Prior):
-        found["nu"] = sample(spec.likelihood.nu)
+    found |= source.noise(spec.likelihood)
     coords = {"chain": [0], "draw": range(draws)} | groups.coords(spec)
     return xr.Dataset(found).assign_coords(coords)
 
@@ -90,30 +82,43 @@ def draw_joint_prior(system: SystemSpec, levels: Levels, rng: np.random.Generato
     Dataset, dims (chain, draw, *labels)
         The same variables as a posterior of this system; one chain.
     """
-
-    def sample(prior: Prior) -> xr.DataArray:
-        return xr.DataArray(prior.draw(rng, (1, draws)), dims=("chain", "draw"))
-
+    source = _Source(rng, draws)
     found: dict[str, Any] = {}
     values: dict[str, Any] = {}
     for name, parameter in system.parameters.items():
         if parameter.prior is None:
             continue
-        values[name] = sample(parameter.prior)
-        if system.kinds[name].moves:
-            found[f"{name}_at_reference"] = values[name]
+        values[name] = source.values(parameter.prior)
         for grouping in parameter.varies_by:
             assert parameter.spread is not None
             dim = dimension_of(name, grouping)
-            spread = found[f"{name}_spread_{dim}"] = sample(parameter.spread)
-            z = rng.standard_normal((1, draws, len(levels.labels[dim])))
-            found[f"{name}_effect_{dim}"] = spread * xr.DataArray(z, dims=("chain", "draw", dim))
-    unknown = published_values(system, values)
-    found |= {name: unknown[name] for name in values}
+            found |= source.effects(name, dim, parameter.spread, len(levels.labels[dim]))
+    found |= publish(system, values, system.reference)
     for observation in system.observations:
-        found[f"sigma_{observation.name}"] = sample(observation.likelihood.sigma)
-        if isinstance(observation.likelihood.nu, Prior):
-            found[f"nu_{observation.name}"] = sample(observation.likelihood.nu)
+        found |= source.noise(observation.likelihood, f"_{observation.name}")
         if observation.correlation is not None:
-            found[f"length_{observation.name}"] = sample(observation.correlation.length)
-    return xr.Dataset(found).assign_coords({"chain": [0], "draw": range(draws)} | levels.coords)
+            found[f"length_{observation.name}"] = source.values(observation.correlation.length)
+    return xr.Dataset(found).assign_coords({"chain": [0], "draw": range(draws), **levels.labels})
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Draws from priors, laid out as one chain."""
+
+    rng: np.random.Generator
+    draws: int
+
+    def values(self, prior: Prior) -> xr.DataArray:
+        """Draw a number."""
+        return xr.DataArray(prior.draw(self.rng, (1, self.draws)), dims=("chain", "draw"))
+
+    def effects(self, name: str, dim: str, spread: Prior, count: int) -> dict[str, xr.DataArray]:
+        """Draw the spread of a parameter over labels, and the effect of each."""
+        width = self.values(spread)
+        z = xr.DataArray(self.rng.standard_normal((1, self.draws, count)), dims=("chain", "draw", dim))
+        return {f"{name}_spread_{dim}": width, f"{name}_effect_{dim}": width * z}
+
+    def noise(self, likelihood: Likelihood, suffix: str = "") -> dict[str, xr.DataArray]:
+        """Draw what the likelihood does not know."""
+        found = {f"sigma{suffix}": self.values(likelihood.sigma)}
+        return found | ({f"nu{suffix}": self.values(likelihood.nu)} if isinstance(likelihood.nu, Prior) else {})

@@ -5,36 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bayes_scaling.laws import Law
 from bayes_scaling.specification import ModelSpec
+from bayes_scaling.systems import SystemSpec
 
 
-def publish(spec: ModelSpec, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+def publish(spec: ModelSpec | SystemSpec, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
     """Return the published parameters for values at the reference point, beside those that differ from them.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : ModelSpec or SystemSpec
         The model; parameters it fixes are left out of the result.
     values : mapping
-        Value at the reference point of every parameter with a prior.
+        Value at the reference point of every parameter with a prior, or of those of one law.
     reference : mapping
         The reference point.
 
     Returns
     -------
     dict
-        ``{name}`` for every parameter with a prior, and ``{name}_at_reference`` where the two differ.
+        ``{name}`` for every parameter given, and ``{name}_at_reference`` where the two differ.
     """
-    law = spec.the_law
+    kinds = spec.kinds
     exact = {**values, **fixed_values(spec)}
     # Kinds of fixed parameters stay out: their published value is what the document gives.
-    published = {
-        name: kind.from_reference(exact[name], reference, exact) for name, kind in law.parameters.items() if name in values
-    }
-    there = {f"{name}_at_reference": value for name, value in values.items() if law.parameters[name].moves}
+    published = {name: kind.from_reference(exact[name], reference, exact) for name, kind in kinds.items() if name in values}
+    there = {f"{name}_at_reference": value for name, value in values.items() if kinds[name].moves}
     return there | published
 
 
-def fixed_values(spec: ModelSpec) -> dict[str, float]:
+def law_parameters(
+    law: Law, spec: ModelSpec | SystemSpec, values: Mapping[str, Any], reference: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return every published parameter of a law: those the document fixes, and those that follow from values."""
+    known = fixed_values(spec) | publish(spec, values, reference)
+    return {name: known[name] for name in law.parameters if name in known}
+
+
+def fixed_values(spec: ModelSpec | SystemSpec) -> dict[str, float]:
     """Return the published values that the document fixes."""
     return {name: float(p.fixed) for name, p in spec.parameters.items() if p.fixed is not None}

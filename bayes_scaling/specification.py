@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from bayes_scaling.errors import InvalidSpecification, choose
 from bayes_scaling.laws import LAWS, Law
+from bayes_scaling.laws.law import Kind
 from bayes_scaling.priors import Prior
 from bayes_scaling.quantities import QUANTITIES
 
@@ -99,6 +100,32 @@ class Likelihood(Strict):
         return self
 
 
+class Document(Strict):
+    """A whole document: it has a title, a digest of what it says, and can be written down again.
+
+    Parameters
+    ----------
+    title : str
+        What the model is for, in a line.
+    """
+
+    title: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the document says; comments, titles and reasons do not count."""
+        said = _without_reasons(self.model_dump(mode="json", exclude={"title"}))
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the document as JSON, for the fit file; :func:`~bayes_scaling.documents.model_from_json` reads it back."""
+        return self.model_dump_json(exclude_defaults=True)
+
+    def to_toml(self) -> str:
+        """Return the document as TOML, for people; :func:`~bayes_scaling.read_model` reads it from a file."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
+
+
 class OfALaw(Strict):
     """What names a law and the columns of its inputs: a model, or an observation of a system.
 
@@ -137,7 +164,7 @@ class OfALaw(Strict):
         return {name: self.inputs.get(name) or QUANTITIES[name].column for name in self.the_law.inputs}
 
 
-class ModelSpec(OfALaw):
+class ModelSpec(OfALaw, Document):
     """A model: a law and what is believed about its parameters, read from a TOML document.
 
     Parameters
@@ -164,7 +191,6 @@ class ModelSpec(OfALaw):
     ('chinchilla', 'LogNormal(mu=-1.1, sigma=0.5)')
     """
 
-    title: str = ""
     reference: dict[str, float | Literal["geometric mean"]] = Field(default_factory=dict)
     parameters: dict[str, Parameter]
     likelihood: Likelihood
@@ -209,12 +235,9 @@ class ModelSpec(OfALaw):
         return (*self.columns.values(), *self.group_columns, "loss")
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of what the document says; comments, titles and reasons do not count."""
-        said = self.model_dump(mode="json", exclude={"title": True, "likelihood": {"why"}})
-        for parameter in said["parameters"].values():
-            parameter.pop("why")
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    def kinds(self) -> dict[str, Kind]:
+        """Kind of every parameter, in the law's order."""
+        return {name: kind for name, kind in self.the_law.parameters.items() if name in self.parameters}
 
     def reference_point(self, table: pd.DataFrame) -> dict[str, float]:
         """Return the point at which the priors are stated, for the runs at hand.
@@ -235,10 +258,8 @@ class ModelSpec(OfALaw):
             for name, point in stated.items()
         }
 
-    def to_json(self) -> str:
-        """Return the document as JSON, for the fit file; :func:`~bayes_scaling.documents.model_from_json` reads it back."""
-        return self.model_dump_json(exclude_defaults=True)
 
-    def to_toml(self) -> str:
-        """Return the document as TOML, for people; :func:`~bayes_scaling.read_model` reads it from a file."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
+def _without_reasons(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {key: _without_reasons(value) for key, value in said.items() if key != "why"}
+    return [_without_reasons(value) for value in said] if isinstance(said, list) else said

@@ -7,18 +7,15 @@ by name. A parameter that may differ between kinds of observation, and only come
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-import tomli_w
 from pydantic import Field, field_validator, model_validator
 
 from bayes_scaling.errors import InvalidSpecification, choose
+from bayes_scaling.laws.law import Kind
 from bayes_scaling.priors import Prior
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.specification import Likelihood, ModelSpec, OfALaw, Parameter, Strict
+from bayes_scaling.specification import Document, Likelihood, ModelSpec, OfALaw, Parameter, Strict
 
 OBSERVATION: Final = "observation"
 """The grouping whose labels are the names of the observations."""
@@ -27,7 +24,8 @@ OBSERVATION: Final = "observation"
 class Correlation(Strict):
     """How residuals of neighbouring points of one run go together: an Ornstein-Uhlenbeck process in the logarithm of a column.
 
-    Two points a distance d apart in the logarithm have residuals with correlation exp(-d / length).
+    Two points a distance d apart in the logarithm have residuals with correlation exp(-d / length). Standard errors of the
+    single points have no place in it: they are part of the scale.
 
     Parameters
     ----------
@@ -98,7 +96,7 @@ class Observation(OfALaw):
         return tuple(dict.fromkeys((*self.columns.values(), self.output, *path)))
 
 
-class SystemSpec(Strict):
+class SystemSpec(Document):
     """Several laws over one set of parameters, and what is believed about these.
 
     Parameters
@@ -113,7 +111,6 @@ class SystemSpec(Strict):
         What was measured.
     """
 
-    title: str = ""
     reference: dict[str, float] = Field(default_factory=dict)
     parameters: dict[str, Parameter]
     observations: tuple[Observation, ...]
@@ -133,7 +130,7 @@ class SystemSpec(Strict):
                 raise InvalidSpecification(f"observations: two are called {name!r}; give each a name of its own")
             if not name.isidentifier():
                 raise InvalidSpecification(f"observations: {name!r} is no name; use letters, digits and underscores")
-        kinds: dict[str, tuple[str, Any]] = {}
+        kinds: dict[str, tuple[str, Kind]] = {}
         for observation in self.observations:
             for name, kind in observation.the_law.parameters.items():
                 if name in kinds and kinds[name][1] != kind:
@@ -148,18 +145,16 @@ class SystemSpec(Strict):
             for axis in observation.the_law.axes:
                 if axis not in self.reference:
                     raise InvalidSpecification(f"reference.{axis}: priors of {observation.law} are stated at a value of it")
-        for name, parameter in self.parameters.items():
+        for name in self.parameters:
             if name not in kinds:
                 raise InvalidSpecification(f"parameters.{name}: no observation has it; {choose(name, kinds)}")
-            if parameter.fixed is None and not parameter.prior:
-                raise InvalidSpecification(f"parameters.{name}: needs a prior")
         for name, value in self.reference.items():
             if value <= 0:
                 raise InvalidSpecification(f"reference.{name}: has to be positive, found {value:g}")
         return self
 
     @property
-    def kinds(self) -> dict[str, Any]:
+    def kinds(self) -> dict[str, Kind]:
         """Kind of every parameter."""
         return {
             name: kind for o in self.observations for name, kind in o.the_law.parameters.items() if name in self.parameters
@@ -168,46 +163,6 @@ class SystemSpec(Strict):
     def users(self, name: str) -> list[Observation]:
         """Return the observations whose law has a parameter."""
         return [observation for observation in self.observations if name in observation.the_law.parameters]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of what the document says; comments, titles and reasons do not count."""
-        said = self.model_dump(mode="json", exclude={"title": True})
-        return hashlib.sha256(json.dumps(_without_reasons(said), sort_keys=True).encode()).hexdigest()
-
-    def to_json(self) -> str:
-        """Return the document as JSON, for the fit file."""
-        return self.model_dump_json(exclude_defaults=True)
-
-    def to_toml(self) -> str:
-        """Return the document as TOML, for people; :func:`~bayes_scaling.read_model` reads it from a file."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_unset=True, exclude_none=True))
-
-
-def published_values(system: SystemSpec, values: Mapping[str, Any], names: Any = None) -> dict[str, Any]:
-    """Return published parameters for values stated at the reference point, fixed ones as they stand.
-
-    Parameters
-    ----------
-    system : SystemSpec
-        The system.
-    values : mapping
-        Value at the reference point of every parameter with a prior.
-    names : collection of str, optional
-        Which ones; all by default.
-
-    Returns
-    -------
-    dict
-        Every parameter by its name.
-    """
-    fixed = {name: float(p.fixed) for name, p in system.parameters.items() if p.fixed is not None}
-    exact, kinds = {**values, **fixed}, system.kinds
-    return {
-        name: fixed[name] if name in fixed else kinds[name].from_reference(exact[name], system.reference, exact)
-        for name in (kinds if names is None else names)
-        if name in exact
-    }
 
 
 def one_law(system: SystemSpec, observation: Observation) -> ModelSpec:
@@ -226,9 +181,3 @@ def one_law(system: SystemSpec, observation: Observation) -> ModelSpec:
         parameters=parameters,
         likelihood=observation.likelihood,
     )
-
-
-def _without_reasons(said: Any) -> Any:
-    if isinstance(said, dict):
-        return {key: _without_reasons(value) for key, value in said.items() if key != "why"}
-    return [_without_reasons(value) for value in said] if isinstance(said, list) else said

@@ -14,8 +14,8 @@ from bayes_scaling.inference.joint import build_system, neighbours
 from bayes_scaling.laws import LAWS
 from bayes_scaling.levels import Levels, own_parameters
 from bayes_scaling.prior_draws import draw_joint_prior
+from bayes_scaling.reference import law_parameters
 from bayes_scaling.runs import RunTable, read_runs
-from bayes_scaling.systems import published_values
 from bayes_scaling.views import gradient_noise, steps_to_loss
 
 pytestmark = pytest.mark.xdist_group("sampling")
@@ -175,7 +175,7 @@ def test_the_density_is_the_document_s(document):
         there = {"N_c": 2.1, "alpha_N": 0.07, "S_c": 0.3, "alpha_S": 0.6, "B_star": 4e3}
         there["alpha_B"] = 0.3 * np.exp(0.1 * z[place])
         law, table = observation.the_law, tables[label]
-        parameters = published_values(system, there, law.parameters)
+        parameters = law_parameters(law, system, there, system.reference)
         expected = law(*(table[c].to_numpy(float) for c in observation.columns.values()), **parameters)
         residual = np.log(table[observation.output].to_numpy(float) / expected)
         if label == "noise":

@@ -116,20 +116,25 @@ def _effects(spec: ModelSpec, name: str, groups: Groups) -> _Effects:
     for grouping in spec.parameters[name].varies_by:
         prior, dim = spec.parameters[name].spread, dimension(grouping)
         assert prior is not None
-        z = pm.Normal(f"{name}_z_{dim}", dims=dim)
-        effect = pm.Deterministic(f"{name}_effect_{dim}", variable(f"{name}_spread_{dim}", prior) * z, dims=dim)
-        of_cell.append(effect[pm.Data(f"{name}_level_{dim}", groups.level_of_cell(grouping), dims=groups.dim)])
+        of_cell.append(
+            effects_of_levels(name, dim, prior)[
+                pm.Data(f"{name}_level_{dim}", groups.level_of_cell(grouping), dims=groups.dim)
+            ]
+        )
     return _Effects(of_cell, pt.mean(sum(of_cell[1:], of_cell[0])) if of_cell else 0.0)
+
+
+def effects_of_levels(name: str, dim: str, spread: Prior) -> Any:
+    """Add the effects of the labels along a dimension on one parameter, non-centred."""
+    z = pm.Normal(f"{name}_z_{dim}", dims=dim)
+    return pm.Deterministic(f"{name}_effect_{dim}", variable(f"{name}_spread_{dim}", spread) * z, dims=dim)
 
 
 def _centre(spec: ModelSpec, name: str, prior: Prior, effects: _Effects) -> Any:
     """Add a parameter of its own: by its prior, or by its mean over the groups."""
     if not effects.of_cell:
         return variable(f"{name}_at_reference" if spec.the_law.parameters[name].moves else name, prior)
-    if prior.dist == "Uniform":
-        return variable(f"{name}_population", prior)
-    log_mean = pm.Flat(f"{name}_log_mean", initval=_log_median(prior))
-    return _believed(name, log_mean - effects.mean, prior)
+    return population(name, f"{name}_population", prior, effects.mean)
 
 
 def _terms(
@@ -154,12 +159,12 @@ def _terms(
     return {name: _believed(name, log_first + value, priors[name]) for name, value in log_centre.items()}
 
 
-def population(label: str, prior: Prior, mean: Any) -> Any:
-    """Add the centre of a population by its mean over the groups at hand, which is what the rows measure."""
+def population(name: str, label: str, prior: Prior, mean: Any) -> Any:
+    """Add the centre of a population, called `label`, by its mean over the groups at hand: that is what rows measure."""
     if prior.dist == "Uniform":
         return variable(label, prior)
-    log_mean = pm.Flat(f"{label}_log_mean", initval=_log_median(prior))
-    return pm.Deterministic(label, _believed(label, log_mean - mean, prior))
+    log_mean = pm.Flat(f"{name}_log_mean", initval=_log_median(prior))
+    return pm.Deterministic(label, _believed(name, log_mean - mean, prior))
 
 
 def _believed(name: str, log_value: Any, prior: Prior) -> Any:

@@ -19,14 +19,15 @@ from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.fits import JointFit
 from bayes_scaling.grouping import member
-from bayes_scaling.inference.coordinates import population, variable
+from bayes_scaling.inference.coordinates import effects_of_levels, population, variable
+from bayes_scaling.inference.model import add_measured
 from bayes_scaling.inference.nuts import Settings, compiled, plain, provenance, sample, statistics, tidied
 from bayes_scaling.levels import Levels, dimension_of
 from bayes_scaling.prior_draws import draw_joint_prior
-from bayes_scaling.priors import Prior
+from bayes_scaling.reference import law_parameters, publish
 from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import relative_se, scale_of
-from bayes_scaling.systems import Observation, SystemSpec, published_values
+from bayes_scaling.systems import Observation, SystemSpec
 from bayes_scaling.views import rows_of
 
 
@@ -72,13 +73,24 @@ def fit_system(
     system = read_model(model)
     if not isinstance(system, SystemSpec):
         raise InvalidModel(f"{system.title or system.law} is a model of one law: sample it with fit.")
-    table = runs_from(runs)
-    if curves is None and table.name in available_curves():
-        curves = load_curves(table.name)
-    if curves is not None and "run_id" in table.table:
-        theirs = curves.table["run_id"].isin(table.table["run_id"])
+    return sample_system(system, runs_from(runs), curves, settings, progress=progress)
+
+
+def sample_system(
+    system: SystemSpec,
+    runs: RunTable,
+    curves: RunTable | None,
+    settings: Settings,
+    *,
+    progress: bool | None = None,
+) -> JointFit:
+    """Sample the joint posterior of a system given tables that have been read; what :func:`fit_system` returns."""
+    if curves is None and runs.origin and runs.origin[0] in available_curves():
+        curves = load_curves(runs.origin[0])
+    if curves is not None and "run_id" in runs.table:
+        theirs = curves.table["run_id"].isin(runs.table["run_id"])
         curves = replace(curves, table=curves.table[theirs].reset_index(drop=True))
-    tables = {observation.name: rows_of(observation, table, curves) for observation in system.observations}
+    tables = {observation.name: rows_of(observation, runs, curves) for observation in system.observations}
     raw, seconds = sample(compiled(build_system(system, tables)), settings, progress)
     prior = draw_joint_prior(system, Levels.of(system, tables), np.random.default_rng([settings.seed, 1]))
     groups = {
@@ -89,11 +101,11 @@ def fit_system(
     for observation in system.observations:
         groups[f"observations/{observation.name}"] = _kept(observation, tables[observation.name])
     facts = {
-        "runs": table.name,
-        "origin": list(table.origin),
-        "runs_digest": table.digest,
+        "runs": runs.name,
+        "origin": list(runs.origin),
+        "runs_digest": runs.digest,
         "curves_digest": curves.digest if curves is not None else "",
-        **provenance(settings, table.card, seconds),
+        **provenance(settings, runs.card, seconds),
     }
     unchecked = JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), facts)
     return replace(unchecked, checks=tuple(check(unchecked).to_dict("records")))
@@ -121,8 +133,8 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
         Values at the reference point as free variables, published parameters as deterministics, the logarithm of what
         was measured observed, one node for each observation.
     """
-    levels = Levels.of(system, tables)
-    with pm.Model(coords=levels.coords) as model:
+    levels, kinds = Levels.of(system, tables), system.kinds
+    with pm.Model(coords=dict(levels.labels)) as model:
         centres: dict[str, Any] = {}
         effects: dict[str, list[tuple[str, Any]]] = {}
         for name, parameter in system.parameters.items():
@@ -131,17 +143,15 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
             for grouping in parameter.varies_by:
                 dim, prior = dimension_of(name, grouping), parameter.spread
                 assert prior is not None
-                z = pm.Normal(f"{name}_z_{dim}", dims=dim)
-                effect = pm.Deterministic(f"{name}_effect_{dim}", variable(f"{name}_spread_{dim}", prior) * z, dims=dim)
-                effects.setdefault(name, []).append((grouping, effect))
-            label = f"{name}_at_reference" if system.kinds[name].moves else name
+                effects.setdefault(name, []).append((grouping, effects_of_levels(name, dim, prior)))
+            label = f"{name}_at_reference" if kinds[name].moves else name
             if name in effects:
                 mean = sum(pt.mean(effect) for _, effect in effects[name])
-                centres[name] = population(label, parameter.prior, mean)
+                centres[name] = population(name, label, parameter.prior, mean)
             else:
                 centres[name] = variable(label, parameter.prior)
-        for name, value in published_values(system, centres).items():
-            if name not in model.named_vars and system.parameters[name].fixed is None:
+        for name, value in publish(system, centres, system.reference).items():
+            if name not in model.named_vars:
                 pm.Deterministic(name, value)
         for observation in system.observations:
             table = tables[observation.name]
@@ -153,7 +163,7 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
                 for name, centre in centres.items()
                 if name in observation.the_law.parameters
             }
-            parameters = published_values(system, values, observation.the_law.parameters)
+            parameters = law_parameters(observation.the_law, system, values, system.reference)
             inputs = [table[column].to_numpy(float) for column in observation.columns.values()]
             _observe(observation, table, pt.log(observation.the_law(*inputs, **parameters)))
     return model
@@ -161,13 +171,11 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
 
 def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -> None:
     """Add what was measured: residuals of its logarithm, one after the other along each run where they go together."""
-    name, likelihood = observation.name, observation.likelihood
-    sigma = variable(f"sigma_{name}", likelihood.sigma)
+    name = observation.name
+    sigma = variable(f"sigma_{name}", observation.likelihood.sigma)
     log_measured = np.log(table[observation.output].to_numpy(float))
-    nu = variable(f"nu_{name}", likelihood.nu) if isinstance(likelihood.nu, Prior) else likelihood.nu
-    se = relative_se(table, observation.output)
     if observation.correlation is None:
-        location, scale = log_expected, scale_of(sigma, se)
+        location, scale = log_expected, scale_of(sigma, relative_se(table, observation.output))
     else:
         before, distance = neighbours(table, observation)
         length = variable(f"length_{name}", observation.correlation.length)
@@ -175,10 +183,7 @@ def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -
         residual = log_measured - log_expected
         location = log_expected + kept * residual[np.maximum(before, 0)]
         scale = sigma * pt.sqrt(1 - kept**2)
-    if likelihood.dist == "Normal":
-        pm.Normal(f"measured_{name}", mu=location, sigma=scale, observed=log_measured)
-    else:
-        pm.StudentT(f"measured_{name}", nu=nu, mu=location, sigma=scale, observed=log_measured)
+    add_measured(observation.likelihood, location, scale, log_measured, suffix=f"_{name}")
 
 
 def neighbours(table: pd.DataFrame, observation: Observation) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from bayes_scaling.priors import Prior
 from bayes_scaling.reference import fixed_values, publish
 from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import relative_se, scale_of
-from bayes_scaling.specification import ModelSpec
+from bayes_scaling.specification import Likelihood, ModelSpec
 
 for _name in ("exp", "log", "expm1", "log1p", "softplus"):
     getattr(elementwise, _name).register(pt.TensorVariable, getattr(pt, _name))
@@ -93,8 +93,15 @@ def _observe(spec: ModelSpec, runs: RunTable, mu: Any) -> None:
     likelihood = spec.likelihood
     scale = scale_of(variable("sigma", likelihood.sigma), pm.Data("relative_se", relative_se(runs.table), dims="run"))
     observed = pm.Data("log_loss", np.log(runs.table["loss"].to_numpy(float)), dims="run")
+    add_measured(likelihood, mu, scale, observed, dims="run")
+
+
+def add_measured(
+    likelihood: Likelihood, mu: Any, scale: Any, observed: Any, *, suffix: str = "", dims: str | None = None
+) -> None:
+    """Add what was measured: its logarithm, around `mu` with a scale, by the distribution of the likelihood."""
     if likelihood.dist == "Normal":
-        pm.Normal("measured", mu=mu, sigma=scale, observed=observed, dims="run")
+        pm.Normal(f"measured{suffix}", mu=mu, sigma=scale, observed=observed, dims=dims)
     else:
-        nu = variable("nu", likelihood.nu) if isinstance(likelihood.nu, Prior) else likelihood.nu
-        pm.StudentT("measured", nu=nu, mu=mu, sigma=scale, observed=observed, dims="run")
+        nu = variable(f"nu{suffix}", likelihood.nu) if isinstance(likelihood.nu, Prior) else likelihood.nu
+        pm.StudentT(f"measured{suffix}", nu=nu, mu=mu, sigma=scale, observed=observed, dims=dims)

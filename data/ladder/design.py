@@ -5,10 +5,11 @@ python data/ladder/design.py
 
 from __future__ import annotations
 
-import csv
+from dataclasses import asdict
 from pathlib import Path
 
 import counts
+from plan import Run, write_table
 
 CONTEXT = 128
 WHOLE_CORPUS = 53_301_376
@@ -62,10 +63,7 @@ def run(name: str, series: str, width: int, tokens: float, *, depth: int | None 
         "noise": 0,
         "seed": 0,
     }
-    unknown = set(given) - set(row)
-    if unknown:
-        raise TypeError(f"A plan has no column {sorted(unknown)}.")
-    return row | given
+    return asdict(Run(**row | given))
 
 
 def learning_rate() -> list[dict]:
@@ -155,16 +153,15 @@ def seed() -> list[dict]:
 
 def schedule() -> list[dict]:
     """Horizons of a cosine, and one long run at a constant learning rate that passes them all."""
-    horizons = {24: (512, 1024, 2048, 4096, 8192), 36: (512, 1024, 2048, 4096)}
+    longest = {24: 8192, 36: 4096}
     decayed = [
         run(f"schedule-{width}-{steps}", "schedule", width, steps * BATCH)
-        for width in horizons
-        for steps in horizons[width]
-        if steps < 8192
+        for width in longest
+        for steps in (512, 1024, 2048, 4096)
     ]
     constant = [
-        run(f"schedule-{width}-constant", "schedule", width, max(horizons[width]) * BATCH, schedule="constant", points=4)
-        for width in horizons
+        run(f"schedule-{width}-constant", "schedule", width, steps * BATCH, schedule="constant", points=4)
+        for width, steps in longest.items()
     ]
     return decayed + constant
 
@@ -177,17 +174,8 @@ def plan() -> list[dict]:
 def main() -> None:
     """Write the plan."""
     rows = plan()
-    with Path(__file__).with_name("plan.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"{len(rows)} runs, {sum(work(row) for row in rows):.3g} FLOP at the most")
-
-
-def work(row: dict) -> int:
-    """FLOP of a run that trains to its horizon."""
-    per_token = counts.training_flops(row["depth"], row["width"], row["feedforward"], row["context"])
-    return per_token * row["batch_tokens"] * row["steps"]
+    write_table(Path(__file__).with_name("plan.csv"), rows)
+    print(f"{len(rows)} runs, {sum(Run(**row).work for row in rows):.3g} FLOP at the most")
 
 
 if __name__ == "__main__":

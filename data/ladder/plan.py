@@ -32,8 +32,8 @@ class Run:
     schedule: str  # cosine (to zero at the horizon) or constant
     weight_decay: float
     points: int  # of the curve, for each doubling of the steps
-    evaluated: int  # held-out sequences behind each point of the curve; the final loss takes all of them
     patience: int  # stop when so many points bring no better loss; 0: never
+    evaluated: int  # held-out sequences behind each point of the curve; the final loss takes all of them
     noise: int  # 1: measure the gradient noise scale at the points of the curve
     seed: int
 

@@ -114,10 +114,10 @@ class Training:
         return self.step >= self.run.steps or self._outcome() != "horizon"
 
     def _result(self) -> dict[str, Any]:
-        run, outcome = self.run, self._outcome()
+        run, outcome, steps = self.run, self._outcome(), self.step
         if run.patience and outcome != "diverged":
             self.model.load_state_dict(self.best["model"])
-        steps = self.best["step"] if run.patience and outcome != "diverged" else self.step
+            steps = self.best["step"]
         loss, error = held_out(self.model, self.heldout, len(self.heldout))
         return {
             "run_id": run.run_id,
