@@ -11,7 +11,6 @@ from bayes_scaling.fits import Sampled
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
-from bayes_scaling.reference import fixed_values
 
 
 def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
@@ -56,8 +55,7 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
         if column not in given:
             meaning = f", {BY_COLUMN[column].meaning}" if column in BY_COLUMN else ""
             raise InvalidRequest(f"{law.name} needs {column}{meaning}: give {column}=... ({symbol} of the law).")
-    learned = {str(name): draws for name, draws in fit.posterior.data_vars.items() if set(draws.dims) == set(SAMPLE_DIMS)}
-    values = learned | fixed_values(fit.spec) | given
+    values = fit.learned | given
     parameters = {name: values[name] for name in law.parameters if name in values}
     for name in law.parameters:
         if name not in parameters and name not in law.optional:
@@ -66,5 +64,7 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
             )
     found = law(*(given[column] for column in columns.values()), **parameters)
     if not isinstance(found, xr.DataArray) or "chain" not in found.dims:
-        found = found * xr.ones_like(next(iter(learned.values())))  # nothing is unknown: each draw says the same
+        found = found * xr.ones_like(
+            fit.tree["sample_stats"]["diverging"], dtype=float
+        )  # nothing is unknown: each draw says the same
     return found.transpose(*SAMPLE_DIMS, ...)

@@ -20,8 +20,9 @@ from bayes_scaling.errors import BayesScalingError, InvalidFit, InvalidRequest, 
 from bayes_scaling.files import whole_file
 from bayes_scaling.grouping import Groups
 from bayes_scaling.levels import own_parameters
+from bayes_scaling.reference import fixed_values
 from bayes_scaling.specification import ModelSpec
-from bayes_scaling.systems import SystemSpec, one_law
+from bayes_scaling.systems import Observation, SystemSpec, one_law
 
 _ATTRIBUTE = "bayes_scaling"
 _FORMAT: Final = 1
@@ -95,6 +96,12 @@ class Sampled:
         named = "; ".join(f"{c['check']} is {c['value']:.4g}, {c['rule']}" for c in self.failed_checks)
         return f"This posterior has NOT converged, do not rely on it: {named}."
 
+    @cached_property
+    def learned(self) -> dict[str, Any]:
+        """Every published parameter that is one number: draws, dims (chain, draw), or what the document fixes."""
+        one = {name: self.posterior[name] for name in self.spec.parameters if name in self.posterior}
+        return {n: v for n, v in one.items() if set(v.dims) == {"chain", "draw"}} | fixed_values(self.spec)
+
     def _repr_html_(self) -> str:
         from html import escape
 
@@ -139,15 +146,16 @@ class Sampled:
 
     def before_the_runs(self) -> Self:
         """Return the fit with its prior in the posterior's place: what would have been said before the runs."""
-        groups = {f"/{name}": group.to_dataset() for name, group in self.tree.children.items()}
-        return replace(self, tree=xr.DataTree.from_dict(groups | {"/posterior": self.prior}), checks=())
+        return replace(self, tree=self._with_posterior(self.prior), checks=())
 
     def thinned(self, draws: int) -> Self:
         """Return the fit with at most ``draws`` draws of each chain, evenly spaced, for pictures."""
         step = -(-self.posterior.sizes["draw"] // draws)
-        groups = {f"/{name}": group.to_dataset() for name, group in self.tree.children.items()}
-        groups["/posterior"] = self.posterior.isel(draw=slice(None, None, step))
-        return replace(self, tree=xr.DataTree.from_dict(groups))
+        return replace(self, tree=self._with_posterior(self.posterior.isel(draw=slice(None, None, step))))
+
+    def _with_posterior(self, draws: xr.Dataset) -> xr.DataTree:
+        groups = {group.path: group.to_dataset(inherit=False) for group in self.tree.subtree}
+        return xr.DataTree.from_dict(groups | {"/posterior": draws})
 
 
 class Fit(Sampled):
@@ -188,9 +196,31 @@ class JointFit(Sampled):
 
     spec: SystemSpec
 
+    @cached_property
+    def learned(self) -> dict[str, Any]:
+        """Every published parameter that is one number, as the first observation whose law has it has it."""
+        found: dict[str, Any] = {}
+        for observation in reversed(self.spec.observations):
+            own = own_parameters(self.spec, observation, self.posterior)
+            found |= {name: own[name] for name in observation.the_law.parameters if name in own}
+        return found | fixed_values(self.spec)
+
     def rows(self, name: str) -> pd.DataFrame:
         """Return the rows of one observation: the columns its law uses, and what was measured."""
-        return self.tree[f"observations/{self._known(name)}"].to_dataset().to_dataframe().reset_index(drop=True)
+        return self.tree[f"observations/{self.observation(name).name}"].to_dataset().to_dataframe().reset_index(drop=True)
+
+    def observation(self, name: str) -> Observation:
+        """Return what the document says of one observation.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such observation.
+        """
+        names = [observation.name for observation in self.spec.observations]
+        if name not in names:
+            raise UnknownName(f"There is no observation {name!r}; {choose(name, names)}.")
+        return self.spec.observations[names.index(name)]
 
     def of(self, name: str) -> Fit:
         """Return one observation as a fit of its law: predictions, pictures and checks take it.
@@ -212,7 +242,7 @@ class JointFit(Sampled):
         InvalidRequest
             If its law does not give a loss.
         """
-        observation = next(o for o in self.spec.observations if o.name == self._known(name))
+        observation = self.observation(name)
         if observation.output != "loss":
             raise InvalidRequest(f"{name} measures {observation.output}, no loss: ask for its law with derive.")
         spec, keep = one_law(self.spec, observation), self.rows(name)
@@ -225,12 +255,6 @@ class JointFit(Sampled):
         }
         reference = {axis: self.reference[axis] for axis in observation.the_law.axes}
         return Fit(xr.DataTree.from_dict(groups), spec, reference, self.facts, self.checks)
-
-    def _known(self, name: str) -> str:
-        names = [observation.name for observation in self.spec.observations]
-        if name not in names:
-            raise UnknownName(f"There is no observation {name!r}; {choose(name, names)}.")
-        return name
 
     def __repr__(self) -> str:
         """Return the verdict and the sizes."""

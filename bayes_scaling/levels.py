@@ -93,16 +93,28 @@ def own_parameters(system: SystemSpec, observation: Observation, draws: xr.Datas
 
     Returns
     -------
-    Dataset, dims (chain, draw)
+    Dataset, dims (chain, draw, *groupings)
         ``{name}``, and ``{name}_at_reference`` where the two differ, for every parameter of the law with a prior;
-        ``sigma`` and, where there is one, ``nu``.
+        ``{name}_population``, ``{name}_spread_{grouping}`` and ``{name}_effect_{grouping}`` for one that varies over
+        columns; ``sigma`` and, where there is one, ``nu``.
     """
-    kinds, values = system.kinds, {}
+    kinds, values, varying = system.kinds, {}, {}
     for name, parameter in system.parameters.items():
         if parameter.prior is None or name not in observation.the_law.parameters:
             continue
-        centre = draws[f"{name}_at_reference" if kinds[name].moves else name]
-        own = [dimension_of(name, grouping) for grouping in parameter.varies_by if grouping == OBSERVATION]
-        values[name] = member(centre, [draws[f"{name}_effect_{dim}"].sel({dim: observation.name}, drop=True) for dim in own])
+        value = draws[f"{name}_at_reference" if kinds[name].moves else name]
+        for grouping in parameter.varies_by:
+            dim, of_it = dimension_of(name, grouping), dimension(grouping)
+            effect = draws[f"{name}_effect_{dim}"]
+            if grouping == OBSERVATION:
+                value = member(value, [effect.sel({dim: observation.name}, drop=True)])
+            else:
+                varying[f"{name}_spread_{of_it}"] = draws[f"{name}_spread_{dim}"]
+                varying[f"{name}_effect_{of_it}"] = effect.rename({dim: of_it})
+        values[name] = value
+    published = publish(system, values, system.reference)
+    for name in {*values} & {variable.split("_spread_")[0] for variable in varying}:
+        published = {n: v for n, v in published.items() if n not in (name, f"{name}_at_reference")}
+        varying[f"{name}_population"] = values[name]
     noise = {n: draws[f"{n}_{observation.name}"] for n in ("sigma", "nu") if f"{n}_{observation.name}" in draws}
-    return xr.Dataset(publish(system, values, system.reference) | noise)
+    return xr.Dataset(published | varying | noise)

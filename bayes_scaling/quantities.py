@@ -55,6 +55,8 @@ _ALL = (
     Quantity("S_min", "steps_min", "steps at a batch far above the critical one", "steps", 1e15),
     Quantity("C", "compute_flops", "training compute", "FLOP", 1e40),
     Quantity("C_min", "compute_min_flops", "compute at a batch far below the critical one", "FLOP", 1e40),
+    Quantity("aspect", "aspect", "width over depth", "1", 1e9),
+    Quantity("head_width", "head_width", "width of one attention head", "1", 1e9),
     Quantity("L", "loss", "cross-entropy on held-out text", "nats per token unless declared", 1e3),
 )
 
@@ -132,11 +134,13 @@ _IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]],
     ("tokens", ("compute_flops", "params"), tokens_at),
     ("params", ("compute_flops", "tokens"), params_at),
     ("params_total", ("params", "params_embedding"), operator.add),
+    ("aspect", ("width", "depth"), operator.truediv),
+    ("head_width", ("width", "heads"), operator.truediv),
 )
 
 
 def completed(columns: Any) -> tuple[str, ...]:
-    """Add the columns that D = B S, C = 6 N D and the sum of embeddings and the rest give, whole columns and never single cells.
+    """Add the columns that D = B S, C = 6 N D, the sum of embeddings and the rest, and the shape give, whole columns and never single cells.
 
     Parameters
     ----------

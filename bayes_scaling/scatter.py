@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.elementwise import exp
 from bayes_scaling.specification import Likelihood
+from bayes_scaling.systems import Correlation
 
 
 def scale_of(sigma: Any, relative_se: Any) -> Any:
@@ -82,3 +84,47 @@ def relative_se(table: pd.DataFrame, measured: str = "loss") -> np.ndarray:
     if error not in table:
         return np.zeros(len(table))
     return (table[error] / table[measured]).fillna(0.0).to_numpy(float)
+
+
+def neighbours(table: pd.DataFrame, correlation: Correlation) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each row the row before it along its run, and how far in the logarithm.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Points along runs.
+    correlation : Correlation
+        Along which column, and which column tells runs apart.
+
+    Returns
+    -------
+    tuple of ndarray
+        Position of the row before, -1 where there is none; the distance, one where there is none.
+
+    Examples
+    --------
+    >>> from bayes_scaling.priors import Prior
+    >>> length = Prior(dist="LogNormal", mu=0.0, sigma=1.0)
+    >>> points = pd.DataFrame({"run_id": ["a", "b", "a"], "steps": [20.0, 5.0, 10.0]})
+    >>> before, distance = neighbours(points, Correlation(length=length))
+    >>> before.tolist(), distance.round(3).tolist()
+    ([2, -1, -1], [0.693, 1.0, 1.0])
+    """
+    place = np.log(table[correlation.along].to_numpy(float))
+    before, distance = np.full(len(table), -1), np.ones(len(table))
+    for rows in table.groupby(correlation.by, sort=False).indices.values():
+        ordered = rows[np.argsort(place[rows], kind="stable")]
+        before[ordered[1:]] = ordered[:-1]
+        distance[ordered[1:]] = np.diff(place[ordered])
+    return before, distance
+
+
+def kept_from_before(before: np.ndarray, distance: Any, length: Any) -> Any:
+    """Return the share of the residual before it that each row keeps, zero for the first of a run.
+
+    Examples
+    --------
+    >>> kept_from_before(np.array([-1, 0]), np.array([1.0, np.log(2)]), 1.0).tolist()
+    [0.0, 0.5]
+    """
+    return exp(-distance / length) * (before >= 0).astype(float)

@@ -54,7 +54,7 @@ class Observation(OfALaw):
         Its name; its own noise is called ``sigma_{name}``.
     law : str
         Name of the law.
-    table : {"runs", "curves", "steps_to_loss", "gradient_noise"}
+    table : {"runs", "curves", "lowest", "steps_to_loss", "gradient_noise"}
         Runs, points along them, or what follows from the points: see :mod:`~bayes_scaling.views`.
     where : str
         Condition on its rows; all of them by default.
@@ -71,7 +71,7 @@ class Observation(OfALaw):
     """
 
     name: str
-    table: Literal["runs", "curves", "steps_to_loss", "gradient_noise"] = "runs"
+    table: Literal["runs", "curves", "lowest", "steps_to_loss", "gradient_noise"] = "runs"
     where: str = ""
     measured: str = ""
     likelihood: Likelihood
@@ -166,13 +166,14 @@ class SystemSpec(Document):
 
 
 def one_law(system: SystemSpec, observation: Observation) -> ModelSpec:
-    """Return one observation of a system as a model of its law alone, whose parameters vary no more."""
+    """Return one observation of a system as a model of its law alone; what varies over columns still does."""
     law = observation.the_law
-    parameters = {
-        name: parameter.model_copy(update={"varies_by": (), "spread": None})
-        for name, parameter in system.parameters.items()
-        if name in law.parameters
-    }
+    parameters = {}
+    for name, parameter in system.parameters.items():
+        if name in law.parameters:
+            columns = tuple(grouping for grouping in parameter.varies_by if grouping != OBSERVATION)
+            spread = parameter.spread if columns else None
+            parameters[name] = parameter.model_copy(update={"varies_by": columns, "spread": spread})
     return ModelSpec(
         law=observation.law,
         title=f"{system.title}: {observation.name}",

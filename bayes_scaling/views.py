@@ -1,4 +1,4 @@
-"""Tables that follow from learning curves: steps to a loss, and the gradient noise scale along a run."""
+"""Tables that follow from learning curves: lowest points, steps to a loss, and the gradient noise scale along a run."""
 
 from __future__ import annotations
 
@@ -181,7 +181,40 @@ def _need(curves: pd.DataFrame, columns: tuple[str, ...]) -> None:
         raise InvalidRuns(f"The curves have no column {', '.join(map(repr, missing))}; found {', '.join(map(str, curves))}.")
 
 
+def lowest(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the lowest point of each run's curve: the loss where training with early stopping would have ended.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        Points along runs: ``run_id``, ``loss``.
+
+    Returns
+    -------
+    DataFrame
+        One row a run, in the order of the runs.
+
+    Raises
+    ------
+    InvalidRuns
+        If the curves lack a column.
+
+    References
+    ----------
+    Kaplan et al. (2020), section 4.2: runs on limited data are stopped where the test loss ceases to fall.
+
+    Examples
+    --------
+    >>> curve = pd.DataFrame({"run_id": list("aaabb"), "steps": [1, 2, 3, 1, 2], "loss": [3.0, 2.0, 2.5, 3.0, 2.9]})
+    >>> lowest(curve)["steps"].tolist()
+    [2, 2]
+    """
+    _need(curves, ("run_id", "loss"))
+    return curves.loc[curves.groupby("run_id", sort=False)["loss"].idxmin()]
+
+
 _FOLLOWS: Final[dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
+    "lowest": lowest,
     "steps_to_loss": steps_to_loss,
     "gradient_noise": gradient_noise,
 }

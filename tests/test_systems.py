@@ -10,12 +10,13 @@ import bayes_scaling as bs
 from bayes_scaling.documents import model_from_json, shipped_systems
 from bayes_scaling.errors import InvalidModel, InvalidRequest, InvalidRuns, InvalidSpecification, UnknownName
 from bayes_scaling.fits import JointFit
-from bayes_scaling.inference.joint import build_system, neighbours
+from bayes_scaling.inference.joint import build_system
 from bayes_scaling.laws import LAWS
 from bayes_scaling.levels import Levels, own_parameters
 from bayes_scaling.prior_draws import draw_joint_prior
 from bayes_scaling.reference import law_parameters
 from bayes_scaling.runs import RunTable, read_runs
+from bayes_scaling.scatter import neighbours
 from bayes_scaling.views import gradient_noise, steps_to_loss
 
 pytestmark = pytest.mark.xdist_group("sampling")
@@ -202,7 +203,7 @@ def transformed(model, point):
 def test_neighbours_are_those_along_the_run(document):
     observation = bs.read_model(document).observations[0]
     table = pd.DataFrame({"run_id": ["a", "b", "a", "b"], "steps": [20.0, 5.0, 10.0, 50.0]})
-    before, distance = neighbours(table, observation)
+    before, distance = neighbours(table, observation.correlation)
     assert before.tolist() == [2, -1, -1, 1]
     assert distance == pytest.approx([np.log(2), 1.0, 1.0, np.log(10)])
 

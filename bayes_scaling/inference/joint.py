@@ -13,22 +13,26 @@ import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 
+from bayes_scaling.cards import Card
 from bayes_scaling.datasets import available_curves, load_curves, runs_from
 from bayes_scaling.diagnostics import check
 from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.fits import JointFit
 from bayes_scaling.grouping import member
-from bayes_scaling.inference.coordinates import effects_of_levels, population, variable
+from bayes_scaling.inference.coordinates import effects_of_levels, population, summed, variable
 from bayes_scaling.inference.model import add_measured
 from bayes_scaling.inference.nuts import Settings, compiled, plain, provenance, sample, statistics, tidied
 from bayes_scaling.levels import Levels, dimension_of
 from bayes_scaling.prior_draws import draw_joint_prior
 from bayes_scaling.reference import law_parameters, publish
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import relative_se, scale_of
+from bayes_scaling.scatter import kept_from_before, neighbours, relative_se, scale_of
 from bayes_scaling.systems import Observation, SystemSpec
 from bayes_scaling.views import rows_of
+
+_ASYMPTOTE = ("N_c", "E")
+"""What a curve falls to: the runs measure the sum, and hardly how it splits."""
 
 
 def fit_system(
@@ -91,24 +95,69 @@ def sample_system(
         theirs = curves.table["run_id"].isin(runs.table["run_id"])
         curves = replace(curves, table=curves.table[theirs].reset_index(drop=True))
     tables = {observation.name: rows_of(observation, runs, curves) for observation in system.observations}
-    raw, seconds = sample(compiled(build_system(system, tables)), settings, progress)
-    prior = draw_joint_prior(system, Levels.of(system, tables), np.random.default_rng([settings.seed, 1]))
-    groups = {
-        "posterior": tidied(raw["posterior"].to_dataset(), prior),
-        "sample_stats": statistics(raw["sample_stats"].to_dataset()),
-        "prior": prior,
-    }
-    for observation in system.observations:
-        groups[f"observations/{observation.name}"] = _kept(observation, tables[observation.name])
     facts = {
         "runs": runs.name,
         "origin": list(runs.origin),
         "runs_digest": runs.digest,
         "curves_digest": curves.digest if curves is not None else "",
-        **provenance(settings, runs.card, seconds),
     }
-    unchecked = JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), facts)
-    return replace(unchecked, checks=tuple(check(unchecked).to_dict("records")))
+    return SystemSampler(system, tables).fit(tables, settings, facts=facts, card=runs.card, progress=progress)
+
+
+class SystemSampler:
+    """A compiled system, ready for many tables that differ in nothing but what was measured.
+
+    Parameters
+    ----------
+    system : SystemSpec
+        The system.
+    tables : mapping of str to DataFrame
+        The rows of each observation, by its name, as :func:`~bayes_scaling.views.rows_of` gives them.
+    """
+
+    def __init__(self, system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> None:
+        self.system = system
+        self.levels = Levels.of(system, tables)
+        self._compiled = compiled(build_system(system, tables), freeze=False)
+
+    def fit(
+        self,
+        tables: Mapping[str, pd.DataFrame],
+        settings: Settings,
+        *,
+        facts: Mapping[str, Any],
+        card: Card,
+        progress: bool | None = None,
+    ) -> JointFit:
+        """Sample the posterior given tables.
+
+        Parameters
+        ----------
+        tables : mapping of str to DataFrame
+            The tables the system was compiled for, but for what was measured.
+        settings : Settings
+            How to sample.
+        facts : mapping
+            Where the tables came from.
+        card : Card
+            What they mean.
+        progress : bool, optional
+            As for :func:`fit_system`.
+        """
+        system = self.system
+        measured = {f"log_{o.name}": np.log(tables[o.name][o.output].to_numpy(float)) for o in system.observations}
+        raw, seconds = sample(self._compiled.with_data(**measured), settings, progress)
+        prior = draw_joint_prior(system, self.levels, np.random.default_rng([settings.seed, 1]))
+        groups = {
+            "posterior": tidied(raw["posterior"].to_dataset(), prior),
+            "sample_stats": statistics(raw["sample_stats"].to_dataset()),
+            "prior": prior,
+        }
+        for observation in system.observations:
+            groups[f"observations/{observation.name}"] = _kept(observation, tables[observation.name])
+        known = {**facts, **provenance(settings, card, seconds)}
+        unchecked = JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), known)
+        return replace(unchecked, checks=tuple(check(unchecked).to_dict("records")))
 
 
 def _kept(observation: Observation, table: pd.DataFrame) -> xr.Dataset:
@@ -137,8 +186,11 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
     with pm.Model(coords=dict(levels.labels)) as model:
         centres: dict[str, Any] = {}
         effects: dict[str, list[tuple[str, Any]]] = {}
+        asymptote = {n: system.parameters[n].prior for n in _ASYMPTOTE if _is_free(system, n)}
+        if len(asymptote) > 1:
+            centres |= summed(asymptote)
         for name, parameter in system.parameters.items():
-            if parameter.prior is None:
+            if parameter.prior is None or name in centres:
                 continue
             for grouping in parameter.varies_by:
                 dim, prior = dimension_of(name, grouping), parameter.spread
@@ -169,31 +221,29 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
     return model
 
 
+def _is_free(system: SystemSpec, name: str) -> bool:
+    """Whether a parameter is one unknown number, without bounds."""
+    parameter = system.parameters.get(name)
+    return (
+        parameter is not None
+        and parameter.prior is not None
+        and parameter.prior.dist != "Uniform"
+        and not parameter.varies_by
+    )
+
+
 def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -> None:
     """Add what was measured: residuals of its logarithm, one after the other along each run where they go together."""
     name = observation.name
     sigma = variable(f"sigma_{name}", observation.likelihood.sigma)
-    log_measured = np.log(table[observation.output].to_numpy(float))
+    log_measured = pm.Data(f"log_{name}", np.log(table[observation.output].to_numpy(float)))
     if observation.correlation is None:
         location, scale = log_expected, scale_of(sigma, relative_se(table, observation.output))
     else:
-        before, distance = neighbours(table, observation)
+        before, distance = neighbours(table, observation.correlation)
         length = variable(f"length_{name}", observation.correlation.length)
-        kept = pt.exp(-distance / length) * (before >= 0).astype(float)
+        kept = kept_from_before(before, distance, length)
         residual = log_measured - log_expected
         location = log_expected + kept * residual[np.maximum(before, 0)]
         scale = sigma * pt.sqrt(1 - kept**2)
     add_measured(observation.likelihood, location, scale, log_measured, suffix=f"_{name}")
-
-
-def neighbours(table: pd.DataFrame, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each row the row before it along its run, -1 where there is none, and the distance in the logarithm, one there."""
-    correlation = observation.correlation
-    assert correlation is not None
-    place = np.log(table[correlation.along].to_numpy(float))
-    before, distance = np.full(len(table), -1), np.ones(len(table))
-    for _, rows in table.groupby(correlation.by, sort=False).indices.items():
-        ordered = rows[np.argsort(place[rows], kind="stable")]
-        before[ordered[1:]] = ordered[:-1]
-        distance[ordered[1:]] = np.diff(place[ordered])
-    return before, distance

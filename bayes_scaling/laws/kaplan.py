@@ -338,6 +338,69 @@ def kaplan_nsb(
     2.4005
     """
     converged = kaplan_n(N, N_c=N_c, alpha_N=alpha_N, E=E)
+    return _curve_at_batch(converged, S, B, S_c=S_c, alpha_S=alpha_S, B_star=B_star, alpha_B=alpha_B)
+
+
+@law(output="loss", source="kaplan2020", equation="(1.5) and (1.6) with (5.3) and (5.4): a combination of ours")
+def kaplan_ndsb(
+    N: Value,
+    D_unique: Value,
+    S: Value,
+    B: Value,
+    *,
+    N_c: Annotated[Value, scale("N", "alpha_N")],
+    alpha_N: Exponent,
+    D_c: Annotated[Value, scale("D", "alpha_D")],
+    alpha_D: Exponent,
+    S_c: Annotated[Value, scale("S_min", "alpha_S")],
+    alpha_S: Exponent,
+    B_star: Annotated[Value, B_STAR],
+    alpha_B: Exponent,
+    E: Loss = 0.0,
+) -> Value:
+    r"""Loss on limited data after S steps at batch B, :math:`L = L(N, D) + (S_c (1 + B^* L^{-1/\alpha_B}/B)/S)^{\alpha_S}`.
+
+    The paper has L(N, D) for training as long as it helps, and L(N, S) for endless data. This is the plainest law that
+    is the first where steps are endless and the second where data are.
+
+    Parameters
+    ----------
+    N : float or array
+        Non-embedding parameters.
+    D_unique : float or array
+        Distinct tokens in the data set.
+    S : float or array
+        Steps taken.
+    B : float or array
+        Tokens per batch.
+    N_c, D_c, S_c : float or array
+        Scales, parameters, tokens and steps.
+    alpha_N, alpha_D, alpha_S : float or array
+        Exponents.
+    B_star, alpha_B : float or array
+        Critical batch at a loss of one nat, tokens, and its exponent.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
+
+    Returns
+    -------
+    float or array
+        Loss, nats per token.
+
+    Examples
+    --------
+    >>> system = dict(N_c=6.5e13, alpha_N=0.077, D_c=1.8e13, alpha_D=0.103, S_c=2.1e3, alpha_S=0.76)
+    >>> round(kaplan_ndsb(1e9, 2e9, 1e5, 2**19, B_star=2.1e8, alpha_B=0.21, **system), 4)
+    2.8032
+    """
+    best = kaplan_nd(N, D_unique, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D, E=E)
+    return _curve_at_batch(best, S, B, S_c=S_c, alpha_S=alpha_S, B_star=B_star, alpha_B=alpha_B)
+
+
+def _curve_at_batch(
+    converged: Value, S: Value, B: Value, *, S_c: Value, alpha_S: Value, B_star: Value, alpha_B: Value
+) -> Value:
+    """Solve for the loss of a learning curve that falls to ``converged``: see :func:`kaplan_nsb`."""
     endless = (S_c / S) ** alpha_S
     tiny, power = endless * (B_star / B) ** alpha_S, alpha_S / alpha_B
     excess = endless + 1 / (converged**power / tiny + tiny ** (-1 / (1 + power)))

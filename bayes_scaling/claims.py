@@ -1,0 +1,337 @@
+"""What Kaplan et al. (2020) state, each as a function of the constants it rests on, told by a posterior with an interval.
+
+A claim is a function. Its arguments are parameters of the laws; ``path``, compute-optimal training at the largest compute
+measured, and ``path_at_pf_day`` at one petaflop/s-day; and ``crossing``, where the laws contradict each other. A fit that
+has learned what they follow from tells the claim.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.fits import JointFit, Sampled
+from bayes_scaling.frontier import NEEDS, efficient, efficient_at
+from bayes_scaling.laws.efficient import efficient_excess, size_factor_cost, step_factor
+from bayes_scaling.laws.kaplan import data_requirement, kaplan_d
+from bayes_scaling.laws.shape import shape_range_cost
+from bayes_scaling.prediction import levels
+from bayes_scaling.quantities import PF_DAY
+
+_NEARLY_CONVERGED: Final = 0.02
+"""Excess over the converged loss that the paper lays beside efficient training (appendix B)."""
+_LOSSES: Final = (20.0, 0.02)
+"""Loss left by finite size between which the contradiction of section 6.3 is looked for."""
+_HALVINGS: Final = 50
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing the paper states.
+
+    Parameters
+    ----------
+    says : str
+        What, in a phrase.
+    equation : str
+        Where.
+    unit : str
+        Unit of the number.
+    published : tuple of float
+        The number, or the two ends of the range it is said to lie in.
+    tells : callable
+        The number as a function of parameters.
+    at : str
+        Column whose reach beyond the data counts, where there is one.
+    """
+
+    says: str
+    equation: str
+    unit: str
+    published: tuple[float, ...]
+    tells: Callable[..., Any]
+    at: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Arguments without a default."""
+        return tuple(n for n, p in inspect.signature(self.tells).parameters.items() if p.default is p.empty)
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """All arguments."""
+        return tuple(inspect.signature(self.tells).parameters)
+
+
+def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
+    """Return what a posterior says about the statements of Kaplan et al. (2020).
+
+    Parameters
+    ----------
+    fit : Fit or JointFit
+        A fit of any of the paper's laws; the more of them, the more it tells. A parameter that differs between
+        observations is taken as the first observation has it.
+    prob : float
+        Probability of the equal-tailed intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row a claim: ``claim``, ``equation``, ``unit``, ``published`` (as text, a range where the paper gives one),
+        ``median``, ``lower``, ``upper``, ``above``, the probability that ours is larger than what was published, and
+        ``verdict``: ``agrees`` where the published number lies in the interval. ``decades_beyond`` says how far beyond
+        the measured compute it reaches. ``defined`` is the share of draws for which the number exists.
+
+    Raises
+    ------
+    InvalidRequest
+        If the fit tells none of them.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_system
+    >>> table = claims(example_system()).set_index("claim")
+    >>> row = table.loc["compute-optimal training stops above the converged loss by"]
+    >>> float(row["median"].round(2)), row["published"], row["verdict"]
+    (0.1, '0.1', 'agrees')
+    """
+    known = _known(fit)
+    rows = []
+    for claim in CLAIMS:
+        if set(claim.needs) <= set(known):
+            draws = claim.tells(**{name: known[name] for name in claim.takes if name in known})
+            rows.append(_row(claim, _over_draws(fit, draws), prob, known))
+    if not rows:
+        raise InvalidRequest(
+            f"This fit has learned {', '.join(fit.learned) or 'no single parameter'}: no claim of the paper rests on that alone. "
+            f"Fit a system such as kaplan_system."
+        )
+    table = pd.DataFrame(rows)
+    table.attrs["prob"] = prob
+    return table
+
+
+def _known(fit: Sampled) -> dict[str, Any]:
+    known = dict(fit.learned)
+    if set(NEEDS) <= set(known):
+        laws = {name: known[name] for name in (*NEEDS, "E") if name in known}
+        largest = largest_compute(fit)
+        known["path_at_pf_day"] = efficient(xr.DataArray(PF_DAY), **laws)
+        known["decades_to_pf_day"] = max(0.0, np.log10(PF_DAY / largest)) if largest else np.nan
+        known["path"] = efficient(xr.DataArray(largest or PF_DAY), **laws)
+        if {"D_c", "alpha_D"} <= set(known):
+            of_data = {name: known[name] for name in ("D_c", "alpha_D", "E") if name in known}
+            known["crossing"] = contradiction(laws=laws, **of_data)
+    return known
+
+
+def largest_compute(fit: Sampled) -> float:
+    """Return the largest compute among the rows of a fit, FLOP; zero where no row has one."""
+    tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else [fit.runs]  # pyright: ignore[reportAttributeAccessIssue]
+    return max((float(t["compute_flops"].max()) for t in tables if "compute_flops" in t), default=0.0)
+
+
+def _over_draws(fit: Sampled, draws: Any) -> np.ndarray:
+    sizes = fit.posterior.sizes
+    return np.broadcast_to(np.asarray(draws, float), (sizes["chain"], sizes["draw"])).ravel()
+
+
+def _row(claim: Claim, draws: np.ndarray, prob: float, known: Mapping[str, Any]) -> dict[str, Any]:
+    exists = draws[np.isfinite(draws)]
+    median, lower, upper = np.quantile(exists, levels(prob)) if len(exists) else (np.nan,) * 3
+    least, most = claim.published[0], claim.published[-1]
+    agrees = lower <= most and least <= upper
+    return {
+        "claim": claim.says,
+        "equation": claim.equation,
+        "unit": claim.unit,
+        "published": " to ".join(f"{value:.3g}" for value in claim.published),
+        "median": median,
+        "lower": lower,
+        "upper": upper,
+        "above": float(np.mean(exists > np.mean(claim.published))) if len(exists) else np.nan,
+        "verdict": "agrees"
+        if agrees
+        else "ours is larger"
+        if lower > most
+        else "ours is smaller"
+        if upper < least
+        else "none",
+        "decades_beyond": float(known.get("decades_to_pf_day", np.nan)) if claim.at == "path_at_pf_day" else 0.0,
+        "defined": len(exists) / len(draws),
+    }
+
+
+def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0.0) -> xr.Dataset:
+    """Return where efficient training would do better than its own tokens allow: the crossing of section 6.3.
+
+    Training that sees each token once cannot beat L(D) of the tokens it saw. Along compute-optimal training the data
+    grow slowly, and the two laws meet.
+
+    Parameters
+    ----------
+    laws : mapping
+        Parameters of :func:`~bayes_scaling.frontier.efficient_at`.
+    D_c, alpha_D, E : float or DataArray
+        Parameters of L(D).
+
+    Returns
+    -------
+    Dataset, dims (chain, draw)
+        ``compute_min_flops``, ``params``, ``tokens`` and ``loss`` of the crossing, not a number where there is none.
+    """
+
+    def gap(log_t: Any) -> Any:
+        path = efficient_at(log_t, **laws)
+        return np.log(kaplan_d(path["tokens"], D_c=D_c, alpha_D=alpha_D, E=E)) - np.log(path["loss"])
+
+    zero = xr.zeros_like(laws["alpha_N"] + alpha_D)
+    before, after = (np.log(loss) + zero for loss in _LOSSES)
+    crosses = (gap(before) < 0) & (gap(after) > 0)
+    for _ in range(_HALVINGS):
+        middle = (before + after) / 2
+        below = gap(middle) < 0
+        before, after = xr.where(below, middle, before), xr.where(below, after, middle)
+    found = efficient_at(before, **laws)
+    return found[["compute_min_flops", "params", "tokens", "loss"]].where(crosses)
+
+
+def _against_nearly_converged(alpha_N: Any, alpha_S: Any) -> tuple[Any, Any]:
+    """Return size and steps of training to two per cent above convergence, over those of efficient training, at one loss."""
+    stops = efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
+    size = ((1 + stops) / (1 + _NEARLY_CONVERGED)) ** (1 / alpha_N)
+    steps = (stops / (1 + stops) / (_NEARLY_CONVERGED / (1 + _NEARLY_CONVERGED))) ** (-1 / alpha_S)
+    return size, steps
+
+
+CLAIMS: Final = (
+    Claim("exponent of size in L(N)", "(1.1)", "1", (0.076,), lambda alpha_N: alpha_N),
+    Claim("exponent of data in L(D)", "(1.2)", "1", (0.095, 0.103), lambda alpha_D: alpha_D),
+    Claim("exponent of steps in L(N, S_min)", "(1.6)", "1", (0.76,), lambda alpha_S: alpha_S),
+    Claim("exponent of the critical batch", "(1.4)", "1", (0.21,), lambda alpha_B: alpha_B),
+    Claim("fall of the loss that doubles the critical batch", "section 5.1", "1", (0.13,), lambda alpha_B: 1 - 2**-alpha_B),
+    Claim("gradient noise scale over critical batch", "section 5.1", "1", (1.0,), lambda noise_ratio: noise_ratio),
+    Claim("exponent of the loss in compute", "(1.8)", "1", (0.050, 0.054), lambda path: path["loss_exponent"]),
+    Claim("exponent of size in compute", "(1.7)", "1", (0.73,), lambda path: path["params_exponent"]),
+    Claim("exponent of the batch in compute", "(1.7)", "1", (0.24,), lambda path: path["batch_exponent"]),
+    Claim("exponent of the steps in compute", "(1.7)", "1", (0.03,), lambda path: path["steps_exponent"]),
+    Claim("exponent of the data in compute", "Table 6", "1", (0.27,), lambda path: path["tokens_exponent"]),
+    Claim(
+        "size at one PF-day",
+        "(6.1)",
+        "parameters",
+        (1.3e9,),
+        lambda path_at_pf_day: path_at_pf_day["params"],
+        "path_at_pf_day",
+    ),
+    Claim(
+        "critical batch at one PF-day",
+        "Table 6",
+        "tokens",
+        (2.0e6,),
+        lambda path_at_pf_day: path_at_pf_day["batch_tokens"],
+        "path_at_pf_day",
+    ),
+    Claim(
+        "least steps at one PF-day",
+        "Table 6",
+        "steps",
+        (5.4e3,),
+        lambda path_at_pf_day: path_at_pf_day["steps_min"],
+        "path_at_pf_day",
+    ),
+    Claim(
+        "data at one PF-day", "Table 6", "tokens", (2e10,), lambda path_at_pf_day: path_at_pf_day["tokens"], "path_at_pf_day"
+    ),
+    Claim("exponent of the data that size asks for", "(4.4)", "1", (0.74,), lambda alpha_N, alpha_D: alpha_N / alpha_D),
+    Claim(
+        "data that keep a billion parameters within two per cent of endless data",
+        "(4.4)",
+        "tokens",
+        (5e3 * 1e9**0.74,),
+        lambda N_c, alpha_N, D_c, alpha_D: data_requirement(
+            1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D
+        ),
+    ),
+    Claim(
+        "exponent in compute of the data that size asks for",
+        "(6.6)",
+        "1",
+        (0.54,),
+        lambda path, alpha_N, alpha_D: path["params_exponent"] * alpha_N / alpha_D,
+    ),
+    Claim(
+        "compute where the laws contradict each other",
+        "(6.8)",
+        "FLOP",
+        (1e4 * PF_DAY,),
+        lambda crossing: crossing["compute_min_flops"],
+    ),
+    Claim("size where the laws contradict each other", "(6.8)", "parameters", (1e12,), lambda crossing: crossing["params"]),
+    Claim("data where the laws contradict each other", "(6.8)", "tokens", (1e12,), lambda crossing: crossing["tokens"]),
+    Claim("loss where the laws contradict each other", "(6.8)", "nats", (1.7,), lambda crossing: crossing["loss"]),
+    Claim(
+        "compute-optimal training stops above the converged loss by",
+        "appendix B",
+        "1",
+        (0.10,),
+        lambda alpha_N, alpha_S: efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S),
+    ),
+    Claim(
+        "compute for 0.6 times the best size",
+        "appendix B",
+        "1",
+        (1.2,),
+        lambda alpha_N, alpha_S: size_factor_cost(size_factor=0.6, alpha_N=alpha_N, alpha_S=alpha_S),
+    ),
+    Claim(
+        "compute for 2.2 times the best size",
+        "appendix B",
+        "1",
+        (1.2,),
+        lambda alpha_N, alpha_S: size_factor_cost(size_factor=2.2, alpha_N=alpha_N, alpha_S=alpha_S),
+    ),
+    Claim(
+        "steps for 2.2 times the best size",
+        "appendix B",
+        "1",
+        (0.55,),
+        lambda alpha_N, alpha_S: step_factor(size_factor=2.2, alpha_N=alpha_N, alpha_S=alpha_S),
+    ),
+    Claim(
+        "size of efficient training over that trained to 2 % above convergence",
+        "appendix B",
+        "1",
+        (2.7,),
+        lambda alpha_N, alpha_S: _against_nearly_converged(alpha_N, alpha_S)[0],
+    ),
+    Claim(
+        "steps of training to 2 % above convergence over efficient ones",
+        "appendix B",
+        "1",
+        (7.7,),
+        lambda alpha_N, alpha_S: 1 / _against_nearly_converged(alpha_N, alpha_S)[1],
+    ),
+    Claim(
+        "compute of efficient training over that to 2 % above convergence",
+        "appendix B",
+        "1",
+        (0.35,),
+        lambda alpha_N, alpha_S: np.prod(_against_nearly_converged(alpha_N, alpha_S), axis=0),
+    ),
+    Claim(
+        "cost of the ends of a 40-fold range of aspect ratios",
+        "section 3.1",
+        "1",
+        (0.0, 0.03),
+        lambda aspect_cost: shape_range_cost(aspect_range=40.0, aspect_cost=aspect_cost),
+    ),
+)
+"""Every claim, in the order of the paper's argument."""

@@ -1,0 +1,120 @@
+"""Compute-optimal training by L(N, S_min) and the critical batch: size, batch, steps, data and loss at a compute.
+
+The closed form of Kaplan et al. (2020), appendix B, holds without an offset. With one, what is left is one unknown: the
+loss t that finite size leaves. The size that reaches a loss with the least compute stops at L = E + (1 + alpha_N/alpha_S) t,
+and everything else follows from t; the t of a compute is found by Newton's method in the logarithms.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.fits import Sampled
+from bayes_scaling.laws.batch import critical_batch
+from bayes_scaling.laws.efficient import efficient_excess
+from bayes_scaling.quantities import training_compute, training_tokens
+
+NEEDS: Final = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
+"""Parameters a fit has to have."""
+_AT_THE_CRITICAL_BATCH: Final = 2.0
+"""Steps, and compute, at the critical batch over the least there are: equations (5.4) and (5.5) at B = B_crit."""
+_NEWTON_STEPS: Final = 20
+
+
+def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> xr.Dataset:
+    """Return what compute-optimal training is at a compute, as draws from the posterior.
+
+    Parameters
+    ----------
+    fit : Fit or JointFit
+        A fit that has learned N_c, alpha_N, S_c, alpha_S, B_star and alpha_B; an offset E where the document has one.
+    compute_min : float or sequence, optional
+        Compute C_min, FLOP, as it would be at a batch far below the critical one.
+    compute : float or sequence, optional
+        Compute C, FLOP, spent at the critical batch: twice C_min. Give one of the two.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, compute)
+        ``params`` N; ``batch_tokens``, the critical batch; ``steps_min`` and ``steps``, the least steps and those at the
+        critical batch; ``tokens`` D processed there; ``loss``; ``compute_min_flops`` and ``compute_flops``; and the
+        local exponents of N, B, S, D and the loss in C, which without an offset are the same everywhere:
+        ``params_exponent``, ``batch_exponent``, ``steps_exponent``, ``tokens_exponent``, ``loss_exponent``. A single
+        compute has no dimension.
+
+    Raises
+    ------
+    InvalidRequest
+        If the fit has not learned a parameter, or a compute is not a positive number.
+
+    References
+    ----------
+    Kaplan et al. (2020), equations (1.7), (1.8) and appendix B.
+    """
+    if (compute is None) == (compute_min is None):
+        raise InvalidRequest("Give one of compute, FLOP at the critical batch, and compute_min, FLOP at a tiny batch.")
+    values = fit.learned
+    missing = [name for name in NEEDS if name not in values]
+    if missing:
+        raise InvalidRequest(
+            f"Compute-optimal training follows from {', '.join(NEEDS)}; this fit has not learned {', '.join(missing)}: "
+            f"fit a system such as kaplan_system."
+        )
+    spent = _flops(compute if compute_min is None else compute_min)
+    least = spent / _AT_THE_CRITICAL_BATCH if compute_min is None else spent
+    return efficient(least, **{name: values[name] for name in (*NEEDS, "E") if name in values})
+
+
+def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
+    """Return compute-optimal training at a compute for known parameters of the laws: what :func:`frontier` returns."""
+    log_t = np.log(2.0) + xr.zeros_like(compute_min + laws["N_c"])
+    for _ in range(_NEWTON_STEPS):
+        found = efficient_at(log_t, **laws)
+        log_t = log_t + np.log(found["compute_min_flops"] / compute_min) * found["loss_exponent"] / found["share"]
+    found = efficient_at(log_t, **laws).transpose("chain", "draw", ...).drop_vars("share")
+    at = {"compute_min_flops": compute_min, "compute_flops": _AT_THE_CRITICAL_BATCH * compute_min}
+    return found.assign_coords(at)
+
+
+def efficient_at(
+    log_t: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S: Any, B_star: Any, alpha_B: Any, E: Any = 0.0
+) -> xr.Dataset:
+    """Return the compute-optimal training whose size leaves the loss t: quantities, and exponents in compute there."""
+    stops = efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
+    t = np.exp(log_t)
+    loss = E + (1 + stops) * t
+    params, steps = N_c * t ** (-1 / alpha_N), S_c * (stops * t) ** (-1 / alpha_S)
+    batch = critical_batch(loss, B_star=B_star, alpha_B=alpha_B)
+    share = (1 + stops) * t / loss  # of the loss that is not the offset
+    of_compute = -1 / (1 / alpha_N + 1 / alpha_S + share / alpha_B)  # slope of log t in log C
+    taken = _AT_THE_CRITICAL_BATCH * steps
+    found = {
+        "params": params,
+        "batch_tokens": batch,
+        "steps_min": steps,
+        "steps": taken,
+        "tokens": training_tokens(taken, batch),
+        "loss": loss,
+        "params_exponent": -of_compute / alpha_N,
+        "batch_exponent": -of_compute * share / alpha_B,
+        "steps_exponent": -of_compute / alpha_S,
+        "tokens_exponent": -of_compute * (share / alpha_B + 1 / alpha_S),
+        "loss_exponent": -of_compute * share,
+        "compute_min_flops": training_compute(params, training_tokens(steps, batch)),
+        "share": share,
+    }
+    return xr.Dataset({name: value + xr.zeros_like(loss) for name, value in found.items()})
+
+
+def _flops(given: Any) -> xr.DataArray:
+    try:
+        values = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"The compute is {given!r}: give FLOP, a positive number or a list of them.") from None
+    if values.ndim > 1 or not values.size or not (np.isfinite(values) & (values > 0)).all():
+        raise InvalidRequest(f"The compute is {given!r}: give FLOP, a positive number or a list of them.")
+    return xr.DataArray(values, dims=("compute",) if values.ndim else ())
