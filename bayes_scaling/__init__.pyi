@@ -1,5 +1,6 @@
 # The public names, each once: the type checker reads them here, and `__init__.py` imports them on first use.
 from .cards import Card as Card
+from .consequences.derived import derive as derive
 from .constants import published as published
 from .constants import published_names as published_names
 from .datasets import available_runs as available_runs
@@ -7,7 +8,6 @@ from .datasets import load_curves as load_curves
 from .datasets import load_runs as load_runs
 from .decisions.budget import allocate as allocate
 from .decisions.budget import budget_table as budget_table
-from .derived import derive as derive
 from .diagnostics import check as check
 from .diagnostics import contraction as contraction
 from .diagnostics import summarize as summarize

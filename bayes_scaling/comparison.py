@@ -86,7 +86,8 @@ def _by_run(fit: Sampled) -> tuple[list[str], xr.DataArray]:
     density = log_likelihood(fit)
     if not isinstance(fit, JointFit):
         return [f"{loss:.9g}" for loss in fit.runs["loss"]], density["measured"]  # pyright: ignore[reportAttributeAccessIssue]
-    labels, parts = [], []
+    labels: list[str] = []
+    parts: list[xr.DataArray] = []
     for observation in fit.spec.observations:
         rows = fit.rows(observation.name)
         values = density[f"measured_{observation.name}"].rename({f"run_{observation.name}": "run"})

@@ -269,7 +269,7 @@ def _adequacy_of(fit: JointFit, observation: Observation) -> dict[str, tuple[flo
 
     rows, likelihood, draws = fit.rows(observation.name), observation.likelihood, fit.posterior
     z, rng = surprises(fit, observation.name), np.random.default_rng(0)
-    nu = draws.get(f"nu_{observation.name}", likelihood.nu)
+    nu: Any = draws.get(f"nu_{observation.name}", likelihood.nu)
     edge = norm.ppf(0.95) if likelihood.dist == "Normal" else t.ppf(0.95, df=float(np.median(nu)))
     count = int((np.abs(z.median(SAMPLE_DIMS)) <= edge).sum())
     said = f"{count} of {len(rows)} inside"

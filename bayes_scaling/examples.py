@@ -83,7 +83,7 @@ def example_system(*, chains: int = 4, draws: int = 100) -> JointFit:
     Returns
     -------
     JointFit
-        Ready for :func:`~bayes_scaling.claims` and :func:`~bayes_scaling.frontier`.
+        Ready for :func:`~bayes_scaling.consequences.claims` and :func:`~bayes_scaling.consequences.frontier`.
 
     Examples
     --------

@@ -81,7 +81,7 @@ def _surprises(fit: JointFit, observation: Observation) -> tuple[xr.DataArray, x
     length = fit.posterior[f"length_{observation.name}"]
     apart = xr.DataArray(distance, dims="run")
     kept = kept_from_before(xr.DataArray(before, dims="run"), apart, length)
-    residual = np.log(measured) - np.log(expected)
+    residual: Any = np.log(measured) - np.log(expected)
     scale = sigma * (1 - kept**2) ** 0.5
     from_before = kept * residual.isel(run=xr.DataArray(np.maximum(before, 0), dims="run"))
     return (residual - from_before) / scale, scale

@@ -119,7 +119,7 @@ def neighbours(table: pd.DataFrame, correlation: Correlation) -> tuple[np.ndarra
     return before, distance
 
 
-def kept_from_before(before: np.ndarray, distance: Any, length: Any) -> Any:
+def kept_from_before(before: Any, distance: Any, length: Any) -> Any:
     """Return the share of the residual before it that each row keeps, zero for the first of a run.
 
     Examples

@@ -159,28 +159,6 @@ def _terms(
     return {name: _believed(name, log_first + value, priors[name]) for name, value in log_centre.items()}
 
 
-def summed(priors: Mapping[str, Prior]) -> dict[str, Any]:
-    """Add terms that add up to a loss: the logarithm of their sum, and of their ratios to the first, are sampled.
-
-    Parameters
-    ----------
-    priors : mapping of str to Prior
-        Prior on each term at the reference point.
-
-    Returns
-    -------
-    dict of str to tensor
-        The terms; their joint prior is the product of theirs, since the change has a determinant of one.
-    """
-    first, *rest = priors
-    start = {name: _log_median(prior) for name, prior in priors.items()}
-    log_ratio = {name: pm.Flat(f"{name}_log_ratio", initval=start[name] - start[first]) for name in rest}
-    log_sum = pm.Flat(f"log_sum_of_{'_and_'.join(priors)}", initval=float(np.logaddexp.reduce(list(start.values()))))
-    log_first = log_sum - pt.log(1 + sum(pt.exp(value) for value in log_ratio.values()))
-    log_terms = {first: log_first} | {name: log_first + value for name, value in log_ratio.items()}
-    return {name: _believed(name, value, priors[name]) for name, value in log_terms.items()}
-
-
 def population(name: str, label: str, prior: Prior, mean: Any) -> Any:
     """Add the centre of a population, called `label`, by its mean over the groups at hand: that is what rows measure."""
     if prior.dist == "Uniform":

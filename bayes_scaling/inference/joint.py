@@ -20,7 +20,7 @@ from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.fits import JointFit
 from bayes_scaling.grouping import member
-from bayes_scaling.inference.coordinates import effects_of_levels, population, summed, variable
+from bayes_scaling.inference.coordinates import effects_of_levels, population, variable
 from bayes_scaling.inference.model import add_measured
 from bayes_scaling.inference.nuts import Settings, compiled, plain, provenance, sample, statistics, tidied
 from bayes_scaling.levels import Levels, dimension_of
@@ -30,9 +30,6 @@ from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import kept_from_before, neighbours, relative_se, scale_of
 from bayes_scaling.systems import Observation, SystemSpec
 from bayes_scaling.views import rows_of
-
-_ASYMPTOTE = ("N_c", "E")
-"""What a curve falls to: the runs measure the sum, and hardly how it splits."""
 
 
 def fit_system(
@@ -186,11 +183,8 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
     with pm.Model(coords=dict(levels.labels)) as model:
         centres: dict[str, Any] = {}
         effects: dict[str, list[tuple[str, Any]]] = {}
-        asymptote = {n: system.parameters[n].prior for n in _ASYMPTOTE if _is_free(system, n)}
-        if len(asymptote) > 1:
-            centres |= summed(asymptote)
         for name, parameter in system.parameters.items():
-            if parameter.prior is None or name in centres:
+            if parameter.prior is None:
                 continue
             for grouping in parameter.varies_by:
                 dim, prior = dimension_of(name, grouping), parameter.spread
@@ -219,17 +213,6 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
             inputs = [table[column].to_numpy(float) for column in observation.columns.values()]
             _observe(observation, table, pt.log(observation.the_law(*inputs, **parameters)))
     return model
-
-
-def _is_free(system: SystemSpec, name: str) -> bool:
-    """Whether a parameter is one unknown number, without bounds."""
-    parameter = system.parameters.get(name)
-    return (
-        parameter is not None
-        and parameter.prior is not None
-        and parameter.prior.dist != "Uniform"
-        and not parameter.varies_by
-    )
 
 
 def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import xarray as xr
 
-from bayes_scaling.derived import derive
+from bayes_scaling.consequences.derived import derive
 from bayes_scaling.fits import Sampled
 from bayes_scaling.prediction import SAMPLE_DIMS
 

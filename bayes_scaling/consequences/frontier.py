@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.fits import Sampled
+from bayes_scaling.fits import Fit, JointFit, Sampled
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess
+from bayes_scaling.prediction import interval
 from bayes_scaling.quantities import training_compute, training_tokens
 
 NEEDS: Final = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
@@ -118,3 +120,50 @@ def _flops(given: Any) -> xr.DataArray:
     if values.ndim > 1 or not values.size or not (np.isfinite(values) & (values > 0)).all():
         raise InvalidRequest(f"The compute is {given!r}: give FLOP, a positive number or a list of them.")
     return xr.DataArray(values, dims=("compute",) if values.ndim else ())
+
+
+def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
+    """Return a frontier as a table, one row a compute.
+
+    Parameters
+    ----------
+    fit : Fit or JointFit
+        The fit it follows from.
+    found : Dataset
+        What :func:`frontier` returned.
+    prob : float
+        Probability of the equal-tailed intervals.
+
+    Returns
+    -------
+    DataFrame
+        ``compute_flops``, ``compute_min_flops``; ``{name}_median``, ``{name}_lower``, ``{name}_upper`` for ``params``,
+        ``tokens``, ``batch_tokens``, ``steps``, ``steps_min``, ``loss`` and the exponents; and ``decades_beyond`` the
+        largest compute measured, not a number where no row says its compute.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_system
+    >>> fit = example_system()
+    >>> frontier_table(fit, frontier(fit, compute=1e22))["decades_beyond"].round(1).tolist()
+    [1.1]
+    """
+    largest = largest_compute(fit)
+    columns: dict[str, Any] = {c: np.atleast_1d(found[c].values) for c in ("compute_flops", "compute_min_flops")}
+    for name in found.data_vars:
+        ends = zip(("median", "lower", "upper"), interval(found[name], prob), strict=True)
+        columns |= {f"{name}_{end}": np.atleast_1d(bound.values) for end, bound in ends}
+    beyond = np.log10(columns["compute_flops"] / largest) if largest else np.full(len(columns["compute_flops"]), np.nan)
+    return pd.DataFrame(columns).assign(decades_beyond=np.maximum(beyond, 0.0))
+
+
+def largest_compute(fit: Sampled) -> float:
+    """Return the largest compute among the rows of a fit, FLOP; zero where no row says it."""
+    tables = (
+        [fit.rows(o.name) for o in fit.spec.observations]
+        if isinstance(fit, JointFit)
+        else [fit.runs]
+        if isinstance(fit, Fit)
+        else []
+    )
+    return max((float(t["compute_flops"].max()) for t in tables if "compute_flops" in t), default=0.0)

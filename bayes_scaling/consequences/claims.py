@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.consequences.frontier import NEEDS, efficient, efficient_at, largest_compute
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.fits import JointFit, Sampled
-from bayes_scaling.frontier import NEEDS, efficient, efficient_at
+from bayes_scaling.fits import Sampled
 from bayes_scaling.laws.efficient import efficient_excess, size_factor_cost, step_factor
 from bayes_scaling.laws.kaplan import data_requirement, kaplan_d
 from bayes_scaling.laws.shape import shape_range_cost
@@ -132,12 +132,6 @@ def _known(fit: Sampled) -> dict[str, Any]:
     return known
 
 
-def largest_compute(fit: Sampled) -> float:
-    """Return the largest compute among the rows of a fit, FLOP; zero where no row has one."""
-    tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else [fit.runs]  # pyright: ignore[reportAttributeAccessIssue]
-    return max((float(t["compute_flops"].max()) for t in tables if "compute_flops" in t), default=0.0)
-
-
 def _over_draws(fit: Sampled, draws: Any) -> np.ndarray:
     sizes = fit.posterior.sizes
     return np.broadcast_to(np.asarray(draws, float), (sizes["chain"], sizes["draw"])).ravel()
@@ -178,7 +172,7 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
     Parameters
     ----------
     laws : mapping
-        Parameters of :func:`~bayes_scaling.frontier.efficient_at`.
+        Parameters of :func:`~bayes_scaling.consequences.frontier.efficient_at`.
     D_c, alpha_D, E : float or DataArray
         Parameters of L(D).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest, choose
@@ -64,7 +65,6 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
             )
     found = law(*(given[column] for column in columns.values()), **parameters)
     if not isinstance(found, xr.DataArray) or "chain" not in found.dims:
-        found = found * xr.ones_like(
-            fit.tree["sample_stats"]["diverging"], dtype=float
-        )  # nothing is unknown: each draw says the same
+        # Nothing is unknown: each draw says the same.
+        found = found * xr.DataArray(np.ones([fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]), dims=SAMPLE_DIMS)
     return found.transpose(*SAMPLE_DIMS, ...)

@@ -6,9 +6,9 @@ from typing import Any
 
 import xarray as xr
 
+from bayes_scaling.consequences.frontier import NEEDS
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Sampled
-from bayes_scaling.frontier import NEEDS
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.prediction import SAMPLE_DIMS

@@ -1,0 +1,185 @@
+"""From nothing to a fit: what there is, fitting it, and whether to believe it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayes_scaling.cli.options import AsJson, Columns, Seed, Stored, app, columns_of
+from bayes_scaling.printing import (
+    budget_said,
+    print_checks,
+    print_json,
+    print_table,
+    records,
+    say,
+    summary_of,
+    verdict_of,
+)
+
+
+@app.command(epilog="Example: bayes-scaling demo --out demo")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the fit and the report; made if missing.")] = Path("demo"),
+    as_json: AsJson = False,
+) -> None:
+    """Forecast the largest runs of the shipped ladder from its smaller ones: see what all this is for."""
+    from bayes_scaling.datasets import load_runs
+    from bayes_scaling.decisions.budget import allocate, budget_table
+    from bayes_scaling.files import make_folder
+    from bayes_scaling.inference import fit as sample
+    from bayes_scaling.prediction import inside, predict_table
+    from bayes_scaling.report import write_report
+
+    make_folder(out)
+    runs = load_runs("ladder").where("series in ['size', 'compute']")
+    small, large = runs.where("compute_flops < 1e13"), runs.where("compute_flops > 1e13").table
+    say(f"Fitting kappa to the {len(small)} runs below 1e13 FLOP of {runs.name}: {runs.card.title}.")
+    found = sample(small, "kappa", seed=1)
+    fit_path = found.save(out / "fit.nc")
+    predicted, budget = predict_table(found, large), budget_table(allocate(found, compute=1e14)).iloc[0]
+    report = write_report(found, out / "report.html", held_out=large)
+    count = int(inside(predicted["loss"], predicted["lower"], predicted["upper"]).sum())
+    if as_json:
+        print_json(
+            {
+                "converged": found.converged,
+                "verdict": found.verdict,
+                "forecast": records(predicted[["run_id", "loss", "median", "lower", "upper"]]),
+                "inside": count,
+                "budget": budget.to_dict(),
+                "fit": str(fit_path),
+                "report": str(report.resolve()),
+            }
+        )
+        return
+    print(found.verdict)
+    print(f"\nForecast of the {len(large)} larger runs it has not seen, 90 % intervals:")
+    print_table(predicted[["run_id", "loss", "median", "lower", "upper", "reach_compute_flops"]])
+    print(f"{count} of {len(large)} measured a loss inside their interval.\n")
+    print(budget_said(budget, 0.9, found.loss_unit))
+    print(f"\nThe fit is {fit_path}, the report {report.resolve()}")
+
+
+@app.command(epilog="Example: bayes-scaling laws --json")
+def laws(as_json: AsJson = False) -> None:
+    """List the laws, their inputs, parameters and sources."""
+    from bayes_scaling.laws import LAWS
+
+    found = [
+        {
+            "law": law.name,
+            "summary": law.summary,
+            "formula": law.formula,
+            "inputs": list(law.inputs),
+            "parameters": list(law.parameters),
+            "output": law.output,
+            "source": law.source,
+            "equation": law.equation,
+        }
+        for law in LAWS.values()
+    ]
+    if as_json:
+        print_json(found)
+        return
+    for law in found:
+        print(f"{law['law']}({', '.join(law['inputs'])}; {', '.join(law['parameters'])}) -> {law['output']}")
+        print(f"    {law['formula']}\n    {law['source']}, {law['equation']}")
+
+
+@app.command(epilog="Example: bayes-scaling models")
+def models(as_json: AsJson = False) -> None:
+    """List the shipped model documents: models of one law, then systems of laws."""
+    from bayes_scaling.documents import read_model, shipped_models, shipped_systems
+
+    one_law = {name: read_model(name) for name in shipped_models()}
+    several = {name: read_model(name) for name in shipped_systems()}
+    found = [{"model": name, "law": spec.law, "title": spec.title} for name, spec in one_law.items()]
+    for name, spec in several.items():
+        laws_of = ", ".join(dict.fromkeys(observation.law for observation in spec.observations))
+        found.append({"model": name, "law": laws_of, "title": spec.title})
+    if as_json:
+        print_json(found)
+        return
+    for model in found:
+        print(f"{model['model']:<22}{model['title']}")
+
+
+@app.command(epilog="Example: bayes-scaling data")
+def data(as_json: AsJson = False) -> None:
+    """List the measured runs that can be named instead of a file."""
+    from bayes_scaling.datasets import available_runs
+
+    found = available_runs()
+    if as_json:
+        print_json(records(found))
+        return
+    for row in found.itertuples():
+        print(f"{row.name:<16}{row.title}\n{'':<16}{row.citation}\n{'':<16}licence: {row.licence}; {row.where}")
+
+
+@app.command(epilog="Example: bayes-scaling fit runs.csv --model kappa --out fit.nc --seed 1 --columns params=N,tokens=D")
+def fit(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
+    model: Annotated[str, typer.Option(help="TOML document, or name of a shipped model.")],
+    out: Annotated[Path, typer.Option(metavar="FIT.nc", help="Where to write the fit.")],
+    seed: Seed = 0,
+    draws: Annotated[int, typer.Option(help="Draws kept of each chain.")] = 2000,
+    tune: Annotated[int, typer.Option(help="Draws of warm-up of each chain.")] = 1000,
+    chains: Annotated[int, typer.Option(help="Chains.")] = 4,
+    target_accept: Annotated[float, typer.Option(help="Acceptance rate; raise it against divergences.")] = 0.98,
+    columns: Columns = None,
+    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
+    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
+    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sample the posterior, save the fit and print the convergence checks."""
+    from bayes_scaling.datasets import runs_from
+    from bayes_scaling.documents import read_model
+    from bayes_scaling.files import check_writable
+    from bayes_scaling.specification import ModelSpec
+
+    check_writable(out)
+    spec = read_model(model)
+    needs = spec.needs if isinstance(spec, ModelSpec) else ("loss",)
+    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=needs)
+    if where:
+        table = table.where(where)
+    from bayes_scaling.inference.joint import sample_system
+    from bayes_scaling.inference.nuts import Settings
+    from bayes_scaling.inference.sampling import Sampler
+
+    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
+    say("Compiling the model: some seconds, up to half a minute the first time.")
+    if isinstance(spec, ModelSpec):
+        found = Sampler(spec, table).fit(table, settings)
+    else:
+        found = sample_system(spec, table, None, settings)
+    found.save(out)
+    if as_json:
+        print_json({"fit": str(out), **verdict_of(found), "checks": list(found.checks), "parameters": summary_of(found)})
+        return
+    print_checks(found)
+    print(f"\nThe fit is {out}")
+
+
+@app.command(epilog="Example: bayes-scaling check fit.nc")
+def check(stored: Stored, as_json: AsJson = False) -> None:
+    """Print the convergence checks of a fit; exit with 1 when one fails."""
+    from dataclasses import replace
+
+    from bayes_scaling.diagnostics import check as checks_of
+    from bayes_scaling.fits import load_fit
+
+    found = load_fit(stored)
+    # The verdict is worked out anew from the draws: what the file says of itself is not taken on trust.
+    found = replace(found, checks=tuple(checks_of(found).to_dict("records")))  # pyright: ignore[reportArgumentType]
+    if as_json:
+        print_json({"fit": str(stored), **verdict_of(found), "checks": list(found.checks)})
+    else:
+        print_checks(found)
+    if not found.converged:
+        raise typer.Exit(1)

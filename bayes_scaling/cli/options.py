@@ -1,0 +1,78 @@
+"""What the verbs share: the application, their options, and how these are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayes_scaling.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from bayes_scaling.fits import Fit
+
+app = typer.Typer(
+    name="bayes-scaling",
+    help="Bayesian scaling laws: from measured training runs to honest forecasts and compute budgets.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Stored = Annotated[Path, typer.Argument(metavar="FIT.nc", help="A fit that `bayes-scaling fit` wrote.")]
+Prob = Annotated[float, typer.Option(help="Probability of the intervals.")]
+Group = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN=LABEL", help="Group of the run; repeat for several columns.")
+]
+Columns = Annotated[str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and the table's own.")]
+OfOne = Annotated[
+    str | None,
+    typer.Option("--observation", metavar="NAME", help="Of a system of laws: the observation whose law is asked."),
+]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
+
+
+def of_one_law(stored: Path, observation: str | None) -> Fit:
+    """Return the stored fit, or the one observation of it that is asked, where it is of a system of laws."""
+    from bayes_scaling.fits import JointFit, load_fit
+
+    found = load_fit(stored)
+    if isinstance(found, JointFit):
+        names = ", ".join(o.name for o in found.spec.observations)
+        if observation is None:
+            raise InvalidRequest(f"{stored} is a fit of a system of laws: say --observation with one of {names}.")
+        return found.of(observation)
+    if observation is not None:
+        raise InvalidRequest(f"{stored} is a fit of one law, {found.spec.law}: leave --observation {observation} out.")
+    return found
+
+
+def pairs(entries: list[str] | None, option: str) -> dict[str, str]:
+    """Read NAME=VALUE entries of an option."""
+    found: dict[str, str] = {}
+    for entry in entries or ():
+        name, mark, value = (part.strip() for part in entry.partition("="))
+        if not mark or not name or not value:
+            raise InvalidRequest(f"{option} {entry!r} is not of the form NAME=VALUE.")
+        if name in found:
+            raise InvalidRequest(f"{option} gives {name} twice: give it once.")
+        found[name] = value
+    return found
+
+
+def columns_of(text: str | None) -> dict[str, str]:
+    """Read canonical=own names of columns."""
+    return pairs(text.split(",") if text else [], "--columns")
+
+
+def numbers(entries: list[str] | None) -> dict[str, float]:
+    """Read COLUMN=NUMBER entries."""
+    found: dict[str, float] = {}
+    for name, text in pairs(entries, "--input").items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            raise InvalidRequest(f"--input {name}={text} is not a number.") from None
+    return found

@@ -1,0 +1,194 @@
+"""What a stored fit is asked: predictions, budgets, what follows, and the page that says it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayes_scaling.cli.options import (
+    AsJson,
+    Columns,
+    Group,
+    OfOne,
+    Prob,
+    Seed,
+    Stored,
+    app,
+    columns_of,
+    numbers,
+    of_one_law,
+    pairs,
+)
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.printing import budget_said, print_json, records, verdict_of
+
+if TYPE_CHECKING:
+    from bayes_scaling.fits import Fit
+
+
+@app.command(epilog="Example: bayes-scaling predict fit.nc --params 7e10 --tokens 1.4e12 --prob 0.9")
+def predict(
+    stored: Stored,
+    inputs: Annotated[Path | None, typer.Option(metavar="TABLE.csv", help="Runs to predict, one a row.")] = None,
+    params: Annotated[float | None, typer.Option(help="N of the one run to predict.")] = None,
+    tokens: Annotated[float | None, typer.Option(help="D of the one run to predict.")] = None,
+    compute: Annotated[float | None, typer.Option(help="C of the one run, FLOP.")] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--input", metavar="COLUMN=NUMBER", help="Any other input of the law.")
+    ] = None,
+    group: Group = None,
+    observation: OfOne = None,
+    prob: Prob = 0.9,
+    seed: Seed = 0,
+    columns: Columns = None,
+    out: Annotated[Path | None, typer.Option(metavar="PREDICTIONS.csv", help="Where to write the table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the loss of runs: a new run's measured loss and the law's expected loss, two intervals."""
+    from bayes_scaling.files import check_writable, write_whole
+    from bayes_scaling.prediction import predict_table
+    from bayes_scaling.runs import read_inputs
+
+    named = {"params": params, "tokens": tokens, "compute_flops": compute}
+    given = {column: value for column, value in named.items() if value is not None}
+    for column, value in numbers(values).items():
+        if column in given:
+            raise InvalidRequest(f"{column} was given twice: once is enough.")
+        given[column] = value
+    if (inputs is None) == (not given):
+        raise InvalidRequest("Give either --inputs TABLE.csv, or the one run as --params and --tokens.")
+    if out is not None:
+        check_writable(out)
+    found, labels = of_one_law(stored, observation), pairs(group, "--group")
+    if inputs is None:
+        _one_prediction(found, given, labels, prob, seed, as_json, out)
+        return
+    table = read_inputs(inputs, columns=columns_of(columns), needs=list(found.spec.columns.values()))
+    for column, label in labels.items():
+        if column not in found.spec.group_columns:
+            raise InvalidRequest(f"The model does not vary by {column!r}: leave --group {column}=... out.")
+        table[column] = label
+    predicted = predict_table(found, table, prob=prob, seed=seed)
+    if out is not None:
+        write_whole(out, predicted.to_csv(index=False))
+    if as_json:
+        answer: dict[str, Any] = {"prob": prob, "loss_unit": found.loss_unit, **verdict_of(found)}
+        print_json(answer | ({"out": str(out), "rows": len(predicted)} if out else {"predictions": records(predicted)}))
+    elif out is not None:
+        print(f"{len(predicted)} predictions with {100 * prob:g} % intervals are in {out}")
+    else:
+        print(predicted.to_csv(index=False), end="")
+
+
+def _one_prediction(
+    found: Fit, given: Mapping[str, float], group: dict[str, str], prob: float, seed: int, as_json: bool, out: Path | None
+) -> None:
+    import pandas as pd
+
+    from bayes_scaling.files import write_whole
+    from bayes_scaling.prediction import intervals
+    from bayes_scaling.prediction import predict as predict_loss
+    from bayes_scaling.reach import reach_sentence
+
+    answer = intervals(predict_loss(found, group=group, seed=seed, **given), prob)
+    told = {str(n): float(v) for n, v in (answer.coords | answer.data_vars).items()}
+    if out is not None:
+        write_whole(out, pd.DataFrame([{**told, **group}]).to_csv(index=False))
+    if as_json:
+        print_json({**told, "prob": prob, "loss_unit": found.loss_unit, "group": group, **verdict_of(found)})
+        return
+    print(
+        f"A new run would measure {told['median']:.4f} {found.loss_unit} "
+        f"({100 * prob:g} % interval {told['lower']:.4f} to {told['upper']:.4f});\n"
+        f"the law's expected loss lies in {told['mean_lower']:.4f} to {told['mean_upper']:.4f} ({100 * prob:g} %)."
+    )
+    print(f"The run is {reach_sentence({n.removeprefix('reach_'): v for n, v in told.items() if 'reach_' in n})}.")
+
+
+@app.command(epilog="Example: bayes-scaling allocate fit.nc --compute 5.76e23 --risk cvar:0.9")
+def allocate(
+    stored: Stored,
+    compute: Annotated[list[float], typer.Option(help="Budget, FLOP; repeat for several.")],
+    risk: Annotated[str, typer.Option(help="What to make small: mean, quantile:0.9 or cvar:0.9 of the loss.")] = "mean",
+    group: Group = None,
+    observation: OfOne = None,
+    prob: Prob = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Split a compute budget between parameters and tokens, with credible intervals."""
+    from bayes_scaling.decisions.budget import allocate as allocate_budget
+    from bayes_scaling.decisions.budget import budget_table
+
+    found = of_one_law(stored, observation)
+    table = budget_table(allocate_budget(found, compute=compute, risk=risk, group=pairs(group, "--group"), seed=seed), prob)
+    if as_json:
+        rows = [
+            {**row, "prob": prob, "risk": risk, "loss_unit": found.loss_unit, **verdict_of(found)} for row in records(table)
+        ]
+        print_json(rows[0] if len(rows) == 1 else rows)
+        return
+    for _, row in table.iterrows():
+        print(budget_said(row, prob, found.loss_unit))
+
+
+@app.command(epilog="Example: bayes-scaling derive fit.nc critical_batch --input loss=2.0")
+def derive(
+    stored: Stored,
+    law: Annotated[str, typer.Argument(metavar="LAW", help="A law whose parameters the fit has: see `bayes-scaling laws`.")],
+    values: Annotated[
+        list[str] | None, typer.Option("--input", metavar="COLUMN=NUMBER", help="Input of the law; repeat for several.")
+    ] = None,
+    prob: Prob = 0.9,
+    as_json: AsJson = False,
+) -> None:
+    """Say what follows from a fit: any law on its posterior, with an interval."""
+    from bayes_scaling.consequences.derived import derive as derive_law
+    from bayes_scaling.fits import load_fit
+    from bayes_scaling.prediction import interval
+
+    found = load_fit(stored)
+    given = numbers(values)
+    median, lower, upper = (float(bound) for bound in interval(derive_law(found, law, **given), prob))
+    if as_json:
+        answer = {"law": law, **given, "median": median, "lower": lower, "upper": upper, "prob": prob}
+        print_json(answer | verdict_of(found))
+        return
+    if not found.converged:
+        print(found.verdict)
+    print(f"{law}: {median:.4g} ({100 * prob:g} % interval {lower:.4g} to {upper:.4g})")
+
+
+@app.command(epilog="Example: bayes-scaling report fit.nc --out report.html --compute 1e23 --compute 1e24")
+def report(
+    stored: Stored,
+    out: Annotated[Path, typer.Option(metavar="report.html", help="Where to write the page.")],
+    prob: Prob = 0.9,
+    compute: Annotated[list[float] | None, typer.Option(help="Budget of the budget table, FLOP; repeatable.")] = None,
+    group: Group = None,
+    observation: OfOne = None,
+    held_out: Annotated[
+        Path | None, typer.Option(metavar="TABLE.csv", help="Runs the fit has not seen, with their loss.")
+    ] = None,
+    columns: Columns = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a fit: one self-contained page."""
+    from bayes_scaling.files import check_writable
+    from bayes_scaling.report import write_report
+    from bayes_scaling.runs import read_inputs
+
+    check_writable(out)
+    found = of_one_law(stored, observation)
+    truth = None
+    if held_out is not None:
+        truth = read_inputs(held_out, columns=columns_of(columns), needs=[*found.spec.columns.values(), "loss"])
+    path = write_report(found, out, prob=prob, budgets=compute or None, group=pairs(group, "--group"), held_out=truth)
+    if as_json:
+        print_json({"report": str(path.resolve()), **verdict_of(found)})
+    else:
+        print(found.verdict)
+        print(f"The report is {path.resolve()}")

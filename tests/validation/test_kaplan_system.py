@@ -1,0 +1,186 @@
+"""What Kaplan's design and the ladder's can pin down: tables simulated with the paper's constants, fitted as one system.
+
+Coverage of 50 % and 90 % intervals is counted for the parameters and for every claim that follows from them.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy import stats
+
+from bayes_scaling.consequences.claims import claims
+from bayes_scaling.constants import published
+from bayes_scaling.datasets import load_curves, load_runs
+from bayes_scaling.documents import read_model
+from bayes_scaling.fits import JointFit
+from bayes_scaling.inference.joint import SystemSampler
+from bayes_scaling.inference.nuts import Settings
+from bayes_scaling.laws import LAWS
+from bayes_scaling.quantities import training_compute
+from bayes_scaling.reference import publish
+from bayes_scaling.systems import SystemSpec
+from bayes_scaling.views import rows_of
+from tests.simulated import measured
+
+pytestmark = pytest.mark.slow
+
+TABLES = int(os.environ.get("TABLES", "50"))
+TRUTH = published("kaplan2020 table 2").values | published("kaplan2020 table 3").values
+TRUTH |= published("kaplan2020 eq 1.4").values | {"noise_ratio": 1.0}
+NOISE = {
+    "curves": {"scale": 0.01, "length": 0.8},
+    "limited": {"scale": 0.01},
+    "noise": {"scale": 0.15},
+}
+"""What the ladder was found to have, rounded."""
+PRIORS = """
+title = "Kaplan's laws with priors as wide as two very different designs need"
+reference = {{ N = {N}, D = {D}, S_min = {S}, L = {L} }}
+parameters.N_c.prior = {{ dist = "LogNormal", mu = 1.0, sigma = 0.8 }}
+parameters.alpha_N.prior = {{ dist = "LogNormal", mu = -2.5, sigma = 0.6 }}
+parameters.D_c.prior = {{ dist = "LogNormal", mu = 1.0, sigma = 0.8 }}
+parameters.alpha_D.prior = {{ dist = "LogNormal", mu = -2.3, sigma = 0.6 }}
+parameters.S_c.prior = {{ dist = "LogNormal", mu = 0.0, sigma = 1.5 }}
+parameters.alpha_S.prior = {{ dist = "LogNormal", mu = -0.5, sigma = 0.6 }}
+parameters.B_star.prior = {{ dist = "LogNormal", mu = {log_B}, sigma = 2.0 }}
+parameters.alpha_B.prior = {{ dist = "LogNormal", mu = -1.5, sigma = 0.6 }}
+parameters.noise_ratio.prior = {{ dist = "LogNormal", mu = 0.0, sigma = 0.7 }}
+
+[[observations]]
+name = "curves"
+law = "kaplan_nsb"
+table = "curves"
+likelihood = {{ dist = "Normal", sigma = {{ dist = "HalfNormal", sigma = 0.05 }} }}
+correlation = {{ length = {{ dist = "LogNormal", mu = 0.0, sigma = 1.0 }} }}
+
+[[observations]]
+name = "limited"
+law = "kaplan_nd"
+inputs = {{ D = "dataset_tokens" }}
+likelihood = {{ dist = "Normal", sigma = {{ dist = "HalfNormal", sigma = 0.05 }} }}
+
+[[observations]]
+name = "noise"
+law = "noise_scale"
+table = "gradient_noise"
+measured = "noise_tokens"
+likelihood = {{ dist = "Normal", sigma = {{ dist = "HalfNormal", sigma = 0.5 }} }}
+"""
+UNCORRELATED = 'correlation = {{ length = {{ dist = "LogNormal", mu = 0.0, sigma = 1.0 }} }}\n'
+
+
+def kaplans_design() -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
+    """Sizes 768 to 1.5e9, data 22M to 23B, one batch of 2^19, as in sections 2 to 4; noise along two runs, as in Figure 10."""
+    sizes, steps = np.geomspace(768, 1.5e9, 14), np.geomspace(6e3, 2.5e5, 15)
+    curves = pd.DataFrame([(n, s) for n in sizes for s in steps], columns=["params", "steps"])
+    curves = curves.assign(batch_tokens=2.0**19, run_id=[f"{n:.3g}" for n in curves["params"]])
+    limited = pd.DataFrame(
+        [(n, d) for n in np.geomspace(4e5, 1.5e9, 7) for d in np.geomspace(2.2e7, 2.3e10, 7)],
+        columns=["params", "dataset_tokens"],
+    )
+    noise = curves[curves["run_id"].isin([f"{n:.3g}" for n in (sizes[8], sizes[10])])]
+    at = {"N": 1e6, "D": 1e9, "S": 2e4, "L": 3.5, "log_B": 13.0}
+    return {"curves": curves, "limited": limited, "noise": noise.reset_index(drop=True)}, at
+
+
+def ladders_design() -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
+    """The rows that kaplan_system takes from the shipped ladder, but for what was measured."""
+    system, runs, curves = read_model("kaplan_system"), load_runs("ladder"), load_curves("ladder")
+    tables = {o.name: rows_of(o, runs, curves) for o in system.observations if o.name in NOISE}
+    return tables, {"N": 3e4, "D": 1e6, "S": 500.0, "L": 8.0, "log_B": 9.0}
+
+
+def with_truth(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the tables with the losses that noise is measured at, and what a run has spent."""
+    law = LAWS["kaplan_nsb"]
+    for name in ("curves", "noise"):
+        at = tables[name]
+        loss = law(at["params"], at["steps"], at["batch_tokens"], **{n: TRUTH[n] for n in law.parameters if n in TRUTH})
+        tables[name] = at.assign(loss=loss, compute_flops=training_compute(at["params"], at["steps"] * at["batch_tokens"]))
+    tables["noise"] = tables["noise"].drop(columns=["noise_tokens_se"], errors="ignore")
+    return tables
+
+
+def of_the_truth(system: SystemSpec, tables: dict[str, pd.DataFrame]) -> JointFit:
+    """Return a fit whose one draw is the truth, to ask it for claims."""
+    values = {n: kind.at_reference(TRUTH[n], system.reference, TRUTH) for n, kind in system.kinds.items()}
+    draws = {n: xr.DataArray([[v]], dims=("chain", "draw")) for n, v in publish(system, values, system.reference).items()}
+    groups = {"posterior": xr.Dataset(draws)} | {
+        f"observations/{name}": xr.Dataset({"compute_flops": ("run", table["compute_flops"].to_numpy(float))})
+        for name, table in tables.items()
+        if "compute_flops" in table
+    }
+    groups |= {f"observations/{n}": xr.Dataset({"row": ("run", [0.0])}) for n in tables if f"observations/{n}" not in groups}
+    return JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), {})
+
+
+@pytest.mark.parametrize("design", [kaplans_design, ladders_design])
+def test_truths_are_inside_their_intervals(design, tmp_path):
+    tables, at = design()
+    tables = with_truth(tables)
+    (tmp_path / "system.toml").write_text(PRIORS.format(**at))
+    system = read_model(tmp_path / "system.toml")
+    true_claims = claims(of_the_truth(system, tables)).set_index("claim")["median"]
+    card = load_runs("ladder").card
+    sampler = SystemSampler(system, measured(system, tables, TRUTH, NOISE, np.random.default_rng(0)))
+    names = [n for n in system.parameters if n in TRUTH]
+    inside: list[dict[str, dict[float, bool]]] = []
+    told, unconverged = [], 0
+    for seed in range(TABLES):
+        drawn = measured(system, tables, TRUTH, NOISE, np.random.default_rng(seed))
+        settings = Settings(seed=seed, draws=500, tune=500, chains=2, target_accept=0.9)
+        fit = sampler.fit(drawn, settings, facts={"runs": "simulated"}, card=card, progress=False)
+        unconverged += any(c["check"] == "largest R-hat" and c["value"] > 1.03 for c in fit.checks)
+        row: dict[str, dict[float, bool]] = {}
+        for name in names:
+            draws = fit.posterior[name].values
+            row[name] = {p: bool(abs((draws < TRUTH[name]).mean() - 0.5) <= p / 2) for p in (0.5, 0.9)}
+        said = {p: claims(fit, prob=p).set_index("claim") for p in (0.5, 0.9)}
+        for claim, value in true_claims.items():
+            row[claim] = {p: bool(t.loc[claim, "lower"] <= value <= t.loc[claim, "upper"]) for p, t in said.items()}
+        inside.append(row)
+        width = {n: np.std(np.log(fit.posterior[n].values)) for n in names}
+        prior = {n: np.std(np.log(fit.prior[n].values)) for n in names}
+        told.append({n: (float(width[n]), float(1 - (width[n] / prior[n]) ** 2)) for n in names})
+    print(f"\n{design.__name__}: {TABLES} tables, {unconverged} with R-hat above 1.03")
+    for name in names:
+        sd, contraction = np.mean([t[name] for t in told], axis=0)
+        print(f"  {name:<12} sd of the log {sd:.3f}, contraction {contraction:.3f}", end="")
+        print("".join(f"; {np.mean([r[name][p] for r in inside]):.0%} inside {p:.0%}" for p in (0.5, 0.9)))
+    for claim in true_claims.index:
+        print(f"  {claim}: " + ", ".join(f"{np.mean([r[claim][p] for r in inside]):.0%} inside {p:.0%}" for p in (0.5, 0.9)))
+    for prob in (0.5, 0.9):
+        lowest = stats.binom.ppf(0.0005, TABLES, prob) / TABLES
+        rates = {n: np.mean([r[n][prob] for r in inside]) for n in inside[0]}
+        assert min(rates.values()) >= lowest, (prob, {n: r for n, r in rates.items() if r < lowest})
+        assert abs(np.mean([rates[name] for name in names]) - prob) < 0.12
+    assert unconverged <= TABLES // 10
+
+
+def test_points_of_a_curve_are_not_independent(tmp_path):
+    """Intervals that take points of a curve as independent are too narrow; those that know better are honest."""
+    tables, at = kaplans_design()
+    tables = with_truth(tables)
+    card = load_runs("ladder").card
+    (tmp_path / "correlated.toml").write_text(PRIORS.format(**at))
+    (tmp_path / "independent.toml").write_text(PRIORS.replace(UNCORRELATED, "").format(**at))
+    rates = {}
+    for name in ("correlated", "independent"):
+        system = read_model(tmp_path / f"{name}.toml")
+        sampler, inside = SystemSampler(system, measured(system, tables, TRUTH, NOISE, np.random.default_rng(0))), []
+        for seed in range(TABLES):
+            correlated = read_model(tmp_path / "correlated.toml")
+            drawn = measured(correlated, tables, TRUTH, NOISE, np.random.default_rng([seed, 1]))
+            settings = Settings(seed=seed, draws=500, tune=500, chains=2, target_accept=0.9)
+            fit = sampler.fit(drawn, settings, facts={"runs": "simulated"}, card=card, progress=False)
+            ranks = [(fit.posterior[n].values < TRUTH[n]).mean() for n in ("N_c", "alpha_N", "S_c", "alpha_S")]
+            inside.append([abs(rank - 0.5) <= 0.45 for rank in ranks])
+        rates[name] = np.mean(inside)
+        print(f"\n{name}: {rates[name]:.0%} of N_c, alpha_N, S_c, alpha_S inside their 90 %")
+    assert rates["correlated"] > 0.8
+    assert rates["independent"] < 0.75
