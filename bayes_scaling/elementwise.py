@@ -1,4 +1,4 @@
-"""Functions of one array that a law may use beside the operators, for any kind of array.
+"""Functions of arrays that a law may use beside the operators, for any kind of array.
 
 Floats, numpy, pandas and xarray go through numpy. A symbolic array type joins by registering itself
 (``bayes_scaling.inference.model`` does, for PyTensor), so that this room never hears of it.
@@ -70,3 +70,15 @@ def softplus(x: Any) -> Any:
     1000.0
     """
     return np.logaddexp(x, 0.0)
+
+
+@singledispatch
+def minimum(x: Any, y: Any) -> Any:
+    """Return the smaller of two values; both are of one kind of array, or the first is the symbolic one.
+
+    Examples
+    --------
+    >>> float(minimum(1.0, 2.0))
+    1.0
+    """
+    return np.minimum(x, y)

@@ -198,11 +198,16 @@ class JointFit(Sampled):
 
     @cached_property
     def learned(self) -> dict[str, Any]:
-        """Every published parameter that is one number, as the first observation whose law has it has it."""
+        """Every published parameter that is one number, as the first observation whose law has it has it.
+
+        Of one that varies over columns it is the population's centre, where that is a number of its own.
+        """
         found: dict[str, Any] = {}
         for observation in reversed(self.spec.observations):
             own = own_parameters(self.spec, observation, self.posterior)
             found |= {name: own[name] for name in observation.the_law.parameters if name in own}
+            centres = {n: own[f"{n}_population"] for n in observation.the_law.parameters if f"{n}_population" in own}
+            found |= {name: centre for name, centre in centres.items() if not self.spec.kinds[name].moves}
         return found | fixed_values(self.spec)
 
     def rows(self, name: str) -> pd.DataFrame:

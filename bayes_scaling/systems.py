@@ -54,7 +54,7 @@ class Observation(OfALaw):
         Its name; its own noise is called ``sigma_{name}``.
     law : str
         Name of the law.
-    table : {"runs", "curves", "lowest", "steps_to_loss", "gradient_noise"}
+    table : {"runs", "shapes", "curves", "lowest", "steps_to_loss", "gradient_noise"}
         Runs, points along them, or what follows from the points: see :mod:`~bayes_scaling.views`.
     where : str
         Condition on its rows; all of them by default.
@@ -71,7 +71,7 @@ class Observation(OfALaw):
     """
 
     name: str
-    table: Literal["runs", "curves", "lowest", "steps_to_loss", "gradient_noise"] = "runs"
+    table: Literal["runs", "shapes", "curves", "lowest", "steps_to_loss", "gradient_noise"] = "runs"
     where: str = ""
     measured: str = ""
     likelihood: Likelihood

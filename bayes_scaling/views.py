@@ -1,4 +1,4 @@
-"""Tables that follow from learning curves: lowest points, steps to a loss, and the gradient noise scale along a run."""
+"""Tables that follow from others: shapes of one size, lowest points of curves, steps to a loss, gradient noise scales."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
     InvalidRuns
         If the table is not there, or lacks a column or a cell.
     """
-    if observation.table == "runs":
+    if observation.table in _OF_RUNS:
         found = runs
     elif curves is None:
         raise InvalidRuns(f"The observation {observation.name} is about {observation.table}: hand over the learning curves.")
@@ -181,6 +181,44 @@ def _need(curves: pd.DataFrame, columns: tuple[str, ...]) -> None:
         raise InvalidRuns(f"The curves have no column {', '.join(map(repr, missing))}; found {', '.join(map(str, curves))}.")
 
 
+def shapes(runs: pd.DataFrame, *, apart: float = 0.2, least_aspects: int = 2) -> pd.DataFrame:
+    """Return runs that differ in shape at one size: those whose N lie close together.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Runs with ``params`` and ``aspect``.
+    apart : float
+        Sizes whose neighbours in the logarithm of N lie further apart than this are two.
+    least_aspects : int
+        Aspect ratios a size needs; others are left out.
+
+    Returns
+    -------
+    DataFrame
+        The runs, with ``size``, a label.
+
+    Raises
+    ------
+    InvalidRuns
+        If the runs lack a column, or no size has enough shapes.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"params": [1e6, 1.05e6, 0.95e6, 9e6], "aspect": [4.0, 16.0, 64.0, 16.0]})
+    >>> shapes(runs)["size"].tolist()
+    ['N 1e+06', 'N 1e+06', 'N 1e+06']
+    """
+    _need(runs, ("params", "aspect"))
+    ordered = runs.sort_values("params", kind="stable")
+    number = (np.log(ordered["params"]).diff() > apart).cumsum()
+    enough = ordered["aspect"].groupby(number).transform("nunique") >= least_aspects
+    if not enough.any():
+        raise InvalidRuns(f"No size has runs of {least_aspects} aspect ratios: there is nothing to tell of shapes.")
+    middle = np.exp(np.log(ordered["params"]).groupby(number).transform("mean"))
+    return ordered.assign(size=[f"N {value:.3g}" for value in middle])[enough].loc[lambda kept: kept.index.sort_values()]
+
+
 def lowest(curves: pd.DataFrame) -> pd.DataFrame:
     """Return the lowest point of each run's curve: the loss where training with early stopping would have ended.
 
@@ -213,8 +251,11 @@ def lowest(curves: pd.DataFrame) -> pd.DataFrame:
     return curves.loc[curves.groupby("run_id", sort=False)["loss"].idxmin()]
 
 
+_OF_RUNS: Final = ("runs", "shapes")
+"""Tables with a row a run; the others are about learning curves."""
 _FOLLOWS: Final[dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "lowest": lowest,
+    "shapes": shapes,
     "steps_to_loss": steps_to_loss,
     "gradient_noise": gradient_noise,
 }

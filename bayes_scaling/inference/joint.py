@@ -151,16 +151,24 @@ class SystemSampler:
             "prior": prior,
         }
         for observation in system.observations:
-            groups[f"observations/{observation.name}"] = _kept(observation, tables[observation.name])
+            groups[f"observations/{observation.name}"] = _kept(system, observation, tables[observation.name])
         known = {**facts, **provenance(settings, card, seconds)}
         unchecked = JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), known)
         return replace(unchecked, checks=tuple(check(unchecked).to_dict("records")))
 
 
-def _kept(observation: Observation, table: pd.DataFrame) -> xr.Dataset:
+def _kept(system: SystemSpec, observation: Observation, table: pd.DataFrame) -> xr.Dataset:
+    """Return what a fit keeps of the rows of an observation."""
+    varies_by = [
+        column
+        for name in observation.the_law.parameters
+        if name in system.parameters
+        for grouping in system.parameters[name].varies_by
+        for column in grouping.split(":")
+    ]
     extras = ("run_id", "series", "params", "tokens", "steps", "batch_tokens", "compute_flops", f"{observation.output}_se")
-    columns = list(dict.fromkeys([*observation.needs, *(column for column in extras if column in table)]))
-    return xr.Dataset({column: ("run", plain(table[column])) for column in columns})
+    wanted = dict.fromkeys([*observation.needs, *varies_by, *extras])
+    return xr.Dataset({column: ("run", plain(table[column])) for column in wanted if column in table})
 
 
 def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.Model:

@@ -21,7 +21,7 @@ from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import relative_se, scale_of
 from bayes_scaling.specification import Likelihood, ModelSpec
 
-for _name in ("exp", "log", "expm1", "log1p", "softplus"):
+for _name in ("exp", "log", "expm1", "log1p", "softplus", "minimum"):
     getattr(elementwise, _name).register(pt.TensorVariable, getattr(pt, _name))
 
 

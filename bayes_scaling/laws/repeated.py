@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from bayes_scaling.elementwise import expm1
+from bayes_scaling.elementwise import expm1, minimum
 from bayes_scaling.laws.chinchilla import chinchilla
 from bayes_scaling.laws.law import Exponent, Loss, Number, Value, coefficient, law
 
@@ -16,9 +16,9 @@ def effective_tokens(D: Value, D_unique: Value, *, R_D: Number) -> Value:
     Parameters
     ----------
     D : float or array
-        Tokens seen in training, at least one epoch of the distinct ones.
+        Tokens seen in training.
     D_unique : float or array
-        Distinct tokens U.
+        Distinct tokens; U are those of them that were seen.
     R_D : float or array
         Repetitions after which a further one is worth a third of a fresh token, R*_D.
 
@@ -34,7 +34,8 @@ def effective_tokens(D: Value, D_unique: Value, *, R_D: Number) -> Value:
     >>> [round(float(effective_tokens(epochs * 1e9, 1e9, R_D=15.39)) / (epochs * 1e9), 2) for epochs in (1, 4, 40)]
     [1.0, 0.93, 0.38]
     """
-    return D_unique * (1 - R_D * expm1(-(D / D_unique - 1) / R_D))
+    seen = minimum(D, D_unique)  # with less than an epoch, the rest of the distinct tokens is not there
+    return seen * (1 - R_D * expm1(-(D / seen - 1) / R_D))
 
 
 @law(output="loss", source="muennighoff2023", equation="the law for repeated data, with endless R*_N")
