@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from bayes_scaling.laws.law import Coefficient, Exponent, Number, Steps, Tokens, Value, law
+from bayes_scaling.elementwise import exp, log
+from bayes_scaling.laws.law import Coefficient, Exponent, Loss, Number, Steps, Tokens, Value, law
 
 B_STAR = Coefficient("critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"])
 """The critical batch at a loss of one nat; at the reference point, that at the reference loss."""
@@ -148,6 +149,103 @@ def critical_batch_of_data(D: Value, *, B_one: Annotated[Value, _B_ONE], gamma_B
     '2.65e+06'
     """
     return B_one * D**gamma_B
+
+
+@law(output="steps", source="kaplan2020", equation="(5.1), with the critical batch of zhang2024")
+def steps_in_scan_of_data(B: Value, *, S_least: Steps, B_one: Annotated[Value, _B_ONE], gamma_B: Exponent) -> Value:
+    r"""Steps to a loss at batch B, the critical batch a power of the least data, :math:`S_{min} (1 + B_{crit}/B)`.
+
+    The least data to the loss are B_crit S_min, and B_crit = B_1 (B_crit S_min)^gamma is a number for each S_min:
+    :math:`B_{crit} = (B_1 S_{min}^{\gamma})^{1/(1-\gamma)}`.
+
+    Parameters
+    ----------
+    B : float or array
+        Tokens per batch.
+    S_least : float or array
+        Steps at an endless batch, S_min: one for each model and loss.
+    B_one : float or array
+        Coefficient: at the reference point, the critical batch there.
+    gamma_B : float or array
+        Exponent, below one.
+
+    Returns
+    -------
+    float or array
+        Steps.
+
+    Examples
+    --------
+    >>> round(steps_in_scan_of_data(1e6, S_least=5000.0, B_one=93.2, gamma_B=0.47))
+    54553
+    """
+    B_crit = (B_one * S_least**gamma_B) ** (1 / (1 - gamma_B))
+    return steps_to_loss(B, S_least=S_least, B_crit=B_crit)
+
+
+@law(output="batch_tokens", source="mccandlish2018", equation="(2.9), with the critical batch of zhang2024")
+def noise_scale_of_data(D: Value, *, noise_ratio: Number, B_one: Annotated[Value, _B_ONE], gamma_B: Exponent) -> Value:
+    r"""Gradient noise scale after D tokens, a constant times the critical batch, :math:`r B_1 D^{\gamma}`.
+
+    Parameters
+    ----------
+    D : float or array
+        Tokens seen in training, at a batch far below the critical one.
+    noise_ratio : float or array
+        Noise scale over critical batch.
+    B_one : float or array
+        Coefficient: at the reference point, the critical batch there.
+    gamma_B : float or array
+        Exponent.
+
+    Returns
+    -------
+    float or array
+        Tokens.
+
+    Examples
+    --------
+    >>> f"{noise_scale_of_data(3e9, noise_ratio=0.5, B_one=93.2, gamma_B=0.47):.3g}"
+    '1.33e+06'
+    """
+    return noise_ratio * critical_batch_of_data(D, B_one=B_one, gamma_B=gamma_B)
+
+
+@law(
+    output="loss", source="steplaw2025", equation="the best batch as a power of D, and a parabola around it", best=("B", "D")
+)
+def off_best_batch(
+    B: Value, D: Value, *, L_least: Loss, B_one: Annotated[Value, _B_ONE], gamma_B: Exponent, batch_cost: Number
+) -> Value:
+    r"""Loss of one model and length at batch B, the best batch a power of the data, :math:`L_{min} \exp(c \ln^2(B / (B_1 D^{\gamma})))`.
+
+    Parameters
+    ----------
+    B : float or array
+        Tokens per batch.
+    D : float or array
+        Tokens seen in training.
+    L_least : float or array
+        Loss at the best batch, nats per token: one for each model and length.
+    B_one : float or array
+        Coefficient: at the reference point, the best batch there.
+    gamma_B : float or array
+        Exponent.
+    batch_cost : float or array
+        What a factor e off the best batch costs, a share of the loss.
+
+    Returns
+    -------
+    float or array
+        Loss, nats per token.
+
+    Examples
+    --------
+    >>> law = dict(L_least=2.3, B_one=0.58, gamma_B=0.571, batch_cost=0.004)
+    >>> [round(float(off_best_batch(batch, 1e10, **law)), 3) for batch in (7e4, 2.97e5, 1.2e6)]
+    [2.319, 2.3, 2.318]
+    """
+    return L_least * exp(batch_cost * log(B / critical_batch_of_data(D, B_one=B_one, gamma_B=gamma_B)) ** 2)
 
 
 @law(output="steps_min", source="kaplan2020", equation="(5.4)")

@@ -156,6 +156,8 @@ class Law:
         Where in that paper.
     optional : mapping of str to float
         Parameters that may be left out, and the value they have then: the form of the paper.
+    best : tuple of str
+        Inputs that have a best value; a loss falls with every other one.
 
     Examples
     --------
@@ -175,6 +177,7 @@ class Law:
     source: str
     equation: str
     optional: Mapping[str, float] = field(default_factory=dict)
+    best: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Carry the function's name and documentation, so that help() and doctest see them."""
@@ -246,7 +249,7 @@ LAWS = Laws()
 """Every law by its name, in the order of definition."""
 
 
-def law(*, output: str, source: str, equation: str) -> Callable[[Callable[..., Any]], Law]:
+def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Law]:
     """Make a law of a function and add it to :data:`LAWS`.
 
     What is measured stands before the ``*`` of the signature, what is unknown after it, annotated with
@@ -260,6 +263,8 @@ def law(*, output: str, source: str, equation: str) -> Callable[[Callable[..., A
         Key of the paper in ``data/references.bib``.
     equation : str
         Where in that paper.
+    best : tuple of str
+        Inputs that have a best value, such as a batch or a shape; a loss falls with every other one.
 
     Raises
     ------
@@ -283,7 +288,7 @@ def law(*, output: str, source: str, equation: str) -> Callable[[Callable[..., A
             parameters[parameter.name] = kinds[0]
             if parameter.default is not parameter.empty:
                 optional[parameter.name] = parameter.default
-        LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation, optional)
+        LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation, optional, best)
         return LAWS[name]
 
     return register

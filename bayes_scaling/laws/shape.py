@@ -9,7 +9,7 @@ from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.laws.law import Exponent, Loss, Number, Value, law, position, scale
 
 
-@law(output="loss", source="kaplan2020", equation="(1.1) with the parabola of Figure 5")
+@law(output="loss", source="kaplan2020", equation="(1.1) with the parabola of Figure 5", best=("aspect",))
 def shaped_n(
     N: Value,
     aspect: Value,
@@ -55,7 +55,7 @@ def shaped_n(
     return kaplan_n(N, N_c=N_c, alpha_N=alpha_N, E=E) * exp(aspect_cost * log(aspect / aspect_best) ** 2)
 
 
-@law(output="loss", source="kaplan2020", equation="(1.1) with the parabolas of Figure 5")
+@law(output="loss", source="kaplan2020", equation="(1.1) with the parabolas of Figure 5", best=("aspect", "head_width"))
 def shaped_with_heads(
     N: Value,
     aspect: Value,
