@@ -178,15 +178,20 @@ def report(
 ) -> None:
     """Write the report of a fit: one self-contained page."""
     from bayes_scaling.files import check_writable
+    from bayes_scaling.fits import JointFit, load_fit
     from bayes_scaling.report import write_report
     from bayes_scaling.runs import read_inputs
 
     check_writable(out)
-    found = of_one_law(stored, observation)
+    found = load_fit(stored) if observation is None else of_one_law(stored, observation)
     truth = None
     if held_out is not None:
+        if isinstance(found, JointFit):
+            raise InvalidRequest(f"{stored} is a fit of a system of laws: say with --observation whose runs are held out.")
         truth = read_inputs(held_out, columns=columns_of(columns), needs=[*found.spec.columns.values(), "loss"])
-    path = write_report(found, out, prob=prob, budgets=compute or None, group=pairs(group, "--group"), held_out=truth)
+    path = write_report(
+        found, out, prob=prob, budgets=compute or None, group=pairs(group, "--group") or None, held_out=truth
+    )
     if as_json:
         print_json({"report": str(path.resolve()), **verdict_of(found)})
     else:

@@ -85,8 +85,8 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     -------
     DataFrame
         One row a claim: ``claim``, ``equation``, ``unit``, ``published`` (as text, a range where the paper gives one),
-        ``median``, ``lower``, ``upper``, ``above``, the probability that ours is larger than what was published, and
-        ``verdict``: ``agrees`` where the published number lies in the interval. ``decades_beyond`` says how far beyond
+        ``median``, ``lower``, ``upper``, ``above``, the probability that ours is larger than what was published (than the
+        top of a range), and ``verdict``: ``agrees`` where the published number lies in the interval. ``decades_beyond`` says how far beyond
         the measured compute it reaches. ``defined`` is the share of draws for which the number exists.
 
     Raises
@@ -150,7 +150,7 @@ def _row(claim: Claim, draws: np.ndarray, prob: float, known: Mapping[str, Any])
         "median": median,
         "lower": lower,
         "upper": upper,
-        "above": float(np.mean(exists > np.mean(claim.published))) if len(exists) else np.nan,
+        "above": float(np.mean(exists > most)) if len(exists) else np.nan,
         "verdict": "agrees"
         if agrees
         else "ours is larger"
@@ -214,6 +214,13 @@ CLAIMS: Final = (
     Claim("gradient noise scale over critical batch", "section 5.1", "1", (1.0,), lambda noise_ratio: noise_ratio),
     Claim("exponent of the loss in compute", "(1.8)", "1", (0.050, 0.054), lambda path: path["loss_exponent"]),
     Claim("exponent of size in compute", "(1.7)", "1", (0.73,), lambda path: path["params_exponent"]),
+    Claim(
+        "exponent of size in compute by L(N, D), each token seen once",
+        "(1.5) against (1.7)",
+        "1",
+        (0.73,),
+        lambda alpha_N, alpha_D: 1 / (1 + alpha_N / alpha_D),
+    ),
     Claim("exponent of the batch in compute", "(1.7)", "1", (0.24,), lambda path: path["batch_exponent"]),
     Claim("exponent of the steps in compute", "(1.7)", "1", (0.03,), lambda path: path["steps_exponent"]),
     Claim("exponent of the data in compute", "Table 6", "1", (0.27,), lambda path: path["tokens_exponent"]),

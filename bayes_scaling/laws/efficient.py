@@ -11,7 +11,7 @@ from typing import Annotated
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.laws.law import Exponent, Number, Steps, Tokens, Value, law, scale
-from bayes_scaling.quantities import PF_DAY, training_compute, training_tokens
+from bayes_scaling.quantities import PF_DAY, params_at, training_compute, training_tokens
 
 _N_C = scale("N", "alpha_N")
 
@@ -266,3 +266,41 @@ def size_factor_cost(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponen
     1.204
     """
     return size_factor * step_factor(size_factor=size_factor, alpha_N=alpha_N, alpha_S=alpha_S)
+
+
+@law(output="params", source="kaplan2020", equation="the least L(N, D) of (1.5) at C = 6 N D: worked out here")
+def one_pass_params(
+    C: Value,
+    *,
+    N_c: Annotated[Value, _N_C],
+    alpha_N: Exponent,
+    D_c: Annotated[Value, scale("D", "alpha_D")],
+    alpha_D: Exponent,
+) -> Value:
+    r"""Size with the least L(N, D) where each token is seen once, :math:`(a N_c^a C / (6 D_c))^{1/(1+a)}`, :math:`a = \alpha_N/\alpha_D`.
+
+    The paper does not use L(N, D) so. Its own constants then give an exponent of .58 where its Table 6 has .73: the two
+    laws disagree about what compute should buy.
+
+    Parameters
+    ----------
+    C : float or array
+        Compute 6 N D, FLOP.
+    N_c, D_c : float or array
+        Scales of L(N, D), parameters and tokens.
+    alpha_N, alpha_D : float or array
+        Exponents of L(N, D); an offset changes nothing.
+
+    Returns
+    -------
+    float or array
+        Parameters.
+
+    Examples
+    --------
+    >>> table2 = dict(N_c=6.4e13, alpha_N=0.076, D_c=1.8e13, alpha_D=0.103)
+    >>> [f"{one_pass_params(pf_days * PF_DAY, **table2):.2g}" for pf_days in (1.0, 100.0)]
+    ['1.5e+09', '2.2e+10']
+    """
+    a = alpha_N / alpha_D
+    return (a * N_c**a * params_at(C, D_c)) ** (1 / (1 + a))

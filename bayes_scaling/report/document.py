@@ -13,8 +13,9 @@ import xarray as xr
 
 from bayes_scaling.decisions.budget import allocate, budget_table, splits_a_budget
 from bayes_scaling.diagnostics import check, prior_predictive
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.files import write_whole
-from bayes_scaling.fits import Fit
+from bayes_scaling.fits import Fit, JointFit
 from bayes_scaling.prediction import expected_loss, levels, predict_table
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.reach import reach_sentence
@@ -27,6 +28,7 @@ from bayes_scaling.report.pictures import (
     prior_picture,
     residual_picture,
 )
+from bayes_scaling.report.system import system_content
 from bayes_scaling.report.tables import (
     allocation_table,
     checks_table,
@@ -41,7 +43,7 @@ from bayes_scaling.report.wording import percent, short
 
 
 def write_report(
-    fit: Fit,
+    fit: Fit | JointFit,
     path: str | Path,
     *,
     prob: float = 0.9,
@@ -53,8 +55,8 @@ def write_report(
 
     Parameters
     ----------
-    fit : Fit
-        The fit.
+    fit : Fit or JointFit
+        The fit, of one law or of a system of laws.
     path : str or path
         Where to; written in one piece.
     prob : float
@@ -64,7 +66,8 @@ def write_report(
     group : mapping, optional
         Group that forecast and budget are for, as for :func:`~bayes_scaling.predict`; by default a new one.
     held_out : DataFrame, optional
-        Runs the fit has not seen, with their loss: forecast and truth are shown beside each other.
+        Runs the fit has not seen, with their loss: forecast and truth are shown beside each other. Budgets, group and
+        runs held out are of one law: a system of laws takes none.
 
     Returns
     -------
@@ -74,7 +77,7 @@ def write_report(
     Raises
     ------
     InvalidRequest
-        If a probability, a budget or a group has no meaning.
+        If a probability, a budget or a group has no meaning, or a system was given one.
     Unwritable
         If the file cannot be written.
 
@@ -86,13 +89,21 @@ def write_report(
     ...     write_report(example_fit(), f"{folder}/report.html").name
     'report.html'
     """
-    page = _environment().get_template("template.html").render(_content(fit, prob, budgets, dict(group or {}), held_out))
-    return write_whole(path, page)
+    if isinstance(fit, JointFit):
+        given = {"budgets": budgets, "group": group, "held_out": held_out}
+        for name, value in given.items():
+            if value is not None:
+                raise InvalidRequest(
+                    f"The report of a system of laws takes no {name}: ask for one observation's, fit.of(NAME)."
+                )
+        return write_whole(path, _render("system.html", system_content(fit, prob)))
+    return write_whole(path, _render("law.html", _content(fit, prob, budgets, dict(group or {}), held_out)))
 
 
-def _environment() -> jinja2.Environment:
+def _render(template: str, content: Mapping[str, Any]) -> str:
     loader = jinja2.PackageLoader("bayes_scaling.report", package_path="")
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.get_template(template).render(content)
 
 
 def _content(

@@ -44,7 +44,7 @@ _STYLE: Final[Any] = {
 }
 
 
-def _styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw in the report's style, whatever the user's own is."""
 
     @functools.wraps(draw)
@@ -77,12 +77,12 @@ class Band:
     mean_upper: np.ndarray
 
 
-@_styled
+@styled
 def measured_against_expected(
     measured: np.ndarray, median: np.ndarray, lower: np.ndarray, upper: np.ndarray, groups: Sequence[str], unit: str
 ) -> Figure:
     """Draw every run's measured loss against the loss the law expects, with the interval of a new run."""
-    figure, axes = _figure(6.4, 3.9)
+    figure, axes = one_axes(6.4, 3.9)
     low, high = min(lower.min(), measured.min()), max(upper.max(), measured.max())
     axes.plot([low, high], [low, high], color=INK, lw=0.8, alpha=0.6)
     for number, group in enumerate(dict.fromkeys(groups)):
@@ -95,10 +95,10 @@ def measured_against_expected(
     return figure
 
 
-@_styled
+@styled
 def residuals(panels: Mapping[str, np.ndarray], residual: np.ndarray, groups: Sequence[str], sigma: float) -> Figure:
     """Draw the residuals of the runs, in per cent of the loss, against each quantity on a log axis."""
-    figure = _canvas(6.4, 2.9)
+    figure = canvas(6.4, 2.9)
     shared: Axes | None = None
     for number, (label, x) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), number + 1, sharey=shared)
@@ -117,7 +117,7 @@ def residuals(panels: Mapping[str, np.ndarray], residual: np.ndarray, groups: Se
     return figure
 
 
-@_styled
+@styled
 def contours(
     params: np.ndarray,
     tokens: np.ndarray,
@@ -138,7 +138,7 @@ def contours(
     runs : tuple of ndarray
         N and D of the runs.
     """
-    figure, axes = _figure(6.4, 4.4)
+    figure, axes = one_axes(6.4, 4.4)
     lines = axes.contour(params, tokens, loss, levels=12, colors=[INK], linewidths=0.7, alpha=0.7)
     axes.clabel(lines, fontsize=7, fmt="%.2f", inline=False)
     optimal_params, optimal_tokens, _ = path
@@ -156,7 +156,7 @@ def contours(
     return figure
 
 
-@_styled
+@styled
 def forecast(
     band: Band,
     label: str,
@@ -167,7 +167,7 @@ def forecast(
     truth: np.ndarray | None = None,
 ) -> Figure:
     """Draw the loss along a path into the unmeasured: both intervals, where the data end, and the truth if known."""
-    figure, axes = _figure(6.4, 3.9)
+    figure, axes = one_axes(6.4, 3.9)
     axes.fill_between(band.x, band.lower, band.upper, color=BLUE, alpha=0.18, lw=0, label="a new run")
     axes.fill_between(band.x, band.mean_lower, band.mean_upper, color=BLUE, alpha=0.4, lw=0, label="the law")
     axes.plot(band.x, band.median, color=BLUE, lw=1.4)
@@ -182,17 +182,17 @@ def forecast(
     axes.axvline(edge, color=INK, lw=0.8, ls="--", alpha=0.7)
     axes.annotate(" beyond the runs", (edge, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize=8, color=INK)
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel=f"loss ({unit})")
-    _plain_log_ticks(axes)
+    plain_log_ticks(axes)
     axes.legend(loc="lower left")
     return figure
 
 
-@_styled
+@styled
 def prior_against_posterior(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Draw the density of each unknown before and after the runs, on a log axis."""
     columns = min(3, len(pairs))
     rows = -(-len(pairs) // columns)
-    figure = _canvas(6.4, 1.5 * rows + 0.3)
+    figure = canvas(6.4, 1.5 * rows + 0.3)
     for number, (name, (prior, posterior)) in enumerate(pairs.items()):
         axes = figure.add_subplot(rows, columns, number + 1)
         for draws, colour in ((prior, "#888888"), (posterior, BLUE)):
@@ -201,7 +201,7 @@ def prior_against_posterior(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) 
             axes.stairs(heights / heights.max(), np.exp(edges), fill=True, color=colour, alpha=0.5, lw=0)
         axes.set(xscale="log", yticks=[], title=name)
         axes.spines["left"].set_visible(False)
-        _plain_log_ticks(axes, "x")
+        plain_log_ticks(axes, "x")
     return figure
 
 
@@ -225,12 +225,14 @@ def as_svg(figure: Figure, name: str) -> str:
     return re.sub(r'<g id="[^"]*">', "<g>", text[text.index("<svg") :]).replace(INK, "currentColor")
 
 
-def _canvas(width: float, height: float) -> Figure:
+def canvas(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = _canvas(width, height)
+def one_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes."""
+    figure = canvas(width, height)
     return figure, figure.add_subplot()
 
 
@@ -239,14 +241,12 @@ def _legend(axes: Axes, groups: Sequence[str]) -> None:
         axes.legend()
 
 
-def _plain_log_ticks(axes: Axes, which: str = "y") -> None:
+def plain_log_ticks(axes: Axes, which: str = "y") -> None:
     """Write 2.5 rather than 2.5 x 10^0 where a log axis spans less than two decades."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     low, high = axis.get_view_interval()
     if low > 0 and high / low < 100:
-        few = high / low < 10
-        axis.set_major_locator(
-            LogLocator(subs=(1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0) if few and which == "y" else (1.0, 3.0))
-        )
+        several = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0) if which == "y" else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=several if high / low < 10 else (1.0, 3.0)))
         axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axis.set_minor_formatter(NullFormatter())

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayes_scaling.constants import comparable
 from bayes_scaling.diagnostics import summarize
-from bayes_scaling.fits import Fit
+from bayes_scaling.fits import Fit, Sampled
 from bayes_scaling.grouping import dimension
 from bayes_scaling.prediction import inside
 from bayes_scaling.quantities import BY_COLUMN
@@ -39,7 +39,7 @@ def checks_table(checks: pd.DataFrame) -> Table:
     return Table(caption, ("about", "check", "value", "rule", "result", "at"), cells, ("about", "check", "rule", "at"))
 
 
-def parameter_table(fit: Fit, prob: float) -> Table:
+def parameter_table(fit: Sampled, prob: float) -> Table:
     """Tell every unknown with its interval, and how much the runs taught about it."""
     summary = summarize(fit, prob=prob)
     cells = [
@@ -152,7 +152,7 @@ def allocation_table(rows: pd.DataFrame, prob: float) -> Table:
     )
 
 
-def fact_table(fit: Fit) -> Table:
+def fact_table(fit: Sampled) -> Table:
     """Tell where the fit came from."""
     facts = dict(fit.facts)
     versions = ", ".join(f"{name} {version}" for name, version in dict(facts.pop("versions")).items())
@@ -164,7 +164,7 @@ def fact_table(fit: Fit) -> Table:
     return Table("Same runs, model, seed, versions and machine: the same draws.", ("what", "value"), rows, ("value",))
 
 
-def reproduce(fit: Fit) -> str:
+def reproduce(fit: Sampled) -> str:
     """Return the command that makes the fit again from its model document, or nothing where its runs had no file."""
     facts = fit.facts
     if not facts.get("origin"):

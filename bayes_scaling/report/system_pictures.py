@@ -1,0 +1,213 @@
+"""The pictures of a system of laws: what a figure is given, and what stands under it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.consequences.derived import derive
+from bayes_scaling.consequences.effort import effort
+from bayes_scaling.consequences.frontier import frontier, largest_compute
+from bayes_scaling.consequences.stopping import early_stopping
+from bayes_scaling.constants import published
+from bayes_scaling.fits import JointFit, scalars
+from bayes_scaling.laws import LAWS
+from bayes_scaling.levels import own_parameters
+from bayes_scaling.observed import expected_at_rows
+from bayes_scaling.observed import surprises as surprises_of
+from bayes_scaling.prediction import interval
+from bayes_scaling.quantities import PF_DAY
+from bayes_scaling.report import system_figures as figures
+from bayes_scaling.report.figures import as_svg, prior_against_posterior
+from bayes_scaling.report.pictures import BEYOND, Picture
+from bayes_scaling.report.wording import axis_label, number, percent, short
+from bayes_scaling.scatter import measure
+from bayes_scaling.systems import Observation
+
+_DRAWS: Final = 500
+"""Draws of each chain that a picture is made of."""
+_TABLE_6: Final = {"params": "N", "batch_tokens": "B", "steps_min": "S", "tokens": "D"}
+"""What Table 6 of Kaplan et al. (2020) has a power of compute for, and by which name."""
+
+
+def claims_picture(table: pd.DataFrame, prob: float) -> Picture:
+    """Show ours over the paper's number for every claim."""
+    one = table[(table["unit"] == "1") & table["median"].notna() & ~table["published"].str.startswith("0 to")]
+    middle = one["published"].map(lambda text: np.mean([float(end) for end in text.split(" to ")])).to_numpy()
+    median, lower, upper = (one[name].to_numpy() / middle for name in ("median", "lower", "upper"))
+    figure = figures.claims_forest(one["claim"].tolist(), median, lower, upper, (one["verdict"] == "agrees").to_numpy())
+    return Picture(
+        as_svg(figure, "claims"),
+        f"Each claim of Kaplan et al. (2020): our {percent(prob)} interval over the number they publish without one. Exponents and "
+        "ratios are shown; sizes, batches and losses, which depend on tokenizer, corpus and what counts as a parameter, are in the table.",
+    )
+
+
+def observed_picture(fit: JointFit, prob: float) -> Picture:
+    """Show, for every observation, what was measured against what is expected."""
+    thin, panels, rng = fit.thinned(_DRAWS), {}, np.random.default_rng(0)
+    count, rows = 0, 0
+    for observation in fit.spec.observations:
+        own = own_parameters(fit.spec, observation, thin.posterior)
+        scattered = measure(expected_at_rows(thin, observation.name), observation.likelihood, own, rng)
+        median, lower, upper = (bound.values for bound in interval(scattered, prob))
+        measured = fit.rows(observation.name)[observation.output].to_numpy(float)
+        panels[f"{observation.name}: {observation.law}"] = (measured, median, lower, upper)
+        count, rows = count + int(((lower <= measured) & (measured <= upper)).sum()), rows + len(measured)
+    figure = figures.observed_against_expected(panels, fit.loss_unit)
+    return Picture(
+        as_svg(figure, "observed"), f"{count} of {rows} rows lie inside the {percent(prob)} interval of a new one, shaded."
+    )
+
+
+def surprise_pictures(fit: JointFit) -> dict[str, Picture]:
+    """Show what is left of each observation against the inputs of its law."""
+    found = {}
+    for observation in fit.spec.observations:
+        rows = fit.rows(observation.name)
+        panels = {axis_label(c): rows[c].to_numpy(float) for c in observation.columns.values()}
+        z = surprises_of(fit.thinned(_DRAWS), observation.name).median(("chain", "draw")).values
+        name = f"surprise_{observation.name}"
+        said = f"{observation.name}: in the grey, nine of ten."
+        if observation.correlation is not None:
+            length = interval(fit.posterior[f"length_{observation.name}"], 0.9)
+            median, lower, upper = (float(np.exp(bound)) for bound in length)
+            said += (
+                f" What the point before it on its run says is taken off: the correlation of residuals falls to 1/e over a factor "
+                f"{median:.2g} (90 %: {lower:.2g} to {upper:.2g}) in {observation.correlation.along}."
+            )
+        found[name] = Picture(as_svg(figures.surprises(panels, z), name), said)
+    return found
+
+
+def batch_picture(fit: JointFit, prob: float) -> Picture | None:
+    """Show the critical batch as a function of the loss."""
+    if not {"B_star", "alpha_B"} <= set(fit.learned):
+        return None
+    losses = [fit.rows(o.name)["loss"] for o in fit.spec.observations if "loss" in fit.rows(o.name)]
+    if not losses:
+        return None
+    ends = min(loss.min() for loss in losses), max(loss.max() for loss in losses)
+    loss = xr.DataArray(np.geomspace(*ends, 40), dims="loss")
+    band = _ribbon(loss.values, derive(fit, "critical_batch", loss=loss), prob)
+    noise = None
+    for observation in fit.spec.observations:
+        if observation.law == "noise_scale":
+            rows, ratio = fit.rows(observation.name), float(fit.posterior["noise_ratio"].median())
+            noise = (rows["loss"].to_numpy(float), rows[observation.output].to_numpy(float) / ratio)
+    theirs = LAWS["critical_batch"](loss.values, **published("kaplan2020 eq 1.4").values)
+    figure = figures.batch_of_loss(band, noise, theirs, fit.loss_unit)
+    lowest = derive(fit, "critical_batch", loss=ends[0])
+    median, lower, upper = (float(bound) for bound in interval(lowest, prob))
+    return Picture(
+        as_svg(figure, "batch"),
+        f"At the lowest loss measured, {ends[0]:.3g} {fit.loss_unit}, the critical batch is {short(median)} tokens ({percent(prob)}: "
+        f"{short(lower)} to {short(upper)}). Kaplan et al. put theirs at one to two million at the convergence of their largest models; "
+        "their line is in their unit, nats a token of WebText2, and lies elsewhere for that alone.",
+    )
+
+
+def frontier_picture(fit: JointFit, prob: float) -> Picture:
+    """Show compute-optimal size, data, batch and steps against compute."""
+    largest = largest_compute(fit)
+    top = largest or PF_DAY
+    compute = np.geomspace(top / 1e3, top * 10**BEYOND, 31)
+    found, table6 = frontier(fit.thinned(_DRAWS), compute=compute), published("kaplan2020 table 6").values
+    panels = {}
+    for name, label in (
+        ("params", "N"),
+        ("tokens", "D (tokens)"),
+        ("batch_tokens", "B (tokens)"),
+        ("steps_min", "S_min"),
+        ("loss", f"loss ({fit.loss_unit})"),
+    ):
+        theirs = None
+        if name in _TABLE_6:
+            symbol = _TABLE_6[name]
+            spent = found["compute_min_flops"].values / PF_DAY
+            theirs = table6[f"{symbol}_e"] * spent ** table6[f"{symbol}_power"]
+        panels[label] = (_ribbon(compute, found[name], prob), theirs)
+    return Picture(
+        as_svg(figures.frontier_panels(panels, largest), "frontier"),
+        f"Compute-optimal training by L(N, S_min) and the critical batch, {percent(prob)} intervals. Compute is spent at the critical batch, "
+        "twice C_min. Right of the dotted line nothing has been measured. Dashed: the powers of Table 6 of Kaplan et al., for another "
+        "tokenizer and corpus.",
+    )
+
+
+def stopping_picture(fit: JointFit, prob: float) -> Picture:
+    """Show when runs on limited data were best beside the bound."""
+    table = early_stopping(fit, prob=prob)
+    bound = figures.Ribbon(table["bound"].to_numpy(), *(table[c].to_numpy() for c in ("bound", "lower", "upper")))
+    after = int((table["above"] > 0.5).sum())
+    return Picture(
+        as_svg(figures.stopping_points(bound, table["stopped"].to_numpy()), "stopping"),
+        f"{after} of {len(table)} runs on limited data were best at or after the bound of equation (5.7), by the posterior median; "
+        f"intervals of the bound are {percent(prob)}.",
+    )
+
+
+def effort_picture(fit: JointFit, prob: float) -> Picture:
+    """Show the steps and tokens to a loss by size: why large models stopped early win."""
+    rows = pd.concat([fit.rows(o.name) for o in fit.spec.observations if {"params", "loss"} <= set(fit.rows(o.name))])
+    losses = np.quantile(rows["loss"], [0.7, 0.4, 0.1])
+    params = xr.DataArray(np.geomspace(rows["params"].min(), rows["params"].max() * 10, 40), dims="params")
+    thin, steps, tokens = fit.thinned(_DRAWS), [], []
+    for loss in losses:
+        found = effort(thin, loss=float(loss), params=params)
+        sure = (found["reaches"] > 0.95).values
+        at = params.values[sure]
+        steps.append(_ribbon(at, found["steps_min"].isel(params=sure), prob))
+        tokens.append(_ribbon(at, found["tokens_min"].isel(params=sure), prob))
+    return Picture(
+        as_svg(figures.efforts([number(loss) for loss in losses], steps, tokens), "effort"),
+        "Steps at batches far above the critical one and tokens at batches far below it, to reach three losses with endless data; sizes "
+        "that reach it with a probability above .95. Larger models take fewer of both.",
+    )
+
+
+def shape_picture(fit: JointFit, observation: Observation, prob: float) -> Picture:
+    """Show what the aspect ratio costs over the best of each size."""
+    draws, rows = fit.posterior, fit.rows(observation.name)
+    ratio = np.geomspace(1 / 40, 40, 81)
+    cost = fit.learned["aspect_cost"]
+    band = _ribbon(ratio, np.exp(cost * xr.DataArray(np.log(ratio) ** 2, dims="ratio")) - 1, prob)
+    expected = expected_at_rows(fit.thinned(_DRAWS), observation.name).median(("chain", "draw")).values
+    sizes = rows["size"].astype(str)
+    best = draws["aspect_best"].median(("chain", "draw")) * np.exp(
+        draws["aspect_best_effect_size_of_aspect_best"].median(("chain", "draw"))
+    )
+    own_cost = cost * np.exp(draws["aspect_cost_effect_size_of_aspect_cost"])
+    points = {}
+    for size in dict.fromkeys(sizes):
+        of = (sizes == size).to_numpy()
+        away = rows["aspect"].to_numpy(float)[of] / float(best.sel(size_of_aspect_best=size))
+        parabola = np.exp(float(own_cost.sel(size_of_aspect_cost=size).median()) * np.log(away) ** 2)
+        measured = rows[observation.output].to_numpy(float)[of]
+        points[size] = (away, parabola * measured / expected[of] - 1)
+    return Picture(
+        as_svg(figures.shape_parabola(band, points, 0.03), "shape"),
+        "Runs of one size over what the law expects of the best shape, other effects taken off; the band is the population's "
+        f"parabola, {percent(prob)}.",
+    )
+
+
+def prior_picture(fit: JointFit) -> Picture:
+    """Show each unknown before and after the rows."""
+    prior, names = dict(scalars(fit.prior)), fit.posterior
+    pairs = {
+        n.partition("_of_")[0]: (prior[n], d)
+        for n, d in scalars(fit.posterior)
+        if "[" not in n and f"{n}_at_reference" not in names
+    }
+    return Picture(
+        as_svg(prior_against_posterior(pairs), "prior"),
+        "Grey: before the rows. Blue: after. Each is scaled to its own height; the axes are logarithmic.",
+    )
+
+
+def _ribbon(x: np.ndarray, draws: Any, prob: float) -> figures.Ribbon:
+    return figures.Ribbon(x, *(bound.values for bound in interval(draws, prob)))
