@@ -1,6 +1,14 @@
 # The public names, each once: the type checker reads them here, and `__init__.py` imports them on first use.
+from .agreement import agreement as agreement
 from .cards import Card as Card
+from .comparison import compare as compare
+from .consequences.bottleneck import bottleneck as bottleneck
+from .consequences.claims import claims as claims
 from .consequences.derived import derive as derive
+from .consequences.effort import effort as effort
+from .consequences.frontier import frontier as frontier
+from .consequences.frontier import frontier_table as frontier_table
+from .consequences.stopping import early_stopping as early_stopping
 from .constants import published as published
 from .constants import published_names as published_names
 from .datasets import available_runs as available_runs

@@ -10,6 +10,7 @@ import pandas as pd
 from bayes_scaling.fits import JointFit
 from bayes_scaling.levels import dimension_of
 from bayes_scaling.prediction import levels
+from bayes_scaling.requests import warn_unless_converged
 from bayes_scaling.systems import OBSERVATION
 
 
@@ -30,12 +31,18 @@ def agreement(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
         ``upper`` of the second's value over the first's, at the reference point; ``larger``, the probability that it is
         above one; and ``agree``, whether one lies in the interval. Empty where every parameter is shared.
 
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
+
     Examples
     --------
     >>> from bayes_scaling.examples import example_system
     >>> agreement(example_system())[["parameter", "first", "second", "agree"]].head(1).values.tolist()
     [['N_c', 'curves', 'limited', True]]
     """
+    warn_unless_converged(fit)
     rows = []
     for name, parameter in fit.spec.parameters.items():
         if OBSERVATION not in parameter.varies_by:

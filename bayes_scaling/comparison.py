@@ -14,6 +14,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import JointFit, Sampled
 from bayes_scaling.observed import log_likelihood
 from bayes_scaling.prediction import SAMPLE_DIMS
+from bayes_scaling.requests import warn_unless_converged
 
 
 def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
@@ -39,6 +40,11 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     InvalidRequest
         If there are fewer than two fits, or they have not seen the same rows.
 
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
+
     References
     ----------
     Vehtari, Gelman and Gabry (2017).
@@ -53,6 +59,8 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
         raise InvalidRequest("Give at least two fits: a comparison of one says nothing.")
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
+    for fit in fits.values():
+        warn_unless_converged(fit)
     found, runs = {}, {}
     for name, fit in fits.items():
         runs[name], density = _by_run(fit)

@@ -16,9 +16,18 @@ from bayes_scaling.errors import (
     NotConvergedWarning,
     choose,
 )
-from bayes_scaling.fits import Fit
+from bayes_scaling.fits import Fit, Sampled
 from bayes_scaling.grouping import label_in, label_of
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, training_compute
+
+_FRACTIONS = ("loss", "aspect", "head_width")
+"""Quantities that may be less than one."""
+
+
+def warn_unless_converged(fit: Sampled, *, stacklevel: int = 3) -> None:
+    """Warn of a fit that failed a convergence check, before anything is said about it."""
+    if fit.failed_checks:
+        warnings.warn(fit.verdict, NotConvergedWarning, stacklevel=stacklevel)
 
 
 def known_inputs(fit: Fit) -> set[str]:
@@ -32,7 +41,7 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
     for column, value in inputs.items():
         if column not in known_inputs(fit):
             raise InvalidRequest(f"There is no input {column!r}; {choose(column, known_inputs(fit))}.")
-        given[column] = _array(column, value)
+        given[column] = positive(column, value)
     lengths = {a.sizes["query"] for a in given.values() if "query" in a.dims}
     if len(lengths) > 1:
         raise InvalidRequest(
@@ -60,7 +69,14 @@ def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:
         )
 
 
-def _array(column: str, value: Any) -> xr.DataArray:
+def positive(column: str, value: Any) -> xr.DataArray:
+    """Return an input as a DataArray of positive numbers, or refuse it; a sequence lies along ``query``.
+
+    Examples
+    --------
+    >>> positive("params", [1e6, 1e7]).dims
+    ('query',)
+    """
     try:
         array = value if isinstance(value, xr.DataArray) else np.asarray(value, dtype=float)
         if isinstance(array, np.ndarray):
@@ -73,7 +89,7 @@ def _array(column: str, value: Any) -> xr.DataArray:
     if bool(bad.any()):
         found = float(array.where(bad, drop=True).values.flat[0])
         raise InvalidRequest(f"{column} is {found:g}: it has to be a positive number.")
-    if column in BY_COLUMN and float(array.min()) < 1:
+    if column in BY_COLUMN and column not in _FRACTIONS and float(array.min()) < 1:
         raise InvalidRequest(f"{column} is {float(array.min()):g}: no run has less than one.")
     largest = BY_COLUMN[column].maximum if column in BY_COLUMN else np.inf
     if float(array.max()) > largest:
@@ -93,8 +109,7 @@ def admit(fit: Fit, group: Any, seed: Any) -> dict[str, str]:
         raise InvalidRequest(f"The seed is {seed!r}: it has to be a whole number, zero or more.")
     if not isinstance(group, Mapping):
         raise InvalidRequest(f"The group is {group!r}: give the label of each column, such as {{'corpus': 'C4'}}.")
-    if fit.failed_checks:
-        warnings.warn(fit.verdict, NotConvergedWarning, stacklevel=3)
+    warn_unless_converged(fit, stacklevel=4)
     spec, groups = fit.spec, fit.groups
     for column in group:
         if column not in spec.group_columns:

@@ -207,7 +207,7 @@ def shapes(runs: pd.DataFrame, *, apart: float = 0.2, least_aspects: int = 2) ->
     --------
     >>> runs = pd.DataFrame({"params": [1e6, 1.05e6, 0.95e6, 9e6], "aspect": [4.0, 16.0, 64.0, 16.0]})
     >>> shapes(runs)["size"].tolist()
-    ['N 1e+06', 'N 1e+06', 'N 1e+06']
+    ['N 9.99e+05', 'N 9.99e+05', 'N 9.99e+05']
     """
     _need(runs, ("params", "aspect"))
     ordered = runs.sort_values("params", kind="stable")

@@ -13,7 +13,7 @@ import pytest
 
 from bayes_scaling.cli import app
 from bayes_scaling.diagnostics import check
-from bayes_scaling.examples import example_fit
+from bayes_scaling.examples import example_fit, example_system
 from bayes_scaling.fits import load_fit
 from tests.command import command  # noqa: F401 - a fixture
 from tests.grouped import grouped_fit
@@ -174,3 +174,60 @@ def test_the_installed_command_has_no_traceback(tmp_path):
     assert (answer.returncode, answer.stdout) == (2, "")
     assert answer.stderr.startswith("Error: There is no fit")
     assert answer.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    """A fit of a system by hand, with its checks."""
+    fit = example_system()
+    checks = tuple({**c, "passed": True} for c in check(fit).to_dict("records"))
+    return replace(fit, checks=checks).save(tmp_path_factory.mktemp("system") / "system.nc")
+
+
+def test_claims_of_a_system(command, system):  # noqa: F811
+    answer = command("claims", system)
+    assert answer.code == 0
+    assert answer.out.startswith("The posterior passed every convergence check.")
+    assert "exponent of size in compute, (1.7): published 0.73; ours 0.681" in answer.out
+    found = json.loads(command("claims", system, "--json").out)
+    assert found["converged"] is True
+    assert {row["verdict"] for row in found["claims"]} == {"agrees", "ours is larger", "ours is smaller"}
+
+
+def test_frontier_of_a_system(command, system):  # noqa: F811
+    answer = command("frontier", system, "--compute", "1e21", "--compute", "1e23")
+    assert answer.code == 0
+    assert "At 1e+23 FLOP, 2.10 decades beyond the runs" in answer.out
+    rows = json.loads(command("frontier", system, "--compute", "1e21", "--json").out)["frontier"]
+    assert rows[0]["params_lower"] < rows[0]["params_median"] < rows[0]["params_upper"]
+    assert "positive number" in command("frontier", system, "--compute", "-1").err
+
+
+def test_bottleneck_of_a_plan(command, system):  # noqa: F811
+    plan = ("--params", "1e8", "--dataset-tokens", "3e7", "--steps", "1e5", "--batch-tokens", "524288")
+    answer = command("bottleneck", system, *plan)
+    assert answer.code == 0
+    assert answer.out.splitlines()[1].startswith("  twice the dataset_tokens")
+    found = json.loads(command("bottleneck", system, *plan, "--json").out)
+    assert sum(row["probability"] for row in found["resources"]) == pytest.approx(1.0)
+    assert "positive" in command("bottleneck", system, *plan[:-1], "0").err
+
+
+def test_models_are_compared(command, system, stored, tmp_path):  # noqa: F811
+    again = Path(tmp_path / "again.nc")
+    again.write_bytes(system.read_bytes())
+    answer = command("compare", system, again)
+    assert answer.code == 0
+    assert "elpd" in answer.out
+    rows = json.loads(command("compare", system, again, "--json").out)["comparison"]
+    assert [row["difference"] for row in rows] == [0.0, 0.0]
+    assert "have not seen the same rows" in command("compare", system, stored).err
+    assert "files of the same name" in command("compare", system, system).err
+
+
+def test_the_report_of_a_system(command, system, tmp_path):  # noqa: F811
+    answer = command("report", system, "--out", tmp_path / "system.html")
+    assert answer.code == 0
+    assert "claims" in (tmp_path / "system.html").read_text()
+    assert "takes no budgets" in command("report", system, "--out", tmp_path / "b.html", "--compute", "1e20").err
+    assert "whose law is" not in command("report", system, "--out", tmp_path / "c.html", "--observation", "curves").err

@@ -87,9 +87,6 @@ def bottleneck(
     from bayes_scaling.prediction import interval
 
     plan = {"params": params, "dataset_tokens": dataset_tokens, "steps": steps, "batch_tokens": batch_tokens}
-    for name, value in plan.items():
-        if not value > 0:
-            raise InvalidRequest(f"--{name.replace('_', '-')} is {value:g}: it has to be a positive number.")
     found = load_fit(stored)
     answer = bottleneck_of(found, **plan)
     median, lower, upper = (float(bound) for bound in interval(answer["loss"], prob))

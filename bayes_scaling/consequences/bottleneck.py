@@ -9,6 +9,7 @@ import xarray as xr
 from bayes_scaling.consequences.derived import derive
 from bayes_scaling.fits import Sampled
 from bayes_scaling.prediction import SAMPLE_DIMS
+from bayes_scaling.requests import positive
 
 RESOURCES: Final = ("params", "dataset_tokens", "steps", "batch_tokens")
 """What a run can be short of."""
@@ -23,7 +24,7 @@ def bottleneck(fit: Sampled, *, params: Any, dataset_tokens: Any, steps: Any, ba
     fit : Fit or JointFit
         A fit that has learned the parameters of :func:`~bayes_scaling.laws.kaplan.kaplan_ndsb`: a fit of
         ``kaplan_system``, say.
-    params, dataset_tokens, steps, batch_tokens : float or DataArray
+    params, dataset_tokens, steps, batch_tokens : float, sequence or DataArray
         The plan: N, distinct tokens, optimizer steps, tokens a step.
 
     Returns
@@ -36,7 +37,12 @@ def bottleneck(fit: Sampled, *, params: Any, dataset_tokens: Any, steps: Any, ba
     Raises
     ------
     InvalidRequest
-        If the fit has not learned a parameter.
+        If the fit has not learned a parameter, or a resource is not a positive number.
+
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
 
     Examples
     --------
@@ -48,6 +54,7 @@ def bottleneck(fit: Sampled, *, params: Any, dataset_tokens: Any, steps: Any, ba
     'dataset_tokens'
     """
     plan = {"params": params, "dataset_tokens": dataset_tokens, "steps": steps, "batch_tokens": batch_tokens}
+    plan = {name: positive(name, value) for name, value in plan.items()}
     loss = derive(fit, "kaplan_ndsb", **plan)
     gains = [1 - derive(fit, "kaplan_ndsb", **plan | {name: _MORE * plan[name]}) / loss for name in RESOURCES]
     gain = xr.concat(gains, dim="resource").assign_coords(resource=list(RESOURCES))

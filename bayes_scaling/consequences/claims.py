@@ -24,6 +24,7 @@ from bayes_scaling.laws.kaplan import data_requirement, kaplan_d
 from bayes_scaling.laws.shape import shape_range_cost
 from bayes_scaling.prediction import levels
 from bayes_scaling.quantities import PF_DAY
+from bayes_scaling.requests import warn_unless_converged
 
 _NEARLY_CONVERGED: Final = 0.02
 """Excess over the converged loss that the paper lays beside efficient training (appendix B)."""
@@ -94,6 +95,11 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     InvalidRequest
         If the fit tells none of them.
 
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
+
     Examples
     --------
     >>> from bayes_scaling.examples import example_system
@@ -102,6 +108,7 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     >>> float(row["median"].round(2)), row["published"], row["verdict"]
     (0.1, '0.1', 'agrees')
     """
+    warn_unless_converged(fit)
     known = _known(fit)
     rows = []
     for claim in CLAIMS:

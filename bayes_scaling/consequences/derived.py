@@ -12,6 +12,7 @@ from bayes_scaling.fits import Sampled
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+from bayes_scaling.requests import positive, warn_unless_converged
 
 
 def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
@@ -23,7 +24,7 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
         The fit.
     law : str or Law
         A law whose parameters the fit has: an exponent that follows from others, a size, a batch, a requirement.
-    **given : float or DataArray
+    **given : float, sequence or DataArray
         The law's inputs by their columns (``params``, ``tokens``, ``compute_min_flops``, ...), and parameters of the law
         that are no unknowns of the fit (``excess``, ``size_factor``).
 
@@ -37,7 +38,12 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
     UnknownName
         If there is no such law.
     InvalidRequest
-        If an input is missing or unknown, or the fit has not learned a parameter.
+        If an input is missing, unknown or not a positive number, or the fit has not learned a parameter.
+
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
 
     Examples
     --------
@@ -46,6 +52,7 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
     >>> loss.dims
     ('chain', 'draw')
     """
+    warn_unless_converged(fit)
     law = LAWS[law] if isinstance(law, str) else law
     columns = {symbol: QUANTITIES[symbol].column if symbol in QUANTITIES else symbol for symbol in law.inputs}
     known = {*columns.values(), *law.parameters}
@@ -56,6 +63,7 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
         if column not in given:
             meaning = f", {BY_COLUMN[column].meaning}" if column in BY_COLUMN else ""
             raise InvalidRequest(f"{law.name} needs {column}{meaning}: give {column}=... ({symbol} of the law).")
+    given = {name: value if isinstance(value, xr.DataArray) else positive(name, value) for name, value in given.items()}
     values = fit.learned | given
     parameters = {name: values[name] for name in law.parameters if name in values}
     for name in law.parameters:

@@ -13,6 +13,7 @@ from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.quantities import training_compute, training_tokens
+from bayes_scaling.requests import positive, warn_unless_converged
 
 
 def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
@@ -24,9 +25,9 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     ----------
     fit : Fit or JointFit
         A fit that has learned N_c, alpha_N, S_c, alpha_S, B_star and alpha_B: a fit of ``kaplan_system``, say.
-    loss : float or DataArray
+    loss : float, sequence or DataArray
         Loss to reach, in the fit's unit.
-    params : float or DataArray
+    params : float, sequence or DataArray
         Sizes N.
 
     Returns
@@ -39,7 +40,12 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     Raises
     ------
     InvalidRequest
-        If the fit has not learned a parameter.
+        If the fit has not learned a parameter, or an input is not a positive number.
+
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
 
     References
     ----------
@@ -53,6 +59,8 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     >>> [f"{tokens:.2g}" for tokens in found["tokens_min"].values]
     ['6e+10', '6e+09', '3e+09']
     """
+    warn_unless_converged(fit)
+    loss, params = positive("loss", loss), positive("params", params)
     known = fit.learned
     missing = [name for name in NEEDS if name not in known]
     if missing:

@@ -19,6 +19,7 @@ from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess
 from bayes_scaling.prediction import interval
 from bayes_scaling.quantities import training_compute, training_tokens
+from bayes_scaling.requests import positive, warn_unless_converged
 
 NEEDS: Final = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
 """Parameters a fit has to have."""
@@ -53,10 +54,16 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
     InvalidRequest
         If the fit has not learned a parameter, or a compute is not a positive number.
 
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
+
     References
     ----------
     Kaplan et al. (2020), equations (1.7), (1.8) and appendix B.
     """
+    warn_unless_converged(fit)
     if (compute is None) == (compute_min is None):
         raise InvalidRequest("Give one of compute, FLOP at the critical batch, and compute_min, FLOP at a tiny batch.")
     values = fit.learned
@@ -66,7 +73,8 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
             f"Compute-optimal training follows from {', '.join(NEEDS)}; this fit has not learned {', '.join(missing)}: "
             f"fit a system such as kaplan_system."
         )
-    spent = _flops(compute if compute_min is None else compute_min)
+    given = ("compute_flops", compute) if compute_min is None else ("compute_min_flops", compute_min)
+    spent = positive(*given).rename({"query": "compute"}) if np.ndim(given[1]) else positive(*given)
     least = spent / _AT_THE_CRITICAL_BATCH if compute_min is None else spent
     return efficient(least, **{name: values[name] for name in (*NEEDS, "E") if name in values})
 
@@ -110,16 +118,6 @@ def efficient_at(
         "share": share,
     }
     return xr.Dataset({name: value + xr.zeros_like(loss) for name, value in found.items()})
-
-
-def _flops(given: Any) -> xr.DataArray:
-    try:
-        values = np.asarray(given, dtype=float)
-    except (TypeError, ValueError):
-        raise InvalidRequest(f"The compute is {given!r}: give FLOP, a positive number or a list of them.") from None
-    if values.ndim > 1 or not values.size or not (np.isfinite(values) & (values > 0)).all():
-        raise InvalidRequest(f"The compute is {given!r}: give FLOP, a positive number or a list of them.")
-    return xr.DataArray(values, dims=("compute",) if values.ndim else ())
 
 
 def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from bayes_scaling.laws.batch import critical_batch, minimum_steps
 from bayes_scaling.laws.kaplan import kaplan_n, kaplan_nd, stopping_step
 from bayes_scaling.levels import own_parameters
 from bayes_scaling.prediction import SAMPLE_DIMS, levels
+from bayes_scaling.requests import warn_unless_converged
 
 _LIMITED = "kaplan_nd"
 _NEEDS = ("steps", "batch_tokens", "params", "dataset_tokens")
@@ -39,12 +40,18 @@ def early_stopping(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
     InvalidRequest
         If no observation is of L(N, D) with steps and batches, or L(N, S_min) was not learned.
 
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
+
     Examples
     --------
     >>> from bayes_scaling.examples import example_system
     >>> early_stopping(example_system()).columns.tolist()
     ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'above']
     """
+    warn_unless_converged(fit)
     known = fit.learned
     for observation in fit.spec.observations:
         rows = fit.rows(observation.name)

@@ -98,10 +98,8 @@ def batch_of_loss(band: Ribbon, noise: tuple[np.ndarray, np.ndarray] | None, pub
     axes.plot(band.x, band.median, color=BLUE, lw=1.4)
     if noise is not None:
         axes.plot(*noise, "o", ms=3.5, color=ORANGE, alpha=0.8, label="gradient noise scale over its ratio")
-    ends = axes.get_ylim()
     axes.plot(band.x, published, "--", color=INK, lw=1, alpha=0.8, label="Kaplan et al., their nats a token of WebText2")
     axes.set(xscale="log", yscale="log", xlabel=f"loss ({unit})", ylabel="batch (tokens)")
-    axes.set_ylim(min(ends[0], band.lower.min() / 1.5), max(ends[1], published.max() * 1.3))
     axes.invert_xaxis()
     plain_log_ticks(axes, "x")
     axes.legend(loc="center")

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.figure import Figure
 
 from bayes_scaling.consequences.derived import derive
 from bayes_scaling.consequences.effort import effort
@@ -171,6 +172,15 @@ def effort_picture(fit: JointFit, prob: float) -> Picture:
 
 def shape_picture(fit: JointFit, observation: Observation, prob: float) -> Picture:
     """Show what the aspect ratio costs over the best of each size."""
+    return Picture(
+        as_svg(shape_figure(fit, observation, prob), "shape"),
+        "Runs of one size over what the law expects of the best shape, other effects taken off; the band is the population's "
+        f"parabola, {percent(prob)}.",
+    )
+
+
+def shape_figure(fit: JointFit, observation: Observation, prob: float) -> Figure:
+    """Draw what the aspect ratio costs over the best of each size."""
     draws, rows = fit.posterior, fit.rows(observation.name)
     ratio = np.geomspace(1 / 40, 40, 81)
     cost = fit.learned["aspect_cost"]
@@ -188,11 +198,7 @@ def shape_picture(fit: JointFit, observation: Observation, prob: float) -> Pictu
         parabola = np.exp(float(own_cost.sel(size_of_aspect_cost=size).median()) * np.log(away) ** 2)
         measured = rows[observation.output].to_numpy(float)[of]
         points[size] = (away, parabola * measured / expected[of] - 1)
-    return Picture(
-        as_svg(figures.shape_parabola(band, points, 0.03), "shape"),
-        "Runs of one size over what the law expects of the best shape, other effects taken off; the band is the population's "
-        f"parabola, {percent(prob)}.",
-    )
+    return figures.shape_parabola(band, points, 0.03)
 
 
 def prior_picture(fit: JointFit) -> Picture:

@@ -18,8 +18,14 @@ import numpy as np
 import pandas as pd
 
 import bayes_scaling as bs
+from bayes_scaling.agreement import agreement
+from bayes_scaling.comparison import compare
 from bayes_scaling.consequences.claims import claims
+from bayes_scaling.consequences.stopping import early_stopping
 from bayes_scaling.fits import Fit, JointFit
+from bayes_scaling.report.system_figures import claims_forest
+from bayes_scaling.report.system_pictures import shape_figure
+from notebooks.claims import draw
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -32,7 +38,11 @@ def public(name: str, suffix: str = "") -> pd.DataFrame:
 
 def told(fit: Fit | JointFit, **facts: Any) -> dict[str, Any]:
     """Return what the page says of a fit."""
-    rows = {o.name: len(fit.rows(o.name)) for o in fit.spec.observations} if isinstance(fit, JointFit) else {"runs": len(fit.runs)}
+    rows = (
+        {o.name: len(fit.rows(o.name)) for o in fit.spec.observations}
+        if isinstance(fit, JointFit)
+        else {"runs": len(fit.runs)}
+    )
     adequacy = [c for c in fit.checks if c["about"] == "adequacy"]
     summary = bs.summarize(fit)
     return {
@@ -55,3 +65,187 @@ def _claims(fit: Fit | JointFit) -> pd.DataFrame:
         return claims(fit)
     except bs.BayesScalingError:
         return pd.DataFrame(columns=["claim", "median", "lower", "upper", "verdict"])
+
+
+def ladder() -> dict[str, Any]:
+    """Our own runs: the whole system, its parts alone, with and without an offset, the batch of loss or of data, shape, isoFLOP."""
+    fit = bs.fit_system("ladder", "kaplan_system", seed=1)
+    table = claims(fit)
+    figure = claims_forest_of(table)
+    offset = bs.fit_system("ladder", "kaplan_system_offset", seed=1)
+    batches = bs.load_runs("ladder").where("series == 'batch'")
+    of_loss, of_data = (
+        bs.fit_system(batches, name, curves=bs.load_curves("ladder"), seed=1)
+        for name in ("critical_batch", "critical_batch_of_data")
+    )
+    equal = bs.load_runs("ladder").where("series == 'compute'").table
+    iso = bs.fit_system(with_budgets(equal, "{:.1g}"), HERE / "ladder_isoflop.toml", seed=1, draws=4000)
+    ess = float(min(c["value"] for c in fit.checks if "bulk ESS" in c["check"]))
+    return told(
+        fit,
+        figure=draw.save(figure, "ladder"),
+        ess_per_second=ess / fit.facts["seconds_of_sampling"],
+        alone=alone(fit),
+        agreement=agreement(fit).to_dict("records"),
+        offset=told(offset),
+        prefer_offset=compare({"paper": fit, "offset": offset}).to_dict("records"),
+        critical_batch=told(of_loss),
+        critical_batch_of_data=told(of_data),
+        prefer_data=compare({"of the loss": of_loss, "of the data": of_data}).to_dict("records"),
+        stopping=early_stopping(fit).to_dict("records"),
+        shape=told(bs.fit_system("ladder", "shape", seed=1)),
+        isoflop=told(iso),
+    )
+
+
+def alone(joint: JointFit) -> dict[str, dict[str, list[float]]]:
+    """Return the intervals that each observation gives by itself: parameters, by observation."""
+    found = {}
+    for observation in joint.spec.observations:
+        used = {
+            n: p.model_copy(update={"varies_by": (), "spread": None})
+            for n, p in joint.spec.parameters.items()
+            if n in observation.the_law.parameters
+        }
+        system = joint.spec.model_copy(update={"parameters": used, "observations": (observation,)})
+        fit = bs.fit_system(str(joint.facts["origin"][0]), system, seed=1)
+        summary = bs.summarize(fit)
+        found[observation.name] = {n: [float(summary.loc[n, c]) for c in ("median", "lower", "upper")] for n in used} | {
+            "converged": fit.converged
+        }
+    return found
+
+
+def with_budgets(table: pd.DataFrame, form: str) -> bs.RunTable:
+    """Return runs of equal compute with a label for their budget, and how far above its best run each is."""
+    table = table.assign(budget=table["compute_flops"].map(form.format)).reset_index(drop=True)
+    return bs.read_runs(table.assign(above_best=table["loss"] / table.groupby("budget")["loss"].transform("min") - 1))
+
+
+def claims_forest_of(table: pd.DataFrame) -> Any:
+    """Return the picture of all claims that are pure numbers."""
+    one = table[(table["unit"] == "1") & table["median"].notna()]
+    middle = one["published"].map(lambda text: np.mean([float(end) for end in text.split(" to ")])).to_numpy()
+    ratios = [one[name].to_numpy() / middle for name in ("median", "lower", "upper")]
+    return claims_forest(one["claim"].tolist(), *ratios, (one["verdict"] == "agrees").to_numpy())
+
+
+def shehper2023() -> dict[str, Any]:
+    """A replication with seven tiny models: curves at one batch, and three sizes on five amounts of data."""
+    points = public("shehper2023", ".curves")
+    points["run_id"] = points["run_id"].str.replace("LNS", "LN")
+    runs, points = bs.read_runs(public("shehper2023"), name="shehper2023"), bs.read_runs(points, name="curves")
+    fit = bs.fit_system(runs, HERE / "shehper2023.toml", curves=points, seed=1)
+    return told(fit, figure=draw.save(draw.curves(fit, "curves"), "shehper2023"))
+
+
+def moser2025() -> dict[str, Any]:
+    """Ten tiny models, their curves at one small batch."""
+    runs, points = (bs.read_runs(public("moser2025", suffix), name="moser2025") for suffix in ("", ".curves"))
+    fit = bs.fit_system(runs, HERE / "moser2025.toml", curves=points, seed=1)
+    return told(fit, figure=draw.save(draw.curves(fit, "curves"), "moser2025"))
+
+
+def olmo_ladder2024() -> dict[str, Any]:
+    """Five sizes and five durations: ends, and curves while the rate is high, a point for each fifth in the logarithm."""
+    runs, points = public("olmo_ladder2024"), public("olmo_ladder2024", ".curves")
+    points["high_rate"] = points["lr"] >= 0.75 * points["run_id"].map(runs.set_index("run_id")["lr"])
+    points["place"] = (np.log(points["steps"]) / 0.2).round()
+    points = points[points["high_rate"]].groupby(["run_id", "place"], sort=False).head(1).reset_index(drop=True)
+    named = (bs.read_runs(table, name="olmo_ladder2024") for table in (runs, points))
+    fit = bs.fit_system(next(named), HERE / "olmo_ladder2024.toml", curves=next(named), seed=1)
+    figure = draw.save(draw.ends(fit, "ends"), "olmo_ladder2024")
+    return told(fit, figure=figure, agreement=agreement(fit).to_dict("records"))
+
+
+RECIPE = {
+    "rw|base-longwarmup-kaplan|train": ("Kaplan's recipe and count", (0.835, 0.82, 0.85)),
+    "rw|base-longwarmup-kaplan|val": ("with the output layer counted", (0.706, 0.706, 0.706)),
+    "rw|base-shortwarmup-kaplan|val": ("and a short warm-up", (0.602, 0.602, 0.602)),
+    "rw|base-shortwarmup-chinchilla|val": ("and decay for the run's length", (0.571, 0.571, 0.571)),
+    "rw|tuned-shortwarmup-const|val": ("or rate, batch and beta tuned", (0.497, 0.49, 0.50)),
+    "rw|tuned-longwarmup-const|train": ("tuned, long warm-up, Kaplan's count", (0.620, 0.620, 0.620)),
+}
+"""The set-ups of porian2024, what they are, and the published exponent."""
+
+
+def porian2024() -> dict[str, Any]:
+    """Six set-ups from Kaplan's recipe to Chinchilla's: the exponent of the best size, step by step."""
+    table, ours, fits = public("porian2024"), [], {}
+    for group, (name, _) in RECIPE.items():
+        runs = table[table["group"] == group]
+        if (runs["param_count"] == "standard").all():
+            runs = runs.assign(params=runs["params_total"])
+        runs = with_budgets(runs.drop(columns=["params_total"]), "{:.3g}")
+        fit = bs.fit_system(runs, HERE / "porian2024.toml", seed=1, draws=6000, tune=2000, target_accept=0.99)
+        fits[name] = told(fit)
+        ours.append(fits[name]["parameters"]["size_power"][:3])
+    published = [numbers for _, numbers in RECIPE.values()]
+    figure = draw.steps_of_a_recipe([name for name, _ in RECIPE.values()], np.array(ours), published)
+    return {
+        "steps": fits,
+        "published": dict(RECIPE.values()),
+        "figure": draw.save(figure, "porian2024"),
+    }
+
+
+def gemstones2025() -> dict[str, Any]:
+    """Sixteen shapes at five sizes."""
+    runs = bs.read_runs(public("gemstones2025"), name="gemstones2025")
+    fit = bs.fit_system(runs, HERE / "gemstones2025.toml", seed=1, draws=6000, tune=2000)
+    figure = shape_figure(fit, fit.spec.observations[0], 0.9)
+    return told(fit, figure=draw.save(figure, "gemstones2025"))
+
+
+def steplaw2025() -> dict[str, Any]:
+    """Seventeen models and lengths at ten batches: the best batch against data and size."""
+    table = public("steplaw2025")
+    table = table[~table["diverged"]]
+    best = table.loc[table.groupby(["params", "tokens", "batch_tokens"])["loss"].idxmin()].reset_index(drop=True)
+    best["cell"] = [f"{n:.3g} {d:.3g}" for n, d in zip(best["params"], best["tokens"], strict=True)]
+    best["above_best"] = best["loss"] / best.groupby("cell")["loss"].transform("min") - 1
+    fit = bs.fit_system(bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1, draws=8000, tune=2000)
+    return told(fit, figure=draw.save(draw.best_batch(fit), "steplaw2025"))
+
+
+def muennighoff2023() -> dict[str, Any]:
+    """Repeated data: runs up to sixty epochs, without those that did worse than with fewer."""
+    table = public("muennighoff2023").sort_values("epochs", kind="stable")
+    table = table[table["loss"] <= 1.0001 * table.groupby(["params", "dataset_tokens"])["loss"].cummin()]
+    kept = table[table["epochs"] <= 60].reset_index(drop=True)
+    fit = bs.fit(bs.read_runs(kept, name="muennighoff2023"), "repeated", seed=1)
+    all_kept = bs.fit(bs.read_runs(table.reset_index(drop=True), name="muennighoff2023"), "repeated", seed=1)
+    figure = draw.save(draw.worth(fit, bs.published("muennighoff2023 repetition").values["R_D_star"]), "muennighoff2023")
+    return told(fit, figure=figure, all=told(all_kept))
+
+
+SETS: dict[str, Callable[[], dict[str, Any]]] = {
+    f.__name__: f
+    for f in (ladder, shehper2023, moser2025, olmo_ladder2024, porian2024, gemstones2025, steplaw2025, muennighoff2023)
+}
+
+
+def main(names: list[str]) -> None:
+    """Fit the data sets named, or all, and keep the results; what is not named stays as it was."""
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for name in names or SETS:
+        print(name, flush=True)
+        found[name] = SETS[name]()
+        ordered = {each: rounded(found[each]) for each in SETS if each in found}
+        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+
+
+def rounded(value: Any) -> Any:
+    """Return numbers to five digits, and what is not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(entry) for entry in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if np.isfinite(value) else None
+    return value
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

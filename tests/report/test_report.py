@@ -9,10 +9,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from bayes_scaling.diagnostics import check
 from bayes_scaling.errors import InvalidRequest, NewGroupWarning, NotConvergedWarning
-from bayes_scaling.examples import example_fit
+from bayes_scaling.examples import example_fit, example_system
 from bayes_scaling.report import write_report
 from bayes_scaling.report.figures import INK, as_svg, contours, prior_against_posterior
 from tests.grouped import grouped_fit
@@ -132,3 +133,63 @@ def test_figures_are_stable_and_do_not_touch_the_user_s_style():
     rng = np.random.default_rng(0)
     prior_against_posterior({"E": (rng.lognormal(size=100), rng.lognormal(0.0, 0.1, 100))})
     assert dict(mpl.rcParams) == before
+
+
+@pytest.fixture(scope="module")
+def joint():
+    fit = example_system()
+    return replace(fit, checks=tuple({**c, "passed": True} for c in check(fit).to_dict("records")))
+
+
+def test_the_report_of_a_system_has_everything_that_follows(joint, tmp_path):
+    text = write_report(joint, tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert page.headings[1:] == [
+        "What was observed",
+        "Is the fit to be believed?",
+        "Parameters",
+        "The paper's claims",
+        "Measured against expected",
+        "Critical batch",
+        "Compute-optimal training",
+        "Why large models stopped early win",
+        "Early stopping on limited data",
+        "Prior against posterior",
+        "How to reproduce",
+    ]
+    assert text.count("<svg") == 11
+    assert "Of 30 statements of Kaplan et al. (2020)" in text
+    assert "L(N, D), each token seen once, at" in text
+    assert "kaplan2020 table 3" in text
+    assert INK not in text
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(set(ids)) == len(ids)
+    with pytest.raises(InvalidRequest, match="takes no budgets"):
+        write_report(joint, tmp_path / "report.html", budgets=[1e20])
+
+
+def test_observations_that_differ_are_said_to(joint, tmp_path):
+    groups = {group.path: group.to_dataset(inherit=False) for group in joint.tree.subtree}
+    effects = groups["/posterior"]["N_c_effect_observation_of_N_c"]
+    apart = xr.DataArray([0.0, -0.1, 0.0], dims="observation_of_N_c")
+    groups["/posterior"]["N_c_effect_observation_of_N_c"] = xr.zeros_like(effects) + apart
+    fit = replace(joint, tree=xr.DataTree.from_dict(groups))
+    text = write_report(fit, tmp_path / "report.html").read_text()
+    assert "curves and decayed do not share N_c: the second&#39;s is 0.905 times" in text
+    assert "curves and limited do not share" not in text
+
+
+def test_a_system_that_failed_says_so_first(joint, tmp_path):
+    bad = {
+        "about": "convergence",
+        "check": "largest R-hat",
+        "value": 2.0,
+        "rule": "at most",
+        "passed": False,
+        "where": "",
+        "advice": "",
+    }
+    with pytest.warns(NotConvergedWarning):
+        text = write_report(replace(joint, checks=(bad,)), tmp_path / "report.html").read_text()
+    body = text[text.index("<main>") :]
+    assert body.index("has NOT converged") < body.index("What was observed")

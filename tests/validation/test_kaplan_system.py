@@ -27,7 +27,10 @@ from bayes_scaling.systems import SystemSpec
 from bayes_scaling.views import rows_of
 from tests.simulated import measured
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::bayes_scaling.errors.NotConvergedWarning"),
+]  # short chains
 
 TABLES = int(os.environ.get("TABLES", "50"))
 TRUTH = published("kaplan2020 table 2").values | published("kaplan2020 table 3").values

@@ -1,0 +1,128 @@
+"""What a joint fit expects of its rows: densities, checks, comparison and agreement, against answers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy import stats
+
+from bayes_scaling.agreement import agreement
+from bayes_scaling.comparison import compare
+from bayes_scaling.diagnostics import check
+from bayes_scaling.errors import InvalidRequest, InvalidRuns
+from bayes_scaling.examples import example_fit, example_system
+from bayes_scaling.fits import JointFit
+from bayes_scaling.observed import expected_at_rows, log_likelihood, surprises
+from bayes_scaling.views import lowest, shapes
+
+
+@pytest.fixture(scope="module")
+def system() -> JointFit:
+    """A fit by hand whose curves scatter as an Ornstein-Uhlenbeck process of one per cent and length one half."""
+    fit, rng = example_system(chains=2, draws=30), np.random.default_rng(0)
+    tree = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
+    posterior = tree["/posterior"]
+    posterior["length_curves"] = xr.full_like(posterior["length_curves"], 0.5)
+    rows = tree["/observations/curves"]
+    table = rows.to_dataframe()
+    steps = np.log(table["steps"].to_numpy())
+    same = table["run_id"].to_numpy()[:, None] == table["run_id"].to_numpy()[None]
+    covariance = 0.01**2 * np.exp(-np.abs(steps[:, None] - steps[None]) / 0.5) * same
+    noise = np.linalg.cholesky(covariance + 1e-14 * np.eye(len(table))) @ rng.standard_normal(len(table))
+    tree["/observations/curves"] = rows.assign(loss=rows["loss"] * np.exp(noise))
+    return JointFit(xr.DataTree.from_dict(tree), fit.spec, fit.reference, fit.facts)
+
+
+def test_the_density_is_that_of_the_whole_process(system):
+    table = system.rows("curves")
+    log_density = log_likelihood(system)["measured_curves"].isel(chain=0, draw=3)
+    draw = system.posterior.isel(chain=0, draw=3)
+    residual = np.log(table["loss"]) - np.log(expected_at_rows(system, "curves").isel(chain=0, draw=3).values)
+    for run, rows in table.groupby("run_id").indices.items():
+        steps = np.log(table["steps"].to_numpy()[rows])
+        covariance = float(draw["sigma_curves"]) ** 2 * np.exp(
+            -np.abs(steps[:, None] - steps) / float(draw["length_curves"])
+        )
+        whole = stats.multivariate_normal.logpdf(residual.to_numpy()[rows], cov=covariance)
+        assert log_density.values[rows].sum() == pytest.approx(whole), run
+
+
+def test_surprises_are_independent_where_the_model_is_right(system):
+    z = surprises(system, "curves").median(("chain", "draw")).values
+    assert stats.kstest(z, "norm").pvalue > 0.01
+    in_order = z.reshape(5, 6)
+    assert abs(np.corrcoef(in_order[:, :-1].ravel(), in_order[:, 1:].ravel())[0, 1]) < 0.5
+
+
+def test_every_observation_is_checked(system):
+    found = check(system).set_index("check")
+    assert found.loc["p of the runs inside their 90 %, curves", "passed"]
+    assert found.loc["p of the trend with S, curves", "passed"]
+    bent = {group.path: group.to_dataset(inherit=False) for group in system.tree.subtree}
+    rows = bent["/observations/curves"]
+    bent["/observations/curves"] = rows.assign(loss=rows["loss"] * (rows["steps"] / 4e4) ** 0.2)
+    worse = check(JointFit(xr.DataTree.from_dict(bent), system.spec, system.reference, system.facts)).set_index("check")
+    assert not worse.loc["p of the runs inside their 90 %, curves", "passed"]
+    assert not worse.loc["p of the trend with S, curves", "passed"]
+
+
+def test_the_better_model_is_preferred(system):
+    groups = {group.path: group.to_dataset(inherit=False) for group in system.tree.subtree}
+    groups["/posterior"] = groups["/posterior"].assign(alpha_S=groups["/posterior"]["alpha_S"] * 1.5)
+    worse = JointFit(xr.DataTree.from_dict(groups), system.spec, system.reference, system.facts)
+    table = compare({"right": system, "wrong": worse})
+    assert table["model"].tolist() == ["right", "wrong"]
+    assert table["difference"].iloc[1] < -5
+    assert table["runs"].iloc[0] == 5 + 3 * 30  # a curve is left out whole
+
+
+def test_only_fits_of_the_same_rows_are_compared(system):
+    with pytest.raises(InvalidRequest, match="at least two"):
+        compare({"one": system})
+    with pytest.raises(InvalidRequest, match="have not seen the same rows"):
+        compare({"one": system, "other": example_fit()})
+
+
+def test_agreement_is_a_ratio_of_effects():
+    fit = example_system()
+    groups = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
+    effects = groups["/posterior"]["N_c_effect_observation_of_N_c"]
+    apart = xr.zeros_like(effects) + xr.DataArray([0.0, -0.1, 0.0], dims="observation_of_N_c")
+    groups["/posterior"]["N_c_effect_observation_of_N_c"] = apart + 0.001 * np.random.default_rng(0).standard_normal(
+        apart.shape
+    )
+    found = agreement(JointFit(xr.DataTree.from_dict(groups), fit.spec, fit.reference, fit.facts))
+    first = found.set_index(["first", "second"]).loc[("curves", "decayed")]
+    assert first["median"] == pytest.approx(np.exp(-0.1), rel=0.01)
+    assert not first["agree"]
+    assert found.set_index(["first", "second"]).loc[("curves", "limited"), "agree"]
+
+
+def test_learned_is_what_the_first_observation_has():
+    fit = example_system(chains=1, draws=1)
+    groups = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
+    effects = groups["/posterior"]["N_c_effect_observation_of_N_c"]
+    groups["/posterior"]["N_c_effect_observation_of_N_c"] = xr.zeros_like(effects) + xr.DataArray(
+        [0.1, 0.0, 0.0], dims="observation_of_N_c"
+    )
+    moved = JointFit(xr.DataTree.from_dict(groups), fit.spec, fit.reference, fit.facts)
+    assert moved.learned["N_c"].item() == pytest.approx(fit.learned["N_c"].item() * np.exp(0.1 / 0.077), rel=1e-6)
+    assert moved.of("limited").posterior["N_c"].item() == pytest.approx(fit.learned["N_c"].item(), rel=1e-6)
+
+
+def test_the_lowest_point_is_where_training_would_have_stopped():
+    curve = pd.DataFrame({"run_id": list("aabb"), "steps": [1, 2, 1, 2], "loss": [3.0, 2.0, 2.5, 2.9]})
+    assert lowest(curve)["steps"].tolist() == [2, 1]
+    with pytest.raises(InvalidRuns, match="no column 'loss'"):
+        lowest(curve.drop(columns="loss"))
+
+
+def test_shapes_of_one_size_go_together():
+    runs = pd.DataFrame({"params": [9.9e6, 1e6, 1.1e6, 1e7, 5e8], "aspect": [4.0, 4.0, 16.0, 64.0, 4.0]})
+    found = shapes(runs)
+    assert found["size"].nunique() == 2
+    assert found.index.tolist() == [0, 1, 2, 3]
+    with pytest.raises(InvalidRuns, match="nothing to tell of shapes"):
+        shapes(runs.iloc[[0, 1]])
