@@ -9,7 +9,7 @@ ONLY ?= *
 WORKERS ?= 2
 DEVICE ?= cpu
 
-.PHONY: demo test validate lint ladder figure benchmark environment clean
+.PHONY: demo test validate lint ladder claims figure benchmark environment clean
 
 demo: environment  ## fit, forecast, budget and report on shipped measured runs
 	$(RUN) bayes-scaling demo
@@ -43,6 +43,10 @@ ladder: $(filter .uv/%,$(UV))  ## train what data/ladder/runs.csv lacks of its p
 
 benchmark: environment  ## ratios of speed, measured side by side
 	$(RUN) python -m tests.benchmarks.cold_query
+
+claims: environment  ## every fit and picture of notebooks/claims, anew; needs BAYES_SCALING_MIRROR for the public runs
+	$(RUN) python -m notebooks.claims.measure
+	$(RUN) python -m notebooks.claims.page
 
 figure: environment  ## the picture of the README, drawn anew
 	$(RUN) python -m notebooks.images.forecast

@@ -80,7 +80,7 @@ def steps_of_a_recipe(names: list[str], ours: np.ndarray, published: list[tuple[
     axes.axvline(0.5, color=INK, lw=0.8, ls=":", alpha=0.7)
     axes.set_yticks(place, labels=names)
     axes.set(
-        xlabel="exponent of the best size in compute (dashed: Kaplan et al., dotted: Hoffmann et al.)",
+        xlabel="exponent in compute; dashed Kaplan et al., dotted Hoffmann et al.",
         ylim=(-0.6, len(names) - 0.4),
     )
     axes.legend()

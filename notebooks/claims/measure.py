@@ -164,9 +164,9 @@ RECIPE = {
     "rw|base-shortwarmup-kaplan|val": ("and a short warm-up", (0.602, 0.602, 0.602)),
     "rw|base-shortwarmup-chinchilla|val": ("and decay for the run's length", (0.571, 0.571, 0.571)),
     "rw|tuned-shortwarmup-const|val": ("or rate, batch and beta tuned", (0.497, 0.49, 0.50)),
-    "rw|tuned-longwarmup-const|train": ("tuned, long warm-up, Kaplan's count", (0.620, 0.620, 0.620)),
+    "rw|tuned-longwarmup-const|train": ("tuned, long warm-up, Kaplan's count", None),
 }
-"""The set-ups of porian2024, what they are, and the published exponent."""
+"""The set-ups of porian2024, what they are, and the published exponent with its interval where there is one."""
 
 
 def porian2024() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bayes_scaling.datasets import load_runs
-from bayes_scaling.documents import read_model, shipped_models
+from bayes_scaling.documents import read_model, shipped_models, shipped_systems
 from bayes_scaling.inference import fit, fit_system
 from bayes_scaling.prediction import inside, predict_table
 from bayes_scaling.runs import read_runs
@@ -22,6 +22,7 @@ RUNS = {
     "kappa": END_OF_A_COSINE,
     "chinchilla_by_group": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
     "kappa_by_group": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
+    "repeated": "series in ['data', 'schedule'] and schedule == 'constant'",
 }
 COLUMNS = {
     "kaplan_d": {"tokens": "dataset_tokens"},
@@ -50,6 +51,19 @@ def test_it_converges_and_says_what_was_measured(name):
     )
     print(f"{name}: {len(runs)} runs, {share:.0%} inside 90 %; {said}")
     assert share >= 0.8
+
+
+@pytest.mark.parametrize("name", shipped_systems())
+def test_every_system_converges(name):
+    runs = load_runs("ladder")
+    found = fit_system(runs.where("series == 'batch'") if name.startswith("critical_batch") else runs, name, seed=1)
+    ess = min(c["value"] for c in found.checks if "bulk ESS" in c["check"])
+    seconds = found.facts["seconds_of_sampling"]
+    failed = [c["check"] for c in found.checks if not c["passed"]]
+    print(f"{name}: {seconds:.0f} s, smallest bulk ESS {ess:.0f}, {ess / seconds:.1f} a second; failed {failed}")
+    assert found.converged, found.verdict
+    if name == "kaplan_system":
+        assert not failed
 
 
 def test_two_evidences_of_the_critical_batch_agree():

@@ -1,0 +1,302 @@
+"""Writes the page of claims, README.md beside this file, from what was measured: no number on it is typed.
+
+python -m notebooks.claims.page
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bayes_scaling.consequences.claims import CLAIMS
+
+HERE = Path(__file__).parent
+SYSTEMS = {
+    "ladder": "our ladder",
+    "shehper2023": "shehper2023",
+    "moser2025": "moser2025",
+    "olmo_ladder2024": "olmo_ladder2024",
+}
+"""Data sets that tell claims of the whole system, in the order of the columns."""
+_KAPLAN, _TUNED = "Kaplan's recipe and count", "or rate, batch and beta tuned"
+"""The ends of the way of porian2024."""
+SHOWN = [
+    "exponent of size in L(N)",
+    "exponent of data in L(D)",
+    "exponent of steps in L(N, S_min)",
+    "exponent of the critical batch",
+    "fall of the loss that doubles the critical batch",
+    "gradient noise scale over critical batch",
+    "exponent of the loss in compute",
+    "exponent of size in compute",
+    "exponent of size in compute by L(N, D), each token seen once",
+    "exponent of the batch in compute",
+    "exponent of the steps in compute",
+    "exponent of the data in compute",
+    "exponent of the data that size asks for",
+    "exponent in compute of the data that size asks for",
+    "compute where the laws contradict each other",
+    "loss where the laws contradict each other",
+    "compute-optimal training stops above the converged loss by",
+    "compute for 0.6 times the best size",
+    "compute for 2.2 times the best size",
+    "steps for 2.2 times the best size",
+    "compute of efficient training over that to 2 % above convergence",
+]
+"""Claims of the table: those that do not depend on what a token is, and the contradiction."""
+
+
+def page(results: Mapping[str, Any], recovery: Mapping[str, Any], curves: Mapping[str, float]) -> str:
+    """Return the page."""
+    parts = [
+        _introduction(),
+        "## The claims",
+        _claims_table(results),
+        "Numbers are posterior medians with 90 % intervals; **bold** where the paper's number lies inside. An empty cell: the "
+        "data set does not tell. Exponents and ratios compare across tokenizers and corpora; losses and computes of the "
+        "contradiction do not, and are there to show how wide they are.",
+        "## Verdicts",
+        _verdicts(results),
+        "## Data set by data set",
+        *_sections(results),
+        "## One posterior, or several",
+        _alone(results["ladder"]),
+        "## What a design can pin down",
+        _recovery(recovery),
+        "## Points of a curve are not independent",
+        _curves(results, curves),
+        "## How to make this page",
+        "`BAYES_SCALING_MIRROR=<folder of public tables> make claims` fits everything again (a quarter of an hour on two cores) and "
+        "writes this page; the documents are beside it. The tables of designs come from `RECOVERY=notebooks/claims/recovery.json make "
+        "validate`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _introduction() -> str:
+    return (
+        "# What Kaplan et al. (2020) claim, with intervals\n\n"
+        "Six power laws, fitted one by one, published without a standard error, and combined as if their exponents were known. "
+        "Here each statement that follows from them is told by a posterior, on our own ladder and on public runs, with everything "
+        "it rests on carried along: `bayes-scaling fit ladder --model kaplan_system --out fit.nc`, then `bayes-scaling claims fit.nc`."
+    )
+
+
+def _claims_table(results: Mapping[str, Any]) -> str:
+    by_name = {claim.says: claim for claim in CLAIMS}
+    head = ["claim", "paper", *SYSTEMS.values()]
+    rows = []
+    for says in SHOWN:
+        claim = by_name[says]
+        published = " to ".join(number(value) for value in claim.published)
+        row = [f"{says}, {claim.equation}", published]
+        for name in SYSTEMS:
+            told = results[name]["claims"].get(says)
+            row.append("" if told is None or told[0] is None else _mark(spread(told), told[3] == "agrees"))
+        rows.append(row)
+    shape = by_name["cost of the ends of a 40-fold range of aspect ratios"]
+    shapes = results["ladder"]["shape"]["claims"][shape.says], results["gemstones2025"]["claims"][shape.says]
+    rows.append(
+        [
+            f"{shape.says}, {shape.equation}",
+            "below 0.03",
+            _mark(spread(shapes[0]), shapes[0][0] < 0.03),
+            f"gemstones2025: {_mark(spread(shapes[1]), shapes[1][0] < 0.03)}",
+            "",
+            "",
+        ]
+    )
+    return table(head, rows)
+
+
+def _mark(text: str, agrees: bool) -> str:
+    return f"**{text}**" if agrees else text
+
+
+def _verdicts(results: Mapping[str, Any]) -> str:
+    ladder, porian = results["ladder"], results["porian2024"]["steps"]
+    claim = {name: results[name]["claims"] for name in SYSTEMS}
+    offset = next(row for row in ladder["prefer_offset"] if row["model"] == "offset")
+    data = next(row for row in ladder["prefer_data"] if row["model"] == "of the data")
+    stops = ladder["stopping"]
+    after = sum(row["above"] > 0.5 for row in stops)
+    decayed = next(r for r in ladder["agreement"] if (r["first"], r["second"]) == ("curves", "decayed"))
+    limited = next(r for r in ladder["agreement"] if (r["first"], r["second"]) == ("curves", "limited"))
+    gamma = results["steplaw2025"]["parameters"]["gamma_B"]
+    first, last = (porian[name]["parameters"]["size_power"] for name in (_KAPLAN, _TUNED))
+    said = [
+        f"**L(N) is a power law (1.1).** So it is, with an exponent of {spread(claim['shehper2023']['exponent of size in L(N)'])} on the "
+        f"replication at the paper's scale of tiny models, and larger on bytes ({spread(claim['ladder']['exponent of size in L(N)'])}): the "
+        "exponent belongs to corpus and tokenizer.",
+        f"**No loss is irreducible.** On the ladder an offset is not wanted: the form with one predicts left-out runs worse by "
+        f"{-offset['difference']:.1f} (standard error {offset['difference_se']:.1f}) in log density. Over three decades of tiny models that "
+        "says little about large ones.",
+        f"**One L(N, infinity) for every kind of run.** Runs on limited data and curves at a constant rate share N_c (factor "
+        f"{spread_of(limited)}); decay of the rate lowers the floor by {100 * (1 - decayed['median']):.0f} % ({100 * (1 - decayed['upper']):.0f} to "
+        f"{100 * (1 - decayed['lower']):.0f} %).",
+        f"**The critical batch depends on the loss alone (1.4).** On the ladder it does rather than on the data: the law of the data is worse "
+        f"by {-data['difference']:.0f} ({data['difference_se']:.0f}) in log density, at the same rows. The gradient noise scale is "
+        f"{spread(ladder['critical_batch']['parameters']['noise_ratio'])} of it. The best batch of steplaw2025, another thing than the "
+        f"critical one, grows as the data to the power {spread(gamma)}.",
+        f"**Compute should go into size: N as C to the .73 (6.1).** By L(N, S_min) {spread(claim['ladder']['exponent of size in compute'])} on the "
+        f"ladder; by L(N, D), each token seen once, {spread(claim['ladder']['exponent of size in compute by L(N, D), each token seen once'])}; by "
+        f"runs of equal compute {spread(ladder['isoflop']['parameters']['size_power'])}. The paper's own L(N, D) gives .58. On porian2024 the "
+        f"recipe and the count explain it: {spread(first)} with Kaplan's, {spread(last)} tuned and with the output layer counted. Counting alone turns "
+        "Hoffmann's .51 into .78 over Kaplan's range (Pearce and Song 2024; a test of ours reproduces it).",
+        f"**Efficient training stops 10 % above convergence (appendix B).** {spread(claim['ladder']['compute-optimal training stops above the converged loss by'])} on "
+        f"the ladder, {spread(claim['moser2025']['compute-optimal training stops above the converged loss by'])} on moser2025: the ratio alpha_N/alpha_S is steadier "
+        "than either exponent.",
+        f"**Data should grow as N to the .74 (4.4).** {spread(claim['ladder']['exponent of the data that size asks for'])} on the ladder, "
+        f"{spread(claim['shehper2023']['exponent of the data that size asks for'])} on shehper2023: it stands.",
+        f"**Stopping is bounded from below (5.7).** {after} of {len(stops)} runs on limited data were best at or after the bound; those that were not "
+        "are the smallest models on the most data, where overfitting is slight and the step hardly told.",
+        f"**The laws contradict each other at 1e4 PF-days (6.8).** Where they do is told within {_decades(claim['ladder']['compute where the laws contradict each other'])} "
+        "decades of compute on the ladder: a point that nobody can name from such fits.",
+        f"**Shape matters little (section 3.1).** {percent(results['gemstones2025']['claims']['cost of the ends of a 40-fold range of aspect ratios'])} over a 40-fold range on "
+        f"gemstones2025, inside the paper's 3 %; {percent(ladder['shape']['claims']['cost of the ends of a 40-fold range of aspect ratios'])} on the ladder, whose models "
+        "are ten to a hundred layers' width smaller than any of the paper's.",
+        f"**Repetition.** Kaplan et al. stop early instead. On muennighoff2023 a repeated token is worth less and less with R* of "
+        f"{spread(results['muennighoff2023']['parameters']['R_D'])} up to sixty epochs and {spread(results['muennighoff2023']['all']['parameters']['R_D'])} with all "
+        "runs that had not overfitted (published 15.4, on another selection).",
+    ]
+    return "\n".join(f"- {line}" for line in said)
+
+
+def _sections(results: Mapping[str, Any]) -> list[str]:
+    says = {
+        "ladder": "Our own 135 runs on bytes: every law of the paper at once.",
+        "shehper2023": "Seven models up to 6.3 million parameters, after the paper's recipe. The exponent of size is the paper's; that of steps is "
+        "far below, since a cosine over the whole run bends every curve alike and one batch leaves the critical one to its prior.",
+        "moser2025": "Ten models up to 9.5 million parameters at one small batch and a nearly constant rate: size and steps both fall faster than in the "
+        "paper, and the excess at which efficient training stops is the paper's.",
+        "olmo_ladder2024": "Sizes to 2.8 billion, batches that grow with size: the exponent of size is below the paper's, and curves at a high rate "
+        "do not follow one law over sizes.",
+        "porian2024": "Runs of equal compute, step by step from Kaplan's recipe to Chinchilla's: most of the way from .84 to .50 is the output layer "
+        "and the warm-up.",
+        "gemstones2025": "Sixteen shapes at five sizes: the aspect ratio costs what the paper says.",
+        "steplaw2025": "The best batch against the data, with a factor of its own for each size: the published power of D comes back, and size hardly "
+        "matters beside it.",
+        "muennighoff2023": "What seeing data again is worth.",
+    }
+    found = []
+    for name, said in says.items():
+        result = results[name]
+        parts = result["steps"].values() if name == "porian2024" else [result]
+        rows = (
+            ", ".join(f"{count} {what}" for what, count in result["rows"].items())
+            if "rows" in result
+            else f"{sum(sum(p['rows'].values()) for p in parts)} rows in six fits"
+        )
+        converged = all(part["converged"] for part in parts)
+        failed = [check for part in parts for check in part["failed"]]
+        checks = sum(part["checks"] for part in parts)
+        verdict = "every convergence check passed" if converged else "**convergence checks FAILED: do not rely on it**"
+        state = f"{rows}; {verdict}; {checks - len(failed)} of {checks} checks of adequacy passed" + (
+            f", not {', '.join(failed)}" if failed else ""
+        )
+        found.append(f"### {name}\n\n{said}\n\n{state}. Document: {_document(name)}.\n\n![{name}]({result['figure']})")
+    return found
+
+
+def _document(name: str) -> str:
+    shipped = {"ladder": "kaplan_system", "muennighoff2023": "repeated"}
+    return (
+        f"[models/{shipped[name]}.toml](../../models/{shipped[name]}.toml)"
+        if name in shipped
+        else f"[{name}.toml]({name}.toml)"
+    )
+
+
+def _alone(ladder: Mapping[str, Any]) -> str:
+    rows = []
+    for name in ("N_c", "alpha_N", "D_c", "alpha_D", "S_c", "alpha_S", "B_star", "alpha_B", "noise_ratio"):
+        row = [name, spread(ladder["parameters"][name])]
+        row += [spread(alone[name]) if name in alone else "" for alone in ladder["alone"].values()]
+        rows.append(row)
+    said = table(["parameter", "jointly", *(f"{name} alone" for name in ladder["alone"])], rows)
+    return (
+        f"{said}\n\nThe ladder, 90 % intervals: one posterior over all observations, and each observation's law alone. Limited data and curves "
+        "each know two to four sizes; the decayed ends bring three decades, and what they say of alpha_N narrows everything that follows from it. "
+        "Where alone and jointly do not overlap, the laws pull against each other: curves at two sizes would rather have a steeper law of steps. "
+        "Sampled jointly, N_c is the centre of a population of three, and wider for that. "
+        f"Smallest bulk ESS a second of sampling: {ladder['ess_per_second']:.1f} ({ladder['seconds']:.0f} s, two cores)."
+    )
+
+
+def _recovery(recovery: Mapping[str, Any]) -> str:
+    names = list(next(iter(recovery.values()))["parameters"])
+    rows = []
+    for name in names:
+        row = [name]
+        for design in recovery.values():
+            told = design["parameters"][name]
+            row += [f"{told['sd']:.3f}", f"{told['0.5']:.0%}, {told['0.9']:.0%}"]
+        rows.append(row)
+    head = ["constant", "Kaplan's: sd of the log", "inside 50 %, 90 %", "the ladder's: sd of the log", "inside 50 %, 90 % "]
+    claims = {design: told["claims"] for design, told in recovery.items()}
+    mean = {d: {p: sum(c[p] for c in told.values()) / len(told) for p in ("0.5", "0.9")} for d, told in claims.items()}
+    tables = next(iter(recovery.values()))["tables"]
+    return (
+        f"{tables} tables each, simulated with the paper's constants on Kaplan's design (N from 768 to 1.5e9, D from 22M to 23B, one batch of 2^19) and on the "
+        "ladder's, one per cent of noise, correlated along curves; each fitted as one system with priors wide enough for both.\n\n"
+        f"{table(head, rows)}\n\n"
+        f"Of the {len(claims['kaplans'])} claims that follow, intervals of 50 % and 90 % held the truth in {mean['kaplans']['0.5']:.0%} and {mean['kaplans']['0.9']:.0%} of tables on Kaplan's "
+        f"design, {mean['ladders']['0.5']:.0%} and {mean['ladders']['0.9']:.0%} on the ladder's. Kaplan's design tells the exponents of size and data to one or two per cent, and scales to "
+        "tens; the critical batch only through the gradient noise, since one batch says nothing. The ladder's batches tell the critical batch and the exponent of steps, "
+        "but at its sizes a loss with the paper's constants is mostly steps: N_c and D_c are told within factors of four to seven."
+    )
+
+
+def _curves(results: Mapping[str, Any], curves: Mapping[str, float]) -> str:
+    lengths = {name: results[name]["parameters"]["length_curves"] for name in SYSTEMS}
+    said = ", ".join(f"{name} {spread(length)}" for name, length in lengths.items())
+    return (
+        "Residuals of neighbouring points go together: an Ornstein-Uhlenbeck process in the logarithm of steps, whose length (in natural units of log "
+        f"steps) is an unknown of the fit. Measured: {said}. On {curves['tables']:.0f} tables simulated with such curves, intervals of 90 % for N_c, alpha_N, S_c and alpha_S "
+        f"hold the truth {curves['correlated']:.0%} of the time with the process, {curves['independent']:.0%} with points taken as independent."
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def spread(told: Sequence[Any]) -> str:
+    """Write a median with its interval."""
+    return f"{number(told[0])} ({number(told[1])} to {number(told[2])})"
+
+
+def spread_of(row: Mapping[str, float]) -> str:
+    """Write a row's median with its interval."""
+    return spread([row["median"], row["lower"], row["upper"]])
+
+
+def percent(told: Sequence[float]) -> str:
+    """Write a share with its interval in per cent."""
+    return f"{100 * told[0]:.1f} % ({100 * told[1]:.1f} to {100 * told[2]:.1f} %)"
+
+
+def number(value: float) -> str:
+    """Write a number to three digits."""
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.1e}"
+
+
+def _decades(told: Sequence[float]) -> str:
+    from math import log10
+
+    return f"{log10(told[2] / told[1]):.0f}"
+
+
+def measured() -> tuple[Any, ...]:
+    """Return what the page is made of."""
+    return tuple(
+        json.loads((HERE / f"{name}.json").read_text(encoding="utf-8")) for name in ("results", "recovery", "curves")
+    )
+
+
+if __name__ == "__main__":
+    (HERE / "README.md").write_text(page(*measured()), encoding="utf-8")
