@@ -10,11 +10,16 @@ from scipy import stats
 
 from bayes_scaling.agreement import agreement
 from bayes_scaling.comparison import compare
+from bayes_scaling.consequences.claims import claims
 from bayes_scaling.diagnostics import check
-from bayes_scaling.errors import InvalidRequest, InvalidRuns
+from bayes_scaling.documents import read_model
+from bayes_scaling.errors import InvalidRequest, InvalidRuns, NewGroupWarning
 from bayes_scaling.examples import example_fit, example_system
-from bayes_scaling.fits import JointFit
+from bayes_scaling.fits import JointFit, load_fit
+from bayes_scaling.levels import Levels
 from bayes_scaling.observed import expected_at_rows, log_likelihood, surprises
+from bayes_scaling.prediction import predict
+from bayes_scaling.prior_draws import draw_joint_prior
 from bayes_scaling.views import lowest, shapes
 
 
@@ -126,3 +131,43 @@ def test_shapes_of_one_size_go_together():
     assert found.index.tolist() == [0, 1, 2, 3]
     with pytest.raises(InvalidRuns, match="nothing to tell of shapes"):
         shapes(runs.iloc[[0, 1]])
+
+
+@pytest.fixture(scope="module")
+def shaped() -> JointFit:
+    """A fit of the shape system whose posterior is its prior: every parameter that varies does."""
+    system, rng = read_model("shape"), np.random.default_rng(0)
+    sizes = np.repeat([6e3, 5e4], 4)
+    table = pd.DataFrame({"params": sizes, "aspect": np.tile([1.0, 4.0, 16.0, 64.0], 2), "head_width": 8.0, "loss": 2.0})
+    tables = {"shapes": table.assign(size=[f"N {n:.3g}" for n in sizes])}
+    draws = draw_joint_prior(system, Levels.of(system, tables), rng, draws=200)
+    rows = {c: ("run", v.to_numpy() if c != "size" else v.to_numpy(str)) for c, v in tables["shapes"].items()}
+    groups = {"posterior": draws, "prior": draws, "observations/shapes": xr.Dataset(rows)}
+    groups["sample_stats"] = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((1, 200), bool))})
+    facts = {"runs": "by hand", "loss_unit": "nats/token", "params": "non-embedding"}
+    return JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), facts)
+
+
+def test_what_varies_over_a_column_varies_in_predictions(shaped):
+    one, expected = shaped.of("shapes"), expected_at_rows(shaped, "shapes")
+    for row in (1, 6):
+        at = shaped.rows("shapes").iloc[row]
+        given = {"params": at["params"], "aspect": at["aspect"], "head_width": at["head_width"]}
+        seen = predict(one, group={"size": at["size"]}, **given)["expected_loss"]
+        np.testing.assert_allclose(seen, expected.isel(run=row), rtol=1e-12)
+    with pytest.warns(NewGroupWarning, match="new size"):
+        new = predict(one, group={"size": "N 1e+06"}, **given)["expected_loss"]
+    assert float(np.log(new).std()) > 0.05
+    assert float(np.abs(np.log(new / seen)).max()) > 0.01
+
+
+def test_the_centre_of_what_varies_is_learned(shaped):
+    np.testing.assert_allclose(shaped.learned["aspect_cost"], shaped.posterior["aspect_cost"])
+    assert "aspect_best" not in shaped.learned  # stated at a reference, and another number for each size
+    assert claims(shaped)["claim"].tolist()[-1] == "cost of the ends of a 40-fold range of aspect ratios"
+
+
+def test_a_joint_fit_comes_back_whole(shaped, tmp_path):
+    again = load_fit(shaped.save(tmp_path / "shape.nc"))
+    np.testing.assert_array_equal(expected_at_rows(again, "shapes"), expected_at_rows(shaped, "shapes"))
+    assert again.thinned(50).rows("shapes").equals(shaped.rows("shapes"))

@@ -10,14 +10,15 @@ import bayes_scaling as bs
 from bayes_scaling.documents import model_from_json, shipped_systems
 from bayes_scaling.errors import InvalidModel, InvalidRequest, InvalidRuns, InvalidSpecification, UnknownName
 from bayes_scaling.fits import JointFit
-from bayes_scaling.inference.joint import build_system
+from bayes_scaling.inference.joint import SystemSampler, build_system
+from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.levels import Levels, own_parameters
 from bayes_scaling.prior_draws import draw_joint_prior
 from bayes_scaling.reference import law_parameters
 from bayes_scaling.runs import RunTable, read_runs
 from bayes_scaling.scatter import neighbours
-from bayes_scaling.views import gradient_noise, steps_to_loss
+from bayes_scaling.views import gradient_noise, rows_of, steps_to_loss
 
 pytestmark = pytest.mark.xdist_group("sampling")
 TRUTH = {"N_c": 6e9, "alpha_N": 0.06, "S_c": 200.0, "alpha_S": 0.7, "B_star": 2e5, "alpha_B": 0.25}
@@ -310,3 +311,17 @@ def test_noise_is_a_ratio_of_averages():
     assert 0.4 < off.std() < 2
     with pytest.raises(InvalidRuns, match="no column 'gradient_trace'"):
         gradient_noise(curve.drop(columns="gradient_trace"))
+
+
+def test_one_compiled_system_serves_other_measurements(tmp_path):
+    (tmp_path / "shared.toml").write_text(SHARED)
+    system, (runs, curves) = bs.read_model(tmp_path / "shared.toml"), simulated()
+    tables = {o.name: rows_of(o, runs, curves) for o in system.observations}
+    higher = tables | {"curves": tables["curves"].assign(loss=1.1 * tables["curves"]["loss"])}
+    sampler, settings = SystemSampler(system, tables), Settings(seed=1, draws=200, tune=300, chains=2)
+    first, second = (
+        sampler.fit(each, settings, facts={"runs": "simulated"}, card=runs.card, progress=False) for each in (tables, higher)
+    )
+    ratio = float(second.posterior["N_c_at_reference"].mean() / first.posterior["N_c_at_reference"].mean())
+    assert ratio == pytest.approx(1.1, rel=0.02)
+    assert second.rows("curves")["loss"].mean() == pytest.approx(1.1 * first.rows("curves")["loss"].mean())
