@@ -115,7 +115,7 @@ def _two_sides(fit: JointFit, prob: float) -> str:
     exponents = [float(bound) for bound in interval(1 / (1 + fit.learned["alpha_N"] / fit.learned["alpha_D"]), prob)]
     agree = "which one is inside" if ratio[1] <= 1 <= ratio[2] else "which leaves one out: the two laws do not agree"
     return (
-        f"At the largest compute measured, {short(compute)} FLOP, L(N, S_min) puts the best size at {short(float(steps.median()))} and "
+        f"At the largest compute measured, {compute:.3g} FLOP, L(N, S_min) puts the best size at {short(float(steps.median()))} and "
         f"L(N, D), each token seen once, at {short(float(data.median()))}: a factor {ratio[0]:.3g} ({percent(prob)}: {ratio[1]:.3g} to "
         f"{ratio[2]:.3g}), {agree}. By L(N, D) the size grows with compute to the power {exponents[0]:.3f} ({exponents[1]:.3f} to "
         f"{exponents[2]:.3f}). Counting is part of it: without embeddings small models look smaller than they train, and that alone "
@@ -211,7 +211,7 @@ def frontier_rows(fit: JointFit, prob: float) -> Table:
     table = frontier_table(fit, frontier(fit, compute=compute), prob)
     cells = []
     for row in table.to_dict("records"):
-        cell = [short(row["compute_flops"]), f"{row['decades_beyond']:.1f}"]
+        cell = [f"{row['compute_flops']:.3g}", f"{row['decades_beyond']:.1f}"]
         for name in ("params", "tokens", "batch_tokens", "steps"):
             cell.append(f"{short(row[f'{name}_median'])} ({short(row[f'{name}_lower'])} to {short(row[f'{name}_upper'])})")
         cell.append(f"{row['loss_median']:.3f} ({row['loss_lower']:.3f} to {row['loss_upper']:.3f})")
