@@ -25,7 +25,7 @@ def claims(stored: Stored, prob: Prob = 0.9, as_json: AsJson = False) -> None:
         return
     print(f"{found.verdict}\n")
     for row in table.itertuples():
-        beyond = f", {row.decades_beyond:.1f} decades of compute beyond the runs" if row.decades_beyond > 0 else ""
+        beyond = f", {row.decades_beyond:.1f} decades beyond the runs" if row.decades_beyond > 0 else ""
         unit = "" if row.unit == "1" else f" {row.unit}"
         print(
             f"{row.claim}, {row.equation}: published {row.published}{unit}; "

@@ -8,6 +8,7 @@ has learned what they follow from tells the claim.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,11 +17,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.consequences.frontier import NEEDS, efficient, efficient_at, largest_compute
+from bayes_scaling.consequences.frontier import NEEDS, efficient, efficient_at, largest
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Sampled
+from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess, size_factor_cost, step_factor
-from bayes_scaling.laws.kaplan import data_requirement, kaplan_d
+from bayes_scaling.laws.kaplan import data_requirement, kaplan_d, kaplan_n
 from bayes_scaling.laws.shape import shape_range_cost
 from bayes_scaling.prediction import levels
 from bayes_scaling.quantities import PF_DAY
@@ -28,6 +30,8 @@ from bayes_scaling.requests import warn_unless_converged
 
 _NEARLY_CONVERGED: Final = 0.02
 """Excess over the converged loss that the paper lays beside efficient training (appendix B)."""
+_LARGEST: Final = 1.5e9
+"""Parameters of the largest model of the paper."""
 _LOSSES: Final = (20.0, 0.02)
 """Loss left by finite size between which the contradiction of section 6.3 is looked for."""
 _HALVINGS: Final = 50
@@ -49,8 +53,8 @@ class Claim:
         The number, or the two ends of the range it is said to lie in.
     tells : callable
         The number as a function of parameters.
-    at : str
-        Column whose reach beyond the data counts, where there is one.
+    at : tuple of str and float, optional
+        Column and place whose reach beyond the data counts; without a place it is the number itself.
     """
 
     says: str
@@ -58,7 +62,7 @@ class Claim:
     unit: str
     published: tuple[float, ...]
     tells: Callable[..., Any]
-    at: str = ""
+    at: tuple[str, float | None] | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -88,7 +92,7 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
         One row a claim: ``claim``, ``equation``, ``unit``, ``published`` (as text, a range where the paper gives one),
         ``median``, ``lower``, ``upper``, ``above``, the probability that ours is larger than what was published (than the
         top of a range), and ``verdict``: ``agrees`` where the published number lies in the interval. ``decades_beyond`` says how far beyond
-        the measured compute it reaches. ``defined`` is the share of draws for which the number exists.
+        the measured compute or size it reaches. ``defined`` is the share of draws for which the number exists.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     for claim in CLAIMS:
         if set(claim.needs) <= set(known):
             draws = claim.tells(**{name: known[name] for name in claim.takes if name in known})
-            rows.append(_row(claim, _over_draws(fit, draws), prob, known))
+            rows.append(_row(claim, _over_draws(fit, draws), prob, fit))
     if not rows:
         raise InvalidRequest(
             f"This fit has learned {', '.join(fit.learned) or 'no single parameter'}: no claim of the paper rests on that alone. "
@@ -129,10 +133,8 @@ def _known(fit: Sampled) -> dict[str, Any]:
     known = dict(fit.learned)
     if set(NEEDS) <= set(known):
         laws = {name: known[name] for name in (*NEEDS, "E") if name in known}
-        largest = largest_compute(fit)
         known["path_at_pf_day"] = efficient(xr.DataArray(PF_DAY), **laws)
-        known["decades_to_pf_day"] = max(0.0, np.log10(PF_DAY / largest)) if largest else np.nan
-        known["path"] = efficient(xr.DataArray(largest or PF_DAY), **laws)
+        known["path"] = efficient(xr.DataArray(largest(fit, "compute_flops") or PF_DAY), **laws)
         if {"D_c", "alpha_D"} <= set(known):
             of_data = {name: known[name] for name in ("D_c", "alpha_D", "E") if name in known}
             known["crossing"] = contradiction(laws=laws, **of_data)
@@ -144,7 +146,7 @@ def _over_draws(fit: Sampled, draws: Any) -> np.ndarray:
     return np.broadcast_to(np.asarray(draws, float), (sizes["chain"], sizes["draw"])).ravel()
 
 
-def _row(claim: Claim, draws: np.ndarray, prob: float, known: Mapping[str, Any]) -> dict[str, Any]:
+def _row(claim: Claim, draws: np.ndarray, prob: float, fit: Sampled) -> dict[str, Any]:
     exists = draws[np.isfinite(draws)]
     median, lower, upper = np.quantile(exists, levels(prob)) if len(exists) else (np.nan,) * 3
     least, most = claim.published[0], claim.published[-1]
@@ -165,9 +167,18 @@ def _row(claim: Claim, draws: np.ndarray, prob: float, known: Mapping[str, Any])
         else "ours is smaller"
         if upper < least
         else "none",
-        "decades_beyond": float(known.get("decades_to_pf_day", np.nan)) if claim.at == "path_at_pf_day" else 0.0,
+        "decades_beyond": _reach(claim, median, fit),
         "defined": len(exists) / len(draws),
     }
+
+
+def _reach(claim: Claim, median: float, fit: Sampled) -> float:
+    """Return how many decades beyond the rows a claim looks."""
+    if claim.at is None:
+        return 0.0
+    column, place = claim.at
+    most = largest(fit, column)
+    return float(max(0.0, np.log10((place or median) / most))) if most else np.nan
 
 
 def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0.0) -> xr.Dataset:
@@ -204,12 +215,28 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
     return found[["compute_min_flops", "params", "tokens", "loss"]].where(crosses)
 
 
-def _against_nearly_converged(alpha_N: Any, alpha_S: Any) -> tuple[Any, Any]:
-    """Return size and steps of training to two per cent above convergence, over those of efficient training, at one loss."""
+def _excess(alpha_N: Any, alpha_S: Any, E: Any, N_c: Any, path: Any) -> Any:
+    """Return how far above its converged loss efficient training stops; with an offset, at the largest compute measured."""
+    if _absent(E):
+        return efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
+    return np.nan if path is None else path["loss"] / kaplan_n(path["params"], N_c=N_c, alpha_N=alpha_N, E=E) - 1
+
+
+def _against_nearly_converged(alpha_N: Any, alpha_S: Any, E: Any) -> tuple[Any, Any]:
+    """Return size and steps of efficient training over those of training to two per cent above convergence, at one loss.
+
+    With an offset there is no one number: it depends on the loss.
+    """
+    if not _absent(E):
+        return np.nan, np.nan
     stops = efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
     size = ((1 + stops) / (1 + _NEARLY_CONVERGED)) ** (1 / alpha_N)
     steps = (stops / (1 + stops) / (_NEARLY_CONVERGED / (1 + _NEARLY_CONVERGED))) ** (-1 / alpha_S)
     return size, steps
+
+
+def _absent(E: Any) -> bool:
+    return isinstance(E, float) and E == 0.0
 
 
 CLAIMS: Final = (
@@ -219,6 +246,16 @@ CLAIMS: Final = (
     Claim("exponent of the critical batch", "(1.4)", "1", (0.21,), lambda alpha_B: alpha_B),
     Claim("fall of the loss that doubles the critical batch", "section 5.1", "1", (0.13,), lambda alpha_B: 1 - 2**-alpha_B),
     Claim("gradient noise scale over critical batch", "section 5.1", "1", (1.0,), lambda noise_ratio: noise_ratio),
+    Claim(
+        "critical batch at the convergence of the paper's largest model",
+        "section 5.1",
+        "tokens",
+        (1e6, 2e6),
+        lambda N_c, alpha_N, B_star, alpha_B, E=0.0: critical_batch(
+            kaplan_n(_LARGEST, N_c=N_c, alpha_N=alpha_N, E=E), B_star=B_star, alpha_B=alpha_B
+        ),
+        ("params", _LARGEST),
+    ),
     Claim("exponent of the loss in compute", "(1.8)", "1", (0.050, 0.054), lambda path: path["loss_exponent"]),
     Claim("exponent of size in compute", "(1.7)", "1", (0.73,), lambda path: path["params_exponent"]),
     Claim(
@@ -237,7 +274,7 @@ CLAIMS: Final = (
         "parameters",
         (1.3e9,),
         lambda path_at_pf_day: path_at_pf_day["params"],
-        "path_at_pf_day",
+        ("compute_flops", PF_DAY),
     ),
     Claim(
         "critical batch at one PF-day",
@@ -245,7 +282,7 @@ CLAIMS: Final = (
         "tokens",
         (2.0e6,),
         lambda path_at_pf_day: path_at_pf_day["batch_tokens"],
-        "path_at_pf_day",
+        ("compute_flops", PF_DAY),
     ),
     Claim(
         "least steps at one PF-day",
@@ -253,10 +290,15 @@ CLAIMS: Final = (
         "steps",
         (5.4e3,),
         lambda path_at_pf_day: path_at_pf_day["steps_min"],
-        "path_at_pf_day",
+        ("compute_flops", PF_DAY),
     ),
     Claim(
-        "data at one PF-day", "Table 6", "tokens", (2e10,), lambda path_at_pf_day: path_at_pf_day["tokens"], "path_at_pf_day"
+        "data at one PF-day",
+        "Table 6",
+        "tokens",
+        (2e10,),
+        lambda path_at_pf_day: path_at_pf_day["tokens"],
+        ("compute_flops", PF_DAY),
     ),
     Claim("exponent of the data that size asks for", "(4.4)", "1", (0.74,), lambda alpha_N, alpha_D: alpha_N / alpha_D),
     Claim(
@@ -264,9 +306,10 @@ CLAIMS: Final = (
         "(4.4)",
         "tokens",
         (5e3 * 1e9**0.74,),
-        lambda N_c, alpha_N, D_c, alpha_D: data_requirement(
-            1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D
+        lambda N_c, alpha_N, D_c, alpha_D, E=0.0: data_requirement(
+            1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D, E=E
         ),
+        ("params", 1e9),
     ),
     Claim(
         "exponent in compute of the data that size asks for",
@@ -281,16 +324,31 @@ CLAIMS: Final = (
         "FLOP",
         (1e4 * PF_DAY,),
         lambda crossing: crossing["compute_min_flops"],
+        ("compute_flops", None),
     ),
-    Claim("size where the laws contradict each other", "(6.8)", "parameters", (1e12,), lambda crossing: crossing["params"]),
-    Claim("data where the laws contradict each other", "(6.8)", "tokens", (1e12,), lambda crossing: crossing["tokens"]),
+    Claim(
+        "size where the laws contradict each other",
+        "(6.8)",
+        "parameters",
+        (1e12,),
+        lambda crossing: crossing["params"],
+        ("params", None),
+    ),
+    Claim(
+        "data where the laws contradict each other",
+        "(6.8)",
+        "tokens",
+        (1e12,),
+        lambda crossing: crossing["tokens"],
+        ("tokens", None),
+    ),
     Claim("loss where the laws contradict each other", "(6.8)", "nats", (1.7,), lambda crossing: crossing["loss"]),
     Claim(
         "compute-optimal training stops above the converged loss by",
         "appendix B",
         "1",
         (0.10,),
-        lambda alpha_N, alpha_S: efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S),
+        lambda alpha_N, alpha_S, E=0.0, N_c=None, path=None: _excess(alpha_N, alpha_S, E, N_c, path),
     ),
     Claim(
         "compute for 0.6 times the best size",
@@ -318,21 +376,21 @@ CLAIMS: Final = (
         "appendix B",
         "1",
         (2.7,),
-        lambda alpha_N, alpha_S: _against_nearly_converged(alpha_N, alpha_S)[0],
+        lambda alpha_N, alpha_S, E=0.0: _against_nearly_converged(alpha_N, alpha_S, E)[0],
     ),
     Claim(
         "steps of training to 2 % above convergence over efficient ones",
         "appendix B",
         "1",
         (7.7,),
-        lambda alpha_N, alpha_S: 1 / _against_nearly_converged(alpha_N, alpha_S)[1],
+        lambda alpha_N, alpha_S, E=0.0: 1 / _against_nearly_converged(alpha_N, alpha_S, E)[1],
     ),
     Claim(
         "compute of efficient training over that to 2 % above convergence",
         "appendix B",
         "1",
         (0.35,),
-        lambda alpha_N, alpha_S: np.prod(_against_nearly_converged(alpha_N, alpha_S), axis=0),
+        lambda alpha_N, alpha_S, E=0.0: math.prod(_against_nearly_converged(alpha_N, alpha_S, E)),
     ),
     Claim(
         "cost of the ends of a 40-fold range of aspect ratios",

@@ -146,22 +146,17 @@ def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.Dat
     >>> frontier_table(fit, frontier(fit, compute=1e22))["decades_beyond"].round(1).tolist()
     [1.1]
     """
-    largest = largest_compute(fit)
+    most = largest(fit, "compute_flops")
     columns: dict[str, Any] = {c: np.atleast_1d(found[c].values) for c in ("compute_flops", "compute_min_flops")}
     for name in found.data_vars:
         ends = zip(("median", "lower", "upper"), interval(found[name], prob), strict=True)
         columns |= {f"{name}_{end}": np.atleast_1d(bound.values) for end, bound in ends}
-    beyond = np.log10(columns["compute_flops"] / largest) if largest else np.full(len(columns["compute_flops"]), np.nan)
+    beyond = np.log10(columns["compute_flops"] / most) if most else np.full(len(columns["compute_flops"]), np.nan)
     return pd.DataFrame(columns).assign(decades_beyond=np.maximum(beyond, 0.0))
 
 
-def largest_compute(fit: Sampled) -> float:
-    """Return the largest compute among the rows of a fit, FLOP; zero where no row says it."""
-    tables = (
-        [fit.rows(o.name) for o in fit.spec.observations]
-        if isinstance(fit, JointFit)
-        else [fit.runs]
-        if isinstance(fit, Fit)
-        else []
-    )
-    return max((float(t["compute_flops"].max()) for t in tables if "compute_flops" in t), default=0.0)
+def largest(fit: Sampled, column: str) -> float:
+    """Return the largest value of a column among the rows of a fit; zero where no row has it."""
+    tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else []
+    tables += [fit.runs] if isinstance(fit, Fit) else []
+    return max((float(table[column].max()) for table in tables if column in table), default=0.0)

@@ -179,8 +179,11 @@ def overfitting(
     alpha_N: Exponent,
     D_c: Annotated[Value, scale("D", "alpha_D")],
     alpha_D: Exponent,
+    E: Loss = 0.0,
 ) -> Value:
-    r"""Relative excess of L(N, D) over endless data, :math:`(1 + (N/N_c)^{\alpha_N/\alpha_D} D_c/D)^{\alpha_D} - 1`.
+    r"""Relative excess of L(N, D) over endless data, :math:`((1 + (N/N_c)^{\alpha_N/\alpha_D} D_c/D)^{\alpha_D} - 1) L'/(L' + E)`.
+
+    L' is what finite size leaves of the loss, :math:`(N_c/N)^{\alpha_N}`; without an offset the last factor is one.
 
     Parameters
     ----------
@@ -191,7 +194,9 @@ def overfitting(
     N_c, D_c : float or array
         Scales, parameters and tokens.
     alpha_N, alpha_D : float or array
-        Exponents; N and D enter through N^(alpha_N/alpha_D) / D alone.
+        Exponents; without an offset N and D enter through N^(alpha_N/alpha_D) / D alone.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -203,7 +208,8 @@ def overfitting(
     >>> round(float(overfitting(1.5e9, 23e9, N_c=6.4e13, alpha_N=0.076, D_c=1.8e13, alpha_D=0.103)), 4)
     0.0274
     """
-    return expm1(alpha_D * log1p((N / N_c) ** (alpha_N / alpha_D) * D_c / D))
+    of_size = (N_c / N) ** alpha_N
+    return expm1(alpha_D * log1p((N / N_c) ** (alpha_N / alpha_D) * D_c / D)) * of_size / (of_size + E)
 
 
 @law(output="dataset_tokens", source="kaplan2020", equation="(4.4), exactly")
@@ -215,8 +221,11 @@ def data_requirement(
     alpha_N: Exponent,
     D_c: Annotated[Value, scale("D", "alpha_D")],
     alpha_D: Exponent,
+    E: Loss = 0.0,
 ) -> Value:
     r"""Tokens that keep overfitting below ``excess``: :math:`D_c (N/N_c)^{\alpha_N/\alpha_D} / ((1 + excess)^{1/\alpha_D} - 1)`.
+
+    With an offset E the excess counts as excess times (1 + E/L'), L' being what finite size leaves of the loss.
 
     The paper quotes 5e3 N^0.74 for an excess of "about 0.02". The coefficient comes out for a relative
     excess of .02 (5.5e3), and not for .02 nats, which the text could also mean (1.3e4 at a billion
@@ -232,6 +241,8 @@ def data_requirement(
         Scales, parameters and tokens.
     alpha_N, alpha_D : float or array
         Exponents.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -244,7 +255,8 @@ def data_requirement(
     >>> f"{data_requirement(1.0, excess=0.02, **table2):.2g}"
     '5.5e+03'
     """
-    return D_c * (N / N_c) ** (alpha_N / alpha_D) / expm1(log1p(excess) / alpha_D)
+    of_size = (N_c / N) ** alpha_N
+    return D_c * (N / N_c) ** (alpha_N / alpha_D) / expm1(log1p(excess * (1 + E / of_size)) / alpha_D)
 
 
 @law(output="loss", source="kaplan2020", equation="(1.6), (5.6)")

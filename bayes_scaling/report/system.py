@@ -10,7 +10,7 @@ import pandas as pd
 from bayes_scaling.agreement import agreement
 from bayes_scaling.consequences.claims import claims
 from bayes_scaling.consequences.derived import derive
-from bayes_scaling.consequences.frontier import NEEDS, frontier, frontier_table, largest_compute
+from bayes_scaling.consequences.frontier import NEEDS, frontier, frontier_table, largest
 from bayes_scaling.consequences.stopping import early_stopping
 from bayes_scaling.constants import comparable
 from bayes_scaling.diagnostics import check, summarize
@@ -107,7 +107,7 @@ def _answers(fit: JointFit, told: pd.DataFrame | None, apart: pd.DataFrame, prob
 
 def _two_sides(fit: JointFit, prob: float) -> str:
     """Say where L(N, S_min) and L(N, D) put the best size at the largest compute, and by how much they disagree."""
-    compute = largest_compute(fit)
+    compute = largest(fit, "compute_flops")
     if not compute:
         return ""
     steps, data = frontier(fit, compute=compute)["params"], derive(fit, "one_pass_params", compute_flops=compute)
@@ -195,7 +195,7 @@ def claims_table(told: pd.DataFrame, prob: float) -> Table:
         )
         for r in told.itertuples()
     ]
-    columns = ("claim", "published", "ours", "probability above", "decades beyond, C", "verdict")
+    columns = ("claim", "published", "ours", "probability above", "decades beyond", "verdict")
     return Table(
         f"What the paper states, and what follows from this posterior, {percent(prob)} intervals.",
         columns,
@@ -206,7 +206,7 @@ def claims_table(told: pd.DataFrame, prob: float) -> Table:
 
 def frontier_rows(fit: JointFit, prob: float) -> Table:
     """Tell compute-optimal training at round computes."""
-    top = np.log10(largest_compute(fit) or 1e20)
+    top = np.log10(largest(fit, "compute_flops") or 1e20)
     compute = [float(f"{10.0**power:.3g}") for power in np.arange(np.floor(top) - 1, np.floor(top) + 3)]
     table = frontier_table(fit, frontier(fit, compute=compute), prob)
     cells = []

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bayes_scaling.consequences.derived import derive
 from bayes_scaling.consequences.effort import effort
-from bayes_scaling.consequences.frontier import frontier, largest_compute
+from bayes_scaling.consequences.frontier import frontier, largest
 from bayes_scaling.consequences.stopping import early_stopping
 from bayes_scaling.constants import published
 from bayes_scaling.fits import JointFit, scalars
@@ -113,8 +113,8 @@ def batch_picture(fit: JointFit, prob: float) -> Picture | None:
 
 def frontier_picture(fit: JointFit, prob: float) -> Picture:
     """Show compute-optimal size, data, batch and steps against compute."""
-    largest = largest_compute(fit)
-    top = largest or PF_DAY
+    edge = largest(fit, "compute_flops")
+    top = edge or PF_DAY
     compute = np.geomspace(top / 1e3, top * 10**BEYOND, 31)
     found, table6 = frontier(fit.thinned(_DRAWS), compute=compute), published("kaplan2020 table 6").values
     panels = {}
@@ -132,7 +132,7 @@ def frontier_picture(fit: JointFit, prob: float) -> Picture:
             theirs = table6[f"{symbol}_e"] * spent ** table6[f"{symbol}_power"]
         panels[label] = (_ribbon(compute, found[name], prob), theirs)
     return Picture(
-        as_svg(figures.frontier_panels(panels, largest), "frontier"),
+        as_svg(figures.frontier_panels(panels, edge), "frontier"),
         f"Compute-optimal training by L(N, S_min) and the critical batch, {percent(prob)} intervals. Compute is spent at the critical batch, "
         "twice C_min. Right of the dotted line nothing has been measured. Dashed: the powers of Table 6 of Kaplan et al., for another "
         "tokenizer and corpus.",

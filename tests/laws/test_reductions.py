@@ -98,3 +98,38 @@ def test_a_curve_at_a_batch_solves_its_own_equation():
         np.testing.assert_allclose(
             LAWS["kaplan_nsb"](N, S, 1e60, **batch, **table), LAWS["kaplan_ns"](N, S, **table), rtol=1e-12
         )
+
+
+@pytest.mark.parametrize("E", [0.0, 0.8])
+def test_required_data_keep_the_excess(E):
+    table = published("kaplan2020 table 2").values | {"E": E}
+    tokens = LAWS["data_requirement"](1e9, excess=0.02, **table)
+    limited, endless = (LAWS["kaplan_nd"](1e9, data, **table) for data in (tokens, 1e60))
+    assert limited / endless - 1 == pytest.approx(0.02, rel=1e-6)
+    assert LAWS["overfitting"](1e9, tokens, **table) == pytest.approx(0.02, rel=1e-9)
+
+
+def test_repetition_of_nothing_is_the_law_without_it():
+    known = {"E": 1.9, "A": 520.0, "alpha": 0.35, "B": 1500.0, "beta": 0.35}
+    once = LAWS["chinchilla"](1e9, 2e10, **known)
+    assert LAWS["repeated"](1e9, 2e10, 2e10, R_D=15.0, **known) == pytest.approx(once)
+    assert LAWS["repeated"](1e9, 2e10, 9e10, R_D=15.0, **known) == pytest.approx(once)  # the rest was never seen
+    assert LAWS["repeated"](1e9, 2e10, 1e9, R_D=1e9, **known) == pytest.approx(once)  # repetition costs nothing
+
+
+def test_a_scan_of_data_is_a_scan_at_its_own_critical_batch():
+    least = {"S_least": 500.0, "B_one": 0.3, "gamma_B": 0.6}
+    critical = (0.3 * 500.0**0.6) ** (1 / 0.4)
+    assert critical == pytest.approx(LAWS["critical_batch_of_data"](critical * 500.0, B_one=0.3, gamma_B=0.6))
+    assert LAWS["steps_in_scan_of_data"](critical, **least) == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "best", "cost"), [("off_best_batch", "B_one", "batch_cost"), ("off_best_size", "N_one", "size_cost")]
+)
+def test_a_parabola_has_its_best_where_the_power_says(name, best, cost):
+    power = {"off_best_batch": "gamma_B", "off_best_size": "size_power"}[name]
+    known = {"L_least": 2.5, best: 0.4, power: 0.6, cost: 0.01}
+    at = 0.4 * 1e10**0.6
+    assert LAWS[name](at, 1e10, **known) == pytest.approx(2.5)
+    assert LAWS[name](at * np.e, 1e10, **known) == pytest.approx(2.5 * np.exp(0.01))

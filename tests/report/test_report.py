@@ -158,7 +158,7 @@ def test_the_report_of_a_system_has_everything_that_follows(joint, tmp_path):
         "How to reproduce",
     ]
     assert text.count("<svg") == 11
-    assert "Of 30 statements of Kaplan et al. (2020)" in text
+    assert "Of 31 statements of Kaplan et al. (2020)" in text
     assert "L(N, D), each token seen once, at" in text
     assert "kaplan2020 table 3" in text
     assert INK not in text
