@@ -76,7 +76,20 @@ table = "gradient_noise"
 measured = "noise_tokens"
 likelihood = {{ dist = "Normal", sigma = {{ dist = "HalfNormal", sigma = 0.5 }} }}
 """
-UNCORRELATED = 'correlation = {{ length = {{ dist = "LogNormal", mu = 0.0, sigma = 1.0 }} }}\n'
+CORRELATED = """
+along = "steps_min"
+length = {{ dist = "LogNormal", mu = 0.0, sigma = 1.0 }}
+"""
+CURVES = f"""
+title = "Learning curves alone, at an endless batch"
+{PRIORS[PRIORS.index("reference") : PRIORS.index("parameters.D_c")]}
+{PRIORS[PRIORS.index("parameters.S_c") : PRIORS.index("parameters.B_star")]}
+[[observations]]
+name = "curves"
+law = "kaplan_ns"
+table = "curves"
+likelihood = {{{{ dist = "Normal", sigma = {{{{ dist = "HalfNormal", sigma = 0.05 }}}} }}}}
+[observations.correlation]{CORRELATED}"""
 
 
 def kaplans_design() -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
@@ -187,22 +200,26 @@ def _keep(design: str, names: list[str], told: list, inside: list) -> None:
 def test_points_of_a_curve_are_not_independent(tmp_path):
     """Intervals that take points of a curve as independent are too narrow; those that know better are honest."""
     tables, at = kaplans_design()
-    tables = with_truth(tables)
-    card = load_runs("ladder").card
-    (tmp_path / "correlated.toml").write_text(PRIORS.format(**at))
-    (tmp_path / "independent.toml").write_text(PRIORS.replace(UNCORRELATED, "").format(**at))
-    rates = {}
-    for name in ("correlated", "independent"):
+    curves = {"curves": tables["curves"].rename(columns={"steps": "steps_min"})}
+    card, rates = load_runs("ladder").card, {"tables": TABLES}
+    (tmp_path / "correlated.toml").write_text(CURVES.format(**at))
+    correlated = read_model(tmp_path / "correlated.toml")
+    for name, text in (
+        ("correlated", CURVES),
+        ("independent", CURVES.replace("[observations.correlation]" + CORRELATED, "")),
+    ):
+        (tmp_path / f"{name}.toml").write_text(text.format(**at))
         system = read_model(tmp_path / f"{name}.toml")
-        sampler, inside = SystemSampler(system, measured(system, tables, TRUTH, NOISE, np.random.default_rng(0))), []
-        for seed in range(TABLES):
-            correlated = read_model(tmp_path / "correlated.toml")
-            drawn = measured(correlated, tables, TRUTH, NOISE, np.random.default_rng([seed, 1]))
+        drawn = [measured(correlated, curves, TRUTH, NOISE, np.random.default_rng([seed, 1])) for seed in range(TABLES)]
+        sampler, inside = SystemSampler(system, drawn[0]), []
+        for seed, each in enumerate(drawn):
             settings = Settings(seed=seed, draws=500, tune=500, chains=2, target_accept=0.9)
-            fit = sampler.fit(drawn, settings, facts={"runs": "simulated"}, card=card, progress=False)
+            fit = sampler.fit(each, settings, facts={"runs": "simulated"}, card=card, progress=False)
             ranks = [(fit.posterior[n].values < TRUTH[n]).mean() for n in ("N_c", "alpha_N", "S_c", "alpha_S")]
             inside.append([abs(rank - 0.5) <= 0.45 for rank in ranks])
-        rates[name] = np.mean(inside)
-        print(f"\n{name}: {rates[name]:.0%} of N_c, alpha_N, S_c, alpha_S inside their 90 %")
-    assert rates["correlated"] > 0.8
-    assert rates["independent"] < 0.75
+        rates[name] = round(float(np.mean(inside)), 3)
+        print(f"\n{name}: {rates[name]:.0%} of N_c, alpha_N, S_c, alpha_S inside their 90 %", flush=True)
+    if "CURVES" in os.environ:
+        Path(os.environ["CURVES"]).write_text(json.dumps(rates, indent=1) + "\n")
+    assert 0.82 < rates["correlated"] < 0.97
+    assert rates["independent"] < 0.7
