@@ -16,12 +16,16 @@ from bayes_scaling.observed import log_likelihood
 from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.requests import warn_unless_converged
 
+_FEWEST = 50
+"""Draws below which a tail has no shape."""
+
 
 def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     """Compare models by leaving out one run at a time.
 
-    The expected log predictive density of a left-out run is estimated by Pareto-smoothed importance sampling. A run's
-    points go together: a whole curve is left out at once, since its neighbours tell a single point.
+    The expected log predictive density of a left-out run is estimated by Pareto-smoothed importance sampling. All rows of
+    a run are left out at once, whatever they are observations of, since the rest of a curve tells a single point of it;
+    where rows have no ``run_id``, each is a run.
 
     Parameters
     ----------
@@ -33,12 +37,13 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     DataFrame
         One row a model, best first: ``elpd``, ``difference`` to the best and its standard error ``difference_se`` over
         runs, ``effective_parameters``, and ``unreliable``, the runs whose importance weights have no finite variance
-        (their share of the figure is not to be trusted). A difference of a few standard errors is a preference.
+        (their share of the figure is not to be trusted). A difference of several standard errors is a preference, unless
+        it is below four or so: then the two say much the same, whatever its standard error.
 
     Raises
     ------
     InvalidRequest
-        If there are fewer than two fits, or they have not seen the same rows.
+        If there are fewer than two fits, they have too few draws, or they have not seen the same rows.
 
     Warns
     -----
@@ -57,6 +62,10 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     """
     if len(fits) < 2:
         raise InvalidRequest("Give at least two fits: a comparison of one says nothing.")
+    for name, fit in fits.items():
+        draws = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
+        if draws < _FEWEST:
+            raise InvalidRequest(f"{name} has {draws} draws: importance sampling needs {_FEWEST} at the least.")
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
     for fit in fits.values():
@@ -92,20 +101,18 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
 def _by_run(fit: Sampled) -> tuple[list[str], xr.DataArray]:
     """Return what is left out together, and its log density: dims (chain, draw, run)."""
     density = log_likelihood(fit)
-    if not isinstance(fit, JointFit):
-        return [f"{loss:.9g}" for loss in fit.runs["loss"]], density["measured"]  # pyright: ignore[reportAttributeAccessIssue]
-    labels: list[str] = []
-    parts: list[xr.DataArray] = []
-    for observation in fit.spec.observations:
-        rows = fit.rows(observation.name)
-        values = density[f"measured_{observation.name}"].rename({f"run_{observation.name}": "run"})
-        together = (
-            rows[observation.correlation.by].astype(str).to_numpy()
-            if observation.correlation
-            else np.arange(len(rows)).astype(str)
-        )
-        for label in dict.fromkeys(together):
-            of = np.flatnonzero(together == label)
-            labels.append(f"{observation.name} {label} {rows[observation.output].to_numpy()[of].sum():.9g}")
-            parts.append(values.isel(run=of).sum("run"))
-    return labels, xr.concat(parts, dim="run").transpose(*SAMPLE_DIMS, "run")
+    if isinstance(fit, JointFit):
+        tables = {o.name: (fit.rows(o.name), o.output) for o in fit.spec.observations}
+    else:
+        tables = {"": (fit.runs, "loss")}  # pyright: ignore[reportAttributeAccessIssue]
+    whole: dict[str, Any] = {}
+    seen: dict[str, float] = {}
+    for name, (rows, output) in tables.items():
+        values = density[f"measured_{name}" if name else "measured"]
+        values = values.rename({dim: "run" for dim in values.dims if dim not in SAMPLE_DIMS})
+        label = rows["run_id"].astype(str) if "run_id" in rows else pd.Series([f"{name} {i}" for i in range(len(rows))])
+        for run, of in label.groupby(label, sort=False).indices.items():
+            whole[str(run)] = whole.get(str(run), 0.0) + values.isel(run=of).sum("run")
+            seen[str(run)] = seen.get(str(run), 0.0) + float(np.log(rows[output].to_numpy(float)[of]).sum())
+    named = [f"{run} {measured:.9g}" for run, measured in seen.items()]
+    return named, xr.concat(list(whole.values()), dim="run").transpose(*SAMPLE_DIMS, "run")

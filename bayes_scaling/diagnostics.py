@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.fits import Fit, JointFit, Sampled, scalars
-from bayes_scaling.levels import own_parameters
-from bayes_scaling.observed import expected_at_rows, surprises
+from bayes_scaling.fits import CORRELATED, Fit, JointFit, Sampled, scalars
+from bayes_scaling.observed import measured_at_rows, surprises, usual_surprise
 from bayes_scaling.prediction import SAMPLE_DIMS, inside, interval, levels, loss_at_runs, measured_at_runs
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.scatter import measure, relative_se, standardized
+from bayes_scaling.scatter import relative_se, standardized
 from bayes_scaling.systems import Observation
 
 CONVERGENCE: Final = "convergence"
@@ -85,7 +84,8 @@ def check(fit: Sampled) -> pd.DataFrame:
     Parameters
     ----------
     fit : Fit or JointFit
-        The fit; of a joint one every observation is looked at, by what the rows before it on its run leave unsaid.
+        The fit; of a joint one every observation is looked at, by what the rows before it on its run leave unsaid. Of a
+        single observation whose residuals go together, convergence alone.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def check(fit: Sampled) -> pd.DataFrame:
     (True, 'has to be at most 1.01')
     """
     found = _convergence(fit)
-    if isinstance(fit, Fit):
+    if isinstance(fit, Fit) and not fit.facts.get(CORRELATED):
         found |= _adequacy(fit)
     elif isinstance(fit, JointFit):
         for observation in fit.spec.observations:
@@ -265,18 +265,14 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
 
 def _adequacy_of(fit: JointFit, observation: Observation) -> dict[str, tuple[float, str]]:
     """Return the checks of one observation of a system, on what the rows before it on its run leave unsaid."""
-    from scipy.stats import binom, norm, t  # as above
+    from scipy.stats import binom  # as above
 
-    rows, likelihood, draws = fit.rows(observation.name), observation.likelihood, fit.posterior
+    rows = fit.rows(observation.name)
     z, rng = surprises(fit, observation.name), np.random.default_rng(0)
-    nu: Any = draws.get(f"nu_{observation.name}", likelihood.nu)
-    edge = norm.ppf(0.95) if likelihood.dist == "Normal" else t.ppf(0.95, df=float(np.median(nu)))
-    count = int((np.abs(z.median(SAMPLE_DIMS)) <= edge).sum())
+    count = int((np.abs(z.median(SAMPLE_DIMS)) <= usual_surprise(fit, observation, 0.9)).sum())
     said = f"{count} of {len(rows)} inside"
     found = {"p of the runs inside their 90 %": (float(binom.cdf(count, len(rows), 0.9)), said)}
-    before = fit.before_the_runs()
-    own = own_parameters(fit.spec, observation, before.posterior)
-    _, lower, upper = interval(measure(expected_at_rows(before, observation.name), likelihood, own, rng), 0.99)
+    _, lower, upper = interval(measured_at_rows(fit.before_the_runs(), observation.name, rng), 0.99)
     found["runs inside the prior's 99 %"] = (float(inside(rows[observation.output], lower.values, upper.values).mean()), "")
     return found | _trends(z, rows, tuple(observation.columns.values()), rng)
 

@@ -24,6 +24,8 @@ from bayes_scaling.reference import fixed_values
 from bayes_scaling.specification import ModelSpec
 from bayes_scaling.systems import Observation, SystemSpec, one_law
 
+CORRELATED: Final = "residuals_go_together"
+"""Fact of a fit that is one observation of a system: whether residuals of one run are correlated."""
 _ATTRIBUTE = "bayes_scaling"
 _FORMAT: Final = 1
 _GROUPS: Final = {
@@ -97,10 +99,16 @@ class Sampled:
         return f"This posterior has NOT converged, do not rely on it: {named}."
 
     @cached_property
-    def learned(self) -> dict[str, Any]:
-        """Every published parameter that is one number: draws, dims (chain, draw), or what the document fixes."""
+    def learned(self) -> dict[str, xr.DataArray]:
+        """Every published parameter that is one number: draws, dims (chain, draw); what the document fixes is so in each."""
         one = {name: self.posterior[name] for name in self.spec.parameters if name in self.posterior}
-        return {n: v for n, v in one.items() if set(v.dims) == {"chain", "draw"}} | fixed_values(self.spec)
+        return {n: v for n, v in one.items() if set(v.dims) == {"chain", "draw"}} | self._fixed()
+
+    def _fixed(self) -> dict[str, xr.DataArray]:
+        shape = [self.posterior.sizes[dim] for dim in ("chain", "draw")]
+        return {
+            n: xr.DataArray(np.full(shape, value), dims=("chain", "draw")) for n, value in fixed_values(self.spec).items()
+        }
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -197,18 +205,18 @@ class JointFit(Sampled):
     spec: SystemSpec
 
     @cached_property
-    def learned(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, xr.DataArray]:
         """Every published parameter that is one number, as the first observation whose law has it has it.
 
         Of one that varies over columns it is the population's centre, where that is a number of its own.
         """
-        found: dict[str, Any] = {}
+        found: dict[str, xr.DataArray] = {}
         for observation in reversed(self.spec.observations):
             own = own_parameters(self.spec, observation, self.posterior)
             found |= {name: own[name] for name in observation.the_law.parameters if name in own}
             centres = {n: own[f"{n}_population"] for n in observation.the_law.parameters if f"{n}_population" in own}
             found |= {name: centre for name, centre in centres.items() if not self.spec.kinds[name].moves}
-        return found | fixed_values(self.spec)
+        return found | self._fixed()
 
     def rows(self, name: str) -> pd.DataFrame:
         """Return the rows of one observation: the columns its law uses, and what was measured."""
@@ -228,7 +236,10 @@ class JointFit(Sampled):
         return self.spec.observations[names.index(name)]
 
     def of(self, name: str) -> Fit:
-        """Return one observation as a fit of its law: predictions, pictures and checks take it.
+        """Return one observation as a fit of its law: predictions and pictures take it.
+
+        Residuals that go together along runs are no part of a fit of one law: how well such an observation is described is
+        for the checks of the joint fit to say.
 
         Parameters
         ----------
@@ -259,7 +270,8 @@ class JointFit(Sampled):
             "/observed_data": xr.Dataset({"loss": ("run", keep["loss"].to_numpy(float))}),
         }
         reference = {axis: self.reference[axis] for axis in observation.the_law.axes}
-        return Fit(xr.DataTree.from_dict(groups), spec, reference, self.facts, self.checks)
+        facts = {**self.facts, CORRELATED: observation.correlation is not None}
+        return Fit(xr.DataTree.from_dict(groups), spec, reference, facts, self.checks)
 
     def __repr__(self) -> str:
         """Return the verdict and the sizes."""

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.fits import Fit, JointFit, Sampled
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.fits import CORRELATED, Fit, JointFit, Sampled
 from bayes_scaling.grouping import member
-from bayes_scaling.levels import Levels, dimension_of
+from bayes_scaling.levels import Levels, dimension_of, own_parameters
 from bayes_scaling.prediction import SAMPLE_DIMS, loss_at_runs
 from bayes_scaling.reference import law_parameters
-from bayes_scaling.scatter import kept_from_before, neighbours, relative_se, scale_of, standardized
+from bayes_scaling.scatter import kept_from_before, measure, neighbours, relative_se, scale_of, standardized
 from bayes_scaling.specification import Likelihood
 from bayes_scaling.systems import Observation
 
@@ -69,6 +70,42 @@ def surprises(fit: JointFit, name: str) -> xr.DataArray:
     return _surprises(fit, fit.observation(name))[0]
 
 
+def usual_surprise(fit: JointFit, observation: Observation, prob: float) -> float:
+    """Return how many scales either way a row lies with a probability, where the model is right.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_system
+    >>> fit = example_system()
+    >>> [round(usual_surprise(fit, fit.observation(name), 0.9), 2) for name in ("curves", "noise")]
+    [1.64, 2.13]
+    """
+    from scipy import stats  # some tenths of a second that a stored fit is queried without
+
+    if observation.likelihood.dist == "Normal":
+        return float(stats.norm.ppf((1 + prob) / 2))
+    nu: Any = fit.posterior.get(f"nu_{observation.name}", observation.likelihood.nu)
+    return float(stats.t.ppf((1 + prob) / 2, df=float(np.median(nu))))
+
+
+def measured_at_rows(fit: JointFit, name: str, rng: np.random.Generator) -> xr.DataArray:
+    """Draw what the rows of one observation would measure again, each with its own error.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, run)
+        In the unit of what was measured.
+    """
+    observation = fit.observation(name)
+    own = own_parameters(fit.spec, observation, fit.posterior)
+    rows = fit.rows(name)
+    # Errors of single points have no place in a correlated scatter: they are part of its scale.
+    errors = relative_se(rows, observation.output) if observation.correlation is None else np.zeros(len(rows))
+    return measure(
+        expected_at_rows(fit, name), observation.likelihood, own, rng, relative_se=xr.DataArray(errors, dims="run")
+    )
+
+
 def _surprises(fit: JointFit, observation: Observation) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the standardized surprises, and the scale of each."""
     table, sigma = fit.rows(observation.name), fit.posterior[f"sigma_{observation.name}"]
@@ -101,6 +138,11 @@ def log_likelihood(fit: Sampled) -> xr.Dataset:
         One variable an observation, ``measured_{name}``, of a joint fit; ``measured`` of a fit of one law. Densities are
         those of the logarithm of what was measured.
 
+    Raises
+    ------
+    InvalidRequest
+        If the fit is one observation of a system, whose rows go together.
+
     Examples
     --------
     >>> from bayes_scaling.examples import example_fit
@@ -116,6 +158,8 @@ def log_likelihood(fit: Sampled) -> xr.Dataset:
             found[f"measured_{observation.name}"] = density.rename(run=f"run_{observation.name}")
         return xr.Dataset({name: value.transpose(*SAMPLE_DIMS, ...) for name, value in found.items()})
     assert isinstance(fit, Fit)
+    if fit.facts.get(CORRELATED):
+        raise InvalidRequest("The residuals of this observation go together along runs: ask the joint fit it belongs to.")
     errors, loss = xr.DataArray(relative_se(fit.runs), dims="run"), xr.DataArray(fit.runs["loss"].to_numpy(), dims="run")
     expected = loss_at_runs(fit).drop_vars("run")
     z = standardized(loss, expected, fit.posterior["sigma"], errors)

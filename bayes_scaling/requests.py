@@ -42,11 +42,7 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
         if column not in known_inputs(fit):
             raise InvalidRequest(f"There is no input {column!r}; {choose(column, known_inputs(fit))}.")
         given[column] = positive(column, value)
-    lengths = {a.sizes["query"] for a in given.values() if "query" in a.dims}
-    if len(lengths) > 1:
-        raise InvalidRequest(
-            f"The inputs have {' and '.join(map(str, sorted(lengths)))} entries: give each the same number."
-        )
+    one_length(given)
     if {"params", "tokens", "compute_flops"} <= set(given):
         _warn_of_compute(given)
     completed(given)
@@ -55,6 +51,15 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
             needed = ", ".join(fit.spec.columns.values())
             raise InvalidRequest(f"The law {fit.spec.law} needs {needed}; {column} was not given and does not follow.")
     return given
+
+
+def one_length(given: Mapping[str, xr.DataArray]) -> None:
+    """Refuse sequences of different lengths: an entry of each is one run."""
+    lengths = {array.sizes["query"] for array in given.values() if "query" in array.dims}
+    if len(lengths) > 1:
+        raise InvalidRequest(
+            f"The inputs have {' and '.join(map(str, sorted(lengths)))} entries: give each the same number."
+        )
 
 
 def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:

@@ -36,7 +36,7 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
     Raises
     ------
     InvalidRuns
-        If the table is not there, or lacks a column or a cell.
+        If the table is not there, lacks a column or a cell, or has a run twice at one place.
     """
     if observation.table in _OF_RUNS:
         found = runs
@@ -57,6 +57,15 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
         raise InvalidRuns(
             f"{int(empty.sum())} of {len(table)} rows of the observation {observation.name} have gaps: say which with where."
         )
+    if observation.correlation is not None:
+        place = [observation.correlation.by, observation.correlation.along]
+        twice = table.duplicated(place)
+        if twice.any():
+            run, at = table.loc[twice, place].iloc[0]
+            raise InvalidRuns(
+                f"The observation {observation.name} has two rows of run {run} at {place[1]} {at:g}, whose residuals would be one: "
+                f"keep one with where."
+            )
     return table.reset_index(drop=True)
 
 

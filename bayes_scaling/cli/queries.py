@@ -152,14 +152,18 @@ def derive(
 
     found = load_fit(stored)
     given = numbers(values)
-    median, lower, upper = (float(bound) for bound in interval(derive_law(found, law, **given), prob))
+    draws = derive_law(found, law, **given)
+    median, lower, upper = (float(bound) for bound in interval(draws, prob))
+    defined = float(draws.notnull().mean())  # noqa: PD004
     if as_json:
-        answer = {"law": law, **given, "median": median, "lower": lower, "upper": upper, "prob": prob}
+        answer = {"law": law, **given, "median": median, "lower": lower, "upper": upper, "prob": prob, "defined": defined}
         print_json(answer | verdict_of(found))
         return
     if not found.converged:
         print(found.verdict)
     print(f"{law}: {median:.4g} ({100 * prob:g} % interval {lower:.4g} to {upper:.4g})")
+    if defined < 1:
+        print(f"It exists in {100 * defined:.3g} % of the draws, and the interval is that of these.")
 
 
 @app.command(epilog="Example: bayes-scaling report fit.nc --out report.html --compute 1e23 --compute 1e24")

@@ -26,10 +26,11 @@ def claims(stored: Stored, prob: Prob = 0.9, as_json: AsJson = False) -> None:
     print(f"{found.verdict}\n")
     for row in table.itertuples():
         beyond = f", {row.decades_beyond:.1f} decades beyond the runs" if row.decades_beyond > 0 else ""
+        exists = f", where it exists ({100 * row.defined:.3g} % of the draws)" if row.defined < 1 else ""
         unit = "" if row.unit == "1" else f" {row.unit}"
         print(
             f"{row.claim}, {row.equation}: published {row.published}{unit}; "
-            f"ours {row.median:.3g} ({100 * prob:g} % interval {row.lower:.3g} to {row.upper:.3g}){beyond}: {row.verdict}."
+            f"ours {row.median:.3g} ({100 * prob:g} % interval {row.lower:.3g} to {row.upper:.3g}){beyond}{exists}: {row.verdict}."
         )
 
 
@@ -136,5 +137,6 @@ def compare(
             print(f"{name}: {fit.verdict}")
     print_table(table)
     print(
-        "\nelpd: expected log density of a left-out run, summed over runs; a difference of several standard errors is a preference."
+        "\nelpd: expected log density of a left-out run, summed over runs. A difference of several standard errors is a "
+        "preference, unless it is below four or so."
     )

@@ -18,18 +18,22 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.consequences.frontier import NEEDS, efficient, efficient_at, largest
+from bayes_scaling.diagnostics import contraction
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Sampled
+from bayes_scaling.laws import Law
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess, size_factor_cost, step_factor
 from bayes_scaling.laws.kaplan import data_requirement, kaplan_d, kaplan_n
 from bayes_scaling.laws.shape import shape_range_cost
-from bayes_scaling.prediction import levels
+from bayes_scaling.prediction import SAMPLE_DIMS, levels
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.requests import warn_unless_converged
 
 _NEARLY_CONVERGED: Final = 0.02
 """Excess over the converged loss that the paper lays beside efficient training (appendix B)."""
+_TAUGHT: Final = 0.5
+"""Contraction of a parameter below which what it says is the prior's."""
 _LARGEST: Final = 1.5e9
 """Parameters of the largest model of the paper."""
 _LOSSES: Final = (20.0, 0.02)
@@ -55,6 +59,8 @@ class Claim:
         The number as a function of parameters.
     at : tuple of str and float, optional
         Column and place whose reach beyond the data counts; without a place it is the number itself.
+    digits : int
+        Significant digits the paper gives: a number stands for all that are rounded to it.
     """
 
     says: str
@@ -63,6 +69,15 @@ class Claim:
     published: tuple[float, ...]
     tells: Callable[..., Any]
     at: tuple[str, float | None] | None = None
+    digits: int = 2
+
+    @property
+    def allowed(self) -> tuple[float, float]:
+        """Least and largest number that the paper's, rounded as it is, may stand for."""
+        ends = [
+            (value, 0.5 * 10 ** (np.floor(np.log10(value)) - self.digits + 1) if value else 0.0) for value in self.published
+        ]
+        return ends[0][0] - ends[0][1], ends[-1][0] + ends[-1][1]
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -90,9 +105,12 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     -------
     DataFrame
         One row a claim: ``claim``, ``equation``, ``unit``, ``published`` (as text, a range where the paper gives one),
-        ``median``, ``lower``, ``upper``, ``above``, the probability that ours is larger than what was published (than the
-        top of a range), and ``verdict``: ``agrees`` where the published number lies in the interval. ``decades_beyond`` says how far beyond
-        the measured compute or size it reaches. ``defined`` is the share of draws for which the number exists.
+        ``median``, ``lower``, ``upper``, and ``above``, the probability that ours is larger than what was published (than
+        the top of a range). ``verdict`` is ``agrees`` where the interval has numbers that are rounded to the published one,
+        or in its range; ``ours is larger`` or ``ours is smaller`` where it has none; and ``the prior's`` where the rows
+        taught less than half about a parameter it rests on (``contraction``, as :func:`~bayes_scaling.contraction` has it). ``decades_beyond`` says how far beyond
+        the measured compute or size it reaches. ``defined`` is the share of draws for which the number exists: the interval is that of
+        these.
 
     Raises
     ------
@@ -113,15 +131,19 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     (0.1, '0.1', 'agrees')
     """
     warn_unless_converged(fit)
-    known = _known(fit)
+    known, taught = _known(fit), _taught(fit)
     rows = []
     for claim in CLAIMS:
-        if set(claim.needs) <= set(known):
-            draws = claim.tells(**{name: known[name] for name in claim.takes if name in known})
-            rows.append(_row(claim, _over_draws(fit, draws), prob, fit))
+        rests_on = _parameters(claim, known)
+        if not set(claim.needs) <= set(known) or not set(rests_on) & set(taught):
+            continue
+        draws = claim.tells(**{name: known[name] for name in claim.takes if name in known})
+        told = np.broadcast_to(np.asarray(draws, float), [fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]).ravel()
+        if not np.isnan(told).all():
+            rows.append(_row(claim, told, prob, min(taught[name] for name in rests_on if name in taught), fit))
     if not rows:
         raise InvalidRequest(
-            f"This fit has learned {', '.join(fit.learned) or 'no single parameter'}: no claim of the paper rests on that alone. "
+            f"This fit has learned {', '.join(taught) or 'no single parameter'}: no claim of the paper rests on that alone. "
             f"Fit a system such as kaplan_system."
         )
     table = pd.DataFrame(rows)
@@ -130,27 +152,48 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
 
 
 def _known(fit: Sampled) -> dict[str, Any]:
-    known = dict(fit.learned)
+    """Return everything a claim may take."""
+    known: dict[str, Any] = dict(fit.learned)
+    if "E" in known and not bool((known["E"] != 0).any()):
+        known.pop("E")  # the form of the paper
     if set(NEEDS) <= set(known):
         laws = {name: known[name] for name in (*NEEDS, "E") if name in known}
         known["path_at_pf_day"] = efficient(xr.DataArray(PF_DAY), **laws)
-        known["path"] = efficient(xr.DataArray(largest(fit, "compute_flops") or PF_DAY), **laws)
+        known["path"] = efficient(xr.DataArray(largest(fit, "compute_min_flops") or PF_DAY), **laws)
         if {"D_c", "alpha_D"} <= set(known):
             of_data = {name: known[name] for name in ("D_c", "alpha_D", "E") if name in known}
             known["crossing"] = contradiction(laws=laws, **of_data)
     return known
 
 
-def _over_draws(fit: Sampled, draws: Any) -> np.ndarray:
-    sizes = fit.posterior.sizes
-    return np.broadcast_to(np.asarray(draws, float), (sizes["chain"], sizes["draw"])).ravel()
+def _parameters(claim: Claim, known: Mapping[str, Any]) -> list[str]:
+    """Return the parameters a claim rests on."""
+    found = []
+    for name in claim.takes:
+        found += (
+            [*NEEDS, "E"] if name.startswith("path") else [*NEEDS, "E", "D_c", "alpha_D"] if name == "crossing" else [name]
+        )
+    return [name for name in dict.fromkeys(found) if name in known]
 
 
-def _row(claim: Claim, draws: np.ndarray, prob: float, fit: Sampled) -> dict[str, Any]:
-    exists = draws[np.isfinite(draws)]
-    median, lower, upper = np.quantile(exists, levels(prob)) if len(exists) else (np.nan,) * 3
-    least, most = claim.published[0], claim.published[-1]
-    agrees = lower <= most and least <= upper
+def _taught(fit: Sampled) -> dict[str, float]:
+    """Return, for every parameter that is no number of the document, how much the rows taught about it."""
+    all_of_it = contraction(fit)["contraction"]
+    found = {}
+    for name in fit.learned:
+        if fit.spec.parameters[name].prior is not None:
+            rows = [label for label in (f"{name}_at_reference", f"{name}_population", name) if label in all_of_it.index]
+            found[name] = float(all_of_it[rows[0]])
+    return found
+
+
+def _row(claim: Claim, draws: np.ndarray, prob: float, taught: float, fit: Sampled) -> dict[str, Any]:
+    exists = draws[~np.isnan(draws)]
+    # What is never reached costs without end: then a quantile is one of the draws.
+    method = "linear" if np.isfinite(exists).all() else "inverted_cdf"
+    median, lower, upper = np.quantile(exists, levels(prob), method=method)
+    least, most = claim.allowed
+    verdict = "ours is larger" if lower > most else "ours is smaller" if upper < least else "agrees"
     return {
         "claim": claim.says,
         "equation": claim.equation,
@@ -159,16 +202,11 @@ def _row(claim: Claim, draws: np.ndarray, prob: float, fit: Sampled) -> dict[str
         "median": median,
         "lower": lower,
         "upper": upper,
-        "above": float(np.mean(exists > most)) if len(exists) else np.nan,
-        "verdict": "agrees"
-        if agrees
-        else "ours is larger"
-        if lower > most
-        else "ours is smaller"
-        if upper < least
-        else "none",
+        "above": float(np.mean(exists > claim.published[-1])),
+        "verdict": verdict if taught >= _TAUGHT else "the prior's",
         "decades_beyond": _reach(claim, median, fit),
         "defined": len(exists) / len(draws),
+        "contraction": taught,
     }
 
 
@@ -213,6 +251,12 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
         before, after = xr.where(below, middle, before), xr.where(below, after, middle)
     found = efficient_at(before, **laws)
     return found[["compute_min_flops", "params", "tokens", "loss"]].where(crosses)
+
+
+def _or_never(law: Law, size_factor: float, alpha_N: Any, alpha_S: Any) -> Any:
+    """Return what a size off the best one costs: without end where it never reaches the loss."""
+    reaches = 1 + alpha_S / alpha_N * (1 - size_factor**-alpha_N) > 0
+    return law(size_factor=size_factor, alpha_N=alpha_N, alpha_S=alpha_S).where(reaches, np.inf)
 
 
 def _excess(alpha_N: Any, alpha_S: Any, E: Any, N_c: Any, path: Any) -> Any:
@@ -266,7 +310,7 @@ CLAIMS: Final = (
         lambda alpha_N, alpha_D: 1 / (1 + alpha_N / alpha_D),
     ),
     Claim("exponent of the batch in compute", "(1.7)", "1", (0.24,), lambda path: path["batch_exponent"]),
-    Claim("exponent of the steps in compute", "(1.7)", "1", (0.03,), lambda path: path["steps_exponent"]),
+    Claim("exponent of the steps in compute", "(1.7)", "1", (0.03,), lambda path: path["steps_exponent"], digits=1),
     Claim("exponent of the data in compute", "Table 6", "1", (0.27,), lambda path: path["tokens_exponent"]),
     Claim(
         "size at one PF-day",
@@ -274,7 +318,7 @@ CLAIMS: Final = (
         "parameters",
         (1.3e9,),
         lambda path_at_pf_day: path_at_pf_day["params"],
-        ("compute_flops", PF_DAY),
+        ("compute_min_flops", PF_DAY),
     ),
     Claim(
         "critical batch at one PF-day",
@@ -282,7 +326,7 @@ CLAIMS: Final = (
         "tokens",
         (2.0e6,),
         lambda path_at_pf_day: path_at_pf_day["batch_tokens"],
-        ("compute_flops", PF_DAY),
+        ("compute_min_flops", PF_DAY),
     ),
     Claim(
         "least steps at one PF-day",
@@ -290,7 +334,7 @@ CLAIMS: Final = (
         "steps",
         (5.4e3,),
         lambda path_at_pf_day: path_at_pf_day["steps_min"],
-        ("compute_flops", PF_DAY),
+        ("compute_min_flops", PF_DAY),
     ),
     Claim(
         "data at one PF-day",
@@ -298,7 +342,7 @@ CLAIMS: Final = (
         "tokens",
         (2e10,),
         lambda path_at_pf_day: path_at_pf_day["tokens"],
-        ("compute_flops", PF_DAY),
+        ("compute_min_flops", PF_DAY),
     ),
     Claim("exponent of the data that size asks for", "(4.4)", "1", (0.74,), lambda alpha_N, alpha_D: alpha_N / alpha_D),
     Claim(
@@ -324,7 +368,7 @@ CLAIMS: Final = (
         "FLOP",
         (1e4 * PF_DAY,),
         lambda crossing: crossing["compute_min_flops"],
-        ("compute_flops", None),
+        ("compute_min_flops", None),
     ),
     Claim(
         "size where the laws contradict each other",
@@ -355,21 +399,21 @@ CLAIMS: Final = (
         "appendix B",
         "1",
         (1.2,),
-        lambda alpha_N, alpha_S: size_factor_cost(size_factor=0.6, alpha_N=alpha_N, alpha_S=alpha_S),
+        lambda alpha_N, alpha_S: _or_never(size_factor_cost, 0.6, alpha_N, alpha_S),
     ),
     Claim(
         "compute for 2.2 times the best size",
         "appendix B",
         "1",
         (1.2,),
-        lambda alpha_N, alpha_S: size_factor_cost(size_factor=2.2, alpha_N=alpha_N, alpha_S=alpha_S),
+        lambda alpha_N, alpha_S: _or_never(size_factor_cost, 2.2, alpha_N, alpha_S),
     ),
     Claim(
         "steps for 2.2 times the best size",
         "appendix B",
         "1",
         (0.55,),
-        lambda alpha_N, alpha_S: step_factor(size_factor=2.2, alpha_N=alpha_N, alpha_S=alpha_S),
+        lambda alpha_N, alpha_S: _or_never(step_factor, 2.2, alpha_N, alpha_S),
     ),
     Claim(
         "size of efficient training over that trained to 2 % above convergence",

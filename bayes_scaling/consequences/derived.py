@@ -12,7 +12,10 @@ from bayes_scaling.fits import Sampled
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
-from bayes_scaling.requests import positive, warn_unless_converged
+from bayes_scaling.requests import one_length, positive, warn_unless_converged
+
+_WITHOUT_OFFSET = ("compute_exponent", "efficient_excess", "efficient_compute_scale", "efficient_params")
+"""Laws that hold where no loss is irreducible."""
 
 
 def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
@@ -31,14 +34,15 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
     Returns
     -------
     DataArray, dims (chain, draw, *dims of what was given)
-        Draws of the law's output, in its unit.
+        Draws of the law's output, in its unit; not a number in draws for which there is none.
 
     Raises
     ------
     UnknownName
         If there is no such law.
     InvalidRequest
-        If an input is missing, unknown or not a positive number, or the fit has not learned a parameter.
+        If an input is missing, unknown or not a positive number, the fit has not learned a parameter, or the law has no
+        value there in any draw.
 
     Warns
     -----
@@ -63,7 +67,12 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
         if column not in given:
             meaning = f", {BY_COLUMN[column].meaning}" if column in BY_COLUMN else ""
             raise InvalidRequest(f"{law.name} needs {column}{meaning}: give {column}=... ({symbol} of the law).")
-    given = {name: value if isinstance(value, xr.DataArray) else positive(name, value) for name, value in given.items()}
+    given = {name: positive(name, value) for name, value in given.items()}
+    one_length(given)
+    if law.name in _WITHOUT_OFFSET and "E" in fit.learned and "E" not in given:
+        raise InvalidRequest(
+            f"{law.name} is a closed form of laws without an irreducible loss, and this fit has one: ask frontier instead."
+        )
     values = fit.learned | given
     parameters = {name: values[name] for name in law.parameters if name in values}
     for name in law.parameters:
@@ -75,4 +84,6 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
     if not isinstance(found, xr.DataArray) or "chain" not in found.dims:
         # Nothing is unknown: each draw says the same.
         found = found * xr.DataArray(np.ones([fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]), dims=SAMPLE_DIMS)
+    if not bool(np.isfinite(found).any()):
+        raise InvalidRequest(f"{law.name} has no value there in any draw: it asks for what the law never reaches.")
     return found.transpose(*SAMPLE_DIMS, ...)

@@ -13,7 +13,7 @@ from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.requests import positive, warn_unless_converged
+from bayes_scaling.requests import one_length, positive, warn_unless_converged
 
 
 def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
@@ -60,7 +60,9 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     ['6e+10', '6e+09', '3e+09']
     """
     warn_unless_converged(fit)
-    loss, params = positive("loss", loss), positive("params", params)
+    given = {"loss": positive("loss", loss), "params": positive("params", params)}
+    one_length(given)
+    loss, params = given.values()
     known = fit.learned
     missing = [name for name in NEEDS if name not in known]
     if missing:

@@ -74,7 +74,8 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
             f"fit a system such as kaplan_system."
         )
     given = ("compute_flops", compute) if compute_min is None else ("compute_min_flops", compute_min)
-    spent = positive(*given).rename({"query": "compute"}) if np.ndim(given[1]) else positive(*given)
+    spent = positive(*given)
+    spent = spent.rename(query="compute") if "query" in spent.dims else spent
     least = spent / _AT_THE_CRITICAL_BATCH if compute_min is None else spent
     return efficient(least, **{name: values[name] for name in (*NEEDS, "E") if name in values})
 
@@ -156,7 +157,12 @@ def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.Dat
 
 
 def largest(fit: Sampled, column: str) -> float:
-    """Return the largest value of a column among the rows of a fit; zero where no row has it."""
+    """Return the largest value of a column among the rows of a fit; zero where no row has it.
+
+    Compute counts as spent at the critical batch: C_min is half of it.
+    """
+    if column == "compute_min_flops":
+        return largest(fit, "compute_flops") / _AT_THE_CRITICAL_BATCH
     tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else []
     tables += [fit.runs] if isinstance(fit, Fit) else []
     return max((float(table[column].max()) for table in tables if column in table), default=0.0)

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.fits import JointFit
+from bayes_scaling.fits import JointFit, Sampled
 from bayes_scaling.laws.batch import critical_batch, minimum_steps
 from bayes_scaling.laws.kaplan import kaplan_n, kaplan_nd, stopping_step
 from bayes_scaling.levels import own_parameters
@@ -18,7 +18,7 @@ _LIMITED = "kaplan_nd"
 _NEEDS = ("steps", "batch_tokens", "params", "dataset_tokens")
 
 
-def early_stopping(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
+def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     """Lay the steps at which runs on limited data were best beside the lower bound of equation (5.7).
 
     Parameters
@@ -52,26 +52,26 @@ def early_stopping(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
     ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'above']
     """
     warn_unless_converged(fit)
-    known = fit.learned
-    for observation in fit.spec.observations:
-        rows = fit.rows(observation.name)
-        if observation.law == _LIMITED and set(_NEEDS) <= set(rows):
-            break
-    else:
+    if not isinstance(fit, JointFit):
+        raise InvalidRequest("A fit of one law tells no bound on stopping: fit a system such as kaplan_system.")
+    limited = [o for o in fit.spec.observations if o.law == _LIMITED and set(_NEEDS) <= set(fit.rows(o.name))]
+    if not limited:
         raise InvalidRequest(f"No observation of this fit is of {_LIMITED} with rows that have {', '.join(_NEEDS)}.")
-    missing = [name for name in ("S_c", "alpha_S", "B_star", "alpha_B") if name not in known]
+    observation, rows = limited[0], fit.rows(limited[0].name)
+    own = fit.learned | {str(n): v for n, v in own_parameters(fit.spec, observation, fit.posterior).items()}
+    wanted = ("N_c", "alpha_N", "D_c", "alpha_D", "S_c", "alpha_S", "B_star", "alpha_B")
+    missing = [name for name in wanted if name not in own or set(own[name].dims) != set(SAMPLE_DIMS)]
     if missing:
         raise InvalidRequest(
-            f"The bound follows from L(N, S_min) and the critical batch; this fit lacks {', '.join(missing)}."
+            f"The bound follows from {', '.join(wanted)}; of this fit {', '.join(missing)} is no one number."
         )
-    own = known | {str(n): v for n, v in own_parameters(fit.spec, observation, fit.posterior).items()}
     of_size = {n: own[n] for n in ("N_c", "alpha_N", "E") if n in own}
     params, data, steps, batch = (
         xr.DataArray(rows[c].to_numpy(float), dims="run") for c in ("params", "dataset_tokens", "steps", "batch_tokens")
     )
     loss = kaplan_nd(params, data, D_c=own["D_c"], alpha_D=own["alpha_D"], **of_size)
-    bound = stopping_step(loss, kaplan_n(params, **of_size), S_c=known["S_c"], alpha_S=known["alpha_S"])
-    critical = critical_batch(loss, B_star=known["B_star"], alpha_B=known["alpha_B"])
+    bound = stopping_step(loss, kaplan_n(params, **of_size), S_c=own["S_c"], alpha_S=own["alpha_S"])
+    critical = critical_batch(loss, B_star=own["B_star"], alpha_B=own["alpha_B"])
     stopped = minimum_steps(steps, batch, B_crit=critical)
     median, lower, upper = np.quantile(
         bound.transpose(*SAMPLE_DIMS, "run").values.reshape(-1, len(rows)), levels(prob), axis=0

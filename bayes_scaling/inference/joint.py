@@ -19,7 +19,7 @@ from bayes_scaling.diagnostics import check
 from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.fits import JointFit
-from bayes_scaling.grouping import member
+from bayes_scaling.grouping import label_of, member
 from bayes_scaling.inference.coordinates import effects_of_levels, population, variable
 from bayes_scaling.inference.model import add_measured
 from bayes_scaling.inference.nuts import Settings, compiled, plain, provenance, sample, statistics, tidied
@@ -102,7 +102,7 @@ def sample_system(
 
 
 class SystemSampler:
-    """A compiled system, ready for many tables that differ in nothing but what was measured.
+    """A compiled system, ready for many tables that differ in nothing but what was measured, and with which error.
 
     Parameters
     ----------
@@ -142,8 +142,8 @@ class SystemSampler:
             As for :func:`fit_system`.
         """
         system = self.system
-        measured = {f"log_{o.name}": np.log(tables[o.name][o.output].to_numpy(float)) for o in system.observations}
-        raw, seconds = sample(self._compiled.with_data(**measured), settings, progress)
+        data = {name: value for o in system.observations for name, value in _data(o, tables[o.name]).items()}
+        raw, seconds = sample(self._compiled.with_data(**data), settings, progress)
         prior = draw_joint_prior(system, self.levels, np.random.default_rng([settings.seed, 1]))
         groups = {
             "posterior": tidied(raw["posterior"].to_dataset(), prior),
@@ -167,8 +167,9 @@ def _kept(system: SystemSpec, observation: Observation, table: pd.DataFrame) -> 
         for column in grouping.split(":")
     ]
     extras = ("run_id", "series", "params", "tokens", "steps", "batch_tokens", "compute_flops", f"{observation.output}_se")
-    wanted = dict.fromkeys([*observation.needs, *varies_by, *extras])
-    return xr.Dataset({column: ("run", plain(table[column])) for column in wanted if column in table})
+    labels = {c: table[c].map(label_of).to_numpy(str) for c in varies_by if c in table}
+    numbers = {c: plain(table[c]) for c in [*observation.needs, *extras] if c in table and c not in labels}
+    return xr.Dataset({column: ("run", values) for column, values in (numbers | labels).items()})
 
 
 def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.Model:
@@ -227,9 +228,10 @@ def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -
     """Add what was measured: residuals of its logarithm, one after the other along each run where they go together."""
     name = observation.name
     sigma = variable(f"sigma_{name}", observation.likelihood.sigma)
-    log_measured = pm.Data(f"log_{name}", np.log(table[observation.output].to_numpy(float)))
+    data = {key: pm.Data(key, value) for key, value in _data(observation, table).items()}
+    log_measured = data[f"log_{name}"]
     if observation.correlation is None:
-        location, scale = log_expected, scale_of(sigma, relative_se(table, observation.output))
+        location, scale = log_expected, scale_of(sigma, data[f"relative_se_{name}"])
     else:
         before, distance = neighbours(table, observation.correlation)
         length = variable(f"length_{name}", observation.correlation.length)
@@ -238,3 +240,11 @@ def _observe(observation: Observation, table: pd.DataFrame, log_expected: Any) -
         location = log_expected + kept * residual[np.maximum(before, 0)]
         scale = sigma * pt.sqrt(1 - kept**2)
     add_measured(observation.likelihood, location, scale, log_measured, suffix=f"_{name}")
+
+
+def _data(observation: Observation, table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return what may differ between the tables of one compiled system."""
+    data = {f"log_{observation.name}": np.log(table[observation.output].to_numpy(float))}
+    if observation.correlation is None:
+        data[f"relative_se_{observation.name}"] = relative_se(table, observation.output)
+    return data

@@ -9,6 +9,7 @@ from bayes_scaling.laws.law import Coefficient, Exponent, Loss, Number, Steps, T
 
 B_STAR = Coefficient("critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"])
 """The critical batch at a loss of one nat; at the reference point, that at the reference loss."""
+_NEWTON_STEPS = 8
 _B_ONE = Coefficient("critical batch at the reference data", "tokens", "D", lambda parameters: -parameters["gamma_B"])
 
 
@@ -184,19 +185,26 @@ def steps_in_scan_of_data(B: Value, *, S_least: Steps, B_one: Annotated[Value, _
 
 
 @law(output="batch_tokens", source="mccandlish2018", equation="(2.9), with the critical batch of zhang2024")
-def noise_scale_of_data(D: Value, *, noise_ratio: Number, B_one: Annotated[Value, _B_ONE], gamma_B: Exponent) -> Value:
-    r"""Gradient noise scale after D tokens, a constant times the critical batch, :math:`r B_1 D^{\gamma}`.
+def noise_scale_of_data(
+    D: Value, B: Value, *, noise_ratio: Number, B_one: Annotated[Value, _B_ONE], gamma_B: Exponent
+) -> Value:
+    r"""Gradient noise scale after D tokens at batch B, r times the B_crit solving :math:`B_{crit} = B_1 (D / (1 + B/B_{crit}))^{\gamma}`.
+
+    What counts is the least data to the same loss, D / (1 + B/B_crit): a large batch sees more than it needs. Newton's
+    method finds the logarithm of B_crit.
 
     Parameters
     ----------
     D : float or array
-        Tokens seen in training, at a batch far below the critical one.
+        Tokens seen in training.
+    B : float or array
+        Tokens per batch.
     noise_ratio : float or array
         Noise scale over critical batch.
     B_one : float or array
         Coefficient: at the reference point, the critical batch there.
     gamma_B : float or array
-        Exponent.
+        Exponent, below one.
 
     Returns
     -------
@@ -205,10 +213,17 @@ def noise_scale_of_data(D: Value, *, noise_ratio: Number, B_one: Annotated[Value
 
     Examples
     --------
-    >>> f"{noise_scale_of_data(3e9, noise_ratio=0.5, B_one=93.2, gamma_B=0.47):.3g}"
-    '1.33e+06'
+    >>> law = dict(noise_ratio=0.5, B_one=93.2, gamma_B=0.47)
+    >>> [f"{noise_scale_of_data(3e9, batch, **law):.3g}" for batch in (1e3, 1e7)]
+    ['1.33e+06', '3.83e+05']
     """
-    return noise_ratio * critical_batch_of_data(D, B_one=B_one, gamma_B=gamma_B)
+    most = critical_batch_of_data(D, B_one=B_one, gamma_B=gamma_B)
+    found = most * (1 + B / most) ** -gamma_B
+    for _ in range(_NEWTON_STEPS):
+        ratio = B / found
+        off = found / (most * (1 + ratio) ** -gamma_B)
+        found = found * off ** (-1 / (1 - gamma_B * ratio / (1 + ratio)))
+    return noise_ratio * found
 
 
 @law(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
-from bayes_scaling.laws.law import Exponent, Number, Steps, Tokens, Value, law, scale
+from bayes_scaling.laws.law import Exponent, Loss, Number, Steps, Tokens, Value, law, scale
 from bayes_scaling.quantities import PF_DAY, params_at, training_compute, training_tokens
 
 _N_C = scale("N", "alpha_N")
@@ -188,8 +188,9 @@ def compute_to_loss(
     alpha_S: Exponent,
     B_star: Tokens,
     alpha_B: Exponent,
+    E: Loss = 0.0,
 ) -> Value:
-    r"""Compute for N parameters to reach loss L, :math:`6 B^* S_c N L^{-1/\alpha_B} (L - (N_c/N)^{\alpha_N})^{-1/\alpha_S}`.
+    r"""Compute for N parameters to reach loss L, :math:`6 B^* S_c N L^{-1/\alpha_B} (L - E - (N_c/N)^{\alpha_N})^{-1/\alpha_S}`.
 
     Parameters
     ----------
@@ -203,6 +204,8 @@ def compute_to_loss(
         Exponents of L(N, S_min).
     B_star, alpha_B : float or array
         Critical batch at a loss of one nat, tokens, and its exponent.
+    E : float or array
+        Irreducible loss, nats per token; the paper has none.
 
     Returns
     -------
@@ -216,7 +219,7 @@ def compute_to_loss(
     >>> round(compute_to_loss(1e9, 2.6, B_star=2.1e8, alpha_B=0.21, **table3) / PF_DAY, 2)
     1.98
     """
-    steps = S_c * (L - kaplan_n(N, N_c=N_c, alpha_N=alpha_N)) ** (-1 / alpha_S)
+    steps = S_c * (L - kaplan_n(N, N_c=N_c, alpha_N=alpha_N, E=E)) ** (-1 / alpha_S)
     return training_compute(N, training_tokens(steps, critical_batch(L, B_star=B_star, alpha_B=alpha_B)))
 
 

@@ -23,8 +23,11 @@ from bayes_scaling.report.pictures import Picture
 from bayes_scaling.report.tables import Table, checks_table, fact_table, parameter_table
 from bayes_scaling.report.wording import number, percent, short
 
+_PUBLISHED_AS = {"kaplan_nsb": "kaplan_ns", "noise_scale": "critical_batch", "steps_in_scan": "critical_batch"}
+"""Laws whose constants are published under another."""
 _FOREST = 5
 """Claims that make a picture worth drawing."""
+_OF_SHAPE = ("aspect_best", "aspect_cost")
 _SHAPED = ("shaped_n", "shaped_with_heads")
 
 
@@ -45,7 +48,9 @@ def system_content(fit: JointFit, prob: float) -> dict[str, Any]:
         "stopping": pictures.stopping_picture(fit, prob) if limited and _stops(fit) else None,
     }
     for observation in fit.spec.observations:
-        if observation.law in _SHAPED:
+        if observation.law in _SHAPED and all(
+            (parameter := fit.spec.parameters.get(name)) and parameter.varies_by == ("size",) for name in _OF_SHAPE
+        ):
             drawn["shape"] = pictures.shape_picture(fit, observation, prob)
     apart = agreement(fit, prob=prob)
     return {
@@ -99,10 +104,16 @@ def _answers(fit: JointFit, told: pd.DataFrame | None, apart: pd.DataFrame, prob
         )
     for row in apart[~apart["agree"]].itertuples() if len(apart) else ():
         said.append(
-            f"The observations {row.first} and {row.second} do not share {row.parameter}: the second's is {row.median:.3g} times the "
+            f"The observations {row.first} and {row.second} do not share {_said(fit, row.parameter)}: the second's is {row.median:.3g} times the "
             f"first's ({percent(prob)}: {row.lower:.3g} to {row.upper:.3g})."
         )
     return said
+
+
+def _said(fit: JointFit, parameter: str) -> str:
+    """Name a parameter as observations differ in it: at the reference point."""
+    kind = fit.spec.kinds[parameter]
+    return f"{parameter} ({kind.meaning})" if kind.moves else parameter
 
 
 def _two_sides(fit: JointFit, prob: float) -> str:
@@ -143,10 +154,8 @@ def observation_table(fit: JointFit) -> Table:
 def published_constants(fit: JointFit) -> Table | None:
     """Tell published constants of the laws beside ours."""
     summary, cells = summarize(fit)["median"], []
-    for law in dict.fromkeys(observation.law for observation in fit.spec.observations):
-        for record in comparable(
-            {"kaplan_nsb": "kaplan_ns", "noise_scale": "critical_batch", "steps_in_scan": "critical_batch"}.get(law, law)
-        ):
+    for law in dict.fromkeys(_PUBLISHED_AS.get(o.law, o.law) for o in fit.spec.observations):
+        for record in comparable(law):
             for name, constant in record.constants.items():
                 if name in summary.index:
                     cells.append((name, number(summary[name]), number(constant.value), record.name, record.where))
@@ -188,8 +197,9 @@ def claims_table(told: pd.DataFrame, prob: float) -> Table:
         (
             f"{r.claim}, {r.equation}",
             r.published + ("" if r.unit == "1" else f" {r.unit}"),
-            f"{number(r.median)} ({number(r.lower)} to {number(r.upper)})" if np.isfinite(r.median) else "none",
-            f"{r.above:.3f}" if np.isfinite(r.above) else "",
+            f"{number(r.median)} ({number(r.lower)} to {number(r.upper)})"
+            + (f" in {100 * r.defined:.3g} % of draws" if r.defined < 1 else ""),
+            f"{r.above:.3f}",
             f"{r.decades_beyond:.1f}" if r.decades_beyond > 0 else "",
             r.verdict,
         )

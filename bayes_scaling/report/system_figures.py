@@ -71,14 +71,14 @@ def observed_against_expected(
 
 
 @styled
-def surprises(panels: Mapping[str, np.ndarray], surprise: np.ndarray) -> Figure:
+def surprises(panels: Mapping[str, np.ndarray], surprise: np.ndarray, usual: float) -> Figure:
     """Draw what each row has that the law and the row before it did not expect, in scales, against each input."""
     figure = canvas(6.4, 2.3)
     shared = None
     for number, (label, x) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), number + 1, sharey=shared)
         shared = shared or axes
-        axes.axhspan(-1.645, 1.645, color=INK, alpha=0.1, lw=0)
+        axes.axhspan(-usual, usual, color=INK, alpha=0.1, lw=0)
         axes.axhline(0, color=INK, lw=0.8, alpha=0.6)
         axes.plot(x, surprise, "o", ms=2.6, color=BLUE, alpha=0.7)
         axes.set(xscale="log", xlabel=label)
@@ -174,7 +174,7 @@ def shape_parabola(band: Ribbon, points: Mapping[str, tuple[np.ndarray, np.ndarr
     figure, axes = one_axes(6.4, 3.4)
     axes.axhspan(0, 100 * published, color=INK, alpha=0.08, lw=0, label="published: less than this over a 40-fold range")
     axes.fill_between(
-        band.x, 100 * band.lower, 100 * band.upper, color=BLUE, alpha=0.25, lw=0, label="a size of the population"
+        band.x, 100 * band.lower, 100 * band.upper, color=BLUE, alpha=0.25, lw=0, label="the centre of the population"
     )
     axes.plot(band.x, 100 * band.median, color=BLUE, lw=1.4)
     for number, (label, (aspect, cost)) in enumerate(points.items()):

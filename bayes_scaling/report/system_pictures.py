@@ -16,8 +16,7 @@ from bayes_scaling.consequences.stopping import early_stopping
 from bayes_scaling.constants import published
 from bayes_scaling.fits import JointFit, scalars
 from bayes_scaling.laws import LAWS
-from bayes_scaling.levels import own_parameters
-from bayes_scaling.observed import expected_at_rows
+from bayes_scaling.observed import expected_at_rows, measured_at_rows, usual_surprise
 from bayes_scaling.observed import surprises as surprises_of
 from bayes_scaling.prediction import interval
 from bayes_scaling.quantities import PF_DAY
@@ -25,7 +24,6 @@ from bayes_scaling.report import system_figures as figures
 from bayes_scaling.report.figures import as_svg, prior_against_posterior
 from bayes_scaling.report.pictures import BEYOND, Picture
 from bayes_scaling.report.wording import axis_label, number, percent, short
-from bayes_scaling.scatter import measure
 from bayes_scaling.systems import Observation
 
 _DRAWS: Final = 500
@@ -34,12 +32,17 @@ _TABLE_6: Final = {"params": "N", "batch_tokens": "B", "steps_min": "S", "tokens
 """What Table 6 of Kaplan et al. (2020) has a power of compute for, and by which name."""
 
 
-def claims_picture(table: pd.DataFrame, prob: float) -> Picture:
-    """Show ours over the paper's number for every claim."""
+def claims_figure(table: pd.DataFrame) -> Figure:
+    """Draw ours over the paper's number for every claim that is a pure number."""
     one = table[(table["unit"] == "1") & table["median"].notna() & ~table["published"].str.startswith("0 to")]
     middle = one["published"].map(lambda text: np.mean([float(end) for end in text.split(" to ")])).to_numpy()
     median, lower, upper = (one[name].to_numpy() / middle for name in ("median", "lower", "upper"))
-    figure = figures.claims_forest(one["claim"].tolist(), median, lower, upper, (one["verdict"] == "agrees").to_numpy())
+    return figures.claims_forest(one["claim"].tolist(), median, lower, upper, (one["verdict"] == "agrees").to_numpy())
+
+
+def claims_picture(table: pd.DataFrame, prob: float) -> Picture:
+    """Show ours over the paper's number for every claim."""
+    figure = claims_figure(table)
     return Picture(
         as_svg(figure, "claims"),
         f"Each claim of Kaplan et al. (2020): our {percent(prob)} interval over the number they publish without one. Exponents and "
@@ -52,8 +55,7 @@ def observed_picture(fit: JointFit, prob: float) -> Picture:
     thin, panels, rng = fit.thinned(_DRAWS), {}, np.random.default_rng(0)
     count, rows = 0, 0
     for observation in fit.spec.observations:
-        own = own_parameters(fit.spec, observation, thin.posterior)
-        scattered = measure(expected_at_rows(thin, observation.name), observation.likelihood, own, rng)
+        scattered = measured_at_rows(thin, observation.name, rng)
         median, lower, upper = (bound.values for bound in interval(scattered, prob))
         measured = fit.rows(observation.name)[observation.output].to_numpy(float)
         panels[f"{observation.name}: {observation.law}"] = (measured, median, lower, upper)
@@ -80,7 +82,7 @@ def surprise_pictures(fit: JointFit) -> dict[str, Picture]:
                 f" What the point before it on its run says is taken off: the correlation of residuals falls to 1/e over a factor "
                 f"{median:.2g} (90 %: {lower:.2g} to {upper:.2g}) in {observation.correlation.along}."
             )
-        found[name] = Picture(as_svg(figures.surprises(panels, z), name), said)
+        found[name] = Picture(as_svg(figures.surprises(panels, z, usual_surprise(fit, observation, 0.9)), name), said)
     return found
 
 
@@ -97,7 +99,7 @@ def batch_picture(fit: JointFit, prob: float) -> Picture | None:
     noise = None
     for observation in fit.spec.observations:
         if observation.law == "noise_scale":
-            rows, ratio = fit.rows(observation.name), float(fit.posterior["noise_ratio"].median())
+            rows, ratio = fit.rows(observation.name), float(fit.learned["noise_ratio"].median())
             noise = (rows["loss"].to_numpy(float), rows[observation.output].to_numpy(float) / ratio)
     theirs = LAWS["critical_batch"](loss.values, **published("kaplan2020 eq 1.4").values)
     figure = figures.batch_of_loss(band, noise, theirs, fit.loss_unit)
@@ -151,20 +153,25 @@ def stopping_picture(fit: JointFit, prob: float) -> Picture:
     )
 
 
-def effort_picture(fit: JointFit, prob: float) -> Picture:
+def effort_picture(fit: JointFit, prob: float) -> Picture | None:
     """Show the steps and tokens to a loss by size: why large models stopped early win."""
     rows = pd.concat([fit.rows(o.name) for o in fit.spec.observations if {"params", "loss"} <= set(fit.rows(o.name))])
     losses = np.quantile(rows["loss"], [0.7, 0.4, 0.1])
     params = xr.DataArray(np.geomspace(rows["params"].min(), rows["params"].max() * 10, 40), dims="params")
-    thin, steps, tokens = fit.thinned(_DRAWS), [], []
+    thin, told, steps, tokens = fit.thinned(_DRAWS), [], [], []
     for loss in losses:
         found = effort(thin, loss=float(loss), params=params)
         sure = (found["reaches"] > 0.95).values
+        if not sure.any():
+            continue
+        told.append(number(loss))
         at = params.values[sure]
         steps.append(_ribbon(at, found["steps_min"].isel(params=sure), prob))
         tokens.append(_ribbon(at, found["tokens_min"].isel(params=sure), prob))
+    if not told:
+        return None
     return Picture(
-        as_svg(figures.efforts([number(loss) for loss in losses], steps, tokens), "effort"),
+        as_svg(figures.efforts(told, steps, tokens), "effort"),
         "Steps at batches far above the critical one and tokens at batches far below it, to reach three losses with endless data; sizes "
         "that reach it with a probability above .95. Larger models take fewer of both.",
     )

@@ -23,8 +23,7 @@ from bayes_scaling.comparison import compare
 from bayes_scaling.consequences.claims import claims
 from bayes_scaling.consequences.stopping import early_stopping
 from bayes_scaling.fits import Fit, JointFit
-from bayes_scaling.report.system_figures import claims_forest
-from bayes_scaling.report.system_pictures import shape_figure
+from bayes_scaling.report.system_pictures import claims_figure, shape_figure
 from notebooks.claims import draw
 
 HERE = Path(__file__).parent
@@ -71,7 +70,7 @@ def ladder() -> dict[str, Any]:
     """Our own runs: the whole system, its parts alone, with and without an offset, the batch of loss or of data, shape, isoFLOP."""
     fit = bs.fit_system("ladder", "kaplan_system", seed=1)
     table = claims(fit)
-    figure = claims_forest_of(table)
+    figure = claims_figure(table)
     offset = bs.fit_system("ladder", "kaplan_system_offset", seed=1)
     batches = bs.load_runs("ladder").where("series == 'batch'")
     of_loss, of_data = (
@@ -120,14 +119,6 @@ def with_budgets(table: pd.DataFrame, form: str) -> bs.RunTable:
     """Return runs of equal compute with a label for their budget, and how far above its best run each is."""
     table = table.assign(budget=table["compute_flops"].map(form.format)).reset_index(drop=True)
     return bs.read_runs(table.assign(above_best=table["loss"] / table.groupby("budget")["loss"].transform("min") - 1))
-
-
-def claims_forest_of(table: pd.DataFrame) -> Any:
-    """Return the picture of all claims that are pure numbers."""
-    one = table[(table["unit"] == "1") & table["median"].notna()]
-    middle = one["published"].map(lambda text: np.mean([float(end) for end in text.split(" to ")])).to_numpy()
-    ratios = [one[name].to_numpy() / middle for name in ("median", "lower", "upper")]
-    return claims_forest(one["claim"].tolist(), *ratios, (one["verdict"] == "agrees").to_numpy())
 
 
 def shehper2023() -> dict[str, Any]:
@@ -227,10 +218,11 @@ SETS: dict[str, Callable[[], dict[str, Any]]] = {
 
 def main(names: list[str]) -> None:
     """Fit the data sets named, or all, and keep the results; what is not named stays as it was."""
-    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name in names or SETS:
         print(name, flush=True)
-        found[name] = SETS[name]()
+        result = SETS[name]()
+        before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        found = before | {name: result}
         ordered = {each: rounded(found[each]) for each in SETS if each in found}
         RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 

@@ -69,7 +69,7 @@ def page(results: Mapping[str, Any], recovery: Mapping[str, Any], curves: Mappin
         _curves(results, curves),
         "## How to make this page",
         "`BAYES_SCALING_MIRROR=<folder of public tables> make claims` fits everything again (a quarter of an hour on two cores) and "
-        "writes this page; the documents are beside it. The tables of designs come from `RECOVERY=notebooks/claims/recovery.json make "
+        "writes this page; the documents are beside it. The tables of designs come from `RECOVERY=notebooks/claims/recovery.json CURVES=notebooks/claims/curves.json make "
         "validate`.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -175,7 +175,7 @@ def test_observations_that_differ_are_said_to(joint, tmp_path):
     groups["/posterior"]["N_c_effect_observation_of_N_c"] = xr.zeros_like(effects) + apart
     fit = replace(joint, tree=xr.DataTree.from_dict(groups))
     text = write_report(fit, tmp_path / "report.html").read_text()
-    assert "curves and decayed do not share N_c: the second&#39;s is 0.905 times" in text
+    assert "curves and decayed do not share N_c (loss left by N at its reference): the second&#39;s is 0.905 times" in text
     assert "curves and limited do not share" not in text
 
 
