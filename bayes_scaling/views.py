@@ -41,7 +41,9 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
     if observation.table in _OF_RUNS:
         found = runs
     elif curves is None:
-        raise InvalidRuns(f"The observation {observation.name} is about {observation.table}: hand over the learning curves.")
+        raise InvalidRuns(
+            f"The observation {observation.name} is about {observation.table}: hand over the learning curves (on the command line: --curves TABLE)."
+        )
     else:
         found = curves
     table = (found.where(observation.where) if observation.where else found).table

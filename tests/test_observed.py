@@ -17,7 +17,7 @@ from bayes_scaling.errors import InvalidRequest, InvalidRuns, NewGroupWarning
 from bayes_scaling.examples import example_fit, example_system
 from bayes_scaling.fits import JointFit, load_fit
 from bayes_scaling.levels import Levels
-from bayes_scaling.observed import expected_at_rows, log_likelihood, surprises
+from bayes_scaling.observed import expected_at_rows, log_likelihood, measured_at_rows, surprises
 from bayes_scaling.prediction import predict
 from bayes_scaling.prior_draws import draw_joint_prior
 from bayes_scaling.views import lowest, shapes
@@ -171,3 +171,30 @@ def test_a_joint_fit_comes_back_whole(shaped, tmp_path):
     again = load_fit(shaped.save(tmp_path / "shape.nc"))
     np.testing.assert_array_equal(expected_at_rows(again, "shapes"), expected_at_rows(shaped, "shapes"))
     assert again.thinned(50).rows("shapes").equals(shaped.rows("shapes"))
+
+
+def test_a_row_s_own_error_widens_its_interval(system):
+    groups = {group.path: group.to_dataset(inherit=False) for group in system.tree.subtree}
+    rows = groups["/observations/noise"]
+    groups["/observations/noise"] = rows.assign(noise_tokens_se=0.5 * rows["noise_tokens"])
+    fit = JointFit(xr.DataTree.from_dict(groups), system.spec, system.reference, system.facts)
+    spread = [np.log(measured_at_rows(each, "noise", np.random.default_rng(0))).std().item() for each in (system, fit)]
+    rows = [
+        float(np.log(measured_at_rows(each, "noise", np.random.default_rng(0))).std(("chain", "draw")).median())
+        for each in (system, fit)
+    ]
+    assert rows[1] > 5 * rows[0]
+    assert spread[1] > spread[0]
+
+
+def test_one_observation_of_curves_is_not_judged_as_independent_points(system):
+    alone = system.of("curves")
+    assert set(check(alone)["about"]) == {"convergence"}
+    with pytest.raises(InvalidRequest, match="go together along runs"):
+        log_likelihood(alone)
+    assert "adequacy" in set(check(system.of("limited"))["about"])
+
+
+def test_too_few_draws_are_not_compared(system):
+    with pytest.raises(InvalidRequest, match="4 draws: importance sampling needs 50"):
+        compare({"one": system.thinned(2), "other": system.thinned(2)})

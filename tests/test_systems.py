@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,12 +12,13 @@ import bayes_scaling as bs
 from bayes_scaling.documents import model_from_json, shipped_systems
 from bayes_scaling.errors import InvalidModel, InvalidRequest, InvalidRuns, InvalidSpecification, UnknownName
 from bayes_scaling.fits import JointFit
-from bayes_scaling.inference.joint import SystemSampler, build_system
+from bayes_scaling.inference.joint import SystemSampler, _kept, build_system
 from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.levels import Levels, own_parameters
 from bayes_scaling.prior_draws import draw_joint_prior
 from bayes_scaling.reference import law_parameters
+from bayes_scaling.report.tables import reproduce
 from bayes_scaling.runs import RunTable, read_runs
 from bayes_scaling.scatter import neighbours
 from bayes_scaling.views import gradient_noise, rows_of, steps_to_loss
@@ -325,3 +328,37 @@ def test_one_compiled_system_serves_other_measurements(tmp_path):
     ratio = float(second.posterior["N_c_at_reference"].mean() / first.posterior["N_c_at_reference"].mean())
     assert ratio == pytest.approx(1.1, rel=0.02)
     assert second.rows("curves")["loss"].mean() == pytest.approx(1.1 * first.rows("curves")["loss"].mean())
+
+
+def test_curves_come_from_a_file_too(tmp_path, capsys):
+    from bayes_scaling.cli import app
+
+    (tmp_path / "shared.toml").write_text(SHARED)
+    runs, curves = simulated()
+    runs.table.to_csv(tmp_path / "runs.csv", index=False)
+    curves.table.to_csv(tmp_path / "curves.csv", index=False)
+    words = ["fit", str(tmp_path / "runs.csv"), "--model", str(tmp_path / "shared.toml"), "--out", str(tmp_path / "fit.nc")]
+    with pytest.raises(InvalidRuns, match="--curves TABLE"):
+        app(words, standalone_mode=False)
+    few = ["--curves", str(tmp_path / "curves.csv"), "--draws", "20", "--tune", "20", "--chains", "2"]
+    app([*words, *few], standalone_mode=False)
+    found = bs.load_fit(tmp_path / "fit.nc")
+    assert len(found.rows("curves")) == 108
+    assert f"--curves {tmp_path / 'curves.csv'}" in reproduce(found)
+    with pytest.raises(InvalidRequest, match="leave --curves out"):
+        app([*words[:2], "--model", "kaplan_n", *words[4:], *few], standalone_mode=False)
+
+
+def test_a_run_is_at_a_place_once(document):
+    runs, curves = simulated()
+    twice = replace(curves, table=pd.concat([curves.table, curves.table.iloc[:1].assign(loss=2.0)], ignore_index=True))
+    with pytest.raises(InvalidRuns, match="two rows of run 3000-512 at steps 100"):
+        bs.fit_system(runs, document, curves=twice)
+
+
+def test_a_grouping_of_true_and_false_is_kept_by_name():
+    """What a fit keeps of a grouping column are the labels its effects have."""
+    system, (_, curves) = bs.read_model("shape"), simulated()
+    table = curves.table.iloc[:4].assign(size=[True, False, True, False], aspect=2.0, head_width=4.0)
+    kept = _kept(system, system.observations[0], table)
+    assert kept["size"].values.tolist() == ["true", "false", "true", "false"]

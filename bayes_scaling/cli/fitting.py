@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli.options import AsJson, Columns, Seed, Stored, app, columns_of
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.printing import (
     budget_said,
     print_checks,
@@ -131,6 +132,9 @@ def fit(
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
     target_accept: Annotated[float, typer.Option(help="Acceptance rate; raise it against divergences.")] = 0.98,
     columns: Columns = None,
+    curves: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="Of a system: points along the runs; a data set brings its own.")
+    ] = None,
     where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
     loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
     card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
@@ -148,6 +152,9 @@ def fit(
     table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=needs)
     if where:
         table = table.where(where)
+    if curves is not None and isinstance(spec, ModelSpec):
+        raise InvalidRequest(f"{model} is a model of one law, which is about runs: leave --curves out.")
+    points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
     from bayes_scaling.inference.joint import sample_system
     from bayes_scaling.inference.nuts import Settings
     from bayes_scaling.inference.sampling import Sampler
@@ -157,7 +164,7 @@ def fit(
     if isinstance(spec, ModelSpec):
         found = Sampler(spec, table).fit(table, settings)
     else:
-        found = sample_system(spec, table, None, settings)
+        found = sample_system(spec, table, points, settings)
     found.save(out)
     if as_json:
         print_json({"fit": str(out), **verdict_of(found), "checks": list(found.checks), "parameters": summary_of(found)})

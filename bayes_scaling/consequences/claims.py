@@ -285,7 +285,7 @@ def _absent(E: Any) -> bool:
 
 CLAIMS: Final = (
     Claim("exponent of size in L(N)", "(1.1)", "1", (0.076,), lambda alpha_N: alpha_N),
-    Claim("exponent of data in L(D)", "(1.2)", "1", (0.095, 0.103), lambda alpha_D: alpha_D),
+    Claim("exponent of data in L(D)", "(1.2)", "1", (0.095, 0.103), lambda alpha_D: alpha_D, digits=3),
     Claim("exponent of steps in L(N, S_min)", "(1.6)", "1", (0.76,), lambda alpha_S: alpha_S),
     Claim("exponent of the critical batch", "(1.4)", "1", (0.21,), lambda alpha_B: alpha_B),
     Claim("fall of the loss that doubles the critical batch", "section 5.1", "1", (0.13,), lambda alpha_B: 1 - 2**-alpha_B),

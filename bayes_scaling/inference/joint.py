@@ -86,6 +86,7 @@ def sample_system(
     progress: bool | None = None,
 ) -> JointFit:
     """Sample the joint posterior of a system given tables that have been read; what :func:`fit_system` returns."""
+    handed_over = None if curves is None else list(curves.origin)
     if curves is None and runs.origin and runs.origin[0] in available_curves():
         curves = load_curves(runs.origin[0])
     if curves is not None and "run_id" in runs.table:
@@ -95,6 +96,7 @@ def sample_system(
     facts = {
         "runs": runs.name,
         "origin": list(runs.origin),
+        "curves_origin": handed_over,
         "runs_digest": runs.digest,
         "curves_digest": curves.digest if curves is not None else "",
     }

@@ -157,7 +157,8 @@ def fact_table(fit: Sampled) -> Table:
     facts = dict(fit.facts)
     versions = ", ".join(f"{name} {version}" for name, version in dict(facts.pop("versions")).items())
     command = reproduce(fit)
-    facts.pop("origin", None)
+    for name in ("origin", "curves_origin"):
+        facts.pop(name, None)
     rows = [("command", command)] if command else []
     rows += [(name.replace("_", " "), str(value)) for name, value in facts.items() if value not in ("", None)]
     rows += [("model digest", fit.spec.digest), ("versions", versions)]
@@ -165,11 +166,11 @@ def fact_table(fit: Sampled) -> Table:
 
 
 def reproduce(fit: Sampled) -> str:
-    """Return the command that makes the fit again from its model document, or nothing where its runs had no file."""
-    facts = fit.facts
-    if not facts.get("origin"):
+    """Return the command that makes the fit again from its model document, or nothing where no command could."""
+    facts, curves = fit.facts, fit.facts.get("curves_origin")
+    if not facts.get("origin") or (curves is not None and len(curves) != 1):
         return ""
-    words = ["bayes-scaling", "fit", *facts["origin"], "--model", "model.toml"]
+    words = ["bayes-scaling", "fit", *facts["origin"], "--model", "model.toml", *(["--curves", *curves] if curves else [])]
     for option in ("seed", "draws", "tune", "chains", "target_accept"):
         words += [f"--{option.replace('_', '-')}", str(facts[option])]
     return shlex.join([*words, "--out", "fit.nc"])

@@ -1,4 +1,4 @@
-"""Writes the page of claims, README.md beside this file, from what was measured: no number on it is typed.
+"""Writes the page of claims, README.md beside this file: every number that was measured comes from the files beside it.
 
 python -m notebooks.claims.page
 """
@@ -20,6 +20,7 @@ SYSTEMS = {
     "olmo_ladder2024": "olmo_ladder2024",
 }
 """Data sets that tell claims of the whole system, in the order of the columns."""
+_BATCH = "critical batch at the convergence of the paper's largest model"
 _KAPLAN, _TUNED = "Kaplan's recipe and count", "or rate, batch and beta tuned"
 """The ends of the way of porian2024."""
 SHOWN = [
@@ -54,8 +55,8 @@ def page(results: Mapping[str, Any], recovery: Mapping[str, Any], curves: Mappin
         _introduction(),
         "## The claims",
         _claims_table(results),
-        "Numbers are posterior medians with 90 % intervals; **bold** where the paper's number lies inside. An empty cell: the "
-        "data set does not tell. Exponents and ratios compare across tokenizers and corpora; losses and computes of the "
+        "Numbers are posterior medians with 90 % intervals; **bold** where the interval has numbers that are rounded to the paper's. "
+        "An empty cell: the data set does not tell, or the prior would be speaking. Exponents and ratios compare across tokenizers and corpora; losses and computes of the "
         "contradiction do not, and are there to show how wide they are.",
         "## Verdicts",
         _verdicts(results),
@@ -94,25 +95,20 @@ def _claims_table(results: Mapping[str, Any]) -> str:
         row = [f"{says}, {claim.equation}", published]
         for name in SYSTEMS:
             told = results[name]["claims"].get(says)
-            row.append("" if told is None or told[0] is None else _mark(spread(told), told[3] == "agrees"))
+            row.append(_cell(told, results[name]["converged"]))
         rows.append(row)
     shape = by_name["cost of the ends of a 40-fold range of aspect ratios"]
-    shapes = results["ladder"]["shape"]["claims"][shape.says], results["gemstones2025"]["claims"][shape.says]
-    rows.append(
-        [
-            f"{shape.says}, {shape.equation}",
-            "below 0.03",
-            _mark(spread(shapes[0]), shapes[0][0] < 0.03),
-            f"gemstones2025: {_mark(spread(shapes[1]), shapes[1][0] < 0.03)}",
-            "",
-            "",
-        ]
-    )
+    ours, theirs = results["ladder"]["shape"], results["gemstones2025"]
+    cells = [_cell(each["claims"][shape.says], each["converged"]) for each in (ours, theirs)]
+    rows.append([f"{shape.says}, {shape.equation}", "below 0.03", cells[0], f"gemstones2025: {cells[1]}", "", ""])
     return table(head, rows)
 
 
-def _mark(text: str, agrees: bool) -> str:
-    return f"**{text}**" if agrees else text
+def _cell(told: Sequence[Any] | None, converged: bool) -> str:
+    """Write one answer: nothing where the data do not tell, bold where the paper's number is allowed."""
+    if told is None or told[0] is None or told[3] == "the prior's" or not converged:
+        return ""
+    return f"**{spread(told)}**" if told[3] == "agrees" else spread(told)
 
 
 def _verdicts(results: Mapping[str, Any]) -> str:
@@ -130,15 +126,18 @@ def _verdicts(results: Mapping[str, Any]) -> str:
         f"**L(N) is a power law (1.1).** So it is, with an exponent of {spread(claim['shehper2023']['exponent of size in L(N)'])} on the "
         f"replication at the paper's scale of tiny models, and larger on bytes ({spread(claim['ladder']['exponent of size in L(N)'])}): the "
         "exponent belongs to corpus and tokenizer.",
-        f"**No loss is irreducible.** On the ladder an offset is not wanted: the form with one predicts left-out runs worse by "
-        f"{-offset['difference']:.1f} (standard error {offset['difference_se']:.1f}) in log density. Over three decades of tiny models that "
-        "says little about large ones.",
+        f"**No loss is irreducible.** The ladder does not ask for an offset: the form with one predicts left-out runs no better (a difference of "
+        f"{offset['difference']:.1f}, standard error {offset['difference_se']:.1f}, in log density, with E {spread(ladder['offset']['parameters']['E'])}). Three decades of tiny "
+        "models say little about large ones.",
         f"**One L(N, infinity) for every kind of run.** Runs on limited data and curves at a constant rate share N_c (factor "
         f"{spread_of(limited)}); decay of the rate lowers the floor by {100 * (1 - decayed['median']):.0f} % ({100 * (1 - decayed['upper']):.0f} to "
         f"{100 * (1 - decayed['lower']):.0f} %).",
         f"**The critical batch depends on the loss alone (1.4).** On the ladder it does rather than on the data: the law of the data is worse "
-        f"by {-data['difference']:.0f} ({data['difference_se']:.0f}) in log density, at the same rows. The gradient noise scale is "
-        f"{spread(ladder['critical_batch']['parameters']['noise_ratio'])} of it. The best batch of steplaw2025, another thing than the "
+        f"by {-data['difference']:.0f} ({data['difference_se']:.0f}) in log density of left-out runs, at the same rows. The gradient noise scale is "
+        f"{spread(ladder['critical_batch']['parameters']['noise_ratio'])} of the critical batch that scans find, "
+        f"{spread(ladder['parameters']['noise_ratio'])} of the one of the whole system; the exponent is {spread(ladder['alone']['curves']['alpha_B'])} by the "
+        f"curves alone and {spread(ladder['alone']['noise']['alpha_B'])} by the noise alone, which do not agree. At 1.5 billion parameters converged, three decades "
+        f"beyond our largest, it would be {spread(claim['ladder'][_BATCH])} tokens, where the paper has one to two million. The best batch of steplaw2025, another thing than the "
         f"critical one, grows as the data to the power {spread(gamma)}.",
         f"**Compute should go into size: N as C to the .73 (6.1).** By L(N, S_min) {spread(claim['ladder']['exponent of size in compute'])} on the "
         f"ladder; by L(N, D), each token seen once, {spread(claim['ladder']['exponent of size in compute by L(N, D), each token seen once'])}; by "
@@ -150,8 +149,8 @@ def _verdicts(results: Mapping[str, Any]) -> str:
         "than either exponent.",
         f"**Data should grow as N to the .74 (4.4).** {spread(claim['ladder']['exponent of the data that size asks for'])} on the ladder, "
         f"{spread(claim['shehper2023']['exponent of the data that size asks for'])} on shehper2023: it stands.",
-        f"**Stopping is bounded from below (5.7).** {after} of {len(stops)} runs on limited data were best at or after the bound; those that were not "
-        "are the smallest models on the most data, where overfitting is slight and the step hardly told.",
+        f"**Stopping is bounded from below (5.7).** {after} of {len(stops)} runs on limited data were best at or after the bound; the others are "
+        "small models, where overfitting is slight and the step hardly told.",
         f"**The laws contradict each other at 1e4 PF-days (6.8).** Where they do is told within {_decades(claim['ladder']['compute where the laws contradict each other'])} "
         "decades of compute on the ladder: a point that nobody can name from such fits.",
         f"**Shape matters little (section 3.1).** {percent(results['gemstones2025']['claims']['cost of the ends of a 40-fold range of aspect ratios'])} over a 40-fold range on "

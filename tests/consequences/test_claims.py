@@ -142,3 +142,61 @@ def test_the_combined_law_has_the_two_it_is_made_of_at_its_ends():
     assert data == pytest.approx(
         LAWS["kaplan_nsb"](1e9, 1e5, 2**19, **{n: SYSTEM[n] for n in LAWS["kaplan_nsb"].parameters if n != "E"})
     )
+
+
+def with_posterior(fit, **draws):
+    groups = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
+    groups["/posterior"] = groups["/posterior"].assign(draws)
+    return replace(fit, tree=xr.DataTree.from_dict(groups))
+
+
+def test_a_number_stands_for_all_that_are_rounded_to_it():
+    by_name = {claim.says: claim for claim in CLAIMS}
+    assert by_name["exponent of the critical batch"].allowed == pytest.approx((0.205, 0.215))
+    assert by_name["exponent of data in L(D)"].allowed == pytest.approx((0.09495, 0.1035))
+    assert by_name["size at one PF-day"].allowed == pytest.approx((1.25e9, 1.35e9))
+
+
+def test_what_the_rows_did_not_teach_is_the_prior_s():
+    fit = example_system()
+    prior = fit.prior["alpha_B"].values.ravel()[: fit.posterior["alpha_B"].size].reshape(fit.posterior["alpha_B"].shape)
+    told = claims(with_posterior(fit, alpha_B=(("chain", "draw"), prior))).set_index("claim")["verdict"]
+    assert told["exponent of the critical batch"] == "the prior's"
+    assert told["exponent of size in compute"] == "the prior's"
+    assert told["exponent of data in L(D)"] != "the prior's"
+
+
+def test_a_number_of_the_document_is_no_answer(tmp_path):
+    fit = example_system()
+    parameters = dict(fit.spec.parameters)
+    parameters["noise_ratio"] = parameters["noise_ratio"].model_copy(update={"prior": None, "fixed": 1.0})
+    spec = fit.spec.model_copy(update={"parameters": parameters})
+    groups = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
+    for name in ("/posterior", "/prior"):
+        groups[name] = groups[name].drop_vars("noise_ratio")
+    fixed = replace(fit, spec=spec, tree=xr.DataTree.from_dict(groups))
+    assert "gradient noise scale over critical batch" not in set(claims(fixed)["claim"])
+    assert float(fixed.learned["noise_ratio"].mean()) == 1.0
+
+
+def test_a_size_that_never_gets_there_costs_without_end():
+    fit = example_system()
+    told = claims(with_posterior(fit, alpha_S=fit.posterior["alpha_S"] * 20)).set_index("claim")
+    assert np.isinf(told.loc["compute for 0.6 times the best size", "upper"])
+    assert told.loc["compute for 0.6 times the best size", "defined"] == 1.0
+
+
+def test_closed_forms_without_an_offset_are_refused_where_there_is_one():
+    from bayes_scaling.consequences.derived import derive
+
+    fit = example_fit()  # it has learned E
+    with pytest.raises(InvalidRequest, match="ask frontier instead"):
+        derive(fit, "compute_exponent", alpha_N=0.1, alpha_B=0.2, alpha_S=0.7)
+    with pytest.raises(InvalidRequest, match="no value there in any draw"):
+        derive(example_system(), "stopping_step", loss=2.0, L_infinite=3.0)
+    with pytest.raises(InvalidRequest, match="positive number"):
+        derive(example_system(), "critical_batch", loss=xr.DataArray(-1.0))
+    with pytest.raises(InvalidRequest, match="2 and 3 entries"):
+        bottleneck(example_system(), params=[1e8, 1e9], dataset_tokens=[1e9] * 3, steps=1e5, batch_tokens=1e5)
+    with pytest.raises(InvalidRequest, match="tells no bound on stopping"):
+        early_stopping(example_fit())

@@ -23,6 +23,8 @@ from bayes_scaling.fits import JointFit
 from bayes_scaling.inference.joint import SystemSampler
 from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.laws import LAWS
+from bayes_scaling.levels import Levels
+from bayes_scaling.prior_draws import draw_joint_prior
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.reference import publish
 from bayes_scaling.systems import SystemSpec
@@ -128,7 +130,8 @@ def of_the_truth(system: SystemSpec, tables: dict[str, pd.DataFrame]) -> JointFi
     """Return a fit whose one draw is the truth, to ask it for claims."""
     values = {n: kind.at_reference(TRUTH[n], system.reference, TRUTH) for n, kind in system.kinds.items()}
     draws = {n: xr.DataArray([[v]], dims=("chain", "draw")) for n, v in publish(system, values, system.reference).items()}
-    groups = {"posterior": xr.Dataset(draws)} | {
+    prior = draw_joint_prior(system, Levels.of(system, tables), np.random.default_rng(0))
+    groups = {"posterior": xr.Dataset(draws), "prior": prior} | {
         f"observations/{name}": xr.Dataset({"compute_flops": ("run", table["compute_flops"].to_numpy(float))})
         for name, table in tables.items()
         if "compute_flops" in table
@@ -160,7 +163,10 @@ def test_truths_are_inside_their_intervals(design, tmp_path):
             row[name] = {p: bool(abs((draws < TRUTH[name]).mean() - 0.5) <= p / 2) for p in (0.5, 0.9)}
         said = {p: claims(fit, prob=p).set_index("claim") for p in (0.5, 0.9)}
         for claim, value in true_claims.items():
-            row[claim] = {p: bool(t.loc[claim, "lower"] <= value <= t.loc[claim, "upper"]) for p, t in said.items()}
+            row[claim] = {
+                p: claim in t.index and bool(t.loc[claim, "lower"] <= value <= t.loc[claim, "upper"])
+                for p, t in said.items()
+            }
         inside.append(row)
         width = {n: np.std(np.log(fit.posterior[n].values)) for n in names}
         prior = {n: np.std(np.log(fit.prior[n].values)) for n in names}
