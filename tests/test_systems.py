@@ -362,3 +362,6 @@ def test_a_grouping_of_true_and_false_is_kept_by_name():
     table = curves.table.iloc[:4].assign(size=[True, False, True, False], aspect=2.0, head_width=4.0)
     kept = _kept(system, system.observations[0], table)
     assert kept["size"].values.tolist() == ["true", "false", "true", "false"]
+    kept = _kept(system, system.observations[0], table.assign(size=[1.0, 2.0, 1.0, 2.0]))
+    assert kept["size"].values.tolist() == [1.0, 2.0, 1.0, 2.0]
+    assert kept["params"].dtype == float

@@ -12,6 +12,7 @@ import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from bayes_scaling.cards import Card
 from bayes_scaling.datasets import available_curves, load_curves, runs_from
@@ -169,8 +170,10 @@ def _kept(system: SystemSpec, observation: Observation, table: pd.DataFrame) -> 
         for column in grouping.split(":")
     ]
     extras = ("run_id", "series", "params", "tokens", "steps", "batch_tokens", "compute_flops", f"{observation.output}_se")
-    labels = {c: table[c].map(label_of).to_numpy(str) for c in varies_by if c in table}
-    numbers = {c: plain(table[c]) for c in [*observation.needs, *extras] if c in table and c not in labels}
+    # A number is its own label; true and false are labels, and no numbers.
+    wordy = [c for c in varies_by if c in table and (is_bool_dtype(table[c]) or not is_numeric_dtype(table[c]))]
+    labels = {c: table[c].map(label_of).to_numpy(str) for c in wordy}
+    numbers = {c: plain(table[c]) for c in [*observation.needs, *varies_by, *extras] if c in table and c not in labels}
     return xr.Dataset({column: ("run", values) for column, values in (numbers | labels).items()})
 
 

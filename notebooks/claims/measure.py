@@ -144,7 +144,7 @@ def olmo_ladder2024() -> dict[str, Any]:
     points["place"] = (np.log(points["steps"]) / 0.2).round()
     points = points[points["high_rate"]].groupby(["run_id", "place"], sort=False).head(1).reset_index(drop=True)
     named = (bs.read_runs(table, name="olmo_ladder2024") for table in (runs, points))
-    fit = bs.fit_system(next(named), HERE / "olmo_ladder2024.toml", curves=next(named), seed=1)
+    fit = bs.fit_system(next(named), HERE / "olmo_ladder2024.toml", curves=next(named), seed=1, draws=3500)
     figure = draw.save(draw.ends(fit, "ends"), "olmo_ladder2024")
     return told(fit, figure=figure, agreement=agreement(fit).to_dict("records"))
 
