@@ -133,7 +133,7 @@ def _verdicts(results: Mapping[str, Any]) -> str:
         f"{spread_of(limited)}); decay of the rate lowers the floor by {100 * (1 - decayed['median']):.0f} % ({100 * (1 - decayed['upper']):.0f} to "
         f"{100 * (1 - decayed['lower']):.0f} %).",
         f"**The critical batch depends on the loss alone (1.4).** On the ladder it does rather than on the data: the law of the data is worse "
-        f"by {-data['difference']:.0f} ({data['difference_se']:.0f}) in log density of left-out runs, at the same rows. The gradient noise scale is "
+        f"by {-data['difference']:.0f} ({data['difference_se']:.0f}) in log density of left-out runs, at the same rows, though {data['unreliable']} of {data['runs']} runs are hard to leave out by weighting. The gradient noise scale is "
         f"{spread(ladder['critical_batch']['parameters']['noise_ratio'])} of the critical batch that scans find, "
         f"{spread(ladder['parameters']['noise_ratio'])} of the one of the whole system; the exponent is {spread(ladder['alone']['curves']['alpha_B'])} by the "
         f"curves alone and {spread(ladder['alone']['noise']['alpha_B'])} by the noise alone, which do not agree. At 1.5 billion parameters converged, three decades "
@@ -155,7 +155,7 @@ def _verdicts(results: Mapping[str, Any]) -> str:
         "decades of compute on the ladder: a point that nobody can name from such fits.",
         f"**Shape matters little (section 3.1).** {percent(results['gemstones2025']['claims']['cost of the ends of a 40-fold range of aspect ratios'])} over a 40-fold range on "
         f"gemstones2025, inside the paper's 3 %; {percent(ladder['shape']['claims']['cost of the ends of a 40-fold range of aspect ratios'])} on the ladder, whose models "
-        "are ten to a hundred layers' width smaller than any of the paper's.",
+        "are mostly smaller than any of the paper's.",
         f"**Repetition.** Kaplan et al. stop early instead. On muennighoff2023 a repeated token is worth less and less with R* of "
         f"{spread(results['muennighoff2023']['parameters']['R_D'])} up to sixty epochs and {spread(results['muennighoff2023']['all']['parameters']['R_D'])} with all "
         "runs that had not overfitted (published 15.4, on another selection).",
