@@ -21,6 +21,7 @@ RUNS = read_runs(
         {
             "params": np.geomspace(1e7, 1e10, 8),
             "tokens": np.tile([1e9, 1e11], 4),
+            "dataset_tokens": np.tile([1e9, 1e10], 4),
             "loss": np.linspace(4.0, 2.2, 8),
             "loss_se": 0.01,
             "group": list("aabbccab"),
