@@ -99,14 +99,15 @@ def example_system(*, chains: int = 4, draws: int = 100) -> JointFit:
     values = {name: kind.at_reference(truth[name], system.reference, truth) for name, kind in system.kinds.items()}
     found = publish(system, {name: scattered(value) for name, value in values.items()}, system.reference)
     tables = {observation.name: _measured(observation, truth) for observation in system.observations}
-    prior = draw_joint_prior(system, Levels.of(system, tables), rng)
+    levels = Levels.of(system, tables)
+    prior = draw_joint_prior(system, levels, rng)
     for name, array in prior.items():
         if "_effect_" in str(name):
             sizes = [array.sizes[dim] for dim in array.dims[2:]]
             found[str(name)] = xr.DataArray(np.zeros((chains, draws, *sizes)), dims=array.dims)
         elif name not in found:
             found[str(name)] = scattered(0.01)
-    coords = {"chain": range(chains), "draw": range(draws), **Levels.of(system, tables).labels}
+    coords = {"chain": range(chains), "draw": range(draws), **levels.labels}
     groups = {
         "posterior": xr.Dataset(found, coords=coords)[list(prior)],
         "prior": prior,

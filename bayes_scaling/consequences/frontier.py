@@ -26,6 +26,8 @@ NEEDS: Final = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
 _AT_THE_CRITICAL_BATCH: Final = 2.0
 """Steps, and compute, at the critical batch over the least there are: equations (5.4) and (5.5) at B = B_crit."""
 _NEWTON_STEPS: Final = 20
+_CLOSE: Final = 1e-13
+"""Step in log t that changes nothing more; without an offset the first step is exact."""
 
 
 def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> xr.Dataset:
@@ -85,7 +87,10 @@ def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
     log_t = np.log(2.0) + xr.zeros_like(compute_min + laws["N_c"])
     for _ in range(_NEWTON_STEPS):
         found = efficient_at(log_t, **laws)
-        log_t = log_t + np.log(found["compute_min_flops"] / compute_min) * found["loss_exponent"] / found["share"]
+        step = np.log(found["compute_min_flops"] / compute_min) * found["loss_exponent"] / found["share"]
+        log_t = log_t + step
+        if float(np.abs(step).max()) < _CLOSE:
+            break
     found = efficient_at(log_t, **laws).transpose("chain", "draw", ...).drop_vars("share")
     at = {"compute_min_flops": compute_min, "compute_flops": _AT_THE_CRITICAL_BATCH * compute_min}
     return found.assign_coords(at)

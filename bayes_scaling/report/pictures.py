@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayes_scaling.decisions.budget import allocate, splits_a_budget
-from bayes_scaling.fits import Fit, scalars
+from bayes_scaling.fits import Fit, JointFit, Sampled, scalars
 from bayes_scaling.prediction import (
     expected_loss,
     inside,
@@ -65,10 +65,10 @@ def residual_picture(fit: Fit) -> Picture:
     )
 
 
-def prior_picture(fit: Fit) -> Picture:
+def prior_picture(fit: Sampled) -> Picture:
     """Show each unknown before and after the runs."""
     prior = dict(scalars(fit.prior))
-    pairs = {n: (prior[n], d) for n, d in scalars(fit.posterior) if "[" not in n and not _derived(fit, n)}
+    pairs = {_title(fit, n): (prior[n], d) for n, d in scalars(fit.posterior) if "[" not in n and not _derived(fit, n)}
     figure = figures.prior_against_posterior(pairs)
     return Picture(
         figures.as_svg(figure, "prior"),
@@ -76,7 +76,12 @@ def prior_picture(fit: Fit) -> Picture:
     )
 
 
-def _derived(fit: Fit, name: str) -> bool:
+def _title(fit: Sampled, name: str) -> str:
+    """Name an unknown; a spread of a system, whose name has its parameter twice, by its first half."""
+    return name.partition("_of_")[0] if isinstance(fit, JointFit) else name
+
+
+def _derived(fit: Sampled, name: str) -> bool:
     """Whether an unknown follows from another that is shown: a published coefficient from its value at the reference."""
     return f"{name}_at_reference" in fit.posterior
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from bayes_scaling.consequences.frontier import NEEDS, frontier, frontier_table,
 from bayes_scaling.consequences.stopping import early_stopping
 from bayes_scaling.constants import comparable
 from bayes_scaling.diagnostics import check, summarize
-from bayes_scaling.errors import BayesScalingError
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import JointFit
 from bayes_scaling.levels import dimension_of
 from bayes_scaling.prediction import interval
 from bayes_scaling.report import system_pictures as pictures
-from bayes_scaling.report.pictures import Picture
-from bayes_scaling.report.tables import Table, checks_table, fact_table, parameter_table
+from bayes_scaling.report.pictures import Picture, prior_picture
+from bayes_scaling.report.tables import Table, beliefs, checks_table, fact_table, noise_rows, parameter_table
 from bayes_scaling.report.wording import number, percent, short
 
 _PUBLISHED_AS = {"kaplan_nsb": "kaplan_ns", "noise_scale": "critical_batch", "steps_in_scan": "critical_batch"}
@@ -34,18 +35,18 @@ _SHAPED = ("shaped_n", "shaped_with_heads")
 def system_content(fit: JointFit, prob: float) -> dict[str, Any]:
     """Return everything the page of a system shows."""
     checks = check(fit)
-    told = _claims(fit, prob)
+    told, stopped = _if_told(claims, fit, prob), _if_told(early_stopping, fit, prob)
     efficient = set(NEEDS) <= set(fit.learned)
     limited = efficient and {"D_c", "alpha_D"} <= set(fit.learned)
     drawn: dict[str, Picture | None] = {
         "observed": pictures.observed_picture(fit, prob),
         **pictures.surprise_pictures(fit),
         "batch": pictures.batch_picture(fit, prob),
-        "prior": pictures.prior_picture(fit),
+        "prior": prior_picture(fit),
         "claims": pictures.claims_picture(told, prob) if told is not None and len(told) >= _FOREST else None,
         "frontier": pictures.frontier_picture(fit, prob) if efficient else None,
         "effort": pictures.effort_picture(fit, prob) if efficient else None,
-        "stopping": pictures.stopping_picture(fit, prob) if limited and _stops(fit) else None,
+        "stopping": pictures.stopping_picture(stopped, prob) if stopped is not None else None,
     }
     for observation in fit.spec.observations:
         if observation.law in _SHAPED and all(
@@ -70,7 +71,7 @@ def system_content(fit: JointFit, prob: float) -> dict[str, Any]:
         "claims": claims_table(told, prob) if told is not None else None,
         "frontier": frontier_rows(fit, prob) if efficient else None,
         "sides": _two_sides(fit, prob) if limited else "",
-        "stopping": stopping_table(fit, prob) if drawn["stopping"] else None,
+        "stopping": stopping_table(stopped, prob) if stopped is not None else None,
         "priors": prior_table(fit),
         "facts": fact_table(fit),
         "document": fit.spec.to_toml(),
@@ -79,19 +80,12 @@ def system_content(fit: JointFit, prob: float) -> dict[str, Any]:
     }
 
 
-def _claims(fit: JointFit, prob: float) -> pd.DataFrame | None:
+def _if_told(ask: Callable[..., pd.DataFrame], fit: JointFit, prob: float) -> pd.DataFrame | None:
+    """Return what a fit answers, or nothing where it has not learned what the answer follows from."""
     try:
-        return claims(fit, prob=prob)
-    except BayesScalingError:
+        return ask(fit, prob=prob)
+    except InvalidRequest:
         return None
-
-
-def _stops(fit: JointFit) -> bool:
-    try:
-        early_stopping(fit)
-    except BayesScalingError:
-        return False
-    return True
 
 
 def _answers(fit: JointFit, told: pd.DataFrame | None, apart: pd.DataFrame, prob: float) -> list[str]:
@@ -230,7 +224,7 @@ def frontier_rows(fit: JointFit, prob: float) -> Table:
     return Table(f"Compute-optimal training at the critical batch, {percent(prob)} intervals.", columns, cells)
 
 
-def stopping_table(fit: JointFit, prob: float) -> Table:
+def stopping_table(stopped: pd.DataFrame, prob: float) -> Table:
     """Tell when runs on limited data were best beside the bound."""
     cells = [
         (
@@ -242,7 +236,7 @@ def stopping_table(fit: JointFit, prob: float) -> Table:
             f"{r.upper:.0f}",
             f"{r.above:.2f}",
         )
-        for r in early_stopping(fit, prob=prob).itertuples()
+        for r in stopped.itertuples()
     ]
     columns = ("N", "distinct tokens", "best at", "bound", "from", "to", "probability at or after")
     return Table(f"Early stopping: adjusted steps, and the lower bound (5.7), {percent(prob)} intervals.", columns, cells)
@@ -268,12 +262,9 @@ def prior_table(fit: JointFit) -> Table:
                 )
             )
     for o in system.observations:
-        cells.append((f"sigma_{o.name}", str(o.likelihood.sigma), f"{learned[f'sigma_{o.name}']:.2f}", o.likelihood.why))
+        cells += noise_rows(o.likelihood, learned, f"_{o.name}")
         if o.correlation is not None:
             cells.append(
                 (f"length_{o.name}", str(o.correlation.length), f"{learned[f'length_{o.name}']:.2f}", o.correlation.why)
             )
-    point = ", ".join(f"{name} = {short(value)}" for name, value in fit.reference.items())
-    return Table(
-        f"Priors, at the reference point {point}.", ("unknown", "prior", "contraction", "why"), cells, ("prior", "why")
-    )
+    return beliefs(cells, fit.reference)

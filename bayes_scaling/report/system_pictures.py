@@ -12,16 +12,15 @@ from matplotlib.figure import Figure
 from bayes_scaling.consequences.derived import derive
 from bayes_scaling.consequences.effort import effort
 from bayes_scaling.consequences.frontier import frontier, largest
-from bayes_scaling.consequences.stopping import early_stopping
 from bayes_scaling.constants import published
-from bayes_scaling.fits import JointFit, scalars
+from bayes_scaling.fits import JointFit
 from bayes_scaling.laws import LAWS
 from bayes_scaling.observed import expected_at_rows, measured_at_rows, usual_surprise
 from bayes_scaling.observed import surprises as surprises_of
 from bayes_scaling.prediction import interval
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.report import system_figures as figures
-from bayes_scaling.report.figures import as_svg, prior_against_posterior
+from bayes_scaling.report.figures import as_svg
 from bayes_scaling.report.pictures import BEYOND, Picture
 from bayes_scaling.report.wording import axis_label, number, percent, short
 from bayes_scaling.systems import Observation
@@ -68,11 +67,11 @@ def observed_picture(fit: JointFit, prob: float) -> Picture:
 
 def surprise_pictures(fit: JointFit) -> dict[str, Picture]:
     """Show what is left of each observation against the inputs of its law."""
-    found = {}
+    found, thin = {}, fit.thinned(_DRAWS)
     for observation in fit.spec.observations:
         rows = fit.rows(observation.name)
         panels = {axis_label(c): rows[c].to_numpy(float) for c in observation.columns.values()}
-        z = surprises_of(fit.thinned(_DRAWS), observation.name).median(("chain", "draw")).values
+        z = surprises_of(thin, observation.name).median(("chain", "draw")).values
         name = f"surprise_{observation.name}"
         said = f"{observation.name}: in the grey, nine of ten."
         if observation.correlation is not None:
@@ -141,9 +140,8 @@ def frontier_picture(fit: JointFit, prob: float) -> Picture:
     )
 
 
-def stopping_picture(fit: JointFit, prob: float) -> Picture:
+def stopping_picture(table: pd.DataFrame, prob: float) -> Picture:
     """Show when runs on limited data were best beside the bound."""
-    table = early_stopping(fit, prob=prob)
     bound = figures.Ribbon(table["bound"].to_numpy(), *(table[c].to_numpy() for c in ("bound", "lower", "upper")))
     after = int((table["above"] > 0.5).sum())
     return Picture(
@@ -206,20 +204,6 @@ def shape_figure(fit: JointFit, observation: Observation, prob: float) -> Figure
         measured = rows[observation.output].to_numpy(float)[of]
         points[size] = (away, parabola * measured / expected[of] - 1)
     return figures.shape_parabola(band, points, 0.03)
-
-
-def prior_picture(fit: JointFit) -> Picture:
-    """Show each unknown before and after the rows."""
-    prior, names = dict(scalars(fit.prior)), fit.posterior
-    pairs = {
-        n.partition("_of_")[0]: (prior[n], d)
-        for n, d in scalars(fit.posterior)
-        if "[" not in n and f"{n}_at_reference" not in names
-    }
-    return Picture(
-        as_svg(prior_against_posterior(pairs), "prior"),
-        "Grey: before the rows. Blue: after. Each is scaled to its own height; the axes are logarithmic.",
-    )
 
 
 def _ribbon(x: np.ndarray, draws: Any, prob: float) -> figures.Ribbon:

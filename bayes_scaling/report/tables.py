@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from bayes_scaling.grouping import dimension
 from bayes_scaling.prediction import inside
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.report.wording import axis_label, number, percent, short
+from bayes_scaling.specification import Likelihood
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,22 @@ def prior_table(fit: Fit) -> Table:
             cells.append(
                 (spread, str(parameter.spread), f"{summary[spread]:.2f}", "How far groups lie apart, on the log scale.")
             )
-    cells.append(("sigma", str(spec.likelihood.sigma), f"{summary['sigma']:.2f}", spec.likelihood.why))
-    if "nu" in summary.index:
+    return beliefs([*cells, *noise_rows(spec.likelihood, summary)], fit.reference)
+
+
+def noise_rows(likelihood: Likelihood, learned: pd.Series, suffix: str = "") -> list[tuple[str, ...]]:
+    """Tell what is believed about the noise, a row an unknown."""
+    sigma, nu = f"sigma{suffix}", f"nu{suffix}"
+    cells = [(sigma, str(likelihood.sigma), f"{learned[sigma]:.2f}", likelihood.why)]
+    if nu in learned.index:
         why = "Weight of the tail: one is a Cauchy, thirty hardly differs from a normal."
-        cells.append(("nu", str(spec.likelihood.nu), f"{summary['nu']:.2f}", why))
-    point = ", ".join(f"{name} = {short(value)}" for name, value in fit.reference.items())
+        cells.append((nu, str(likelihood.nu), f"{learned[nu]:.2f}", why))
+    return cells
+
+
+def beliefs(cells: Sequence[Sequence[str]], reference: Mapping[str, float]) -> Table:
+    """Return the table of priors: unknown, prior, contraction and why."""
+    point = ", ".join(f"{name} = {short(value)}" for name, value in reference.items())
     return Table(
         f"Priors, at the reference point {point}.", ("unknown", "prior", "contraction", "why"), cells, ("prior", "why")
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bayes_scaling.consequences.claims import CLAIMS
+from bayes_scaling.report.wording import number
 
 HERE = Path(__file__).parent
 SYSTEMS = {
@@ -277,11 +278,6 @@ def spread_of(row: Mapping[str, float]) -> str:
 def percent(told: Sequence[float]) -> str:
     """Write a share with its interval in per cent."""
     return f"{100 * told[0]:.1f} % ({100 * told[1]:.1f} to {100 * told[2]:.1f} %)"
-
-
-def number(value: float) -> str:
-    """Write a number to three digits."""
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.1e}"
 
 
 def _decades(told: Sequence[float]) -> str:
