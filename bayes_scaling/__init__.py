@@ -2,7 +2,7 @@
 
 >>> import bayes_scaling as bs
 >>> runs = bs.load_runs("ladder")                         # or bs.read_runs("runs.csv")
->>> fit = bs.fit(runs, "kappa", seed=1)                   # doctest: +SKIP
+>>> fit = bs.fit(runs, seed=1)                            # doctest: +SKIP
 >>> bs.check(fit)                                         # doctest: +SKIP
 >>> bs.predict(fit, params=1e6, tokens=1e7)               # doctest: +SKIP
 >>> bs.budget_table(bs.allocate(fit, compute=1e14))       # doctest: +SKIP

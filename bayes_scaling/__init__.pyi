@@ -1,5 +1,8 @@
 # The public names, each once: the type checker reads them here, and `__init__.py` imports them on first use.
 from .agreement import agreement as agreement
+from .backtesting.backtest import backtest as backtest
+from .backtesting.outcome import Backtest as Backtest
+from .backtesting.outcome import read_backtest as read_backtest
 from .cards import Card as Card
 from .comparison import compare as compare
 from .consequences.bottleneck import bottleneck as bottleneck
@@ -37,6 +40,7 @@ from .prediction import intervals as intervals
 from .prediction import predict as predict
 from .prediction import predict_table as predict_table
 from .quantities import training_compute as training_compute
+from .report import plot_backtest as plot_backtest
 from .report import plot_forecast as plot_forecast
 from .report import write_report as write_report
 from .runs import RunTable as RunTable
@@ -47,5 +51,6 @@ from .transformer import Transformer as Transformer
 from .transformer import embedding_gamma as embedding_gamma
 from .transformer import nonembedding_params as nonembedding_params
 from .transformer import total_params as total_params
+from .variance import variance_shares as variance_shares
 
 __version__: str

@@ -11,7 +11,16 @@ import xarray as xr
 
 from bayes_scaling.fits import CORRELATED, Fit, JointFit, Sampled, scalars
 from bayes_scaling.observed import measured_at_rows, surprises, usual_surprise
-from bayes_scaling.prediction import SAMPLE_DIMS, inside, interval, levels, loss_at_runs, measured_at_runs
+from bayes_scaling.prediction import (
+    SAMPLE_DIMS,
+    inside,
+    interval,
+    law_at_runs,
+    level_at,
+    levels,
+    loss_at_runs,
+    measured_at_runs,
+)
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.scatter import relative_se, standardized
 from bayes_scaling.systems import Observation
@@ -149,8 +158,8 @@ def contraction(fit: Sampled) -> pd.DataFrame:
     rows = {}
     prior = dict(scalars(fit.prior))
     for label, posterior in scalars(fit.posterior):
-        # Effects of groups are logarithms already; everything else is positive.
-        scale = np.asarray if "_effect_" in label else np.log
+        # Effects of groups and steps of a walk are logarithms already; everything else is positive.
+        scale = np.asarray if "_effect_" in label or (label.startswith("discrepancy_") and "[" in label) else np.log
         before, after = float(np.std(scale(prior[label]))), float(np.std(scale(posterior)))
         rows[label] = (before, after, 1 - (after / before) ** 2)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["prior_sd", "posterior_sd", "contraction"])
@@ -259,7 +268,8 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
     _, lower, upper = interval(prior_predictive(fit), 0.99)
     found["runs inside the prior's 99 %"] = (float(inside(runs["loss"], lower.values, upper.values).mean()), "")
     errors = xr.DataArray(relative_se(runs), dims="run")
-    residual = standardized(xr.DataArray(runs["loss"].to_numpy(), dims="run"), expected, posterior["sigma"], errors)
+    level = level_at(fit, law_at_runs(fit))
+    residual = standardized(xr.DataArray(runs["loss"].to_numpy(), dims="run"), expected, posterior["sigma"], errors, level)
     return found | _trends(residual, runs, ("params", "tokens", "compute_flops"), rng)
 
 

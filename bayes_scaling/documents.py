@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bayes_scaling.errors import InvalidSpecification, UnknownName, choose
+from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose
 from bayes_scaling.priors import Prior
 from bayes_scaling.shipped import MODELS
-from bayes_scaling.specification import Likelihood, ModelSpec, Parameter
+from bayes_scaling.specification import Likelihood, ModelSpec, Parameter, Walk
 from bayes_scaling.systems import Correlation, Observation, SystemSpec
 
 
@@ -48,6 +49,39 @@ def shipped_systems() -> list[str]:
     True
     """
     return [name for name in _shipped() if _has_observations(name)]
+
+
+def default_model(columns: Container[str]) -> str:
+    """Return the shipped model that forecasts from the columns a table has.
+
+    Parameters
+    ----------
+    columns : container of str
+        Columns of the runs, or the table itself.
+
+    Raises
+    ------
+    InvalidModel
+        If there is none to forecast from.
+
+    Examples
+    --------
+    >>> default_model(["params", "tokens", "compute_flops", "loss"]), default_model(["compute_flops", "loss"])
+    ('kappa', 'offset_c')
+    """
+    for name, needed in _BY_DEFAULT.items():
+        if all(column in columns for column in needed):
+            return name
+    wanted = "; ".join(f"{' and '.join(needed)} ({name})" for name, needed in _BY_DEFAULT.items())
+    raise InvalidModel(f"The runs have no resource to forecast from: give them one of {wanted}, or name a model.")
+
+
+_BY_DEFAULT = {
+    "kappa": ("params", "tokens"),
+    "offset_c": ("compute_flops",),
+    "offset_d": ("tokens",),
+    "offset_n": ("params",),
+}
 
 
 def _shipped() -> list[str]:
@@ -130,6 +164,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "correlation": Correlation,
     "observations": Observation,
     "prior": Prior,
+    "discrepancy": Walk,
 }
 
 

@@ -12,7 +12,6 @@ import xarray as xr
 from bayes_scaling.constants import published
 from bayes_scaling.documents import read_model
 from bayes_scaling.fits import Fit, JointFit
-from bayes_scaling.grouping import Groups
 from bayes_scaling.levels import Levels
 from bayes_scaling.prior_draws import draw_joint_prior, draw_prior
 from bayes_scaling.quantities import training_compute, training_tokens
@@ -61,7 +60,7 @@ def example_fit(*, chains: int = 4, draws: int = 100) -> Fit:
     tree = xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset(found, coords=coords),
-            "prior": draw_prior(spec, reference, Groups.of(spec, table), rng),
+            "prior": draw_prior(spec, table, rng),
             "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((chains, draws), bool))}, coords=coords),
             "constant_data": xr.Dataset({str(c): ("run", table[c].to_numpy()) for c in table if c != "loss"}),
             "observed_data": xr.Dataset({"loss": ("run", table["loss"].to_numpy())}),

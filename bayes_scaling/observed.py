@@ -11,7 +11,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import CORRELATED, Fit, JointFit, Sampled
 from bayes_scaling.grouping import member
 from bayes_scaling.levels import Levels, dimension_of, own_parameters
-from bayes_scaling.prediction import SAMPLE_DIMS, loss_at_runs
+from bayes_scaling.prediction import SAMPLE_DIMS, law_at_runs, level_at, loss_at_runs
 from bayes_scaling.reference import law_parameters
 from bayes_scaling.scatter import kept_from_before, measure, neighbours, relative_se, scale_of, standardized
 from bayes_scaling.specification import Likelihood
@@ -162,9 +162,10 @@ def log_likelihood(fit: Sampled) -> xr.Dataset:
         raise InvalidRequest("The residuals of this observation go together along runs: ask the joint fit it belongs to.")
     errors, loss = xr.DataArray(relative_se(fit.runs), dims="run"), xr.DataArray(fit.runs["loss"].to_numpy(), dims="run")
     expected = loss_at_runs(fit).drop_vars("run")
-    z = standardized(loss, expected, fit.posterior["sigma"], errors)
+    level = level_at(fit, law_at_runs(fit).drop_vars("run"))
+    z = standardized(loss, expected, fit.posterior["sigma"], errors, level)
     density = _log_density(z, fit.spec.likelihood, fit.posterior.get("nu", fit.spec.likelihood.nu))
-    density = density - np.log(scale_of(fit.posterior["sigma"], errors))
+    density = density - np.log(scale_of(fit.posterior["sigma"], errors, level))
     return xr.Dataset({"measured": density.transpose(*SAMPLE_DIMS, ...)})
 
 

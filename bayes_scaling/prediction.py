@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.discrepancy import paths_of, walk
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import effects_at, member
 from bayes_scaling.reach import reach
 from bayes_scaling.reference import law_parameters
 from bayes_scaling.requests import admit, input_arrays
-from bayes_scaling.scatter import measure, relative_se
+from bayes_scaling.scatter import level_of, measure, relative_se, typical_loss
 
 SAMPLE_DIMS: Final = ("chain", "draw")
 """The dimensions of draws: everything else is what was asked about."""
@@ -46,8 +47,8 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
     Returns
     -------
     Dataset, dims (chain, draw, *input dims)
-        ``expected_loss``, the law's loss; ``measured_loss``, what a new run would measure, with its
-        scatter and evaluation error. Coordinates: the inputs, and ``reach_params``, ``reach_tokens``,
+        ``law_loss``, the law's alone; ``expected_loss``, with what the law gets wrong there where the model has a
+        discrepancy; ``measured_loss``, what a new run would measure, with its scatter and evaluation error. Coordinates: the inputs, and ``reach_params``, ``reach_tokens``,
         ``reach_compute_flops``: decades beyond the data, positive above the largest run, negative below
         the smallest, zero between.
 
@@ -77,20 +78,20 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
 
 def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str], seed: int = 0) -> xr.Dataset:
     """Predict for inputs and a group that have been checked; what :func:`predict` returns."""
-    expected = expected_loss(fit, columns, group=group, seed=seed)
+    law = law_loss(fit, columns, group=group, seed=seed)
+    level = level_at(fit, law)
+    expected = _with_discrepancy(law, discrepancy(fit, columns, seed=seed), level)
     rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
-    measured = measure(expected, fit.spec.likelihood, fit.posterior, rng, relative_se=typical_relative_se(fit))
+    measured = measure(expected, fit.spec.likelihood, fit.posterior, rng, relative_se=typical_relative_se(fit), level=level)
     coords = dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in _reached(fit, columns)}
     return xr.Dataset(
-        {"expected_loss": expected, "measured_loss": measured},
+        {"law_loss": law, "expected_loss": expected, "measured_loss": measured},
         coords=coords,
         attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": _said(group)},
     )
 
 
-def expected_loss(
-    fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0
-) -> xr.DataArray:
+def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
     """Return the law's loss for trusted inputs: the law, called on the posterior.
 
     Parameters
@@ -114,6 +115,33 @@ def expected_loss(
     if "chain" not in getattr(loss, "dims", ()):
         loss = loss * xr.ones_like(fit.posterior["sigma"])  # every parameter is fixed: each draw says the same
     return loss.transpose(*SAMPLE_DIMS, ...)
+
+
+def discrepancy(fit: Fit, columns: Mapping[str, Any], *, seed: int = 0) -> xr.DataArray | float:
+    """Return what the law gets wrong: the sum of the walks of the model, added to the log loss at its typical level.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    columns : mapping
+        A number or DataArray for every quantity that the model has a walk along.
+    seed : int
+        Of what lies beyond the runs: one seed is one walk for each draw, whatever else is asked for.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, *input dims), or 0.0
+        Zero where the model has no discrepancy.
+    """
+    paths = paths_of(fit.spec, fit.runs)
+    return sum((walk(path, fit.posterior, columns[path.column], seed) for path in paths), start=0.0)
+
+
+def level_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
+    """Return by what factor scatter and discrepancy are larger than at the typical loss, where the law expects a loss."""
+    posterior = fit.posterior
+    return level_of(law, typical_loss(fit.runs), posterior["growth"]) if "growth" in posterior else 1.0
 
 
 def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[str, Any]:
@@ -164,6 +192,28 @@ def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int
     >>> predict_table(example_fit(), table).columns.tolist()[:7]
     ['params', 'tokens', 'median', 'lower', 'upper', 'mean_lower', 'mean_upper']
     """
+    added = intervals(predict_rows(fit, table, seed=seed), prob).to_dataframe()
+    ours = [*INTERVAL_COLUMNS, *(c for c in added if str(c).startswith("reach_"))]
+    return table.drop(columns=[c for c in ours if c in table]).assign(**{str(c): added[c].to_numpy() for c in ours})
+
+
+def predict_rows(fit: Fit, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
+    """Predict every row of a table, each in its own group.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    table : DataFrame
+        As for :func:`predict_table`.
+    seed : int
+        As for :func:`predict`.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, row)
+        What :func:`predict` returns, a row of the table an entry.
+    """
     rows_of = table.reset_index(drop=True)
     present = [column for column in fit.spec.group_columns if column in table]
     wanted = {*fit.spec.columns.values(), *_REACHES, "steps", "batch_tokens"}
@@ -172,10 +222,8 @@ def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int
     for labels, rows in rows_of.groupby(present, dropna=False) if present else [((), rows_of)]:
         group = {c: v for c, v in zip(present, labels, strict=True) if pd.notna(v)}  # pyright: ignore[reportArgumentType]
         prediction = predict(fit, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in known})
-        parts.append(intervals(prediction, prob).to_dataframe().set_index(rows.index))
-    added = pd.concat(parts).sort_index()
-    ours = [*INTERVAL_COLUMNS, *(c for c in added if str(c).startswith("reach_"))]
-    return table.drop(columns=[c for c in ours if c in table]).assign(**{str(c): added[c].to_numpy() for c in ours})
+        parts.append(prediction.rename(query="row").assign_coords(row=rows.index))
+    return xr.concat(parts, dim="row", combine_attrs="drop_conflicts").sortby("row")
 
 
 def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
@@ -277,16 +325,32 @@ def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator)
         Measured losses.
     """
     errors = xr.DataArray(relative_se(fit.runs), dims="run")
-    return measure(expected, fit.spec.likelihood, fit.posterior, rng, relative_se=errors)
+    level = level_at(fit, law_at_runs(fit))
+    return measure(expected, fit.spec.likelihood, fit.posterior, rng, relative_se=errors, level=level)
 
 
 def loss_at_runs(fit: Fit) -> xr.DataArray:
-    """Return the law's loss at the runs of the fit, each in its own group.
+    """Return the expected loss at the runs of the fit: the law's, with what it gets wrong there.
 
     Returns
     -------
     DataArray, dims (chain, draw, run)
         Expected loss.
+    """
+    law, table = law_at_runs(fit), fit.runs
+    columns = {
+        path.column: xr.DataArray(table[path.column].to_numpy(float), dims="run") for path in paths_of(fit.spec, table)
+    }
+    return _with_discrepancy(law, discrepancy(fit, columns), level_at(fit, law))
+
+
+def law_at_runs(fit: Fit) -> xr.DataArray:
+    """Return the law's loss at the runs of the fit, each in its own group.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, run)
+        The law's loss.
     """
     columns = fit.spec.columns.values()
     parts = []
@@ -294,8 +358,13 @@ def loss_at_runs(fit: Fit) -> xr.DataArray:
         rows = np.flatnonzero(fit.groups.of_run == number)
         group = dict(fit.groups.cells.iloc[number]) if fit.groups.columns else {}
         at = {c: xr.DataArray(fit.runs[c].to_numpy(float)[rows], dims="run", coords={"run": rows}) for c in columns}
-        parts.append(expected_loss(fit, at, group=group))
+        parts.append(law_loss(fit, at, group=group))
     return xr.concat(parts, dim="run").sortby("run")
+
+
+def _with_discrepancy(law: xr.DataArray, added: Any, level: Any) -> xr.DataArray:
+    with np.errstate(over="ignore"):  # a prior may draw a walk that no loss survives
+        return law * np.exp(added * level)
 
 
 def _said(label: Mapping[str, str]) -> str:

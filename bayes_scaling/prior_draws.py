@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from bayes_scaling.discrepancy import Path, paths_of
 from bayes_scaling.grouping import Groups, dimension, member
 from bayes_scaling.levels import Levels, dimension_of
 from bayes_scaling.priors import Prior
@@ -17,19 +18,15 @@ from bayes_scaling.specification import Likelihood, ModelSpec
 from bayes_scaling.systems import SystemSpec
 
 
-def draw_prior(
-    spec: ModelSpec, reference: Mapping[str, float], groups: Groups, rng: np.random.Generator, *, draws: int = 4000
-) -> xr.Dataset:
+def draw_prior(spec: ModelSpec, table: pd.DataFrame, rng: np.random.Generator, *, draws: int = 4000) -> xr.Dataset:
     """Draw every unknown of a model from its prior.
 
     Parameters
     ----------
     spec : ModelSpec
         The model.
-    reference : mapping
-        The reference point, a number for each input of the law.
-    groups : Groups
-        The groups of the runs.
+    table : DataFrame
+        The runs: they set the reference point, the groups and the paths of the walks.
     rng : Generator
         Source of randomness.
     draws : int
@@ -40,7 +37,7 @@ def draw_prior(
     Dataset, dims (chain, draw, *groupings)
         The same variables as a posterior of this model; one chain.
     """
-    source = _Source(rng, draws)
+    source, groups = _Source(rng, draws), Groups.of(spec, table)
     found: dict[str, Any] = {}
     values: dict[str, Any] = {}
     for name, parameter in spec.parameters.items():
@@ -57,8 +54,10 @@ def draw_prior(
         if effects:
             found[f"{name}_population"] = centre
         values[name] = member(centre, effects)
-    found |= publish(spec, values, reference)
+    found |= publish(spec, values, spec.reference_point(table))
     found |= source.noise(spec.likelihood)
+    for path in paths_of(spec, table):
+        found |= source.walk(path, spec.discrepancy[path.symbol].scale)
     coords = {"chain": [0], "draw": range(draws)} | groups.coords(spec)
     return xr.Dataset(found).assign_coords(coords)
 
@@ -118,7 +117,16 @@ class _Source:
         z = xr.DataArray(self.rng.standard_normal((1, self.draws, count)), dims=("chain", "draw", dim))
         return {f"{name}_spread_{dim}": width, f"{name}_effect_{dim}": width * z}
 
+    def walk(self, path: Path, prior: Prior) -> dict[str, xr.DataArray]:
+        """Draw the scale of a walk, and its steps."""
+        scale = self.values(prior)
+        z = self.rng.standard_normal((1, self.draws, len(path.widths)))
+        steps = xr.DataArray(z * np.sqrt(path.widths), dims=("chain", "draw", path.dim), coords=path.coords)
+        return {path.scale_name: scale, path.name: scale * steps}
+
     def noise(self, likelihood: Likelihood, suffix: str = "") -> dict[str, xr.DataArray]:
         """Draw what the likelihood does not know."""
         found = {f"sigma{suffix}": self.values(likelihood.sigma)}
+        if likelihood.growth is not None:
+            found["growth"] = self.values(likelihood.growth)
         return found | ({f"nu{suffix}": self.values(likelihood.nu)} if isinstance(likelihood.nu, Prior) else {})

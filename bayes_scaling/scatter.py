@@ -13,15 +13,46 @@ from bayes_scaling.specification import Likelihood
 from bayes_scaling.systems import Correlation
 
 
-def scale_of(sigma: Any, relative_se: Any) -> Any:
+def scale_of(sigma: Any, relative_se: Any, level: Any = 1.0) -> Any:
     """Return the scale of the log residual: run-to-run scatter and evaluation error, in quadrature.
+
+    Parameters
+    ----------
+    sigma : float or array
+        Scatter of runs at the typical loss.
+    relative_se : float or array
+        Standard error of the evaluation over the loss.
+    level : float or array
+        By what factor the scatter is larger here than at the typical loss: see :func:`level_of`.
 
     Examples
     --------
     >>> scale_of(0.003, 0.004)
     0.005
     """
-    return (sigma**2 + relative_se**2) ** 0.5
+    return ((sigma * level) ** 2 + relative_se**2) ** 0.5
+
+
+def level_of(expected: Any, typical: Any, growth: Any) -> Any:
+    """Return by what factor scatter and discrepancy are larger where the law expects a loss than at the typical one.
+
+    Examples
+    --------
+    >>> level_of(4.0, 2.0, 2.0)
+    4.0
+    """
+    return (expected / typical) ** growth
+
+
+def typical_loss(table: pd.DataFrame) -> float:
+    """Return the loss at which the scatter is sigma: the geometric mean of the runs.
+
+    Examples
+    --------
+    >>> round(typical_loss(pd.DataFrame({"loss": [2.0, 8.0]})), 9)
+    4.0
+    """
+    return float(np.exp(np.log(table["loss"].to_numpy(float)).mean()))
 
 
 def measure(
@@ -31,6 +62,7 @@ def measure(
     rng: np.random.Generator,
     *,
     relative_se: xr.DataArray | float = 0.0,
+    level: xr.DataArray | float = 1.0,
 ) -> xr.DataArray:
     """Draw the measured loss of new runs whose expected loss is given.
 
@@ -46,6 +78,8 @@ def measure(
         Source of randomness.
     relative_se : DataArray or float
         Standard error of the evaluation over the loss.
+    level : DataArray or float
+        As for :func:`scale_of`.
 
     Returns
     -------
@@ -58,10 +92,10 @@ def measure(
         chi2 = rng.chisquare((nu + xr.zeros_like(expected)).transpose(*expected.dims).values)
         noise = noise * (nu / xr.zeros_like(expected).copy(data=chi2)) ** 0.5
     with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
-        return expected * np.exp(scale_of(draws["sigma"], relative_se) * noise)
+        return expected * np.exp(scale_of(draws["sigma"], relative_se, level) * noise)
 
 
-def standardized(loss: Any, expected: Any, sigma: Any, relative_se: Any) -> Any:
+def standardized(loss: Any, expected: Any, sigma: Any, relative_se: Any, level: Any = 1.0) -> Any:
     """Return how many scales a measured loss lies above the expected one, on the log scale.
 
     Examples
@@ -69,7 +103,7 @@ def standardized(loss: Any, expected: Any, sigma: Any, relative_se: Any) -> Any:
     >>> round(float(standardized(2.02, 2.0, 0.01, 0.0)), 3)
     0.995
     """
-    return (np.log(loss) - np.log(expected)) / scale_of(sigma, relative_se)
+    return (np.log(loss) - np.log(expected)) / scale_of(sigma, relative_se, level)
 
 
 def relative_se(table: pd.DataFrame, measured: str = "loss") -> np.ndarray:

@@ -81,6 +81,9 @@ class Likelihood(Strict):
         Degrees of freedom of StudentT.
     sigma : Prior
         Prior on the scale of the residual, a relative error.
+    growth : Prior, optional
+        Prior on the exponent g with which the scale goes as the expected loss, sigma (L / L_typical)^g, and a
+        discrepancy with it; the same at every loss by default. L_typical is the geometric mean of the runs' losses.
     why : str
         Why this likelihood, in a sentence.
     """
@@ -89,6 +92,7 @@ class Likelihood(Strict):
     on: Literal["log"] = "log"
     nu: Prior | float | None = None
     sigma: Prior
+    growth: Prior | None = None
     why: str = ""
 
     @model_validator(mode="after")
@@ -98,6 +102,24 @@ class Likelihood(Strict):
         if isinstance(self.nu, float) and self.nu <= 0:
             raise InvalidSpecification(f"nu has to be positive, found {self.nu:g}")
         return self
+
+
+class Walk(Strict):
+    """What the law gets wrong along one quantity: a random walk of the log loss over the quantity's decades.
+
+    It is zero in the middle of the runs (at their geometric mean), follows them where they are dense, and widens with
+    the square root of the distance from them.
+
+    Parameters
+    ----------
+    scale : Prior
+        Prior on the standard deviation of the walk a decade away, a relative error of the loss.
+    why : str
+        Why this prior, in a sentence.
+    """
+
+    scale: Prior
+    why: str = ""
 
 
 class Document(Strict):
@@ -182,6 +204,8 @@ class ModelSpec(OfALaw, Document):
         Every parameter of the law.
     likelihood : Likelihood
         How losses scatter.
+    discrepancy : dict of str to Walk
+        What the law gets wrong: a walk for each symbol of a quantity, such as ``"C"``; nothing by default.
 
     Examples
     --------
@@ -194,6 +218,26 @@ class ModelSpec(OfALaw, Document):
     reference: dict[str, float | Literal["geometric mean"]] = Field(default_factory=dict)
     parameters: dict[str, Parameter]
     likelihood: Likelihood
+    discrepancy: dict[str, Walk] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_integrate_the_discrepancy(self) -> ModelSpec:
+        for symbol in self.discrepancy:
+            if symbol not in QUANTITIES or symbol == "L":
+                raise InvalidSpecification(
+                    f"discrepancy.{symbol}: there is no such quantity; {choose(symbol, [q for q in QUANTITIES if q != 'L'])}"
+                )
+        if self.discrepancy and self.likelihood.dist != "Normal":
+            raise InvalidSpecification(
+                f"discrepancy: it is integrated out in closed form, for which likelihood.dist has to be Normal, found "
+                f"{self.likelihood.dist}"
+            )
+        if self.discrepancy and self.groupings:
+            raise InvalidSpecification(
+                f"discrepancy: groups of runs each have one of their own, which one model does not hold: take out "
+                f"varies_by ({', '.join(self.groupings)}) and fit the groups apart, or take out the discrepancy"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_the_law(self) -> ModelSpec:
@@ -232,7 +276,19 @@ class ModelSpec(OfALaw, Document):
     @property
     def needs(self) -> tuple[str, ...]:
         """Columns a run table has to have for this model."""
-        return (*self.columns.values(), *self.group_columns, "loss")
+        walked = (QUANTITIES[symbol].column for symbol in self.discrepancy)
+        return (*dict.fromkeys((*self.columns.values(), *walked)), *self.group_columns, "loss")
+
+    def without_discrepancy(self) -> ModelSpec:
+        """Return the model of the law alone: its intervals take the form of the law for granted.
+
+        Examples
+        --------
+        >>> from bayes_scaling.documents import read_model
+        >>> read_model("kappa").without_discrepancy().discrepancy
+        {}
+        """
+        return self.model_copy(update={"discrepancy": {}})
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -260,6 +316,8 @@ class ModelSpec(OfALaw, Document):
 
 
 def _without_reasons(said: Any) -> Any:
+    """Leave out what does not change the question: reasons, and parts that a document may have and this one has not."""
     if isinstance(said, dict):
-        return {key: _without_reasons(value) for key, value in said.items() if key != "why"}
+        absent = {key for key in ("growth", "discrepancy") if not said.get(key)}
+        return {key: _without_reasons(value) for key, value in said.items() if key != "why" and key not in absent}
     return [_without_reasons(value) for value in said] if isinstance(said, list) else said

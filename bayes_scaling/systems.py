@@ -80,6 +80,8 @@ class Observation(OfALaw):
 
     @model_validator(mode="after")
     def _has_a_column(self) -> Observation:
+        if self.likelihood.growth is not None:
+            raise InvalidSpecification("likelihood.growth: scatter that grows with the loss is for models of one law")
         if not self.measured and self.the_law.output not in BY_COLUMN:
             raise InvalidSpecification(f"measured: {self.law} gives {self.the_law.output}, say which column that is")
         return self

@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayes_scaling.documents import read_model
 from bayes_scaling.fits import Fit
-from bayes_scaling.grouping import Groups, member
+from bayes_scaling.grouping import member
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.reference import publish
 
@@ -44,7 +44,7 @@ def grouped_fit(*, spread: float = 0.05, chains: int = 2, draws: int = 200) -> F
     tree = xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset(found, coords=coords),
-            "prior": draw_prior(spec, reference, Groups.of(spec, table), rng),
+            "prior": draw_prior(spec, table, rng),
             "sample_stats": statistics,
             "constant_data": xr.Dataset({c: ("run", table[c].to_numpy()) for c in ("params", "tokens")})
             .assign(group=("run", table["group"].to_numpy(str)))

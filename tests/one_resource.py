@@ -9,7 +9,6 @@ import xarray as xr
 from bayes_scaling.constants import published
 from bayes_scaling.documents import read_model
 from bayes_scaling.fits import Fit
-from bayes_scaling.grouping import Groups
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.reference import publish
 
@@ -31,7 +30,7 @@ def one_resource_fit(*, chains: int = 4, draws: int = 50) -> Fit:
     tree = xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset(found, coords={"chain": range(chains), "draw": range(draws)}),
-            "prior": draw_prior(spec, reference, Groups.of(spec, table), rng),
+            "prior": draw_prior(spec, table, rng),
             "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((chains, draws), bool))}),
             "constant_data": xr.Dataset({"params": ("run", table["params"].to_numpy())}),
             "observed_data": xr.Dataset({"loss": ("run", table["loss"].to_numpy())}),

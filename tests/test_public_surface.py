@@ -10,6 +10,7 @@ import pytest
 import bayes_scaling as bs
 
 PUBLIC = [
+    "Backtest",
     "BayesScalingError",
     "BayesScalingWarning",
     "Card",
@@ -23,6 +24,7 @@ PUBLIC = [
     "Transformer",
     "allocate",
     "available_runs",
+    "backtest",
     "budget_table",
     "build_model",
     "check",
@@ -45,17 +47,20 @@ PUBLIC = [
     "load_curves",
     "load_runs",
     "nonembedding_params",
+    "plot_backtest",
     "plot_forecast",
     "predict",
     "predict_table",
     "published",
     "published_names",
+    "read_backtest",
     "read_model",
     "read_runs",
     "shipped_models",
     "shipped_systems",
     "summarize",
     "total_params",
+    "variance_shares",
     "training_compute",
     "write_report",
 ]

@@ -124,10 +124,18 @@ def data(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: bayes-scaling fit runs.csv --model kappa --out fit.nc --seed 1 --columns params=N,tokens=D")
 def fit(
     runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
-    model: Annotated[str, typer.Option(help="TOML document, or name of a shipped model.")],
     out: Annotated[Path, typer.Option(metavar="FIT.nc", help="Where to write the fit.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="TOML document, or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource."
+        ),
+    ] = None,
+    discrepancy: Annotated[
+        bool, typer.Option(help="Whether the model prices what its law may get wrong, where its document says how.")
+    ] = True,
     seed: Seed = 0,
-    draws: Annotated[int, typer.Option(help="Draws kept of each chain.")] = 2000,
+    draws: Annotated[int | None, typer.Option(help="Draws kept of each chain; by default what the model needs.")] = None,
     tune: Annotated[int, typer.Option(help="Draws of warm-up of each chain.")] = 1000,
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
     target_accept: Annotated[float, typer.Option(help="Acceptance rate; raise it against divergences.")] = 0.98,
@@ -142,12 +150,16 @@ def fit(
 ) -> None:
     """Sample the posterior, save the fit and print the convergence checks."""
     from bayes_scaling.datasets import runs_from
-    from bayes_scaling.documents import read_model
+    from bayes_scaling.documents import default_model, read_model
     from bayes_scaling.files import check_writable
     from bayes_scaling.specification import ModelSpec
 
     check_writable(out)
+    if model is None:
+        model = default_model(runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card).table)
     spec = read_model(model)
+    if not discrepancy and isinstance(spec, ModelSpec):
+        spec = spec.without_discrepancy()
     needs = spec.needs if isinstance(spec, ModelSpec) else ("loss",)
     table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=needs)
     if where:
@@ -156,9 +168,10 @@ def fit(
         raise InvalidRequest(f"{model} is a model of one law, which is about runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
     from bayes_scaling.inference.joint import sample_system
-    from bayes_scaling.inference.nuts import Settings
+    from bayes_scaling.inference.nuts import Settings, enough_draws
     from bayes_scaling.inference.sampling import Sampler
 
+    draws = enough_draws(spec, len(table)) if draws is None else draws
     settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
     say("Compiling the model: some seconds, up to half a minute the first time.")
     if isinstance(spec, ModelSpec):

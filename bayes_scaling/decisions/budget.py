@@ -12,7 +12,7 @@ import xarray as xr
 from bayes_scaling.decisions.risk import RiskMeasure, risk_measure
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
-from bayes_scaling.prediction import expected_loss, interval, predict_at
+from bayes_scaling.prediction import interval, law_loss, predict_at
 from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
 from bayes_scaling.requests import admit
 
@@ -84,7 +84,7 @@ def allocate(
 
     def loss(log_params: Any) -> xr.DataArray:
         params = np.exp(log_params)
-        return expected_loss(fit, {"params": params, "tokens": tokens_at(budgets, params)}, group=labels, seed=seed)
+        return law_loss(fit, {"params": params, "tokens": tokens_at(budgets, params)}, group=labels, seed=seed)
 
     lowest, highest = np.log(_FEWEST_PER_SIDE), np.log(params_at(budgets, _FEWEST_PER_SIDE))
     each = _minimum(loss, lowest, highest)

@@ -13,12 +13,14 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_scaling import elementwise
+from bayes_scaling.discrepancy import paths_of
 from bayes_scaling.grouping import Groups
 from bayes_scaling.inference.coordinates import values_at_reference, variable
+from bayes_scaling.inference.marginal import log_density
 from bayes_scaling.priors import Prior
 from bayes_scaling.reference import fixed_values, publish
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import relative_se, scale_of
+from bayes_scaling.scatter import level_of, relative_se, scale_of, typical_loss
 from bayes_scaling.specification import Likelihood, ModelSpec
 
 for _name in ("exp", "log", "expm1", "log1p", "softplus", "minimum"):
@@ -70,7 +72,7 @@ def build_model(spec: ModelSpec, runs: RunTable) -> pm.Model:
         for name in values:
             parameters[name] = model[name][index] if model[name].ndim else model[name]
         expected = law(*inputs.values(), **parameters)
-        _observe(spec, runs, pt.log(expected))
+        _observe(spec, runs, expected)
     return model
 
 
@@ -89,11 +91,44 @@ def _inputs(spec: ModelSpec, runs: RunTable) -> dict[str, np.ndarray]:
     return {name: runs.table[column].to_numpy(float) for name, column in spec.columns.items()}
 
 
-def _observe(spec: ModelSpec, runs: RunTable, mu: Any) -> None:
+def name_of_design(symbol: str) -> str:
+    """Return the name of the data that say how a walk loads on each run.
+
+    Examples
+    --------
+    >>> name_of_design("C")
+    'design_C'
+    """
+    return f"design_{symbol}"
+
+
+def _observe(spec: ModelSpec, runs: RunTable, expected: Any) -> None:
     likelihood = spec.likelihood
-    scale = scale_of(variable("sigma", likelihood.sigma), pm.Data("relative_se", relative_se(runs.table), dims="run"))
+    level: Any = 1.0
+    if likelihood.growth is not None:
+        typical = pm.Data("typical_loss", typical_loss(runs.table))
+        level = level_of(expected, typical, variable("growth", likelihood.growth))
+    scale = scale_of(variable("sigma", likelihood.sigma), pm.Data("relative_se", relative_se(runs.table), dims="run"), level)
     observed = pm.Data("log_loss", np.log(runs.table["loss"].to_numpy(float)), dims="run")
-    add_measured(likelihood, mu, scale, observed, dims="run")
+    mu = pt.log(expected)
+    if not spec.discrepancy:
+        add_measured(likelihood, mu, scale, observed, dims="run")
+        return
+    loadings = []
+    for path in paths_of(spec, runs.table):
+        design = pm.Data(name_of_design(path.symbol), path.design(runs.table))
+        loadings.append(variable(path.scale_name, spec.discrepancy[path.symbol].scale) * design)
+    walks = pt.concatenate(loadings, axis=1) * pt.reshape(level + pt.zeros_like(mu), (-1, 1))
+    pm.CustomDist(
+        "measured",
+        mu,
+        (scale + pt.zeros_like(mu)) ** 2,
+        walks,
+        logp=log_density,
+        signature="(n),(n),(n,k)->(n)",
+        observed=observed,
+        dims="run",
+    )
 
 
 def add_measured(

@@ -19,6 +19,8 @@ import xarray as xr
 
 from bayes_scaling.cards import Card
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.specification import ModelSpec
+from bayes_scaling.systems import SystemSpec
 
 _VERSIONS = ("bayes-scaling", "pymc", "pytensor", "nutpie", "numpy", "xarray", "arviz-stats")
 _STATISTICS: Final = {
@@ -60,6 +62,22 @@ class Settings:
             raise InvalidRequest(f"target_accept is {self.target_accept:g}: it has to lie between 0 and 1, say 0.95.")
         if not 0 <= self.seed < 2**63:
             raise InvalidRequest(f"The seed is {self.seed}: it has to be a whole number from 0 to 2^63 - 1.")
+
+
+_MANY_ROWS: Final = 100
+
+
+def enough_draws(spec: ModelSpec | SystemSpec, rows: int) -> int:
+    """Return how many draws of each chain the checks of a model usually ask for.
+
+    Examples
+    --------
+    >>> from bayes_scaling.documents import read_model
+    >>> enough_draws(read_model("kappa"), 240), enough_draws(read_model("kappa_by_group"), 240)
+    (1000, 2000)
+    """
+    # With the discrepancy integrated out a dozen unknowns are left; many rows pin them, and cost more a draw.
+    return 1000 if isinstance(spec, ModelSpec) and spec.discrepancy and rows >= _MANY_ROWS else 2000
 
 
 def compiled(model: pm.Model, *, freeze: bool = True) -> Any:

@@ -13,24 +13,29 @@ import xarray as xr
 
 from bayes_scaling.datasets import runs_from
 from bayes_scaling.diagnostics import check
-from bayes_scaling.documents import read_model
+from bayes_scaling.discrepancy import paths_of
+from bayes_scaling.documents import default_model, read_model
 from bayes_scaling.errors import CheckpointWarning, InvalidModel
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups, label_of
-from bayes_scaling.inference.model import build_model, name_of_input
-from bayes_scaling.inference.nuts import Settings, compiled, plain, provenance, sample, statistics, tidied
+from bayes_scaling.inference.marginal import draw_steps
+from bayes_scaling.inference.model import build_model, name_of_design, name_of_input
+from bayes_scaling.inference.nuts import Settings, compiled, enough_draws, plain, provenance, sample, statistics, tidied
+from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.prior_draws import draw_prior
+from bayes_scaling.reference import fixed_values
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import relative_se
+from bayes_scaling.scatter import level_of, relative_se, scale_of, typical_loss
 from bayes_scaling.specification import ModelSpec
 
 
 def fit(
     runs: RunTable | pd.DataFrame | str | Path,
-    model: str | Path | ModelSpec,
+    model: str | Path | ModelSpec | None = None,
     *,
+    discrepancy: bool = True,
     seed: int = 0,
-    draws: int = 2000,
+    draws: int | None = None,
     tune: int = 1000,
     chains: int = 4,
     target_accept: float = 0.98,
@@ -42,12 +47,18 @@ def fit(
     ----------
     runs : RunTable, DataFrame, path or str
         Measured runs, or the name of a data set: see :func:`~bayes_scaling.read_runs`.
-    model : str, path or ModelSpec
-        A shipped model's name, or a TOML document: see :func:`~bayes_scaling.read_model`.
+    model : str, path or ModelSpec, optional
+        A shipped model's name, or a TOML document: see :func:`~bayes_scaling.read_model`. By default the shipped one
+        that forecasts from what the runs have: see :func:`~bayes_scaling.documents.default_model`.
+    discrepancy : bool
+        Whether what the law may get wrong is part of the model, where its document says how; without it, intervals take
+        the form of the law for granted.
     seed : int
         The same seed, data, model, machine and versions give the same draws.
-    draws, tune, chains : int
-        Draws kept and draws of warm-up, for each chain, and chains.
+    draws : int, optional
+        Draws kept of each chain: see :func:`~bayes_scaling.inference.nuts.enough_draws` for how many by default.
+    tune, chains : int
+        Draws of warm-up of each chain, and chains.
     target_accept : float
         Acceptance rate the step size is tuned to; higher is slower and safer.
     progress : bool, optional
@@ -73,11 +84,17 @@ def fit(
     nutpie with a low-rank mass matrix, measured at 27 times the effective draws per second of PyMC's own
     sampler on these posteriors. Compilation costs some seconds and comes first.
     """
-    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
+    if model is None:
+        runs = runs_from(runs)
+        model = default_model(runs.table)
     spec = read_model(model)
     if not isinstance(spec, ModelSpec):
         raise InvalidModel(f"{spec.title or 'This model'} is a system of laws: sample it with fit_system.")
+    if not discrepancy:
+        spec = spec.without_discrepancy()
     table = runs_from(runs, needs=spec.needs)
+    draws = enough_draws(spec, len(table)) if draws is None else draws
+    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
     return Sampler(spec, table).fit(table, settings, progress=progress)
 
 
@@ -117,13 +134,16 @@ class Sampler:
         spec, groups = self.spec, Groups.of(self.spec, runs.table)
         if groups.columns and groups.names != self.groups.names:
             raise InvalidModel(f"The model was compiled for the groups {self.groups.names}, the runs have {groups.names}.")
-        _warn_of_checkpoints(runs)
+        warn_of_checkpoints(runs, stacklevel=4)
         raw, seconds = sample(self._compiled.with_data(**self._data(runs, groups)), settings, progress)
         reference = spec.reference_point(runs.table)
-        prior = draw_prior(spec, reference, groups, np.random.default_rng([settings.seed, 1]))
+        prior = draw_prior(spec, runs.table, np.random.default_rng([settings.seed, 1]))
+        posterior = raw["posterior"].to_dataset()
+        if spec.discrepancy:
+            posterior = posterior.assign(_steps(spec, runs, posterior, np.random.default_rng([settings.seed, 2])))
         tree = xr.DataTree.from_dict(
             {
-                "posterior": tidied(raw["posterior"].to_dataset(), prior),
+                "posterior": tidied(posterior, prior),
                 "sample_stats": statistics(raw["sample_stats"].to_dataset()),
                 "prior": prior,
                 "constant_data": _constant_data(spec, runs),
@@ -145,12 +165,34 @@ class Sampler:
         data |= {f"reference_{n}": value for n, value in self.spec.reference_point(runs.table).items()}
         data["relative_se"] = relative_se(runs.table)
         data["log_loss"] = np.log(runs.table["loss"].to_numpy(float))
+        data["typical_loss"] = typical_loss(runs.table)
+        data |= {name_of_design(path.symbol): path.design(runs.table) for path in paths_of(self.spec, runs.table)}
         data["group_of_run"] = groups.of_run
         used = {variable.name for variable in self._compiled.shared_var_keys}
         return {name: value for name, value in data.items() if name in used}
 
 
-def _warn_of_checkpoints(runs: RunTable) -> None:
+def _steps(spec: ModelSpec, runs: RunTable, posterior: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
+    """Draw the steps of every walk, which the sampler has integrated out, given each draw of the rest."""
+    table, paths, law = runs.table, paths_of(spec, runs.table), spec.the_law
+    inputs = [xr.DataArray(table[column].to_numpy(float), dims="run") for column in spec.columns.values()]
+    parameters = {name: posterior[name] for name in law.parameters if name in posterior} | fixed_values(spec)
+    expected = law(*inputs, **parameters).stack(sample=SAMPLE_DIMS).transpose("sample", "run").values
+    of_draw = {str(name): posterior[name].values.reshape(-1, 1) for name in posterior if posterior[name].ndim == 2}
+    level = level_of(expected, typical_loss(table), of_draw["growth"]) if "growth" in of_draw else np.ones_like(expected)
+    variance = scale_of(of_draw["sigma"], relative_se(table), level) ** 2
+    residual = np.log(table["loss"].to_numpy(float)) - np.log(expected)
+    scaled = [of_draw[path.scale_name][..., None] * path.design(table) for path in paths]
+    steps = draw_steps(residual, variance, np.concatenate(scaled, axis=-1) * level[..., None], rng)
+    shape, found = posterior["sigma"].shape, {}
+    for path, own in zip(paths, np.split(steps, len(paths), axis=-1), strict=True):
+        sized = own * of_draw[path.scale_name] * np.sqrt(path.widths)
+        found[path.name] = xr.DataArray(sized.reshape(*shape, -1), dims=(*SAMPLE_DIMS, path.dim), coords=path.coords)
+    return found
+
+
+def warn_of_checkpoints(runs: RunTable, *, stacklevel: int) -> None:
+    """Warn of rows that are points along runs."""
     count = int(runs.table["checkpoint"].sum()) if "checkpoint" in runs.table else 0
     if count:
         warnings.warn(
@@ -158,7 +200,7 @@ def _warn_of_checkpoints(runs: RunTable) -> None:
             f"whose errors go together: intervals will be too narrow. Keep the ends of runs with the condition "
             f"'not checkpoint'.",
             CheckpointWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 

@@ -2,5 +2,6 @@
 
 from bayes_scaling.report.document import write_report
 from bayes_scaling.report.pictures import plot_forecast
+from bayes_scaling.report.trials import plot_backtest
 
-__all__ = ["plot_forecast", "write_report"]
+__all__ = ["plot_backtest", "plot_forecast", "write_report"]

@@ -16,7 +16,7 @@ from bayes_scaling.diagnostics import check, prior_predictive
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.files import write_whole
 from bayes_scaling.fits import Fit, JointFit
-from bayes_scaling.prediction import expected_loss, levels, predict_table
+from bayes_scaling.prediction import law_loss, levels, predict_table
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.reach import reach_sentence
 from bayes_scaling.report.pictures import (
@@ -190,7 +190,7 @@ def _flatness(fit: Fit, row: pd.Series, group: Mapping[str, str]) -> str:
     """Say what a size at either end of the interval would cost: the minimum is flat, and this is how flat."""
     params = xr.DataArray([row.params, row.params_lower, row.params_upper], dims="size")
     at = {"params": params, "tokens": tokens_at(row.compute_flops, params)}
-    choice, low, high = expected_loss(fit, at, group=group).mean(("chain", "draw")).values
+    choice, low, high = law_loss(fit, at, group=group).mean(("chain", "draw")).values
     return (
         f"At {short(row.compute_flops)} FLOP, the lower end of the interval instead of the choice would cost "
         f"{100 * (low / choice - 1):.2g} % of the expected loss, the upper end {100 * (high / choice - 1):.2g} %."

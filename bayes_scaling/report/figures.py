@@ -169,7 +169,7 @@ def forecast(
     """Draw the loss along a path into the unmeasured: both intervals, where the data end, and the truth if known."""
     figure, axes = one_axes(6.4, 3.9)
     axes.fill_between(band.x, band.lower, band.upper, color=BLUE, alpha=0.18, lw=0, label="a new run")
-    axes.fill_between(band.x, band.mean_lower, band.mean_upper, color=BLUE, alpha=0.4, lw=0, label="the law")
+    axes.fill_between(band.x, band.mean_lower, band.mean_upper, color=BLUE, alpha=0.4, lw=0, label="expected loss")
     axes.plot(band.x, band.median, color=BLUE, lw=1.4)
     axes.plot(*runs, "o", ms=3, color=INK, alpha=0.5, label="runs fitted")
     if held_out is not None:

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from bayes_scaling.decisions.budget import allocate, splits_a_budget
 from bayes_scaling.fits import Fit, JointFit, Sampled, scalars
 from bayes_scaling.prediction import (
-    expected_loss,
     inside,
     interval,
     intervals,
+    law_loss,
     loss_at_runs,
     measured_at_runs,
     predict,
@@ -93,7 +93,7 @@ def contour_picture(fit: Fit, prob: float, group: Mapping[str, str]) -> Picture:
     params = xr.DataArray(np.geomspace(*ends["params"], 60), dims="params")
     tokens = xr.DataArray(np.geomspace(*ends["tokens"], 60), dims="tokens")
     thinned = fit.thinned(500)
-    loss = expected_loss(thinned, {"params": params, "tokens": tokens}, group=group).median(("chain", "draw"))
+    loss = law_loss(thinned, {"params": params, "tokens": tokens}, group=group).median(("chain", "draw"))
     compute = np.geomspace(runs["compute_flops"].min(), runs["compute_flops"].max() * 10**BEYOND, 25)
     allocation = allocate(thinned, compute=list(compute), group=group)
     optimal = [

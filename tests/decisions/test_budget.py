@@ -11,7 +11,7 @@ from bayes_scaling.decisions.risk import conditional_value_at_risk, expectation,
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.examples import example_fit
 from bayes_scaling.laws import LAWS
-from bayes_scaling.prediction import expected_loss
+from bayes_scaling.prediction import law_loss
 from bayes_scaling.quantities import tokens_at, training_compute
 
 VALUES = {k: v for k, v in published("besiroglu2024").values.items() if k != "E"}
@@ -46,7 +46,7 @@ def test_the_choice_has_the_least_risk(fit_by_hand, risk):
     measure = risk_measure(risk)
     choice = float(allocate(fit_by_hand, compute=1e23, risk=risk)["params"])
     here, *others = (
-        float(measure(expected_loss(fit_by_hand, {"params": n, "tokens": tokens_at(1e23, n)})))
+        float(measure(law_loss(fit_by_hand, {"params": n, "tokens": tokens_at(1e23, n)})))
         for n in (choice, choice / 1.5, choice / 1.05, choice * 1.05, choice * 1.5)
     )
     assert here <= min(others)
@@ -58,7 +58,7 @@ def test_one_draw_has_no_risk(exact_fit):
 
 
 def test_risk_measures_are_ordered(fit_by_hand):
-    loss = expected_loss(fit_by_hand, {"params": 1e9, "tokens": 1e10})
+    loss = law_loss(fit_by_hand, {"params": 1e9, "tokens": 1e10})
     ordered = [expectation(loss), quantile(0.9)(loss), conditional_value_at_risk(0.9)(loss), loss.max()]
     assert (np.diff([float(value) for value in ordered]) > 0).all()
     assert float(conditional_value_at_risk(1e-9)(loss)) == pytest.approx(float(expectation(loss)), rel=1e-3)

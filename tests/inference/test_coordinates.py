@@ -8,11 +8,13 @@ import pytensor
 import pytest
 from scipy import stats
 
+from bayes_scaling.discrepancy import STEPS
 from bayes_scaling.documents import read_model, shipped_models
 from bayes_scaling.grouping import Groups, member
 from bayes_scaling.inference import build_model
 from bayes_scaling.inference.coordinates import is_proportional, terms_of
 from bayes_scaling.laws import LAWS
+from bayes_scaling.quantities import QUANTITIES
 from bayes_scaling.runs import read_runs
 
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
@@ -60,10 +62,33 @@ def by_hand(spec, at):
     published = law.from_reference(values, spec.reference_point(RUNS.table))
     of_run = {n: np.broadcast_to(v, len(groups.cells) or 1)[groups.of_run] for n, v in published.items()}
     expected = law(*(RUNS.table[c].to_numpy() for c in spec.columns.values()), **of_run)
-    scale = np.hypot(at["sigma"], 0.01 / RUNS.table["loss"])
-    residual = (np.log(RUNS.table["loss"]) - np.log(expected)) / scale
-    total += (stats.t.logpdf(residual, at["nu"]) - np.log(scale)).sum()
-    return total + believed(spec.likelihood.sigma, at["sigma"]) + believed(spec.likelihood.nu, at["nu"])
+    likelihood, residual = spec.likelihood, np.log(RUNS.table["loss"]) - np.log(expected)
+    level = np.ones(len(expected))
+    if likelihood.growth is not None:
+        level = (expected / np.exp(np.log(RUNS.table["loss"]).mean())) ** at["growth"]
+        total += believed(likelihood.growth, at["growth"])
+    scale = np.hypot(at["sigma"] * level, 0.01 / RUNS.table["loss"])
+    total += believed(likelihood.sigma, at["sigma"])
+    if not spec.discrepancy:
+        if likelihood.dist == "Normal":
+            return total + stats.norm.logpdf(residual, scale=scale).sum()
+        return total + (stats.t.logpdf(residual / scale, at["nu"]) - np.log(scale)).sum() + believed(likelihood.nu, at["nu"])
+    covariance = np.diag(np.asarray(scale) ** 2)
+    for symbol, walk in spec.discrepancy.items():
+        tau = at[f"discrepancy_scale_{symbol}"]
+        total += believed(walk.scale, tau)
+        covariance += tau**2 * np.outer(level, level) * walk_covariance(RUNS.table[QUANTITIES[symbol].column])
+    return total + stats.multivariate_normal.logpdf(residual, cov=covariance)
+
+
+def walk_covariance(column):
+    """Covariance of a walk from the middle of the runs, straight between its knots, a unit of variance a decade."""
+    place = np.log10(np.asarray(column))
+    knots = np.linspace(place.min(), place.max(), STEPS + 1)
+    at_knots = np.minimum(knots[:, None], knots[None]) - place.min()  # of a walk from the first knot
+    between = np.array([[np.interp(x, knots, corner) for corner in np.eye(STEPS + 1)] for x in (*place, place.mean())])
+    from_middle = between[:-1] - between[-1]
+    return from_middle @ at_knots @ from_middle.T
 
 
 @pytest.mark.parametrize("name", shipped_models())

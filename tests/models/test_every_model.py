@@ -8,7 +8,6 @@ import pytensor
 import pytest
 
 from bayes_scaling.documents import model_from_json, read_model, shipped_models
-from bayes_scaling.grouping import Groups
 from bayes_scaling.inference import build_model
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.reference import fixed_values
@@ -78,7 +77,7 @@ def test_log_density_and_gradient_are_finite_at_the_start(name):
 def test_prior_predictive_losses_are_plausible(name):
     spec = read_model(name)
     reference = spec.reference_point(RUNS.table)
-    prior = draw_prior(spec, reference, Groups.of(spec, RUNS.table), np.random.default_rng(1))
+    prior = draw_prior(spec, RUNS.table, np.random.default_rng(1))
     values = {n: prior[n] for n in spec.parameters if n in prior} | fixed_values(spec)
     middle = {symbol: np.exp(np.log(RUNS.table[column]).mean()) for symbol, column in spec.columns.items()}
     losses = spec.the_law(*((middle | dict(reference))[symbol] for symbol in spec.the_law.inputs), **values)

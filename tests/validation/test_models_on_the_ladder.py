@@ -22,10 +22,14 @@ RUNS = {
     "kappa": END_OF_A_COSINE,
     "chinchilla_by_group": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
     "kappa_by_group": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
+    "offset_n": "series == 'size'",
+    "offset_d": "series == 'data' and width == 48",
+    "offset_c": "run_id in ['iso-2e11-16', 'iso-6e11-32', 'iso-2e12-36', 'iso-6e12-48', 'size-64', 'size-96', 'size-128']",
     "repeated": "series in ['data', 'schedule'] and schedule == 'constant'",
 }
 COLUMNS = {
     "kaplan_d": {"tokens": "dataset_tokens"},
+    "offset_d": {"tokens": "dataset_tokens"},
     "kaplan_nd": {"tokens": "dataset_tokens"},
     "chinchilla_by_group": {"group": "schedule"},
     "kappa_by_group": {"group": "schedule"},

@@ -49,7 +49,7 @@ def test_hoffmann_budget(additive):
 
 
 def test_hoffmann_excludes_kappa_of_one(hoffmann):
-    found = fit(hoffmann, "kappa", seed=1)
+    found = fit(hoffmann, "kappa", seed=1, discrepancy=False)
     assert found.converged, found.verdict
     low, high = (float(found.posterior["kappa"].quantile(q)) for q in (0.025, 0.975))
     print(f"kappa 95 % interval {low:.3f} to {high:.3f}")

@@ -1,0 +1,223 @@
+"""The backtest: every split, every way to forecast it, the scores; in parallel, and picked up where it was left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.backtesting.baselines import BASELINES, NEEDS
+from bayes_scaling.backtesting.origins import Origin, rolling_origins
+from bayes_scaling.backtesting.outcome import MODEL, Backtest
+from bayes_scaling.backtesting.scores import scored
+from bayes_scaling.datasets import runs_from
+from bayes_scaling.documents import model_from_json, read_model
+from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest
+from bayes_scaling.files import make_folder, write_whole
+from bayes_scaling.grouping import Groups
+from bayes_scaling.inference.nuts import Settings
+from bayes_scaling.inference.sampling import Sampler, warn_of_checkpoints
+from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
+from bayes_scaling.runs import RunTable
+from bayes_scaling.specification import ModelSpec
+
+LAW_ALONE: Final = "model without discrepancy"
+PLAIN: Final = "plain posterior"
+"""Name of the posterior of the additive law, with a heavy tail and nothing else."""
+_FURTHEST: Final = 50.0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One split and one way to forecast it: all a worker needs."""
+
+    method: str
+    model: str | None
+    runs: RunTable
+    origin: Origin
+    over: str
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """File name of the outcome: the same for the same question alone."""
+        said = [self.method, self.model, self.runs.digest, self.over, self.origin.cut, self.settings]
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return f"{self.origin.cut:.3g}-{digest[:16]}.csv"
+
+
+def backtest(
+    runs: RunTable | pd.DataFrame | str | Path,
+    model: str | Path | ModelSpec = "kappa",
+    *,
+    over: str = "compute_flops",
+    per_decade: int = 4,
+    least: int = 15,
+    fewest_ahead: int = 3,
+    baselines: bool = True,
+    seed: int = 0,
+    draws: int = 1000,
+    tune: int = 1000,
+    workers: int = 1,
+    store: str | Path | None = None,
+    progress: bool | None = None,
+) -> Backtest:
+    """Forecast a table's own larger runs from its smaller ones, at every cut, and score what came out.
+
+    Parameters
+    ----------
+    runs : RunTable, DataFrame, path or str
+        Measured runs, or the name of a data set.
+    model : str, path or ModelSpec
+        The model on trial, of one law.
+    over, per_decade, least, fewest_ahead
+        Where to cut: see :func:`~bayes_scaling.backtesting.origins.rolling_origins`.
+    baselines : bool
+        Whether to score beside it, on the same splits, the model without its discrepancy, and on tables of N and D
+        the posterior of the additive law and its Huber fits with bootstrap.
+    seed, draws, tune : int
+        Of each posterior: as for :func:`~bayes_scaling.fit`, four chains.
+    workers : int
+        Processes that take splits in parallel.
+    store : path, optional
+        Folder in which each outcome is kept once it is there: a backtest that was stopped goes on from these.
+    progress : bool, optional
+        Whether to show a progress bar; by default in a terminal and in Jupyter.
+
+    Returns
+    -------
+    Backtest
+        Every forecast, and the scores.
+
+    Raises
+    ------
+    InvalidRuns, InvalidModel, InvalidRequest
+        If the table, the model or a setting cannot be used, or no cut leaves enough runs.
+
+    Warns
+    -----
+    CheckpointWarning
+        If rows are points along runs.
+    """
+    spec = read_model(model)
+    if not isinstance(spec, ModelSpec):
+        raise InvalidModel(f"{spec.title or 'This model'} is a system of laws: a backtest takes a model of one law.")
+    if workers < 1:
+        raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
+    table = runs_from(runs, needs=dict.fromkeys((*spec.needs, over)))
+    origins = rolling_origins(table.table, over=over, per_decade=per_decade, least=least, fewest_ahead=fewest_ahead)
+    warn_of_checkpoints(table, stacklevel=3)
+    settings = {"seed": seed, "draws": draws, "tune": tune}
+    methods = _methods(spec, table, baselines=baselines)
+    jobs = [_Job(method, text, table, origin, over, settings) for origin in origins for method, text in methods.items()]
+    outcomes = list(_outcomes(jobs, workers, Path(store) if store is not None else None, progress))
+    found = pd.concat(outcomes, ignore_index=True)
+    order = {method: number for number, method in enumerate(methods)}
+    found = found.sort_values(["cut", "method", "run"], key=lambda c: c.map(order) if c.name == "method" else c)
+    facts = {
+        "runs": table.name,
+        "runs_digest": table.digest,
+        "model": spec.title or spec.law,
+        "model_digest": spec.digest,
+        "over": over,
+        "per_decade": per_decade,
+        "least": least,
+        "fewest_ahead": fewest_ahead,
+        **settings,
+    }
+    return Backtest(found.reset_index(drop=True), facts)
+
+
+def _methods(spec: ModelSpec, table: RunTable, *, baselines: bool) -> dict[str, str | None]:
+    """Return every way to forecast, with the document of those that are posteriors."""
+    found: dict[str, str | None] = {MODEL: spec.to_json()}
+    if baselines and spec.discrepancy:
+        found[LAW_ALONE] = spec.without_discrepancy().to_json()
+    if baselines and all(column in table.table and table.table[column].notna().all() for column in NEEDS):
+        found[PLAIN] = read_model("chinchilla").to_json()
+        found |= dict.fromkeys(BASELINES)
+    return found
+
+
+def _outcomes(jobs: Sequence[_Job], workers: int, store: Path | None, progress: bool | None) -> Iterator[pd.DataFrame]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if store is not None:
+        make_folder(store)
+    there = {job.name: store / job.name for job in jobs if store is not None and (store / job.name).is_file()}
+    left = [job for job in jobs if job.name not in there]
+    shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not shown) as bar:
+        task = bar.add_task("splits and methods", total=len(jobs), completed=len(there))
+        for job in jobs:
+            if job.name in there:
+                yield pd.read_csv(there[job.name])
+        for job, outcome in _worked(left, workers):
+            if store is not None:
+                write_whole(store / job.name, outcome.to_csv(index=False))
+            bar.advance(task)
+            yield outcome
+
+
+def _worked(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[_Job, pd.DataFrame]]:
+    if workers == 1:
+        for job in jobs:
+            yield job, _outcome(job)
+        return
+    # Fresh processes: threads of a sampler do not live through a fork.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(_outcome, job): job for job in jobs}
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _outcome(job: _Job) -> pd.DataFrame:
+    table, origin = job.runs.table, job.origin
+    known, ahead = table.iloc[origin.known], table.iloc[origin.ahead]
+    truth = np.log(ahead["loss"].to_numpy(float))
+    converged = True
+    if job.model is None:
+        rng = np.random.default_rng([job.settings["seed"], *origin.known.shape])
+        draws = BASELINES[job.method](known, ahead, rng)
+    else:
+        draws, converged = _posterior_draws(job, known, ahead)
+    beyond = np.log10(ahead[job.over].to_numpy(float) / known[job.over].max())
+    told = pd.DataFrame({"method": job.method, "cut": origin.cut, "run": origin.ahead, "ahead": beyond})
+    return told.assign(loss=ahead["loss"].to_numpy(float), converged=converged).join(scored(truth, draws))
+
+
+_COMPILED: dict[tuple[str, tuple[str, ...]], Sampler] = {}
+"""Compiled models of this process, by document and groups: each serves every split."""
+
+
+def _posterior_draws(job: _Job, known: pd.DataFrame, ahead: pd.DataFrame) -> tuple[np.ndarray, bool]:
+    assert job.model is not None
+    runs = replace(job.runs, table=known.reset_index(drop=True))
+    spec = model_from_json(job.model)
+    assert isinstance(spec, ModelSpec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesScalingWarning)
+        groups = tuple(Groups.of(spec, known).names) if spec.group_columns else ()
+        if (job.model, groups) not in _COMPILED:
+            _COMPILED[job.model, groups] = Sampler(spec, runs)
+        sampler = _COMPILED[job.model, groups]
+        fit = sampler.fit(runs, Settings(**job.settings), progress=False)
+        predicted = predict_rows(fit, ahead.reset_index(drop=True), seed=job.settings["seed"])
+    draws = predicted["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("sample", "row").values
+    # A heavy tail may draw a run that failed altogether: no score looks further than that.
+    return np.clip(np.log(draws), -_FURTHEST, _FURTHEST), fit.converged

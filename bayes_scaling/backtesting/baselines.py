@@ -1,0 +1,91 @@
+"""What is done today, on the same splits: the additive law by a Huber fit, with a bootstrap around it.
+
+The fit is approach 3 of Hoffmann et al. (2022): the Huber loss of log residuals with delta 1e-3, from many starts. Its
+bootstrap draws runs, or whole clusters of runs of one compute, with replacement; a new run's interval adds residuals
+of the fit, drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.laws.chinchilla import chinchilla
+
+DELTA: Final = 1e-3
+"""Where the Huber loss of a log residual turns from a square into a line."""
+RESAMPLES: Final = 100
+_RESIDUALS: Final = 20
+"""Residuals added to each resampled fit."""
+_STARTS: Final = [
+    (np.log(offset), np.log(term), np.log(term), np.log(exponent), np.log(exponent))
+    for offset in (0.4, 1.3, 2.0)
+    for term in (0.2, 1.0)
+    for exponent in (0.2, 0.5)
+]
+_LOWEST, _HIGHEST = [-20.0, -15.0, -15.0, -5.0, -5.0], [8.0, 8.0, 8.0, 2.0, 2.0]
+
+Baseline = Callable[[pd.DataFrame, pd.DataFrame, np.random.Generator], np.ndarray]
+"""From known runs and inputs of runs to come to draws of their log loss, shape (draw, run)."""
+
+
+def _draws(known: pd.DataFrame, ahead: pd.DataFrame, rng: np.random.Generator, clusters: Any, residuals: bool) -> np.ndarray:
+    middle = {column: float(np.exp(np.log(known[column]).mean())) for column in ("params", "tokens")}
+    at, there = ([table[c].to_numpy(float) / middle[c] for c in middle] for table in (known, ahead))
+    log_loss = np.log(known["loss"].to_numpy(float))
+    best = min((_fitted(at, log_loss, start) for start in _STARTS), key=lambda found: found[1])[0]
+    labels, found = np.unique(clusters), []
+    members = [np.flatnonzero(clusters == label) for label in labels]
+    for _ in range(RESAMPLES):
+        rows = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        again = _fitted([x[rows] for x in at], log_loss[rows], best)[0]
+        found.append(_log_law(again, there))
+    fits = np.array(found)
+    if not residuals:
+        return fits
+    left = log_loss - _log_law(best, at)
+    repeated = np.repeat(fits, _RESIDUALS, axis=0)
+    return repeated + rng.choice(left, size=repeated.shape)
+
+
+def _log_law(unknowns: Any, inputs: list[np.ndarray]) -> np.ndarray:
+    E, A, B, alpha, beta = np.exp(unknowns)
+    return np.log(chinchilla(*inputs, E=E, A=A, alpha=alpha, B=B, beta=beta))
+
+
+def _fitted(inputs: list[np.ndarray], log_loss: np.ndarray, start: Any) -> tuple[np.ndarray, float]:
+    from scipy.optimize import least_squares  # some tenths of a second that only a backtest needs
+
+    found = least_squares(
+        lambda unknowns: _log_law(unknowns, inputs) - log_loss,
+        start,
+        loss="huber",
+        f_scale=DELTA,
+        max_nfev=200,
+        bounds=(_LOWEST, _HIGHEST),
+    )
+    return found.x, float(found.cost)
+
+
+def _each(known: pd.DataFrame) -> np.ndarray:
+    return np.arange(len(known))
+
+
+def _budgets(known: pd.DataFrame) -> np.ndarray:
+    """Tell apart the budgets of a ladder: a tenth of a decade of compute each."""
+    return np.round(10 * np.log10(known["compute_flops"].to_numpy(float))).astype(int)
+
+
+BASELINES: Final[dict[str, Baseline]] = {
+    "huber + bootstrap": lambda known, ahead, rng: _draws(known, ahead, rng, _each(known), residuals=False),
+    "huber + bootstrap + residuals": lambda known, ahead, rng: _draws(known, ahead, rng, _each(known), residuals=True),
+    "huber + cluster bootstrap + residuals": lambda known, ahead, rng: _draws(
+        known, ahead, rng, _budgets(known), residuals=True
+    ),
+}
+"""The ways of today by name."""
+NEEDS: Final = ("params", "tokens", "compute_flops")
+"""Columns the baselines need: they are of the additive law of N and D."""

@@ -1,0 +1,81 @@
+"""Rolling origins: cuts along a resource, with the runs below each to fit and the runs at or above it to forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One split of a table.
+
+    Parameters
+    ----------
+    cut : float
+        Value of the resource: runs below it are known, runs at or above it are to come.
+    known, ahead : ndarray of int
+        Positions of the rows.
+    """
+
+    cut: float
+    known: np.ndarray
+    ahead: np.ndarray
+
+
+def rolling_origins(
+    table: pd.DataFrame, *, over: str = "compute_flops", per_decade: int = 4, least: int = 15, fewest_ahead: int = 3
+) -> list[Origin]:
+    """Cut a table at every step of a resource that leaves enough runs on either side.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Runs.
+    over : str
+        Column of the resource.
+    per_decade : int
+        Steps a decade; a bin is the runs between two steps.
+    least : int
+        Runs below a cut, at the least; half of the bins that have runs lie below it too.
+    fewest_ahead : int
+        Runs at or above a cut, at the least.
+
+    Returns
+    -------
+    list of Origin
+        By rising cut.
+
+    Raises
+    ------
+    InvalidRequest
+        If the table has no such column, or no cut leaves enough runs.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"compute_flops": np.geomspace(1e18, 0.9e21, 24)})
+    >>> [(f"{o.cut:.2g}", len(o.known), len(o.ahead)) for o in rolling_origins(runs, per_decade=2, least=12)]
+    [('3.2e+19', 12, 12), ('1e+20', 16, 8), ('3.2e+20', 20, 4)]
+    """
+    if over not in table or table[over].isna().any():
+        raise InvalidRequest(f"The runs have no whole column {over!r} to roll the origin over; found {', '.join(table)}.")
+    for name, value in (("per_decade", per_decade), ("least", least), ("fewest_ahead", fewest_ahead)):
+        if value < 1:
+            raise InvalidRequest(f"{name} is {value}: it has to be at least one.")
+    # A value that is a step to the last digit belongs to the bin it begins.
+    bins = np.floor(per_decade * np.log10(table[over].to_numpy(float)) + 1e-9).astype(int)
+    steps, found = np.unique(bins), []
+    for below, step in enumerate(steps):
+        known, ahead = np.flatnonzero(bins < step), np.flatnonzero(bins >= step)
+        if 2 * below >= len(steps) and len(known) >= least and len(ahead) >= fewest_ahead:
+            found.append(Origin(float(10 ** (step / per_decade)), known, ahead))
+    if not found:
+        raise InvalidRequest(
+            f"No cut of {over} leaves {least} of the {len(table)} runs and half of the {len(steps)} bins below it and "
+            f"{fewest_ahead} runs at or above: measure more runs, or ask for less (--least, --per-decade)."
+        )
+    return found

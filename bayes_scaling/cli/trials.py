@@ -1,0 +1,84 @@
+"""How far to trust a forecast before it is made: the table's own past."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayes_scaling.cli.options import AsJson, Columns, Seed, app, columns_of
+from bayes_scaling.printing import print_table, say
+
+
+@app.command(epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
+def backtest(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
+    model: Annotated[str, typer.Option(help="TOML document, or name of a shipped model.")] = "kappa",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for table, figure and JSON; it also keeps each outcome.")
+    ] = None,
+    over: Annotated[
+        str, typer.Option(help="Column along which runs are cut, such as compute_flops or params.")
+    ] = "compute_flops",
+    per_decade: Annotated[int, typer.Option(help="Cuts a decade.")] = 4,
+    least: Annotated[int, typer.Option(help="Runs below a cut, at the least.")] = 15,
+    baselines: Annotated[bool, typer.Option(help="Whether to score what is done today on the same splits.")] = True,
+    workers: Annotated[int, typer.Option(help="Processes that take splits in parallel.")] = 1,
+    seed: Seed = 0,
+    draws: Annotated[int, typer.Option(help="Draws kept of each of four chains.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Draws of warm-up of each chain.")] = 1000,
+    columns: Columns = None,
+    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
+    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
+    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast a table's own larger runs from its smaller ones, at every cut, and count how often the intervals held."""
+    from bayes_scaling.datasets import runs_from
+    from bayes_scaling.files import make_folder, write_whole
+
+    if out is not None:
+        make_folder(out)
+    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card)
+    if where:
+        table = table.where(where)
+    from bayes_scaling.backtesting.backtest import backtest as forecast_the_past
+    from bayes_scaling.report.trials import plot_backtest
+
+    say("Compiling and sampling: some seconds a split.")
+    found = forecast_the_past(
+        table,
+        model,
+        over=over,
+        per_decade=per_decade,
+        least=least,
+        baselines=baselines,
+        seed=seed,
+        draws=draws,
+        tune=tune,
+        workers=workers,
+        store=out / "splits" if out is not None else None,
+    )
+    if out is not None:
+        write_whole(out / "backtest.json", found.to_json())
+        write_whole(out / "scores.csv", found.scores.to_csv(index=False))
+        plot_backtest(found).savefig(out / "backtest.png", dpi=150, facecolor="white")
+    if as_json:
+        print(found.to_json())
+        return
+    print(f"{found.sentence}\n")
+    shown = [
+        "method",
+        "runs",
+        "coverage_0.5",
+        "coverage_0.9",
+        "interval_score",
+        "crps",
+        "log_score",
+        "median_error",
+        "width",
+    ]
+    print_table(found.scores[shown])
+    if out is not None:
+        print(f"\nTable, figure and JSON are in {out.resolve()}")

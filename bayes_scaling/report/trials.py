@@ -1,0 +1,78 @@
+"""The picture of a backtest: did intervals hold what they said, and how wrong were forecasts further out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bayes_scaling.backtesting.outcome import MODEL, Backtest
+from bayes_scaling.backtesting.scores import PROBS
+from bayes_scaling.report.figures import BLUE, CYCLE, INK, canvas, styled
+
+_BINS: Final = 10
+
+
+@styled
+def plot_backtest(found: Backtest) -> Figure:
+    """Draw a backtest: coverage against probability, where outcomes fell in their forecasts, and error by distance.
+
+    Parameters
+    ----------
+    found : Backtest
+        What :func:`~bayes_scaling.backtest` returned.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Jupyter shows it; ``savefig`` keeps it.
+    """
+    figure = canvas(9.6, 3.4)
+    coverage, fall, distance = (figure.add_subplot(1, 3, number) for number in (1, 2, 3))
+    colours = {method: CYCLE[i % len(CYCLE)] for i, method in enumerate(found.scores["method"])}
+    coverage.plot([0, 100], [0, 100], color=INK, lw=0.8, alpha=0.6)
+    for row in found.scores.to_dict("records"):
+        held = [100 * row[f"coverage_{prob:g}"] for prob in PROBS]
+        ours = row["method"] == MODEL
+        coverage.plot(
+            [100 * prob for prob in PROBS],
+            held,
+            "o-",
+            ms=4 if ours else 2.5,
+            lw=2 if ours else 0.9,
+            color=colours[row["method"]],
+        )
+    coverage.set(
+        xlabel="probability of the interval (%)",
+        ylabel="forecasts inside (%)",
+        xlim=(45, 100),
+        ylim=(0, 102),
+        title="Coverage",
+    )
+
+    mine = found.predictions[found.predictions["method"] == MODEL]
+    counts, edges = np.histogram(mine["pit"], bins=_BINS, range=(0, 1))
+    fall.bar(edges[:-1], counts / len(mine) * _BINS, width=1 / _BINS, align="edge", color=BLUE, alpha=0.6)
+    fall.axhline(1, color=INK, lw=0.8, alpha=0.6)
+    fall.set(xlabel="share of the forecast below the outcome", ylabel="density", title="Where outcomes fell (model)")
+
+    table = found.by_distance
+    for method, rows in table.groupby("method", sort=False):
+        ours = method == MODEL
+        distance.plot(
+            rows["ahead"].astype(str),
+            100 * rows["median_error"],
+            "o-",
+            ms=4 if ours else 2.5,
+            lw=2 if ours else 0.9,
+            color=colours[str(method)],
+            label=str(method),
+        )
+    distance.set(
+        xlabel=f"decades of {found.facts['over']} ahead", ylabel="median error (% of the loss)", title="Error by distance"
+    )
+    distance.tick_params(axis="x", labelsize=7)
+    distance.set_ylim(0, None)
+    figure.legend(*distance.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure

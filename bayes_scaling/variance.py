@@ -1,0 +1,74 @@
+"""Why a forecast is as wide as it is: what the parameters, the form of the law and the noise add to its variance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.fits import Fit
+from bayes_scaling.prediction import SAMPLE_DIMS, predict
+
+
+def variance_shares(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:
+    """Return the shares of the variance of a forecast log loss.
+
+    The log of a new run's loss is a sum: the law's, what the law gets wrong there, and the scatter of runs. The share of
+    a part is its covariance with the sum over the variance of the sum, so that shares add up to one. Among the runs,
+    where law and discrepancy stand in for each other, one of them can be negative; far beyond, each is what it seems.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    group, seed, **inputs
+        As for :func:`~bayes_scaling.predict`.
+
+    Returns
+    -------
+    Dataset, input dims
+        ``parameters``, ``discrepancy``, ``noise``: shares; ``sd``, the standard deviation of the log loss.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> shares = variance_shares(example_fit(), params=7e10, tokens=1.4e12)
+    >>> float(shares["discrepancy"]), round(float(shares["parameters"] + shares["noise"]), 9)
+    (0.0, 1.0)
+    """
+    return shares_of(predict(fit, group=group, seed=seed, **inputs))
+
+
+def shares_of(prediction: xr.Dataset) -> xr.Dataset:
+    """Return the shares of a prediction that has been made: what :func:`variance_shares` returns."""
+    law, expected, measured = (_log(prediction[name]) for name in ("law_loss", "expected_loss", "measured_loss"))
+    variance = measured.var(SAMPLE_DIMS)
+    parts = {"parameters": law, "discrepancy": expected - law, "noise": measured - expected}
+    shares = {name: _covariance(part, measured) / variance for name, part in parts.items()}
+    return xr.Dataset({**shares, "sd": variance**0.5})
+
+
+def shares_sentence(shares: xr.Dataset) -> str:
+    """Say the shares of one forecast in words.
+
+    Examples
+    --------
+    >>> shares_sentence(xr.Dataset({"parameters": 0.3, "discrepancy": 0.65, "noise": 0.05, "sd": 0.02}))
+    'Of the variance of its logarithm (sd 2 %), 30 % is the parameters, 65 % what the law may get wrong, 5 % the scatter of runs.'
+    """
+    said = {"parameters": "the parameters", "discrepancy": "what the law may get wrong", "noise": "the scatter of runs"}
+    parts = [
+        f"{max(0.0, 100 * float(shares[name])):.0f} % {'is ' if not i else ''}{words}"
+        for i, (name, words) in enumerate(said.items())
+    ]
+    return f"Of the variance of its logarithm (sd {100 * float(shares['sd']):.2g} %), {', '.join(parts)}."
+
+
+def _log(draws: xr.DataArray) -> Any:
+    return np.log(draws)
+
+
+def _covariance(part: Any, whole: Any) -> xr.DataArray:
+    return ((part - part.mean(SAMPLE_DIMS)) * (whole - whole.mean(SAMPLE_DIMS))).mean(SAMPLE_DIMS)
