@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.discrepancy import is_step
 from bayes_scaling.fits import CORRELATED, Fit, JointFit, Sampled, scalars
 from bayes_scaling.observed import measured_at_rows, surprises, usual_surprise
 from bayes_scaling.prediction import (
@@ -159,7 +160,7 @@ def contraction(fit: Sampled) -> pd.DataFrame:
     prior = dict(scalars(fit.prior))
     for label, posterior in scalars(fit.posterior):
         # Effects of groups and steps of a walk are logarithms already; everything else is positive.
-        scale = np.asarray if "_effect_" in label or (label.startswith("discrepancy_") and "[" in label) else np.log
+        scale = np.asarray if "_effect_" in label or is_step(label) else np.log
         before, after = float(np.std(scale(prior[label]))), float(np.std(scale(posterior)))
         rows[label] = (before, after, 1 - (after / before) ** 2)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["prior_sd", "posterior_sd", "contraction"])

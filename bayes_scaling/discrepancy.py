@@ -123,6 +123,17 @@ def paths_of(spec: ModelSpec, table: pd.DataFrame) -> list[Path]:
     return found
 
 
+def is_step(label: str) -> bool:
+    """Whether a label of a posterior's number is a step of a walk: a logarithm of a factor, one of many.
+
+    Examples
+    --------
+    >>> is_step("discrepancy_C[1e+18]"), is_step("discrepancy_scale_C"), is_step("E[a]")
+    (True, False, False)
+    """
+    return label.startswith("discrepancy_") and "[" in label
+
+
 def walk(path: Path, draws: xr.Dataset, values: xr.DataArray | float, seed: int) -> xr.DataArray:
     """Return a walk at values of its quantity, as the draws have it.
 

@@ -1,4 +1,4 @@
-"""From a fit to losses: the law's expected loss, a new run's measured loss, and how far beyond the data they are."""
+"""From a fit to losses: the expected loss, a new run's measured loss, and how far beyond the data they are."""
 
 from __future__ import annotations
 

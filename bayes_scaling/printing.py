@@ -41,7 +41,7 @@ def budget_said(row: pd.Series, prob: float, unit: str) -> str:
         f"  D    {row.tokens:.3g} tokens ({row.tokens_lower:.3g} to {row.tokens_upper:.3g})\n"
         f"  D/N  {row.tokens_per_param:.3g} ({row.tokens_per_param_lower:.3g} to {row.tokens_per_param_upper:.3g})\n"
         f"  loss {row['median']:.4f} {unit} of a new run ({row.lower:.4f} to {row.upper:.4f}); "
-        f"of the law {row.mean_lower:.4f} to {row.mean_upper:.4f}\n"
+        f"expected {row.mean_lower:.4f} to {row.mean_upper:.4f}\n"
         f"  {reach_sentence(reaches)}"
     )
 

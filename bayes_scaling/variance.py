@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
 
 from bayes_scaling.fits import Fit
 from bayes_scaling.prediction import SAMPLE_DIMS, predict
+
+PARTS: Final = ("parameters", "discrepancy", "noise")
+"""What the variance of a forecast is made of."""
+
+
+def included(fit: Fit) -> str:
+    """Say what the intervals of a fit include, and what they take for granted.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> included(example_fit())
+    'Intervals include what the runs leave open about the parameters and the scatter of runs; they take the form of the law for granted.'
+    """
+    known = "Intervals include what the runs leave open about the parameters and the scatter of runs"
+    if not fit.spec.discrepancy:
+        return f"{known}; they take the form of the law for granted."
+    widths = [(s, 100 * float(fit.posterior[f"discrepancy_scale_{s}"].median())) for s in fit.spec.discrepancy]
+    said = ", ".join(f"{width:.2g} % a decade along {symbol}" for symbol, width in widths)
+    return f"{known}, and what the law may get wrong: a random walk of the log loss, {said} (posterior medians)."
 
 
 def variance_shares(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:

@@ -47,7 +47,7 @@ def predict(
     out: Annotated[Path | None, typer.Option(metavar="PREDICTIONS.csv", help="Where to write the table.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the loss of runs: a new run's measured loss and the law's expected loss, two intervals."""
+    """Predict the loss of runs: a new run's measured loss and its expected loss, two intervals."""
     from bayes_scaling.files import check_writable, write_whole
     from bayes_scaling.prediction import predict_table
     from bayes_scaling.runs import read_inputs
@@ -92,20 +92,24 @@ def _one_prediction(
     from bayes_scaling.prediction import intervals
     from bayes_scaling.prediction import predict as predict_loss
     from bayes_scaling.reach import reach_sentence
+    from bayes_scaling.variance import shares_of, shares_sentence
 
-    answer = intervals(predict_loss(found, group=group, seed=seed, **given), prob)
+    prediction = predict_loss(found, group=group, seed=seed, **given)
+    answer, shares = intervals(prediction, prob), shares_of(prediction)
     told = {str(n): float(v) for n, v in (answer.coords | answer.data_vars).items()}
     if out is not None:
         write_whole(out, pd.DataFrame([{**told, **group}]).to_csv(index=False))
     if as_json:
-        print_json({**told, "prob": prob, "loss_unit": found.loss_unit, "group": group, **verdict_of(found)})
+        spread = {f"share_of_{n}" if n != "sd" else "log_sd": float(v) for n, v in shares.data_vars.items()}
+        print_json({**told, **spread, "prob": prob, "loss_unit": found.loss_unit, "group": group, **verdict_of(found)})
         return
     print(
         f"A new run would measure {told['median']:.4f} {found.loss_unit} "
         f"({100 * prob:g} % interval {told['lower']:.4f} to {told['upper']:.4f});\n"
-        f"the law's expected loss lies in {told['mean_lower']:.4f} to {told['mean_upper']:.4f} ({100 * prob:g} %)."
+        f"its expected loss, without the scatter of runs, lies in {told['mean_lower']:.4f} to {told['mean_upper']:.4f} ({100 * prob:g} %)."
     )
     print(f"The run is {reach_sentence({n.removeprefix('reach_'): v for n, v in told.items() if 'reach_' in n})}.")
+    print(shares_sentence(shares))
 
 
 @app.command(epilog="Example: bayes-scaling allocate fit.nc --compute 5.76e23 --risk cvar:0.9")
@@ -178,9 +182,14 @@ def report(
         Path | None, typer.Option(metavar="TABLE.csv", help="Runs the fit has not seen, with their loss.")
     ] = None,
     columns: Columns = None,
+    backtest: Annotated[
+        Path | None,
+        typer.Option(metavar="backtest.json", help="What `bayes-scaling backtest` wrote of the same runs and model."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a fit: one self-contained page."""
+    from bayes_scaling.backtesting.outcome import read_backtest
     from bayes_scaling.files import check_writable
     from bayes_scaling.fits import JointFit, load_fit
     from bayes_scaling.report import write_report
@@ -194,7 +203,13 @@ def report(
             raise InvalidRequest(f"{stored} is a fit of a system of laws: say with --observation whose runs are held out.")
         truth = read_inputs(held_out, columns=columns_of(columns), needs=[*found.spec.columns.values(), "loss"])
     path = write_report(
-        found, out, prob=prob, budgets=compute or None, group=pairs(group, "--group") or None, held_out=truth
+        found,
+        out,
+        prob=prob,
+        budgets=compute or None,
+        group=pairs(group, "--group") or None,
+        held_out=truth,
+        backtest=read_backtest(backtest) if backtest is not None else None,
     )
     if as_json:
         print_json({"report": str(path.resolve()), **verdict_of(found)})

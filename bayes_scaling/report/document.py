@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.backtesting.outcome import Backtest
 from bayes_scaling.decisions.budget import allocate, budget_table, splits_a_budget
 from bayes_scaling.diagnostics import check, prior_predictive
 from bayes_scaling.errors import InvalidRequest
@@ -31,6 +32,7 @@ from bayes_scaling.report.pictures import (
 from bayes_scaling.report.system import system_content
 from bayes_scaling.report.tables import (
     allocation_table,
+    backtest_table,
     checks_table,
     fact_table,
     forecast_table,
@@ -39,7 +41,9 @@ from bayes_scaling.report.tables import (
     prior_table,
     published_table,
 )
+from bayes_scaling.report.trials import backtest_picture
 from bayes_scaling.report.wording import percent, short
+from bayes_scaling.variance import included
 
 
 def write_report(
@@ -50,6 +54,7 @@ def write_report(
     budgets: Sequence[float] | None = None,
     group: Mapping[str, str] | None = None,
     held_out: pd.DataFrame | None = None,
+    backtest: Backtest | None = None,
 ) -> Path:
     """Write the report of a fit: one self-contained HTML file.
 
@@ -68,6 +73,8 @@ def write_report(
     held_out : DataFrame, optional
         Runs the fit has not seen, with their loss: forecast and truth are shown beside each other. Budgets, group and
         runs held out are of one law: a system of laws takes none.
+    backtest : Backtest, optional
+        How forecasts of this table's own larger runs came out: see :func:`~bayes_scaling.backtest`.
 
     Returns
     -------
@@ -90,14 +97,14 @@ def write_report(
     'report.html'
     """
     if isinstance(fit, JointFit):
-        given = {"budgets": budgets, "group": group, "held_out": held_out}
+        given = {"budgets": budgets, "group": group, "held_out": held_out, "backtest": backtest}
         for name, value in given.items():
             if value is not None:
                 raise InvalidRequest(
                     f"The report of a system of laws takes no {name}: ask for one observation's, fit.of(NAME)."
                 )
         return write_whole(path, _render("system.html", system_content(fit, prob)))
-    return write_whole(path, _render("law.html", _content(fit, prob, budgets, dict(group or {}), held_out)))
+    return write_whole(path, _render("law.html", _content(fit, prob, budgets, dict(group or {}), held_out, backtest)))
 
 
 def _render(template: str, content: Mapping[str, Any]) -> str:
@@ -107,7 +114,12 @@ def _render(template: str, content: Mapping[str, Any]) -> str:
 
 
 def _content(
-    fit: Fit, prob: float, budgets: Sequence[float] | None, group: dict[str, str], held_out: pd.DataFrame | None
+    fit: Fit,
+    prob: float,
+    budgets: Sequence[float] | None,
+    group: dict[str, str],
+    held_out: pd.DataFrame | None,
+    backtest: Backtest | None,
 ) -> dict[str, Any]:
     checks = check(fit)
     spec, facts = fit.spec, fit.facts
@@ -128,6 +140,8 @@ def _content(
         "published": published_table(fit),
         "forecasts": forecast_table(forecasts, path, prob),
         "held_out": None,
+        "backtest": None,
+        "included": included(fit),
         "budgets": None,
         "priors": prior_table(fit),
         "facts": fact_table(fit),
@@ -139,6 +153,10 @@ def _content(
         predicted = predict_table(fit, held_out, prob=prob)
         content["held_out"], content["held_out_said"] = held_out_table(predicted, prob)
     answers: list[str] = []
+    if backtest is not None:
+        _same_table(fit, backtest)
+        content["backtest"], content["backtest_said"] = backtest_table(backtest), backtest.sentence
+        pictures["backtest"] = backtest_picture(backtest)
     if splits_a_budget(fit):
         chosen = budgets if budgets is not None else _half_decades(fit)
         allocation = budget_table(allocate(fit, compute=list(chosen), group=group), prob)
@@ -150,6 +168,14 @@ def _content(
     if predicted is not None:
         answers.append(content["held_out_said"])
     return content | {"figures": pictures, "answers": answers}
+
+
+def _same_table(fit: Fit, backtest: Backtest) -> None:
+    if backtest.facts["model_digest"] != fit.spec.digest:
+        raise InvalidRequest(
+            f"The backtest is of {backtest.facts['model']!r} on {backtest.facts['runs']}, the fit of {fit.spec.title or fit.spec.law!r}: "
+            f"give one of the fit's own model."
+        )
 
 
 def _question(fit: Fit, group: Mapping[str, str]) -> str:

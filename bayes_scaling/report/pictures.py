@@ -26,6 +26,7 @@ from bayes_scaling.prediction import (
 from bayes_scaling.quantities import completed
 from bayes_scaling.report import figures
 from bayes_scaling.report.wording import axis_label, percent
+from bayes_scaling.variance import PARTS, included, shares_of
 
 BEYOND: Final = 2.0
 """Decades of compute (or of the law's own resource) the forecast goes beyond the runs."""
@@ -115,16 +116,21 @@ def contour_picture(fit: Fit, prob: float, group: Mapping[str, str]) -> Picture:
 
 
 def forecast_path(fit: Fit, prob: float, group: Mapping[str, str]) -> tuple[xr.Dataset, str]:
-    """Return intervals along the path a forecast is asked for, and the column it runs along."""
+    """Return intervals and shares of variance along the path a forecast is asked for, and the column it runs along."""
     if splits_a_budget(fit):
         column, runs = "compute_flops", fit.runs["compute_flops"]
         compute = np.geomspace(runs.min(), runs.max() * 10**BEYOND, 41)
-        return intervals(allocate(fit, compute=list(compute), group=group), prob), column
+        return _with_shares(allocate(fit, compute=list(compute), group=group), prob), column
     columns = list(fit.spec.columns.values())
     column, runs = columns[0], fit.runs[columns[0]]
     inputs: dict[str, Any] = {c: np.exp(np.log(fit.runs[c]).mean()) for c in columns[1:]}
     inputs[column] = xr.DataArray(np.geomspace(runs.min(), runs.max() * 10**BEYOND, 41), dims=column)
-    return intervals(predict(fit, group=group, **inputs), prob), column
+    return _with_shares(predict(fit, group=group, **inputs), prob), column
+
+
+def _with_shares(prediction: xr.Dataset, prob: float) -> xr.Dataset:
+    """Return intervals, and beside them what the variance is made of."""
+    return intervals(prediction, prob).assign(shares_of(prediction)[list(PARTS)].data_vars)
 
 
 def plot_forecast(
@@ -164,8 +170,8 @@ def forecast_picture(fit: Fit, found: xr.Dataset, column: str, predicted: pd.Dat
     along = "at the compute-optimal size of each budget" if splits_a_budget(fit) else "along the law"
     return Picture(
         figures.as_svg(_forecast_figure(fit, found, column, predicted), "forecast"),
-        f"The loss {along}: dark, what the law would give on average; light, what one new run would measure. "
-        "Right of the dashed line nothing has been measured; both intervals trust the form of the law there.",
+        f"The loss {along}: dark, its expectation; light, what one new run would measure. Right of the dashed line nothing "
+        f"has been measured. {included(fit)}",
     )
 
 

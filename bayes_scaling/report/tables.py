@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.backtesting.outcome import Backtest
 from bayes_scaling.constants import comparable
 from bayes_scaling.diagnostics import summarize
+from bayes_scaling.discrepancy import is_step
 from bayes_scaling.fits import Fit, Sampled
 from bayes_scaling.grouping import dimension
 from bayes_scaling.prediction import inside
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.report.wording import axis_label, number, percent, short
 from bayes_scaling.specification import Likelihood
+from bayes_scaling.variance import PARTS
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def parameter_table(fit: Sampled, prob: float) -> Table:
     cells = [
         [label, *(number(row[name]) for name in ("median", "lower", "upper")), f"{row['contraction']:.2f}"]
         for label, row in summary.iterrows()
-        if "_effect_" not in str(label)
+        if "_effect_" not in str(label) and not is_step(str(label))
     ]
     columns = ("unknown", "median", "lower", "upper", "contraction")
     return Table(f"Posterior median and {percent(prob)} interval.", columns, cells)
@@ -83,7 +86,11 @@ def prior_table(fit: Fit) -> Table:
             cells.append(
                 (spread, str(parameter.spread), f"{summary[spread]:.2f}", "How far groups lie apart, on the log scale.")
             )
-    return beliefs([*cells, *noise_rows(spec.likelihood, summary)], fit.reference)
+    cells += noise_rows(spec.likelihood, summary)
+    for symbol, walk in spec.discrepancy.items():
+        scale = f"discrepancy_scale_{symbol}"
+        cells.append((scale, str(walk.scale), f"{summary[scale]:.2f}", walk.why))
+    return beliefs(cells, fit.reference)
 
 
 def noise_rows(likelihood: Likelihood, learned: pd.Series, suffix: str = "") -> list[tuple[str, ...]]:
@@ -93,6 +100,9 @@ def noise_rows(likelihood: Likelihood, learned: pd.Series, suffix: str = "") -> 
     if nu in learned.index:
         why = "Weight of the tail: one is a Cauchy, thirty hardly differs from a normal."
         cells.append((nu, str(likelihood.nu), f"{learned[nu]:.2f}", why))
+    if likelihood.growth is not None:
+        why = "Scatter, and what the law gets wrong, go as the expected loss to this power."
+        cells.append(("growth", str(likelihood.growth), f"{learned['growth']:.2f}", why))
     return cells
 
 
@@ -111,11 +121,16 @@ def forecast_table(found: xr.Dataset, column: str, prob: float) -> Table:
     cells = [
         [f"{reach[i]:.2f}", short(float(found[column][i]))]
         + [f"{float(found[name][i]):.3f}" for name in ("median", "lower", "upper", "mean_lower", "mean_upper")]
+        + [f"{100 * max(0.0, float(found[name][i])):.0f} %" for name in PARTS]
         for i in marks
     ]
     symbol = BY_COLUMN[column].symbol if column in BY_COLUMN else column
-    columns = ("decades beyond", symbol, "loss", "new run from", "to", "law from", "to ")
-    return Table(f"Forecast beyond the runs, {percent(prob)} intervals of a new run and of the law.", columns, cells)
+    columns = ("decades beyond", symbol, "loss", "new run from", "to", "expected from", "to ", *PARTS)
+    caption = (
+        f"Forecast beyond the runs: {percent(prob)} intervals of a new run and of its expected loss, and what the variance of "
+        "the log loss is made of."
+    )
+    return Table(caption, columns, cells)
 
 
 def held_out_table(predicted: pd.DataFrame, prob: float) -> tuple[Table, str]:
@@ -186,3 +201,30 @@ def reproduce(fit: Sampled) -> str:
     for option in ("seed", "draws", "tune", "chains", "target_accept"):
         words += [f"--{option.replace('_', '-')}", str(facts[option])]
     return shlex.join([*words, "--out", "fit.nc"])
+
+
+def backtest_table(found: Backtest) -> Table:
+    """Tell how each way to forecast this table's own larger runs came out."""
+    cells = [
+        [
+            str(row["method"]),
+            f"{row['runs']}",
+            *(f"{100 * row[name]:.0f} %" for name in ("coverage_0.5", "coverage_0.9")),
+            *(f"{row[name]:.3g}" for name in ("interval_score", "crps")),
+            f"{row['log_score']:.2f}",
+            *(f"{100 * row[name]:.2g} %" for name in ("median_error", "width")),
+        ]
+        for row in found.scores.to_dict("records")
+    ]
+    columns = (
+        "method",
+        "forecasts",
+        "50 % held",
+        "90 % held",
+        "interval score",
+        "CRPS",
+        "log score",
+        "median error",
+        "90 % width",
+    )
+    return Table("Scores on the log of the loss: low is good, but for the log score.", columns, cells, ("method",))

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from bayes_scaling.backtesting.outcome import MODEL, Backtest
 from bayes_scaling.backtesting.scores import PROBS
-from bayes_scaling.report.figures import BLUE, CYCLE, INK, canvas, styled
+from bayes_scaling.report.figures import BLUE, CYCLE, INK, as_svg, canvas, styled
+from bayes_scaling.report.pictures import Picture
 
 _BINS: Final = 10
 
@@ -76,3 +77,12 @@ def plot_backtest(found: Backtest) -> Figure:
     distance.set_ylim(0, None)
     figure.legend(*distance.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def backtest_picture(found: Backtest) -> Picture:
+    """Show a backtest on the page."""
+    return Picture(
+        as_svg(plot_backtest(found), "backtest"),
+        "Left: on the diagonal, intervals hold what they say. Middle: level where forecasts are neither too wide nor too narrow, "
+        "nor too high or low. Right: half of the errors are smaller.",
+    )
