@@ -30,6 +30,7 @@ from .errors import BayesScalingWarning as BayesScalingWarning
 from .fits import Fit as Fit
 from .fits import JointFit as JointFit
 from .fits import load_fit as load_fit
+from .identifiability import identifiability as identifiability
 from .inference.joint import fit_system as fit_system
 from .inference.model import build_model as build_model
 from .inference.sampling import fit as fit

@@ -41,6 +41,7 @@ PUBLIC = [
     "embedding_gamma",
     "fit",
     "fit_system",
+    "identifiability",
     "intervals",
     "law",
     "load_fit",

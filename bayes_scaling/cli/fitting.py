@@ -173,6 +173,11 @@ def fit(
 
     draws = enough_draws(spec, len(table)) if draws is None else draws
     settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
+    if isinstance(spec, ModelSpec) and not spec.groupings:
+        from bayes_scaling.identifiability import identifiability
+
+        for finding in identifiability(table, spec).findings:
+            say(finding)
     say("Compiling the model: some seconds, up to half a minute the first time.")
     if isinstance(spec, ModelSpec):
         found = Sampler(spec, table).fit(table, settings)

@@ -8,7 +8,41 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli.options import AsJson, Columns, Seed, app, columns_of
-from bayes_scaling.printing import print_table, say
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.printing import print_json, print_table, records, say
+
+
+@app.command(epilog="Example: bayes-scaling design runs.csv --model kappa")
+def design(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
+    model: Annotated[
+        str | None, typer.Option(help="TOML document, or name of a shipped model; by default as for fit.")
+    ] = None,
+    columns: Columns = None,
+    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
+    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
+    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a table of runs can tell of each parameter, and which further run would tell more; nothing is sampled."""
+    from bayes_scaling.datasets import runs_from
+    from bayes_scaling.documents import default_model, read_model
+    from bayes_scaling.identifiability import identifiability
+    from bayes_scaling.specification import ModelSpec
+
+    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card)
+    spec = read_model(model if model is not None else default_model(table.table))
+    if not isinstance(spec, ModelSpec):
+        raise InvalidRequest(f"{model} is a system of laws: ask about the design of a model of one law.")
+    table = runs_from(table.where(where) if where else table, needs=spec.needs)
+    found = identifiability(table, spec)
+    if as_json:
+        print_json(
+            {"parameters": records(found.parameters.reset_index()), "findings": list(found.findings), "weak": found.weak}
+        )
+        return
+    print_table(found.parameters.reset_index())
+    print("\n" + ("\n".join(found.findings) or "Nothing is wrong with the design: the runs will narrow every prior."))
 
 
 @app.command(epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")

@@ -1,0 +1,109 @@
+"""What many ladders say of one nobody has seen: a hierarchical model of their parameters, in two stages.
+
+Each ladder is fitted alone, with vague priors. What its runs say of a parameter is then a likelihood of the logarithm,
+close to Normal: the posterior's mean and variance with the prior divided out. The hierarchical model puts ladders in
+their sources and sources in a population; its forecast of the next ladder, of a source not seen, is the prior to state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.fits import Fit
+from bayes_scaling.inference.nuts import Settings, compiled, sample
+
+_SPREAD: Final = 0.5
+"""Scale of the half-normal prior on how far ladders, and sources, lie apart, on the log scale."""
+_LEAST_PRECISION: Final = 1e-3
+
+
+def what_runs_say(fit: Fit) -> pd.DataFrame:
+    """Return what the runs alone say of every single parameter of a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of one ladder, with vague priors.
+
+    Returns
+    -------
+    DataFrame
+        One row a parameter at the reference point, scatter or scale: ``mean`` and ``sd`` of the Normal likelihood of its
+        logarithm; ``prior_mean`` and ``prior_sd``, what was believed before.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> round(float(what_runs_say(example_fit()).loc["alpha", "mean"]), 2)  # log .348
+    -1.06
+    """
+    rows = {}
+    for name in _unknowns(fit):
+        before, after = (np.log(draws[name].values) for draws in (fit.prior, fit.posterior))
+        precision = max(after.var() ** -1 - before.var() ** -1, _LEAST_PRECISION)
+        mean = (after.mean() / after.var() - before.mean() / before.var()) / precision
+        # Runs that say nothing leave the difference of two noisy numbers: their likelihood is flat around the prior.
+        told = after.var() < 0.95 * before.var()
+        rows[name] = (mean if told else before.mean(), precision**-0.5 if told else 30.0, before.mean(), before.std())
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "prior_mean", "prior_sd"])
+
+
+def population(ladders: Mapping[str, pd.DataFrame], sources: Mapping[str, str], *, seed: int = 0) -> pd.DataFrame:
+    """Learn from many ladders what to believe of one nobody has seen.
+
+    Parameters
+    ----------
+    ladders : mapping of str to DataFrame
+        What :func:`what_runs_say` returned of each ladder.
+    sources : mapping of str to str
+        The source of each ladder: ladders of one paper have more in common than those of two.
+    seed : int
+        Of the sampler.
+
+    Returns
+    -------
+    DataFrame
+        One row a parameter: ``mu`` and ``sigma`` of the LogNormal prior for a new ladder of a new source; ``between`` and
+        ``within``, medians of how far sources, and ladders of a source, lie apart on the log scale.
+
+    Raises
+    ------
+    InvalidRequest
+        If the ladders come from fewer than three sources: how far sources lie apart is then anyone's guess.
+    """
+    labels = sorted({sources[name] for name in ladders})
+    if len(labels) < 3:
+        raise InvalidRequest(f"The ladders come from {len(labels)} sources, {', '.join(labels)}: give at least three.")
+    names = list(next(iter(ladders.values())).index)
+    told, widths = (
+        np.stack([table.loc[names, column].to_numpy() for table in ladders.values()]) for column in ("mean", "sd")
+    )
+    before = next(iter(ladders.values())).loc[names]
+    source_of = np.array([labels.index(sources[name]) for name in ladders])
+    with pm.Model(coords={"parameter": names, "source": labels}) as model:
+        centre = pm.Normal("centre", before["prior_mean"].to_numpy(), 2 * before["prior_sd"].to_numpy(), dims="parameter")
+        between = pm.HalfNormal("between", _SPREAD, dims="parameter")
+        within = pm.HalfNormal("within", _SPREAD, dims="parameter")
+        z = pm.Normal("z", dims=("source", "parameter"))
+        of_source = (centre + between * z)[source_of]
+        pm.Normal("told", of_source, (widths**2 + within**2) ** 0.5, observed=told)
+    tree, _ = sample(compiled(model), Settings(seed=seed, draws=1000, tune=1000), progress=False)
+    draws = tree["posterior"].to_dataset()
+    rng, shape = np.random.default_rng(seed), draws["centre"].shape
+    new = draws["centre"] + draws["between"] * rng.standard_normal(shape) + draws["within"] * rng.standard_normal(shape)
+    found = {"mu": new.mean(("chain", "draw")), "sigma": new.std(("chain", "draw"))}
+    found |= {name: draws[name].median(("chain", "draw")) for name in ("between", "within")}
+    return pd.DataFrame({name: values.values for name, values in found.items()}, index=names)
+
+
+def _unknowns(fit: Fit) -> list[str]:
+    """Return every unknown with a prior of its own."""
+    moved = (f"{name}_at_reference" if f"{name}_at_reference" in fit.posterior else name for name in fit.spec.parameters)
+    others = ("sigma", "nu", "growth", *(f"discrepancy_scale_{symbol}" for symbol in fit.spec.discrepancy))
+    return [name for name in (*moved, *others) if name in fit.posterior and fit.posterior[name].ndim == 2]

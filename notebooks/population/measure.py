@@ -1,0 +1,121 @@
+"""Learns priors from ladders, each source left out in turn, and counts how forecasts with them come out: hours on two cores.
+
+BAYES_SCALING_MIRROR=<folder> python -m notebooks.population.measure
+
+Every outcome is kept in .population; what was interrupted goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayes_scaling.backtesting.backtest import backtest
+from bayes_scaling.backtesting.scores import summarized
+from bayes_scaling.documents import read_model
+from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
+from bayes_scaling.inference import fit
+from bayes_scaling.inference.population import population, what_runs_say
+from bayes_scaling.priors import Prior
+from bayes_scaling.specification import ModelSpec
+from notebooks.population.ladders import LADDERS, Ladder, runs_of
+
+HERE = Path(__file__).parent
+STORE = HERE.parent.parent / ".population"
+SETTINGS = {"draws": 500, "tune": 700, "progress": False}
+
+
+def main() -> None:
+    """Learn, leave out, forecast, and write results.json beside this file."""
+    warnings.simplefilter("ignore", BayesScalingWarning)
+    STORE.mkdir(exist_ok=True)
+    vague, shipped = read_model(HERE / "vague.toml"), read_model("kappa")
+    told = {ladder.name: _told(ladder, vague) for ladder in LADDERS if ladder.alone}
+    sources = {ladder.name: ladder.source for ladder in LADDERS}
+    priors = {"": population(told, sources)}
+    for source in sorted(set(sources.values())):
+        priors[source] = population({name: table for name, table in told.items() if sources[name] != source}, sources)
+    methods: dict[str, Any] = {
+        "kappa": lambda _: shipped,
+        "kappa, its source left out": lambda source: stating(shipped, priors[source]),
+        "kappa without discrepancy": lambda _: shipped.without_discrepancy(),
+        "kappa, walks half as wide": lambda _: widened(shipped, -0.6931),
+        "kappa, walks twice as wide": lambda _: widened(shipped, 0.6931),
+        "kappa, vague priors": lambda _: vague,
+    }
+    frames = []
+    for number, (method, model) in enumerate(methods.items()):
+        for ladder in LADDERS:
+            frames.append(_forecasts(ladder, model(ladder.source), method, baselines=number == 0))
+        _write(told, priors, pd.concat([frame for frame in frames if frame is not None], ignore_index=True))
+
+
+def _write(told: Mapping[str, pd.DataFrame], priors: Mapping[str, pd.DataFrame], every: pd.DataFrame) -> None:
+    """Write what there is: later methods add to it."""
+    result = {
+        "ladders": {name: table[["mean", "sd"]].round(4).to_dict("index") for name, table in told.items()},
+        "priors": {source: table.round(4).to_dict("index") for source, table in priors.items()},
+        "pooled": summarized(every, ["method"]).round(5).to_dict("records"),
+        "by_source": summarized(every, ["method", "source"]).round(5).to_dict("records"),
+        "by_distance": _by_distance(every).round(5).to_dict("records"),
+        "splits": int(every[every["method"] == "kappa"].groupby("ladder")["cut"].nunique().sum()),
+    }
+    (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def stating(spec: ModelSpec, learned: pd.DataFrame) -> ModelSpec:
+    """Return a model whose parameters have the priors learned; what is chosen by forecasts, scatter and walks, stays."""
+    parameters = {}
+    for name, belief in spec.parameters.items():
+        row = learned.loc[f"{name}_at_reference" if f"{name}_at_reference" in learned.index else name]
+        prior = Prior(dist="LogNormal", mu=float(row["mu"]), sigma=float(row["sigma"]))
+        parameters[name] = belief.model_copy(update={"prior": prior})
+    return spec.model_copy(update={"parameters": parameters})
+
+
+def widened(spec: ModelSpec, by: float) -> ModelSpec:
+    """Return a model whose walks are wider by a factor, given as its logarithm."""
+    walks = {}
+    for symbol, walk in spec.discrepancy.items():
+        given = walk.scale.arguments
+        scale = Prior(dist="LogNormal", mu=given["mu"] + by, sigma=given["sigma"])
+        walks[symbol] = walk.model_copy(update={"scale": scale})
+    return spec.model_copy(update={"discrepancy": walks})
+
+
+def _told(ladder: Ladder, vague: ModelSpec) -> pd.DataFrame:
+    runs = runs_of(ladder)
+    path = STORE / f"told-{runs.digest[:12]}-{vague.digest[:12]}.csv"
+    if not path.is_file():
+        print(f"fitting {ladder.name}", file=sys.stderr, flush=True)
+        what_runs_say(fit(runs, vague, seed=1, draws=1000, progress=False)).to_csv(path)
+    return pd.read_csv(path, index_col=0)
+
+
+def _forecasts(ladder: Ladder, model: ModelSpec, method: str, *, baselines: bool) -> pd.DataFrame | None:
+    print(f"{method}: {ladder.name}", file=sys.stderr, flush=True)
+    try:
+        found = backtest(runs_of(ladder), model, baselines=baselines, store=STORE, **SETTINGS).predictions
+    except InvalidRequest:
+        return None  # no cut leaves enough runs
+    kept = found[found["method"] != "model without discrepancy"]
+    named = kept["method"].replace({"model": method, "plain posterior": "additive posterior"})
+    return kept.assign(method=named, ladder=ladder.name, source=ladder.source)
+
+
+def _by_distance(every: pd.DataFrame) -> pd.DataFrame:
+    edges, names = [0, 0.25, 0.5, 1, 2, 9], ["to 0.25", "0.25 to 0.5", "0.5 to 1", "1 to 2", "over 2"]
+    ours: Mapping[str, Any] = every[every["method"] == "kappa"].assign(
+        ahead=lambda table: pd.cut(table["ahead"], edges, labels=names, right=False).astype(str)
+    )
+    return summarized(pd.DataFrame(ours).sort_values("ahead", key=lambda c: c.map(names.index)), ["ahead"])
+
+
+if __name__ == "__main__":
+    main()
