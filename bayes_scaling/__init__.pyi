@@ -3,6 +3,9 @@ from .agreement import agreement as agreement
 from .backtesting.backtest import backtest as backtest
 from .backtesting.outcome import Backtest as Backtest
 from .backtesting.outcome import read_backtest as read_backtest
+from .calibration.certificate import Certificate as Certificate
+from .calibration.certificate import read_certificate as read_certificate
+from .calibration.certify import certify as certify
 from .cards import Card as Card
 from .comparison import compare as compare
 from .consequences.bottleneck import bottleneck as bottleneck
@@ -43,6 +46,7 @@ from .prediction import predict_table as predict_table
 from .quantities import training_compute as training_compute
 from .report import plot_backtest as plot_backtest
 from .report import plot_forecast as plot_forecast
+from .report import write_certificate as write_certificate
 from .report import write_report as write_report
 from .runs import RunTable as RunTable
 from .runs import read_runs as read_runs

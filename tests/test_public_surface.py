@@ -14,6 +14,7 @@ PUBLIC = [
     "BayesScalingError",
     "BayesScalingWarning",
     "Card",
+    "Certificate",
     "Fit",
     "JointFit",
     "LAWS",
@@ -27,6 +28,7 @@ PUBLIC = [
     "backtest",
     "budget_table",
     "build_model",
+    "certify",
     "check",
     "contraction",
     "agreement",
@@ -55,6 +57,7 @@ PUBLIC = [
     "published",
     "published_names",
     "read_backtest",
+    "read_certificate",
     "read_model",
     "read_runs",
     "shipped_models",
@@ -63,6 +66,7 @@ PUBLIC = [
     "total_params",
     "variance_shares",
     "training_compute",
+    "write_certificate",
     "write_report",
 ]
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +19,11 @@ from bayes_scaling.backtesting.outcome import MODEL, Backtest
 from bayes_scaling.backtesting.scores import scored
 from bayes_scaling.datasets import runs_from
 from bayes_scaling.documents import model_from_json, read_model
-from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest
-from bayes_scaling.files import make_folder, write_whole
+from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest, choose
 from bayes_scaling.grouping import Groups
 from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sampling import Sampler, warn_of_checkpoints
+from bayes_scaling.piecework import outcomes
 from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
 from bayes_scaling.runs import RunTable
 from bayes_scaling.specification import ModelSpec
@@ -64,7 +61,7 @@ def backtest(
     per_decade: int = 4,
     least: int = 15,
     fewest_ahead: int = 3,
-    baselines: bool = True,
+    baselines: bool | Collection[str] = True,
     seed: int = 0,
     draws: int = 1000,
     tune: int = 1000,
@@ -82,9 +79,9 @@ def backtest(
         The model on trial, of one law.
     over, per_decade, least, fewest_ahead
         Where to cut: see :func:`~bayes_scaling.backtesting.origins.rolling_origins`.
-    baselines : bool
+    baselines : bool or collection of str
         Whether to score beside it, on the same splits, the model without its discrepancy, and on tables of N and D
-        the posterior of the additive law and its Huber fits with bootstrap.
+        the posterior of the additive law and its Huber fits with bootstrap; or which of these, by name.
     seed, draws, tune : int
         Of each posterior: as for :func:`~bayes_scaling.fit`, four chains.
     workers : int
@@ -120,8 +117,11 @@ def backtest(
     settings = {"seed": seed, "draws": draws, "tune": tune}
     methods = _methods(spec, table, baselines=baselines)
     jobs = [_Job(method, text, table, origin, over, settings) for origin in origins for method, text in methods.items()]
-    outcomes = list(_outcomes(jobs, workers, Path(store) if store is not None else None, progress))
-    found = pd.concat(outcomes, ignore_index=True)
+    kept = Path(store) if store is not None else None
+    found = pd.concat(
+        outcomes(jobs, _outcome, workers=workers, store=kept, progress=progress, label="splits and methods"),
+        ignore_index=True,
+    )
     order = {method: number for number, method in enumerate(methods)}
     found = found.sort_values(["cut", "method", "run"], key=lambda c: c.map(order) if c.name == "method" else c)
     facts = {
@@ -138,52 +138,19 @@ def backtest(
     return Backtest(found.reset_index(drop=True), facts)
 
 
-def _methods(spec: ModelSpec, table: RunTable, *, baselines: bool) -> dict[str, str | None]:
+def _methods(spec: ModelSpec, table: RunTable, *, baselines: bool | Collection[str]) -> dict[str, str | None]:
     """Return every way to forecast, with the document of those that are posteriors."""
-    found: dict[str, str | None] = {MODEL: spec.to_json()}
-    if baselines and spec.discrepancy:
-        found[LAW_ALONE] = spec.without_discrepancy().to_json()
-    if baselines and all(column in table.table and table.table[column].notna().all() for column in NEEDS):
-        found[PLAIN] = read_model("chinchilla").to_json()
-        found |= dict.fromkeys(BASELINES)
-    return found
-
-
-def _outcomes(jobs: Sequence[_Job], workers: int, store: Path | None, progress: bool | None) -> Iterator[pd.DataFrame]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    if store is not None:
-        make_folder(store)
-    there = {job.name: store / job.name for job in jobs if store is not None and (store / job.name).is_file()}
-    left = [job for job in jobs if job.name not in there]
-    shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not shown) as bar:
-        task = bar.add_task("splits and methods", total=len(jobs), completed=len(there))
-        for job in jobs:
-            if job.name in there:
-                yield pd.read_csv(there[job.name])
-        for job, outcome in _worked(left, workers):
-            if store is not None:
-                write_whole(store / job.name, outcome.to_csv(index=False))
-            bar.advance(task)
-            yield outcome
-
-
-def _worked(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[_Job, pd.DataFrame]]:
-    if workers == 1:
-        for job in jobs:
-            yield job, _outcome(job)
-        return
-    # Fresh processes: threads of a sampler do not live through a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(_outcome, job): job for job in jobs}
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    beside: dict[str, str | None] = {}
+    if spec.discrepancy:
+        beside[LAW_ALONE] = spec.without_discrepancy().to_json()
+    if all(column in table.table and table.table[column].notna().all() for column in NEEDS):
+        beside[PLAIN] = read_model("chinchilla").to_json()
+        beside |= dict.fromkeys(BASELINES)
+    wanted = () if baselines is False else beside if baselines is True else baselines
+    for name in wanted:
+        if name not in beside:
+            raise InvalidRequest(f"There is no baseline {name!r} for this table and model; {choose(name, beside)}.")
+    return {MODEL: spec.to_json()} | {name: text for name, text in beside.items() if name in wanted}
 
 
 def _outcome(job: _Job) -> pd.DataFrame:

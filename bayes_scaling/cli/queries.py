@@ -186,10 +186,14 @@ def report(
         Path | None,
         typer.Option(metavar="backtest.json", help="What `bayes-scaling backtest` wrote of the same runs and model."),
     ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="certificate.json", help="What `bayes-scaling certify` wrote of the same design.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a fit: one self-contained page."""
     from bayes_scaling.backtesting.outcome import read_backtest
+    from bayes_scaling.calibration.certificate import read_certificate
     from bayes_scaling.files import check_writable
     from bayes_scaling.fits import JointFit, load_fit
     from bayes_scaling.report import write_report
@@ -210,6 +214,7 @@ def report(
         group=pairs(group, "--group") or None,
         held_out=truth,
         backtest=read_backtest(backtest) if backtest is not None else None,
+        certificate=read_certificate(certificate) if certificate is not None else None,
     )
     if as_json:
         print_json({"report": str(path.resolve()), **verdict_of(found)})

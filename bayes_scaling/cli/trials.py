@@ -116,3 +116,57 @@ def backtest(
     print_table(found.scores[shown])
     if out is not None:
         print(f"\nTable, figure and JSON are in {out.resolve()}")
+
+
+@app.command(epilog="Example: bayes-scaling certify runs.csv --model kappa --tables 200 --out certificate")
+def certify(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="The design: a table of runs, or name of a data set.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for the page and its JSON; it also keeps each outcome.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="TOML document, or name of a shipped model; by default as for fit.")
+    ] = None,
+    tables: Annotated[int, typer.Option(help="Simulated tables for each truth.")] = 200,
+    broken: Annotated[bool, typer.Option(help="Whether to simulate from laws that break, too.")] = True,
+    workers: Annotated[int, typer.Option(help="Processes that take tables in parallel.")] = 1,
+    seed: Seed = 0,
+    draws: Annotated[int, typer.Option(help="Draws kept of each of four chains.")] = 500,
+    tune: Annotated[int, typer.Option(help="Draws of warm-up of each chain.")] = 500,
+    columns: Columns = None,
+    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
+    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
+    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate tables for a design, fit each, and certify whether intervals hold what they say."""
+    from bayes_scaling.datasets import runs_from
+    from bayes_scaling.files import make_folder, write_whole
+
+    make_folder(out)
+    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card)
+    if where:
+        table = table.where(where)
+    from bayes_scaling.calibration.certify import certify as certificate_of
+    from bayes_scaling.report.certificate import write_certificate
+
+    say("Compiling, then some seconds a table.")
+    found = certificate_of(
+        table,
+        model,
+        tables=tables,
+        broken=broken,
+        seed=seed,
+        draws=draws,
+        tune=tune,
+        workers=workers,
+        store=out / "tables",
+    )
+    write_whole(out / "certificate.json", found.to_json())
+    page = write_certificate(found, out / "certificate.html")
+    if as_json:
+        print(found.to_json())
+        return
+    print(f"{found.sentence}\n")
+    print_table(found.coverage)
+    print(f"\nThe certificate is {page.resolve()}")

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_scaling.backtesting.outcome import Backtest
+from bayes_scaling.calibration.certificate import Certificate
 from bayes_scaling.decisions.budget import allocate, budget_table, splits_a_budget
 from bayes_scaling.diagnostics import check, prior_predictive
 from bayes_scaling.errors import InvalidRequest
@@ -29,6 +29,7 @@ from bayes_scaling.report.pictures import (
     prior_picture,
     residual_picture,
 )
+from bayes_scaling.report.rendering import render
 from bayes_scaling.report.system import system_content
 from bayes_scaling.report.tables import (
     allocation_table,
@@ -55,6 +56,7 @@ def write_report(
     group: Mapping[str, str] | None = None,
     held_out: pd.DataFrame | None = None,
     backtest: Backtest | None = None,
+    certificate: Certificate | None = None,
 ) -> Path:
     """Write the report of a fit: one self-contained HTML file.
 
@@ -75,6 +77,8 @@ def write_report(
         runs held out are of one law: a system of laws takes none.
     backtest : Backtest, optional
         How forecasts of this table's own larger runs came out: see :func:`~bayes_scaling.backtest`.
+    certificate : Certificate, optional
+        How intervals came out on tables simulated for this design: see :func:`~bayes_scaling.certify`.
 
     Returns
     -------
@@ -97,20 +101,16 @@ def write_report(
     'report.html'
     """
     if isinstance(fit, JointFit):
-        given = {"budgets": budgets, "group": group, "held_out": held_out, "backtest": backtest}
+        given = {"budgets": budgets, "group": group, "held_out": held_out, "backtest": backtest, "certificate": certificate}
         for name, value in given.items():
             if value is not None:
                 raise InvalidRequest(
                     f"The report of a system of laws takes no {name}: ask for one observation's, fit.of(NAME)."
                 )
-        return write_whole(path, _render("system.html", system_content(fit, prob)))
-    return write_whole(path, _render("law.html", _content(fit, prob, budgets, dict(group or {}), held_out, backtest)))
-
-
-def _render(template: str, content: Mapping[str, Any]) -> str:
-    loader = jinja2.PackageLoader("bayes_scaling.report", package_path="")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.get_template(template).render(content)
+        return write_whole(path, render("system.html", system_content(fit, prob)))
+    return write_whole(
+        path, render("law.html", _content(fit, prob, budgets, dict(group or {}), held_out, backtest, certificate))
+    )
 
 
 def _content(
@@ -120,6 +120,7 @@ def _content(
     group: dict[str, str],
     held_out: pd.DataFrame | None,
     backtest: Backtest | None,
+    certificate: Certificate | None,
 ) -> dict[str, Any]:
     checks = check(fit)
     spec, facts = fit.spec, fit.facts
@@ -142,6 +143,7 @@ def _content(
         "held_out": None,
         "backtest": None,
         "included": included(fit),
+        "certified": certificate.sentence if certificate is not None else "",
         "budgets": None,
         "priors": prior_table(fit),
         "facts": fact_table(fit),
@@ -154,7 +156,7 @@ def _content(
         content["held_out"], content["held_out_said"] = held_out_table(predicted, prob)
     answers: list[str] = []
     if backtest is not None:
-        _same_table(fit, backtest)
+        _of_the_same_model(fit, backtest.facts, "backtest")
         content["backtest"], content["backtest_said"] = backtest_table(backtest), backtest.sentence
         pictures["backtest"] = backtest_picture(backtest)
     if splits_a_budget(fit):
@@ -164,17 +166,19 @@ def _content(
         content["budgets"] = allocation_table(allocation, prob)
         pictures["contours"] = contour_picture(fit, prob, group)
         answers.append(_budget_sentence(allocation.iloc[-1], prob, fit.loss_unit))
+    if certificate is not None:
+        _of_the_same_model(fit, certificate.facts, "certificate")
     pictures["forecast"] = forecast_picture(fit, forecasts, path, predicted)
     if predicted is not None:
         answers.append(content["held_out_said"])
     return content | {"figures": pictures, "answers": answers}
 
 
-def _same_table(fit: Fit, backtest: Backtest) -> None:
-    if backtest.facts["model_digest"] != fit.spec.digest:
+def _of_the_same_model(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
+    if facts["model_digest"] != fit.spec.digest:
         raise InvalidRequest(
-            f"The backtest is of {backtest.facts['model']!r} on {backtest.facts['runs']}, the fit of {fit.spec.title or fit.spec.law!r}: "
-            f"give one of the fit's own model."
+            f"The {what} is of {facts['model']!r} on {facts['runs']}, the fit of {fit.spec.title or fit.spec.law!r}: give one of "
+            f"the fit's own model."
         )
 
 

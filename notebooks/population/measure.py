@@ -28,6 +28,7 @@ from notebooks.population.ladders import LADDERS, Ladder, runs_of
 
 HERE = Path(__file__).parent
 STORE = HERE.parent.parent / ".population"
+BESIDE = ("huber + bootstrap + residuals",)
 SETTINGS = {"draws": 500, "tune": 700, "progress": False}
 
 
@@ -52,7 +53,7 @@ def main() -> None:
     frames = []
     for number, (method, model) in enumerate(methods.items()):
         for ladder in LADDERS:
-            frames.append(_forecasts(ladder, model(ladder.source), method, baselines=number == 0))
+            frames.append(_forecasts(ladder, model(ladder.source), method, beside=BESIDE if number == 0 else ()))
         _write(told, priors, pd.concat([frame for frame in frames if frame is not None], ignore_index=True))
 
 
@@ -98,15 +99,13 @@ def _told(ladder: Ladder, vague: ModelSpec) -> pd.DataFrame:
     return pd.read_csv(path, index_col=0)
 
 
-def _forecasts(ladder: Ladder, model: ModelSpec, method: str, *, baselines: bool) -> pd.DataFrame | None:
+def _forecasts(ladder: Ladder, model: ModelSpec, method: str, *, beside: tuple[str, ...]) -> pd.DataFrame | None:
     print(f"{method}: {ladder.name}", file=sys.stderr, flush=True)
     try:
-        found = backtest(runs_of(ladder), model, baselines=baselines, store=STORE, **SETTINGS).predictions
+        found = backtest(runs_of(ladder), model, baselines=beside, store=STORE, **SETTINGS).predictions
     except InvalidRequest:
         return None  # no cut leaves enough runs
-    kept = found[found["method"] != "model without discrepancy"]
-    named = kept["method"].replace({"model": method, "plain posterior": "additive posterior"})
-    return kept.assign(method=named, ladder=ladder.name, source=ladder.source)
+    return found.assign(method=found["method"].replace({"model": method}), ladder=ladder.name, source=ladder.source)
 
 
 def _by_distance(every: pd.DataFrame) -> pd.DataFrame:

@@ -112,6 +112,14 @@ def test_another_question_takes_nothing_from_the_store(counted, tmp_path):
     assert len(counted) == 2 * len(rolling_origins(ladder(), per_decade=1)) * 6
 
 
+def test_baselines_are_chosen_by_name(counted):
+    chosen = ("huber + bootstrap",)
+    found = backtest(ladder(0.01), "kappa", per_decade=1, baselines=chosen, progress=False)
+    assert found.scores["method"].tolist() == [MODEL, *chosen]
+    with pytest.raises(InvalidRequest, match="did you mean 'huber"):
+        backtest(ladder(0.01), "kappa", per_decade=1, baselines=("huber + boot",), progress=False)
+
+
 def test_one_resource_has_the_law_alone_beside_it(counted):
     found = backtest(ladder(0.01)[["compute_flops", "loss"]], "offset_c", per_decade=1, progress=False)
     assert found.scores["method"].tolist() == [MODEL, room.LAW_ALONE]
