@@ -3,6 +3,8 @@ from .agreement import agreement as agreement
 from .backtesting.backtest import backtest as backtest
 from .backtesting.outcome import Backtest as Backtest
 from .backtesting.outcome import read_backtest as read_backtest
+from .backtesting.weights import Weights as Weights
+from .backtesting.weights import weigh as weigh
 from .calibration.certificate import Certificate as Certificate
 from .calibration.certificate import read_certificate as read_certificate
 from .calibration.certify import certify as certify
@@ -33,6 +35,8 @@ from .errors import BayesScalingWarning as BayesScalingWarning
 from .fits import Fit as Fit
 from .fits import JointFit as JointFit
 from .fits import load_fit as load_fit
+from .forms import Mixture as Mixture
+from .forms import load_mixture as load_mixture
 from .identifiability import identifiability as identifiability
 from .inference.joint import fit_system as fit_system
 from .inference.model import build_model as build_model

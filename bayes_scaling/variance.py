@@ -67,7 +67,14 @@ def shares_of(prediction: xr.Dataset) -> xr.Dataset:
     variance = measured.var(SAMPLE_DIMS)
     parts = {"parameters": law, "discrepancy": expected - law, "noise": measured - expected}
     shares = {name: _covariance(part, measured) / variance for name, part in parts.items()}
-    return xr.Dataset({**shares, "sd": variance**0.5})
+    if "form" in prediction.coords:
+        # What the laws of a mixture say on average differs from law to law: that much of it is their form.
+        form = prediction["form"]
+        each = ((form == name) * law.where(form == name).mean(SAMPLE_DIMS) for name in np.unique(form))
+        of_form = sum(each, start=xr.zeros_like(law))
+        shares["form"] = _covariance(of_form, measured) / variance
+        shares["parameters"] = shares["parameters"] - shares["form"]
+    return xr.Dataset({**shares, "sd": variance**0.5}).drop_vars("form", errors="ignore")
 
 
 def shares_sentence(shares: xr.Dataset) -> str:
@@ -78,10 +85,16 @@ def shares_sentence(shares: xr.Dataset) -> str:
     >>> shares_sentence(xr.Dataset({"parameters": 0.3, "discrepancy": 0.65, "noise": 0.05, "sd": 0.02}))
     'Of the variance of its logarithm (sd 2 %), 30 % is the parameters, 65 % what the law may get wrong, 5 % the scatter of runs.'
     """
-    said = {"parameters": "the parameters", "discrepancy": "what the law may get wrong", "noise": "the scatter of runs"}
+    said = {
+        "parameters": "the parameters",
+        "form": "which law",
+        "discrepancy": "what the law may get wrong",
+        "noise": "the scatter of runs",
+    }
     parts = [
         f"{max(0.0, 100 * float(shares[name])):.0f} % {'is ' if not i else ''}{words}"
         for i, (name, words) in enumerate(said.items())
+        if name in shares
     ]
     return f"Of the variance of its logarithm (sd {100 * float(shares['sd']):.2g} %), {', '.join(parts)}."
 

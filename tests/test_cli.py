@@ -19,7 +19,7 @@ from tests.command import command  # noqa: F401 - a fixture
 from tests.grouped import grouped_fit
 
 VERBS = ["demo", "laws", "models", "data", "fit", "check", "predict", "allocate", "derive", "report"]
-VERBS += ["claims", "frontier", "bottleneck", "compare", "design", "backtest", "certify"]
+VERBS += ["claims", "frontier", "bottleneck", "compare", "design", "backtest", "certify", "weigh"]
 
 
 @pytest.fixture

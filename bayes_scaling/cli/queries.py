@@ -23,15 +23,19 @@ from bayes_scaling.cli.options import (
     pairs,
 )
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.printing import budget_said, print_json, records, verdict_of
+from bayes_scaling.printing import budget_said, print_json, records, say, verdict_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bayes_scaling.fits import Fit
 
 
 @app.command(epilog="Example: bayes-scaling predict fit.nc --params 7e10 --tokens 1.4e12 --prob 0.9")
 def predict(
-    stored: Stored,
+    stored: Annotated[
+        Path, typer.Argument(metavar="FIT.nc", help="A fit, or the folder of a mixture that `bayes-scaling weigh` wrote.")
+    ],
     inputs: Annotated[Path | None, typer.Option(metavar="TABLE.csv", help="Runs to predict, one a row.")] = None,
     params: Annotated[float | None, typer.Option(help="N of the one run to predict.")] = None,
     tokens: Annotated[float | None, typer.Option(help="D of the one run to predict.")] = None,
@@ -48,7 +52,9 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict the loss of runs: a new run's measured loss and its expected loss, two intervals."""
-    from bayes_scaling.files import check_writable, write_whole
+    import pandas as pd
+
+    from bayes_scaling.files import check_writable
     from bayes_scaling.prediction import predict_table
     from bayes_scaling.runs import read_inputs
 
@@ -62,7 +68,12 @@ def predict(
         raise InvalidRequest("Give either --inputs TABLE.csv, or the one run as --params and --tokens.")
     if out is not None:
         check_writable(out)
-    found, labels = of_one_law(stored, observation), pairs(group, "--group")
+    labels = pairs(group, "--group")
+    if stored.is_dir():
+        table = pd.DataFrame([given]) if inputs is None else read_inputs(inputs, columns=columns_of(columns))
+        _mixed_predictions(stored, table.assign(**labels), prob, seed, as_json, out)
+        return
+    found = of_one_law(stored, observation)
     if inputs is None:
         _one_prediction(found, given, labels, prob, seed, as_json, out)
         return
@@ -72,11 +83,26 @@ def predict(
             raise InvalidRequest(f"The model does not vary by {column!r}: leave --group {column}=... out.")
         table[column] = label
     predicted = predict_table(found, table, prob=prob, seed=seed)
+    about: dict[str, Any] = {"prob": prob, "loss_unit": found.loss_unit, **verdict_of(found)}
+    _tell_table(predicted, about, prob, as_json, out)
+
+
+def _mixed_predictions(stored: Path, table: pd.DataFrame, prob: float, seed: int, as_json: bool, out: Path | None) -> None:
+    from bayes_scaling.forms import load_mixture
+
+    found = load_mixture(stored)
+    predicted = found.predict_table(table, prob=prob, seed=seed)
+    say(found.sentence)
+    _tell_table(predicted, {"prob": prob, "weights": dict(found.weights), "verdict": found.verdict}, prob, as_json, out)
+
+
+def _tell_table(predicted: pd.DataFrame, about: dict[str, Any], prob: float, as_json: bool, out: Path | None) -> None:
+    from bayes_scaling.files import write_whole
+
     if out is not None:
         write_whole(out, predicted.to_csv(index=False))
     if as_json:
-        answer: dict[str, Any] = {"prob": prob, "loss_unit": found.loss_unit, **verdict_of(found)}
-        print_json(answer | ({"out": str(out), "rows": len(predicted)} if out else {"predictions": records(predicted)}))
+        print_json(about | ({"out": str(out), "rows": len(predicted)} if out else {"predictions": records(predicted)}))
     elif out is not None:
         print(f"{len(predicted)} predictions with {100 * prob:g} % intervals are in {out}")
     else:

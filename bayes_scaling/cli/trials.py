@@ -170,3 +170,49 @@ def certify(
     print(f"{found.sentence}\n")
     print_table(found.coverage)
     print(f"\nThe certificate is {page.resolve()}")
+
+
+@app.command(epilog="Example: bayes-scaling weigh runs.csv --model kappa --model chinchilla --out mixture")
+def weigh(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
+    model: Annotated[list[str], typer.Option(help="TOML document, or name of a shipped model; give two at least.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the fits and their weights: predict takes it.")],
+    over: Annotated[str, typer.Option(help="Column along which runs are cut.")] = "compute_flops",
+    per_decade: Annotated[int, typer.Option(help="Cuts a decade.")] = 2,
+    least: Annotated[int, typer.Option(help="Runs below a cut, at the least.")] = 15,
+    workers: Annotated[int, typer.Option(help="Processes that take splits in parallel.")] = 1,
+    seed: Seed = 0,
+    columns: Columns = None,
+    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
+    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
+    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Weigh several laws by how each forecasts the table's own larger runs, fit them all, and keep the mixture."""
+    from bayes_scaling.datasets import runs_from
+    from bayes_scaling.files import make_folder, write_whole
+
+    make_folder(out)
+    named = {Path(entry).stem: entry for entry in model}
+    if len(named) < len(model):
+        raise InvalidRequest(f"Two of the models {', '.join(model)} have the same name: give each a name of its own.")
+    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card)
+    if where:
+        table = table.where(where)
+    from bayes_scaling.backtesting.weights import weigh as weights_of
+    from bayes_scaling.forms import WEIGHTS, Mixture
+    from bayes_scaling.inference.sampling import fit
+
+    say("Compiling and sampling: some seconds a split and model.")
+    found = weights_of(
+        table, named, over=over, per_decade=per_decade, least=least, seed=seed, workers=workers, store=out / "splits"
+    )
+    mixture = Mixture({name: fit(table, entry, seed=seed) for name, entry in named.items()}, found.weights)
+    mixture.save(out)
+    write_whole(out / WEIGHTS, found.to_json())
+    if as_json:
+        print(found.to_json())
+        return
+    print(f"{mixture.verdict}\n{found.sentence}\n")
+    print_table(found.table)
+    print(f"\nThe mixture is in {out.resolve()}: bayes-scaling predict {out} --params 7e10 --tokens 1.4e12")
