@@ -74,7 +74,7 @@ def shares_of(prediction: xr.Dataset) -> xr.Dataset:
         of_form = sum(each, start=xr.zeros_like(law))
         shares["form"] = _covariance(of_form, measured) / variance
         shares["parameters"] = shares["parameters"] - shares["form"]
-    return xr.Dataset({**shares, "sd": variance**0.5}).drop_vars("form", errors="ignore")
+    return xr.Dataset({**shares, "sd": variance**0.5})
 
 
 def shares_sentence(shares: xr.Dataset) -> str:
