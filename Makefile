@@ -9,7 +9,7 @@ ONLY ?= *
 WORKERS ?= 2
 DEVICE ?= cpu
 
-.PHONY: demo test validate lint ladder claims figure benchmark environment clean
+.PHONY: demo test validate lint ladder claims population figure benchmark environment clean
 
 demo: environment  ## fit, forecast, budget and report on shipped measured runs
 	$(RUN) bayes-scaling demo
@@ -47,6 +47,10 @@ benchmark: environment  ## ratios of speed, measured side by side
 claims: environment  ## every fit and picture of notebooks/claims, anew; needs BAYES_SCALING_MIRROR for the public runs
 	$(RUN) python -m notebooks.claims.measure
 	$(RUN) python -m notebooks.claims.page
+
+population: environment  ## what public ladders say of the next, and how forecasts come out; needs BAYES_SCALING_MIRROR
+	$(RUN) python -m notebooks.population.measure
+	$(RUN) python -m notebooks.population.page
 
 figure: environment  ## the picture of the README, drawn anew
 	$(RUN) python -m notebooks.images.forecast

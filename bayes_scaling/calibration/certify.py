@@ -50,6 +50,7 @@ def certify(
     runs: RunTable | pd.DataFrame | str | Path,
     model: str | Path | ModelSpec | None = None,
     *,
+    discrepancy: bool = True,
     tables: int = 200,
     broken: bool = True,
     seed: int = 0,
@@ -70,6 +71,8 @@ def certify(
         The design: losses matter only by their errors.
     model : str, path or ModelSpec, optional
         A model of one law; by default as for :func:`~bayes_scaling.fit`.
+    discrepancy : bool
+        As for :func:`~bayes_scaling.fit`.
     tables : int
         Simulated tables for each truth.
     broken : bool
@@ -105,6 +108,8 @@ def certify(
     spec = read_model(model)
     if not isinstance(spec, ModelSpec):
         raise InvalidModel(f"{spec.title or 'This model'} is a system of laws: a certificate is of a model of one law.")
+    if not discrepancy:
+        spec = spec.without_discrepancy()
     if broken and spec.groupings:
         raise InvalidModel("Broken laws are simulated for one group: leave them out for a model with groups (--no-broken).")
     design = runs_from(runs, needs=spec.needs)
