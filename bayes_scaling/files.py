@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from bayes_scaling.errors import Unwritable
+from bayes_scaling.errors import InvalidRequest, Unwritable
 
 
 @contextmanager
@@ -76,6 +78,21 @@ def check_writable(path: str | Path) -> None:
         raise Unwritable(f"{path} is a folder: give the name of a file in it.")
     if not os.access(path.parent, os.W_OK):
         raise Unwritable(f"The folder {path.parent} cannot be written to: choose another.")
+
+
+def read_json[T](path: str | Path, build: Callable[[Any], T], *, what: str, made_by: str) -> T:
+    """Read a JSON file that the command line wrote, and build from it what it holds.
+
+    Raises
+    ------
+    InvalidRequest
+        If the file is missing, or holds something else.
+    """
+    try:
+        return build(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidRequest(f"{path} is no {what}: {reason}. Make one with `{made_by}`.") from None
 
 
 def make_folder(path: str | Path) -> None:

@@ -18,7 +18,7 @@ from bayes_scaling.backtesting.origins import Origin, rolling_origins
 from bayes_scaling.backtesting.outcome import MODEL, Backtest
 from bayes_scaling.backtesting.scores import scored
 from bayes_scaling.datasets import runs_from
-from bayes_scaling.documents import model_from_json, read_model
+from bayes_scaling.documents import default_model, model_from_json, read_model
 from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest, choose
 from bayes_scaling.grouping import Groups
 from bayes_scaling.inference.nuts import Settings
@@ -55,7 +55,7 @@ class _Job:
 
 def backtest(
     runs: RunTable | pd.DataFrame | str | Path,
-    model: str | Path | ModelSpec = "kappa",
+    model: str | Path | ModelSpec | None = None,
     *,
     over: str = "compute_flops",
     per_decade: int = 4,
@@ -75,8 +75,8 @@ def backtest(
     ----------
     runs : RunTable, DataFrame, path or str
         Measured runs, or the name of a data set.
-    model : str, path or ModelSpec
-        The model on trial, of one law.
+    model : str, path or ModelSpec, optional
+        The model on trial, of one law; by default as for :func:`~bayes_scaling.fit`.
     over, per_decade, least, fewest_ahead
         Where to cut: see :func:`~bayes_scaling.backtesting.origins.rolling_origins`.
     baselines : bool or collection of str
@@ -106,6 +106,9 @@ def backtest(
     CheckpointWarning
         If rows are points along runs.
     """
+    if model is None:
+        runs = runs_from(runs)
+        model = default_model(runs.table)
     spec = read_model(model)
     if not isinstance(spec, ModelSpec):
         raise InvalidModel(f"{spec.title or 'This model'} is a system of laws: a backtest takes a model of one law.")

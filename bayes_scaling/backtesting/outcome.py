@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.backtesting.scores import summarized
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.files import read_json
 
 MODEL: Final = "model"
 """Name of the forecast that is on trial."""
@@ -87,8 +87,9 @@ def read_backtest(path: str | Path) -> Backtest:
     InvalidRequest
         If the file is none.
     """
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-        return Backtest(pd.DataFrame(document["predictions"]), document["facts"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidRequest(f"{path} is no backtest: {error}. Make one with `bayes-scaling backtest RUNS`.") from None
+    return read_json(
+        path,
+        lambda document: Backtest(pd.DataFrame(document["predictions"]), document["facts"]),
+        what="backtest",
+        made_by="bayes-scaling backtest RUNS --out FOLDER",
+    )

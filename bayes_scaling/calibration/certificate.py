@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.calibration.ranks import p_of_uniform
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.files import read_json
 
 FROM_THE_MODEL: Final = "the model"
 BROKEN: Final = "broken laws"
@@ -105,8 +105,11 @@ def read_certificate(path: str | Path) -> Certificate:
     InvalidRequest
         If the file is none.
     """
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-        return Certificate(pd.DataFrame(document["ranks"]), pd.DataFrame(document["forecasts"]), document["facts"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidRequest(f"{path} is no certificate: {error}. Make one with `bayes-scaling certify RUNS`.") from None
+    return read_json(
+        path,
+        lambda document: Certificate(
+            pd.DataFrame(document["ranks"]), pd.DataFrame(document["forecasts"]), document["facts"]
+        ),
+        what="certificate",
+        made_by="bayes-scaling certify RUNS --out FOLDER",
+    )

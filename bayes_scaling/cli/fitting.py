@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayes_scaling.cli.options import AsJson, Columns, Seed, Stored, app, columns_of
+from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Runs, Seed, Stored, Where, app, table_of
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.printing import (
     budget_said,
@@ -123,7 +123,7 @@ def data(as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: bayes-scaling fit runs.csv --model kappa --out fit.nc --seed 1 --columns params=N,tokens=D")
 def fit(
-    runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
+    runs: Runs,
     out: Annotated[Path, typer.Option(metavar="FIT.nc", help="Where to write the fit.")],
     model: Annotated[
         str | None,
@@ -143,9 +143,9 @@ def fit(
     curves: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="Of a system: points along the runs; a data set brings its own.")
     ] = None,
-    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
-    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
-    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    where: Where = None,
+    loss_unit: LossUnit = None,
+    card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Sample the posterior, save the fit and print the convergence checks."""
@@ -156,14 +156,12 @@ def fit(
 
     check_writable(out)
     if model is None:
-        model = default_model(runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card).table)
+        model = default_model(table_of(runs, columns, where, loss_unit, card).table)
     spec = read_model(model)
     if not discrepancy and isinstance(spec, ModelSpec):
         spec = spec.without_discrepancy()
     needs = spec.needs if isinstance(spec, ModelSpec) else ("loss",)
-    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=needs)
-    if where:
-        table = table.where(where)
+    table = table_of(runs, columns, where, loss_unit, card, needs)
     if curves is not None and isinstance(spec, ModelSpec):
         raise InvalidRequest(f"{model} is a model of one law, which is about runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from bayes_scaling.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from bayes_scaling.fits import Fit
+    from bayes_scaling.runs import RunTable
 
 app = typer.Typer(
     name="bayes-scaling",
@@ -26,12 +28,40 @@ Prob = Annotated[float, typer.Option(help="Probability of the intervals.")]
 Group = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN=LABEL", help="Group of the run; repeat for several columns.")
 ]
+Runs = Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="TOML document, or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource."),
+]
+Where = Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")]
+LossUnit = Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")]
+CardFile = Annotated[Path | None, typer.Option("--card", help="Data card; by default card.toml beside the table.")]
+Workers = Annotated[int, typer.Option(help="Processes that take pieces in parallel.")]
+ChainDraws = Annotated[int, typer.Option("--draws", help="Draws kept of each of four chains.")]
+ChainTune = Annotated[int, typer.Option("--tune", help="Draws of warm-up of each chain.")]
+Over = Annotated[str, typer.Option(help="Column along which runs are cut, such as compute_flops or params.")]
+Least = Annotated[int, typer.Option(help="Runs below a cut, at the least.")]
 Columns = Annotated[str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and the table's own.")]
 OfOne = Annotated[
     str | None,
     typer.Option("--observation", metavar="NAME", help="Of a system of laws: the observation whose law is asked."),
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
+
+
+def table_of(
+    runs: str,
+    columns: str | None,
+    where: str | None,
+    loss_unit: str | None,
+    card: Path | None,
+    needs: Iterable[str] = ("loss",),
+) -> RunTable:
+    """Return the runs a verb is given: the table or data set, renamed, and the rows to keep of it."""
+    from bayes_scaling.datasets import runs_from
+
+    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=tuple(needs))
+    return table.where(where) if where else table
 
 
 def of_one_law(stored: Path, observation: str | None) -> Fit:

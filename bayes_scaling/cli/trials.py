@@ -7,21 +7,35 @@ from typing import Annotated
 
 import typer
 
-from bayes_scaling.cli.options import AsJson, Columns, Seed, app, columns_of
+from bayes_scaling.cli.options import (
+    AsJson,
+    CardFile,
+    ChainDraws,
+    ChainTune,
+    Columns,
+    Least,
+    LossUnit,
+    Model,
+    Over,
+    Runs,
+    Seed,
+    Where,
+    Workers,
+    app,
+    table_of,
+)
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.printing import print_json, print_table, records, say
 
 
 @app.command(epilog="Example: bayes-scaling design runs.csv --model kappa")
 def design(
-    runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
-    model: Annotated[
-        str | None, typer.Option(help="TOML document, or name of a shipped model; by default as for fit.")
-    ] = None,
+    runs: Runs,
+    model: Model = None,
     columns: Columns = None,
-    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
-    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
-    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    where: Where = None,
+    loss_unit: LossUnit = None,
+    card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a table of runs can tell of each parameter, and which further run would tell more; nothing is sampled."""
@@ -30,11 +44,11 @@ def design(
     from bayes_scaling.identifiability import identifiability
     from bayes_scaling.specification import ModelSpec
 
-    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card)
+    table = table_of(runs, columns, where, loss_unit, card)
     spec = read_model(model if model is not None else default_model(table.table))
     if not isinstance(spec, ModelSpec):
         raise InvalidRequest(f"{model} is a system of laws: ask about the design of a model of one law.")
-    table = runs_from(table.where(where) if where else table, needs=spec.needs)
+    table = runs_from(table, needs=spec.needs)
     found = identifiability(table, spec)
     if as_json:
         print_json(
@@ -47,36 +61,31 @@ def design(
 
 @app.command(epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
 def backtest(
-    runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
-    model: Annotated[str, typer.Option(help="TOML document, or name of a shipped model.")] = "kappa",
+    runs: Runs,
+    model: Model = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder for table, figure and JSON; it also keeps each outcome.")
     ] = None,
-    over: Annotated[
-        str, typer.Option(help="Column along which runs are cut, such as compute_flops or params.")
-    ] = "compute_flops",
+    over: Over = "compute_flops",
     per_decade: Annotated[int, typer.Option(help="Cuts a decade.")] = 4,
-    least: Annotated[int, typer.Option(help="Runs below a cut, at the least.")] = 15,
+    least: Least = 15,
     baselines: Annotated[bool, typer.Option(help="Whether to score what is done today on the same splits.")] = True,
-    workers: Annotated[int, typer.Option(help="Processes that take splits in parallel.")] = 1,
+    workers: Workers = 1,
     seed: Seed = 0,
-    draws: Annotated[int, typer.Option(help="Draws kept of each of four chains.")] = 1000,
-    tune: Annotated[int, typer.Option(help="Draws of warm-up of each chain.")] = 1000,
+    draws: ChainDraws = 1000,
+    tune: ChainTune = 1000,
     columns: Columns = None,
-    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
-    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
-    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    where: Where = None,
+    loss_unit: LossUnit = None,
+    card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Forecast a table's own larger runs from its smaller ones, at every cut, and count how often the intervals held."""
-    from bayes_scaling.datasets import runs_from
     from bayes_scaling.files import make_folder, write_whole
 
     if out is not None:
         make_folder(out)
-    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card)
-    if where:
-        table = table.where(where)
+    table = table_of(runs, columns, where, loss_unit, card)
     from bayes_scaling.backtesting.backtest import backtest as forecast_the_past
     from bayes_scaling.report.trials import plot_backtest
 
@@ -120,33 +129,28 @@ def backtest(
 
 @app.command(epilog="Example: bayes-scaling certify runs.csv --model kappa --tables 200 --out certificate")
 def certify(
-    runs: Annotated[str, typer.Argument(metavar="RUNS", help="The design: a table of runs, or name of a data set.")],
+    runs: Runs,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder for the page and its JSON; it also keeps each outcome.")
     ],
-    model: Annotated[
-        str | None, typer.Option(help="TOML document, or name of a shipped model; by default as for fit.")
-    ] = None,
+    model: Model = None,
     tables: Annotated[int, typer.Option(help="Simulated tables for each truth.")] = 200,
     broken: Annotated[bool, typer.Option(help="Whether to simulate from laws that break, too.")] = True,
-    workers: Annotated[int, typer.Option(help="Processes that take tables in parallel.")] = 1,
+    workers: Workers = 1,
     seed: Seed = 0,
-    draws: Annotated[int, typer.Option(help="Draws kept of each of four chains.")] = 500,
-    tune: Annotated[int, typer.Option(help="Draws of warm-up of each chain.")] = 500,
+    draws: ChainDraws = 500,
+    tune: ChainTune = 500,
     columns: Columns = None,
-    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
-    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
-    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    where: Where = None,
+    loss_unit: LossUnit = None,
+    card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Simulate tables for a design, fit each, and certify whether intervals hold what they say."""
-    from bayes_scaling.datasets import runs_from
     from bayes_scaling.files import make_folder, write_whole
 
     make_folder(out)
-    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card)
-    if where:
-        table = table.where(where)
+    table = table_of(runs, columns, where, loss_unit, card)
     from bayes_scaling.calibration.certify import certify as certificate_of
     from bayes_scaling.report.certificate import write_certificate
 
@@ -174,31 +178,28 @@ def certify(
 
 @app.command(epilog="Example: bayes-scaling weigh runs.csv --model kappa --model chinchilla --out mixture")
 def weigh(
-    runs: Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")],
+    runs: Runs,
     model: Annotated[list[str], typer.Option(help="TOML document, or name of a shipped model; give two at least.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the fits and their weights: predict takes it.")],
-    over: Annotated[str, typer.Option(help="Column along which runs are cut.")] = "compute_flops",
+    over: Over = "compute_flops",
     per_decade: Annotated[int, typer.Option(help="Cuts a decade.")] = 2,
-    least: Annotated[int, typer.Option(help="Runs below a cut, at the least.")] = 15,
-    workers: Annotated[int, typer.Option(help="Processes that take splits in parallel.")] = 1,
+    least: Least = 15,
+    workers: Workers = 1,
     seed: Seed = 0,
     columns: Columns = None,
-    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")] = None,
-    loss_unit: Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")] = None,
-    card: Annotated[Path | None, typer.Option(help="Data card; by default card.toml beside the table.")] = None,
+    where: Where = None,
+    loss_unit: LossUnit = None,
+    card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Weigh several laws by how each forecasts the table's own larger runs, fit them all, and keep the mixture."""
-    from bayes_scaling.datasets import runs_from
     from bayes_scaling.files import make_folder, write_whole
 
     make_folder(out)
     named = {Path(entry).stem: entry for entry in model}
     if len(named) < len(model):
         raise InvalidRequest(f"Two of the models {', '.join(model)} have the same name: give each a name of its own.")
-    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card)
-    if where:
-        table = table.where(where)
+    table = table_of(runs, columns, where, loss_unit, card)
     from bayes_scaling.backtesting.weights import weigh as weights_of
     from bayes_scaling.forms import WEIGHTS, Mixture
     from bayes_scaling.inference.sampling import fit
