@@ -1,4 +1,4 @@
-"""Are ranks uniform: simulation-based calibration of one unknown (Talts et al. 2018; bands as Sailynoja et al. 2022)."""
+"""Are ranks uniform: simulation-based calibration of one unknown (Talts et al. 2018), with bands by simulation."""
 
 from __future__ import annotations
 
