@@ -26,7 +26,7 @@ from bayes_scaling.prediction import (
 from bayes_scaling.quantities import completed
 from bayes_scaling.report import figures
 from bayes_scaling.report.wording import axis_label, percent
-from bayes_scaling.variance import PARTS, included, shares_of
+from bayes_scaling.variance import PARTS, shares_of
 
 BEYOND: Final = 2.0
 """Decades of compute (or of the law's own resource) the forecast goes beyond the runs."""
@@ -171,7 +171,7 @@ def forecast_picture(fit: Fit, found: xr.Dataset, column: str, predicted: pd.Dat
     return Picture(
         figures.as_svg(_forecast_figure(fit, found, column, predicted), "forecast"),
         f"The loss {along}: dark, its expectation; light, what one new run would measure. Right of the dashed line nothing "
-        f"has been measured. {included(fit)}",
+        "has been measured.",
     )
 
 
