@@ -16,6 +16,7 @@ from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.files import make_folder, write_whole
 from bayes_scaling.fits import Fit, load_fit
 from bayes_scaling.prediction import INTERVAL_COLUMNS, SAMPLE_DIMS, intervals, predict_rows
+from bayes_scaling.requests import known_inputs
 
 WEIGHTS: Final = "weights.json"
 """File of a stored mixture that says what its fits weigh."""
@@ -58,6 +59,20 @@ class Mixture:
         """Whether the posteriors are to be believed: the worst verdict of a fit that has weight."""
         bad = [f"{name}: {fit.verdict}" for name, fit in self.fits.items() if not fit.converged and self.weights[name] > 0]
         return " ".join(bad) if bad else "The posteriors passed every convergence check."
+
+    @property
+    def converged(self) -> bool:
+        """Whether every fit that has weight passed its convergence checks."""
+        return all(fit.converged for name, fit in self.fits.items() if self.weights[name] > 0)
+
+    @property
+    def loss_unit(self) -> str:
+        """Unit of every loss in and out."""
+        return next(iter(self.fits.values())).loss_unit
+
+    def takes(self, column: str) -> bool:
+        """Whether a fit of the mixture knows a column: as an input, or as one its parameters vary by."""
+        return any(column in known_inputs(fit) or column in fit.spec.group_columns for fit in self.fits.values())
 
     @property
     def sentence(self) -> str:

@@ -94,6 +94,8 @@ def identifiability(runs: RunTable, spec: ModelSpec, *, seed: int = 0) -> Identi
             f"The model varies by {', '.join(spec.groupings)}: ask about the design of one group, without them."
         )
     table = runs.table
+    if all(parameter.prior is None for parameter in spec.parameters.values()):
+        return Identifiability(pd.DataFrame(columns=["prior_sd", "expected_sd", "contraction"], dtype=float), ())
     near = _near(spec, table, np.random.default_rng(seed))
     found = _contraction(spec, table, table, near)
     findings = [*_of_the_design(spec, table)]

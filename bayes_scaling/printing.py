@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayes_scaling.fits import Sampled
+    from bayes_scaling.forms import Mixture
 
 
-def verdict_of(found: Sampled) -> dict[str, Any]:
+def verdict_of(found: Sampled | Mixture) -> dict[str, Any]:
     """Return whether a fit converged, and the sentence that says it."""
     return {"converged": found.converged, "verdict": found.verdict}
 

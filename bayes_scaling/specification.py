@@ -227,6 +227,12 @@ class ModelSpec(OfALaw, Document):
                 raise InvalidSpecification(
                     f"discrepancy.{symbol}: there is no such quantity; {choose(symbol, [q for q in QUANTITIES if q != 'L'])}"
                 )
+            column, given = QUANTITIES[symbol].column, set(self.columns.values())
+            if column not in given and not (symbol == "C" and {"params", "tokens"} <= given):
+                raise InvalidSpecification(
+                    f"discrepancy.{symbol}: {self.law} takes {', '.join(self.columns.values())}, from which {column} does not follow: "
+                    f"let it walk along one of these, or along C where there are params and tokens"
+                )
         if self.discrepancy and self.likelihood.dist != "Normal":
             raise InvalidSpecification(
                 f"discrepancy: it is integrated out in closed form, for which likelihood.dist has to be Normal, found "

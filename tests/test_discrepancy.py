@@ -131,8 +131,9 @@ def test_steps_are_drawn_from_their_conditional():
     rng = np.random.default_rng(0)
     loadings, variance, y = rng.standard_normal((9, 3)), rng.uniform(0.1, 0.5, 9), rng.standard_normal(9)
     count = 40_000
-    shape = (count, 1, 1)
-    drawn = draw_steps(np.tile(y, (count, 1)), np.tile(variance, (count, 1)), np.tile(loadings, shape), rng)
+    scales = np.array([0.5, 1.0, 2.0])
+    same = [np.tile(each, (count, 1)) for each in (y, variance, scales, np.ones(9))]
+    drawn = draw_steps(same[0], same[1], loadings / scales, same[2], same[3], rng)
     joint = loadings @ loadings.T + np.diag(variance)
     np.testing.assert_allclose(drawn.mean(axis=0), loadings.T @ np.linalg.solve(joint, y), atol=0.02)
     np.testing.assert_allclose(np.cov(drawn.T), np.eye(3) - loadings.T @ np.linalg.solve(joint, loadings), atol=0.02)
@@ -147,6 +148,7 @@ def test_steps_are_drawn_from_their_conditional():
             "[discrepancy.C]\nscale = { dist = 'HalfNormal', sigma = 0.1 }",
             "likelihood.dist has to be Normal, found StudentT",
         ),
+        ("[discrepancy.B]\nscale = { dist = 'HalfNormal', sigma = 0.1 }", "from which batch_tokens does not follow"),
     ],
 )
 def test_a_wrong_discrepancy_is_a_sentence(tmp_path, line, says):

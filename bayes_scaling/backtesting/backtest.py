@@ -7,6 +7,7 @@ import json
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +49,15 @@ class _Job:
     @property
     def name(self) -> str:
         """File name of the outcome: the same for the same question alone."""
-        said = [self.method, self.model, self.runs.digest, self.over, self.origin.cut, self.settings]
+        said = [
+            version("bayes-scaling"),
+            self.method,
+            self.model,
+            self.runs.digest,
+            self.over,
+            self.origin.cut,
+            self.settings,
+        ]
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
         return f"{self.origin.cut:.3g}-{digest[:16]}.csv"
 
@@ -118,6 +127,7 @@ def backtest(
     origins = rolling_origins(table.table, over=over, per_decade=per_decade, least=least, fewest_ahead=fewest_ahead)
     warn_of_checkpoints(table, stacklevel=3)
     settings = {"seed": seed, "draws": draws, "tune": tune}
+    Settings(**settings)  # refused before any work is done for them
     methods = _methods(spec, table, baselines=baselines)
     jobs = [_Job(method, text, table, origin, over, settings) for origin in origins for method, text in methods.items()]
     kept = Path(store) if store is not None else None

@@ -63,6 +63,10 @@ def rolling_origins(
     """
     if over not in table or table[over].isna().any():
         raise InvalidRequest(f"The runs have no whole column {over!r} to roll the origin over; found {', '.join(table)}.")
+    if not pd.api.types.is_numeric_dtype(table[over]) or not (table[over] > 0).all():
+        raise InvalidRequest(
+            f"The column {over!r} is not of positive numbers: roll the origin over a resource, such as tokens."
+        )
     for name, value in (("per_decade", per_decade), ("least", least), ("fewest_ahead", fewest_ahead)):
         if value < 1:
             raise InvalidRequest(f"{name} is {value}: it has to be at least one.")

@@ -13,7 +13,8 @@ import pandas as pd
 
 from bayes_scaling.backtesting.backtest import backtest
 from bayes_scaling.datasets import runs_from
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.documents import read_model
+from bayes_scaling.errors import InvalidModel, InvalidRequest
 from bayes_scaling.runs import RunTable
 from bayes_scaling.specification import ModelSpec
 
@@ -90,10 +91,14 @@ def weigh(
     named = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
     if len(named) < 2:
         raise InvalidRequest("Give at least two models: a single one has all the weight.")
-    table = runs_from(runs)
+    specs = {name: read_model(model) for name, model in named.items()}
+    for name, spec in specs.items():
+        if not isinstance(spec, ModelSpec):
+            raise InvalidModel(f"{name} is a system of laws: weights are of models of one law.")
+    table = runs_from(runs, needs=dict.fromkeys(column for spec in specs.values() for column in spec.needs))
     scores = {
-        name: backtest(table, model, baselines=False, **settings).predictions.set_index(["cut", "run"])["log_score"]
-        for name, model in named.items()
+        name: backtest(table, spec, baselines=False, **settings).predictions.set_index(["cut", "run"])["log_score"]
+        for name, spec in specs.items()
     }
     score = pd.DataFrame(scores)
     # A run that lies ahead of many cuts counts once.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import warnings
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bayes_scaling.calibration.simulate import AHEAD, from_broken_laws, from_the
 from bayes_scaling.datasets import runs_from
 from bayes_scaling.documents import default_model, model_from_json, read_model
 from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest
+from bayes_scaling.grouping import Groups
 from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sampling import Sampler
 from bayes_scaling.piecework import outcomes
@@ -42,7 +44,7 @@ class _Table:
     @property
     def name(self) -> str:
         """File name of the outcome: the same for the same question alone."""
-        said = [self.truth, self.number, self.model, self.design.digest, self.settings]
+        said = [version("bayes-scaling"), self.truth, self.number, self.model, self.design.digest, self.settings]
         return f"{self.number:04d}-{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]}.csv"
 
 
@@ -114,6 +116,7 @@ def certify(
         raise InvalidModel("Broken laws are simulated for one group: leave them out for a model with groups (--no-broken).")
     design = runs_from(runs, needs=spec.needs)
     settings = {"seed": seed, "draws": draws, "tune": tune}
+    Settings(**settings)  # refused before any work is done for them
     truths = (FROM_THE_MODEL, BROKEN) if broken else (FROM_THE_MODEL,)
     pieces = [_Table(truth, n, spec.to_json(), design, settings) for truth in truths for n in range(tables)]
     kept = Path(store) if store is not None else None
@@ -136,8 +139,8 @@ def certify(
     return Certificate(ranks.reset_index(drop=True), forecasts[columns].reset_index(drop=True), facts)
 
 
-_COMPILED: dict[str, Sampler] = {}
-"""Compiled models of this process, by document: each serves every table of its design."""
+_COMPILED: dict[tuple[str, tuple[str, ...]], Sampler] = {}
+"""Compiled models of this process, by document and groups: each serves every table of its design."""
 
 
 def _outcome(piece: _Table) -> pd.DataFrame:
@@ -148,10 +151,11 @@ def _outcome(piece: _Table) -> pd.DataFrame:
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", BayesScalingWarning)
         table = simulate(spec, piece.design, rng)
-        if piece.model not in _COMPILED:
-            _COMPILED[piece.model] = Sampler(spec, table.runs)
+        groups = tuple(Groups.of(spec, table.runs.table).names) if spec.group_columns else ()
+        if (piece.model, groups) not in _COMPILED:
+            _COMPILED[piece.model, groups] = Sampler(spec, table.runs)
         settings = Settings(**(piece.settings | {"seed": int(rng.integers(2**31))}))
-        fit = _COMPILED[piece.model].fit(table.runs, settings, progress=False)
+        fit = _COMPILED[piece.model, groups].fit(table.runs, settings, progress=False)
         predicted = predict_rows(fit, table.ahead.drop(columns="loss"), seed=settings.seed)["measured_loss"]
     forecast = np.log(predicted.stack(sample=SAMPLE_DIMS).transpose("row", "sample").values)
     rows = []

@@ -12,14 +12,15 @@ _POINTS: Final = 50
 
 
 def rank_of(truth: float, draws: np.ndarray) -> float:
-    """Return the share of draws below the truth, spread evenly where draws equal it.
+    """Return where the truth stands among draws, between nothing and one: the middle of the gap it falls into.
 
     Examples
     --------
-    >>> float(rank_of(2.0, np.array([1.0, 2.0, 3.0, 4.0])))
-    0.375
+    >>> float(rank_of(2.5, np.array([1.0, 2.0, 3.0, 4.0])))
+    0.5
     """
-    return float((draws < truth).mean() + (draws == truth).mean() / 2)
+    below, equal = int((draws < truth).sum()), int((draws == truth).sum())
+    return (below + 0.5 * (1 + equal)) / (len(draws) + 1)
 
 
 def ecdf_difference(ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

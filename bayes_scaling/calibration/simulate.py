@@ -100,7 +100,8 @@ def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) 
 
     Each input x of a draw from the priors acts as x (1 + (x / d)^(1/f))^(c f): beyond the place d, which lies between the
     middle of the runs and a decade past the last, its exponents change by the factor 1 + c, with c between -.4 and .4 (a
-    break of Caballero et al. 2023 in every term). Scatter is the model's; there is no other discrepancy.
+    break of Caballero et al. 2023 in every term). Scatter is Normal with the drawn sigma at every loss, beside the errors of the
+    evaluation; there is no other discrepancy.
 
     Parameters
     ----------
@@ -125,7 +126,8 @@ def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) 
             noise = float(prior["sigma"].item())
             error = relative_se(runs.table)
             losses = expected[0] * np.exp(np.hypot(noise, error) * rng.standard_normal(len(runs)))
-            outcome = expected[1] * np.exp(noise * rng.standard_normal(len(far)))
+            typical = float(np.median(error[error > 0])) if (error > 0).any() else 0.0
+            outcome = expected[1] * np.exp(np.hypot(noise, typical) * rng.standard_normal(len(far)))
             return Simulated(_measuring(runs, losses), {}, far.assign(loss=outcome))
     raise InvalidModel("A hundred draws from the priors gave no table of plausible losses: tighten the priors.")
 

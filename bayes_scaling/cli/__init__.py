@@ -25,4 +25,4 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except KeyboardInterrupt:
-        sys.exit(complain("Interrupted; nothing was written.", 130))
+        sys.exit(complain("Interrupted; nothing unfinished was written.", 130))

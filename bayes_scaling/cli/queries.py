@@ -70,8 +70,10 @@ def predict(
         check_writable(out)
     labels = pairs(group, "--group")
     if stored.is_dir():
+        if observation is not None:
+            raise InvalidRequest(f"{stored} is a mixture of fits of one law: leave --observation {observation} out.")
         table = pd.DataFrame([given]) if inputs is None else read_inputs(inputs, columns=columns_of(columns))
-        _mixed_predictions(stored, table.assign(**labels), prob, seed, as_json, out)
+        _mixed_predictions(stored, table.assign(**labels), [*given, *labels], prob, seed, as_json, out)
         return
     found = of_one_law(stored, observation)
     if inputs is None:
@@ -87,13 +89,19 @@ def predict(
     _tell_table(predicted, about, prob, as_json, out)
 
 
-def _mixed_predictions(stored: Path, table: pd.DataFrame, prob: float, seed: int, as_json: bool, out: Path | None) -> None:
+def _mixed_predictions(
+    stored: Path, table: pd.DataFrame, asked: list[str], prob: float, seed: int, as_json: bool, out: Path | None
+) -> None:
     from bayes_scaling.forms import load_mixture
 
     found = load_mixture(stored)
+    for column in asked:
+        if not found.takes(column):
+            raise InvalidRequest(f"No fit of the mixture {stored} takes {column!r}: leave it out.")
     predicted = found.predict_table(table, prob=prob, seed=seed)
     say(found.sentence)
-    _tell_table(predicted, {"prob": prob, "weights": dict(found.weights), "verdict": found.verdict}, prob, as_json, out)
+    about = {"prob": prob, "loss_unit": found.loss_unit, "weights": dict(found.weights), **verdict_of(found)}
+    _tell_table(predicted, about, prob, as_json, out)
 
 
 def _tell_table(predicted: pd.DataFrame, about: dict[str, Any], prob: float, as_json: bool, out: Path | None) -> None:

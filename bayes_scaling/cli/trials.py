@@ -208,7 +208,9 @@ def weigh(
     found = weights_of(
         table, named, over=over, per_decade=per_decade, least=least, seed=seed, workers=workers, store=out / "splits"
     )
-    mixture = Mixture({name: fit(table, entry, seed=seed) for name, entry in named.items()}, found.weights)
+    (out / WEIGHTS).unlink(missing_ok=True)  # until every fit is there, the folder is no mixture
+    fits = {name: fit(table, entry, seed=seed) for name, entry in named.items()}
+    mixture = Mixture(fits, found.weights)
     mixture.save(out)
     write_whole(out / WEIGHTS, found.to_json())
     if as_json:

@@ -33,7 +33,8 @@ def allocate(
     """Split a compute budget between parameters and tokens.
 
     Two answers that differ: the optimum of each draw, whose scatter is how well the runs know it, and
-    the one size to choose, which makes the risk of the expected loss over all draws least.
+    the one size to choose, which makes the risk of the law's loss over all draws least. A discrepancy widens the loss there;
+    it does not move the choice, since where a walk goes along an untried budget nobody knows.
 
     Parameters
     ----------

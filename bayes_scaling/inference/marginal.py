@@ -42,15 +42,26 @@ def log_density(y: Any, mu: Any, variance: Any, loadings: Any) -> Any:
     return -0.5 * ((residual**2 / variance).sum() - (explained**2).sum() + spread)
 
 
-def draw_steps(residual: np.ndarray, variance: np.ndarray, loadings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_steps(
+    residual: np.ndarray,
+    variance: np.ndarray,
+    design: np.ndarray,
+    scales: np.ndarray,
+    level: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Draw the standard steps z given what is left of the runs, one for each draw of everything else.
 
     Parameters
     ----------
     residual, variance : ndarray, shape (draw, run)
         Log loss less the law's, and the variance of the noise.
-    loadings : ndarray, shape (draw, run, step)
-        What each step adds.
+    design : ndarray, shape (run, step)
+        What each step adds to each run at a scale of one.
+    scales : ndarray, shape (draw, step)
+        Scale of the walk that each step belongs to.
+    level : ndarray, shape (draw, run)
+        By what factor a run takes the walks.
     rng : Generator
         Source of randomness.
 
@@ -59,11 +70,12 @@ def draw_steps(residual: np.ndarray, variance: np.ndarray, loadings: np.ndarray,
     ndarray, shape (draw, step)
         Independent draws.
     """
-    found = np.empty((len(residual), loadings.shape[-1]))
+    found = np.empty(scales.shape)
     for start in range(0, len(residual), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        weighted = loadings[part] / variance[part, :, None]
-        precision = np.eye(loadings.shape[-1]) + np.swapaxes(loadings[part], 1, 2) @ weighted
+        loadings = level[part, :, None] * design * scales[part, None, :]
+        weighted = loadings / variance[part, :, None]
+        precision = np.eye(design.shape[1]) + np.swapaxes(loadings, 1, 2) @ weighted
         mean = np.linalg.solve(precision, np.einsum("drk,dr->dk", weighted, residual[part])[..., None])
         root = np.linalg.cholesky(precision)
         noise = np.linalg.solve(np.swapaxes(root, 1, 2), rng.standard_normal(mean.shape))

@@ -177,13 +177,15 @@ def _steps(spec: ModelSpec, runs: RunTable, posterior: xr.Dataset, rng: np.rando
     table, paths, law = runs.table, paths_of(spec, runs.table), spec.the_law
     inputs = [xr.DataArray(table[column].to_numpy(float), dims="run") for column in spec.columns.values()]
     parameters = {name: posterior[name] for name in law.parameters if name in posterior} | fixed_values(spec)
-    expected = law(*inputs, **parameters).stack(sample=SAMPLE_DIMS).transpose("sample", "run").values
+    expected = law(*inputs, **parameters) * xr.ones_like(posterior["sigma"])  # where every parameter is fixed, too
+    expected = expected.stack(sample=SAMPLE_DIMS).transpose("sample", "run").values
     of_draw = {str(name): posterior[name].values.reshape(-1, 1) for name in posterior if posterior[name].ndim == 2}
     level = level_of(expected, typical_loss(table), of_draw["growth"]) if "growth" in of_draw else np.ones_like(expected)
     variance = scale_of(of_draw["sigma"], relative_se(table), level) ** 2
     residual = np.log(table["loss"].to_numpy(float)) - np.log(expected)
-    scaled = [of_draw[path.scale_name][..., None] * path.design(table) for path in paths]
-    steps = draw_steps(residual, variance, np.concatenate(scaled, axis=-1) * level[..., None], rng)
+    scales = np.concatenate([np.repeat(of_draw[path.scale_name], len(path.widths), axis=1) for path in paths], axis=1)
+    design = np.concatenate([path.design(table) for path in paths], axis=1)
+    steps = draw_steps(residual, variance, design, scales, level, rng)
     shape, found = posterior["sigma"].shape, {}
     for path, own in zip(paths, np.split(steps, len(paths), axis=-1), strict=True):
         sized = own * of_draw[path.scale_name] * np.sqrt(path.widths)

@@ -180,6 +180,11 @@ def _of_the_same_model(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
             f"The {what} is of {facts['model']!r} on {facts['runs']}, the fit of {fit.spec.title or fit.spec.law!r}: give one of "
             f"the fit's own model."
         )
+    if facts["runs_digest"] != fit.facts.get("runs_digest", facts["runs_digest"]):
+        raise InvalidRequest(
+            f"The {what} is of other runs than the fit: both say {facts['runs']} and {fit.facts['runs']}, and the tables differ. Give one "
+            f"of the same rows."
+        )
 
 
 def _question(fit: Fit, group: Mapping[str, str]) -> str:

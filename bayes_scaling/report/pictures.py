@@ -62,7 +62,8 @@ def residual_picture(fit: Fit) -> Picture:
     sigma = float(fit.posterior["sigma"].median())
     figure = figures.residuals(panels, residual, _groups(fit), sigma)
     return Picture(
-        figures.as_svg(figure, "residuals"), f"The grey band is the scale of the scatter, {100 * sigma:.2g} % of the loss."
+        figures.as_svg(figure, "residuals"),
+        f"The grey band is the scale of the scatter at the typical loss, {100 * sigma:.2g} %.",
     )
 
 

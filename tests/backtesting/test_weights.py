@@ -116,6 +116,10 @@ def test_a_mixture_is_stored_and_asked(tmp_path, command):  # noqa: F811
     assert len(parsed["predictions"]) == 2
     one = command("predict", tmp_path / "mixture", "--params", "7e10", "--tokens", "1.4e12")
     assert one.code == 0, one.err
+    for wrong in (["--group", "corpus=C4"], ["--input", "parms=3"], ["--observation", "curves"]):
+        refused = command("predict", tmp_path / "mixture", "--params", "7e10", "--tokens", "1.4e12", *wrong)
+        assert refused.code == 2
+        assert "leave" in refused.err
     (tmp_path / "mixture" / "bridge.nc").unlink()
     with pytest.raises(InvalidFit, match=r"There is no fit .*bridge\.nc"):
         load_mixture(tmp_path / "mixture")

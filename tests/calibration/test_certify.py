@@ -42,7 +42,13 @@ def test_the_band_holds_uniform_ranks_as_often_as_it_says():
 
 def test_a_rank_among_equals_is_in_the_middle():
     assert rank_of(1.0, np.ones(4)) == 0.5
-    assert rank_of(0.0, np.ones(4)) == 0.0
+    assert rank_of(0.0, np.ones(4)) == 0.1
+
+
+def test_ranks_among_few_draws_are_uniform_too():
+    rng = np.random.default_rng(0)
+    found = [p_of_uniform((rng.integers(0, 101, 1000) + 0.5) / 101) > 0.01 for _ in range(40)]
+    assert sum(found) >= 37
 
 
 def test_a_table_from_the_model_scatters_as_its_truth_says(design):
