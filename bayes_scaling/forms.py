@@ -15,7 +15,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.files import make_folder, write_whole
 from bayes_scaling.fits import Fit, load_fit
-from bayes_scaling.prediction import INTERVAL_COLUMNS, SAMPLE_DIMS, intervals, predict_rows
+from bayes_scaling.prediction import SAMPLE_DIMS, appended, intervals, predict_rows
 from bayes_scaling.requests import known_inputs
 
 WEIGHTS: Final = "weights.json"
@@ -101,9 +101,7 @@ class Mixture:
 
     def predict_table(self, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
         """Predict every row of a table and append the intervals: as :func:`~bayes_scaling.predict_table`."""
-        added = intervals(self.predict_rows(table, seed=seed), prob)
-        wanted = [*INTERVAL_COLUMNS, *(str(c) for c in added.coords if str(c).startswith("reach_"))]
-        return table.drop(columns=[c for c in wanted if c in table]).assign(**{name: added[name].values for name in wanted})
+        return appended(table, intervals(self.predict_rows(table, seed=seed), prob))
 
     def save(self, folder: str | Path) -> Path:
         """Write the mixture to a folder: a fit a file, and the weights."""

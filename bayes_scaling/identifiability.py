@@ -18,9 +18,9 @@ from bayes_scaling.discrepancy import paths_of
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.quantities import BY_COLUMN, training_compute
-from bayes_scaling.reference import law_parameters
+from bayes_scaling.reference import fixed_values, law_parameters, values_of
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import relative_se, typical_loss
+from bayes_scaling.scatter import level_of, relative_se, scale_of, typical_loss
 from bayes_scaling.specification import ModelSpec
 
 WEAK: Final = 0.5
@@ -147,18 +147,11 @@ def _near(spec: ModelSpec, table: pd.DataFrame, rng: np.random.Generator) -> xr.
     inputs = [xr.DataArray(table[column].to_numpy(float), dims="run") for column in spec.columns.values()]
     names = {name: prior[name] for name in spec.the_law.parameters if name in prior}
     with np.errstate(over="ignore", invalid="ignore"):
-        fixed = {name: float(p.fixed) for name, p in spec.parameters.items() if p.fixed is not None}
-        off: Any = np.log(spec.the_law(*inputs, **(names | fixed))) - np.log(
+        off: Any = np.log(spec.the_law(*inputs, **(names | fixed_values(spec)))) - np.log(
             xr.DataArray(table["loss"].to_numpy(float), dims="run")
         )
     distance = (off**2).mean("run").fillna(np.inf)
     return prior.isel(draw=np.argsort(distance.values)[:_NEAREST])
-
-
-def _values(spec: ModelSpec, draw: xr.Dataset) -> dict[str, float]:
-    """Return every unknown of the law at the reference point, by one draw."""
-    unknown = [name for name, parameter in spec.parameters.items() if parameter.prior is not None]
-    return {name: float(draw[f"{name}_at_reference" if f"{name}_at_reference" in draw else name]) for name in unknown}
 
 
 def _contraction(spec: ModelSpec, known: pd.DataFrame, table: pd.DataFrame, near: xr.Dataset) -> pd.DataFrame:
@@ -170,7 +163,7 @@ def _contraction(spec: ModelSpec, known: pd.DataFrame, table: pd.DataFrame, near
     names, variances = list(prior_sd), []
     for number in range(near.sizes["draw"]):
         draw = near.isel(draw=number)
-        values = _values(spec, draw)
+        values = values_of(spec, draw)
 
         def log_loss(name: str, by: float, values: dict[str, float] = values) -> np.ndarray:
             moved = values | {name: values[name] * np.exp(by)}
@@ -178,8 +171,8 @@ def _contraction(spec: ModelSpec, known: pd.DataFrame, table: pd.DataFrame, near
 
         slopes = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in names], axis=1)
         expected = np.exp(log_loss(names[0], 0.0))
-        level = (expected / typical) ** float(draw["growth"]) if "growth" in draw else np.ones(len(table))
-        noise = (float(draw["sigma"]) * level) ** 2 + relative_se(table) ** 2
+        level = level_of(expected, typical, float(draw["growth"])) if "growth" in draw else np.ones(len(table))
+        noise = scale_of(float(draw["sigma"]), relative_se(table), level) ** 2
         walks = [float(draw[path.scale_name]) * path.design(table) * level[:, None] for path in paths]
         weighed = slopes / noise[:, None]
         if walks:

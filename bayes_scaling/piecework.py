@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -21,6 +24,12 @@ class Piece(Protocol):
     def name(self) -> str:
         """File name of the outcome: the same for the same question alone."""
         ...
+
+
+def digest_of(*question: Any) -> str:
+    """Return sixteen digits that are the same for the same question to the same version of the package."""
+    said = json.dumps([version("bayes-scaling"), *question], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def outcomes[P: Piece](

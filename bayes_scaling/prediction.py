@@ -17,7 +17,7 @@ from bayes_scaling.grouping import effects_at, member
 from bayes_scaling.reach import reach
 from bayes_scaling.reference import law_parameters
 from bayes_scaling.requests import admit, input_arrays
-from bayes_scaling.scatter import level_of, measure, relative_se, typical_loss
+from bayes_scaling.scatter import level_of, measure, relative_se, typical_error, typical_loss
 
 SAMPLE_DIMS: Final = ("chain", "draw")
 """The dimensions of draws: everything else is what was asked about."""
@@ -192,9 +192,13 @@ def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int
     >>> predict_table(example_fit(), table).columns.tolist()[:7]
     ['params', 'tokens', 'median', 'lower', 'upper', 'mean_lower', 'mean_upper']
     """
-    added = intervals(predict_rows(fit, table, seed=seed), prob).to_dataframe()
-    ours = [*INTERVAL_COLUMNS, *(c for c in added if str(c).startswith("reach_"))]
-    return table.drop(columns=[c for c in ours if c in table]).assign(**{str(c): added[c].to_numpy() for c in ours})
+    return appended(table, intervals(predict_rows(fit, table, seed=seed), prob))
+
+
+def appended(table: pd.DataFrame, found: xr.Dataset) -> pd.DataFrame:
+    """Return a table with the intervals and the reach of its rows, in place of any it had."""
+    ours = [*INTERVAL_COLUMNS, *(str(c) for c in found.coords if str(c).startswith("reach_"))]
+    return table.drop(columns=[c for c in ours if c in table]).assign(**{name: found[name].values for name in ours})
 
 
 def predict_rows(fit: Fit, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
@@ -292,8 +296,7 @@ def levels(prob: float) -> list[float]:
 
 def typical_relative_se(fit: Fit) -> float:
     """Return the evaluation error a new run would have: the median over the runs that state one."""
-    known = relative_se(fit.runs)
-    return float(np.median(known[known > 0])) if (known > 0).any() else 0.0
+    return typical_error(relative_se(fit.runs))
 
 
 def inside(loss: Any, lower: Any, upper: Any) -> Any:

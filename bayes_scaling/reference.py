@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import xarray as xr
+
 from bayes_scaling.laws import Law
 from bayes_scaling.specification import ModelSpec
 from bayes_scaling.systems import SystemSpec
@@ -41,6 +43,12 @@ def law_parameters(
     """Return every published parameter of a law: those the document fixes, and those that follow from values."""
     known = fixed_values(spec) | publish(spec, values, reference)
     return {name: known[name] for name in law.parameters if name in known}
+
+
+def values_of(spec: ModelSpec, draw: xr.Dataset) -> dict[str, float]:
+    """Return the value at the reference point of every parameter with a prior, by a single draw without groups."""
+    unknown = [name for name, parameter in spec.parameters.items() if parameter.prior is not None]
+    return {name: draw[f"{name}_at_reference" if f"{name}_at_reference" in draw else name].item() for name in unknown}
 
 
 def fixed_values(spec: ModelSpec | SystemSpec) -> dict[str, float]:

@@ -120,6 +120,18 @@ def relative_se(table: pd.DataFrame, measured: str = "loss") -> np.ndarray:
     return (table[error] / table[measured]).fillna(0.0).to_numpy(float)
 
 
+def typical_error(errors: np.ndarray) -> float:
+    """Return the evaluation error a new run would have: the median of those that are stated, zero where none is.
+
+    Examples
+    --------
+    >>> typical_error(np.array([0.0, 0.01, 0.03]))
+    0.02
+    """
+    known = errors[errors > 0]
+    return float(np.median(known)) if known.size else 0.0
+
+
 def neighbours(table: pd.DataFrame, correlation: Correlation) -> tuple[np.ndarray, np.ndarray]:
     """Return for each row the row before it along its run, and how far in the logarithm.
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +18,9 @@ from bayes_scaling.backtesting.scores import scored
 from bayes_scaling.datasets import runs_from
 from bayes_scaling.documents import default_model, model_from_json, read_model
 from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest, choose
-from bayes_scaling.grouping import Groups
 from bayes_scaling.inference.nuts import Settings
-from bayes_scaling.inference.sampling import Sampler, warn_of_checkpoints
-from bayes_scaling.piecework import outcomes
+from bayes_scaling.inference.sampling import sampler_for, warn_of_checkpoints
+from bayes_scaling.piecework import digest_of, outcomes
 from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
 from bayes_scaling.runs import RunTable
 from bayes_scaling.specification import ModelSpec
@@ -49,17 +45,8 @@ class _Job:
     @property
     def name(self) -> str:
         """File name of the outcome: the same for the same question alone."""
-        said = [
-            version("bayes-scaling"),
-            self.method,
-            self.model,
-            self.runs.digest,
-            self.over,
-            self.origin.cut,
-            self.settings,
-        ]
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        return f"{self.origin.cut:.3g}-{digest[:16]}.csv"
+        said = (self.method, self.model, self.runs.digest, self.over, self.origin.cut, self.settings)
+        return f"{self.origin.cut:.3g}-{digest_of(*said)}.csv"
 
 
 def backtest(
@@ -181,10 +168,6 @@ def _outcome(job: _Job) -> pd.DataFrame:
     return told.assign(loss=ahead["loss"].to_numpy(float), converged=converged).join(scored(truth, draws))
 
 
-_COMPILED: dict[tuple[str, tuple[str, ...]], Sampler] = {}
-"""Compiled models of this process, by document and groups: each serves every split."""
-
-
 def _posterior_draws(job: _Job, known: pd.DataFrame, ahead: pd.DataFrame) -> tuple[np.ndarray, bool]:
     assert job.model is not None
     runs = replace(job.runs, table=known.reset_index(drop=True))
@@ -192,11 +175,7 @@ def _posterior_draws(job: _Job, known: pd.DataFrame, ahead: pd.DataFrame) -> tup
     assert isinstance(spec, ModelSpec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayesScalingWarning)
-        groups = tuple(Groups.of(spec, known).names) if spec.group_columns else ()
-        if (job.model, groups) not in _COMPILED:
-            _COMPILED[job.model, groups] = Sampler(spec, runs)
-        sampler = _COMPILED[job.model, groups]
-        fit = sampler.fit(runs, Settings(**job.settings), progress=False)
+        fit = sampler_for(spec, runs).fit(runs, Settings(**job.settings), progress=False)
         predicted = predict_rows(fit, ahead.reset_index(drop=True), seed=job.settings["seed"])
     draws = predicted["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("sample", "row").values
     # A heavy tail may draw a run that failed altogether: no score looks further than that.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +16,9 @@ from bayes_scaling.calibration.simulate import AHEAD, from_broken_laws, from_the
 from bayes_scaling.datasets import runs_from
 from bayes_scaling.documents import default_model, model_from_json, read_model
 from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest
-from bayes_scaling.grouping import Groups
 from bayes_scaling.inference.nuts import Settings
-from bayes_scaling.inference.sampling import Sampler
-from bayes_scaling.piecework import outcomes
+from bayes_scaling.inference.sampling import sampler_for
+from bayes_scaling.piecework import digest_of, outcomes
 from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
 from bayes_scaling.runs import RunTable
 from bayes_scaling.specification import ModelSpec
@@ -44,8 +40,8 @@ class _Table:
     @property
     def name(self) -> str:
         """File name of the outcome: the same for the same question alone."""
-        said = [version("bayes-scaling"), self.truth, self.number, self.model, self.design.digest, self.settings]
-        return f"{self.number:04d}-{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]}.csv"
+        said = (self.truth, self.number, self.model, self.design.digest, self.settings)
+        return f"{self.number:04d}-{digest_of(*said)}.csv"
 
 
 def certify(
@@ -139,10 +135,6 @@ def certify(
     return Certificate(ranks.reset_index(drop=True), forecasts[columns].reset_index(drop=True), facts)
 
 
-_COMPILED: dict[tuple[str, tuple[str, ...]], Sampler] = {}
-"""Compiled models of this process, by document and groups: each serves every table of its design."""
-
-
 def _outcome(piece: _Table) -> pd.DataFrame:
     spec = model_from_json(piece.model)
     assert isinstance(spec, ModelSpec)
@@ -151,11 +143,8 @@ def _outcome(piece: _Table) -> pd.DataFrame:
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", BayesScalingWarning)
         table = simulate(spec, piece.design, rng)
-        groups = tuple(Groups.of(spec, table.runs.table).names) if spec.group_columns else ()
-        if (piece.model, groups) not in _COMPILED:
-            _COMPILED[piece.model, groups] = Sampler(spec, table.runs)
         settings = Settings(**(piece.settings | {"seed": int(rng.integers(2**31))}))
-        fit = _COMPILED[piece.model, groups].fit(table.runs, settings, progress=False)
+        fit = sampler_for(spec, table.runs).fit(table.runs, settings, progress=False)
         predicted = predict_rows(fit, table.ahead.drop(columns="loss"), seed=settings.seed)["measured_loss"]
     forecast = np.log(predicted.stack(sample=SAMPLE_DIMS).transpose("row", "sample").values)
     rows = []

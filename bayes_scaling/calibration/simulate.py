@@ -16,9 +16,9 @@ from bayes_scaling.fits import Fit
 from bayes_scaling.prediction import law_at_runs, loss_at_runs, measured_at_runs, predict_rows
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.quantities import completed
-from bayes_scaling.reference import law_parameters
+from bayes_scaling.reference import law_parameters, values_of
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import relative_se
+from bayes_scaling.scatter import relative_se, typical_error
 from bayes_scaling.specification import ModelSpec
 
 AHEAD: Final = (0.5, 1.0, 2.0)
@@ -111,8 +111,7 @@ def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) 
     law, reference = spec.the_law, spec.reference_point(runs.table)
     for _ in range(100):
         prior = draw_prior(spec, runs.table, rng, draws=1)
-        values = {n: float(prior[f"{n}_at_reference" if f"{n}_at_reference" in prior else n].item()) for n in _unknown(spec)}
-        parameters = law_parameters(law, spec, values, reference)
+        parameters = law_parameters(law, spec, values_of(spec, prior), reference)
         breaks = {}
         for column in spec.columns.values():
             place = np.log(runs.table[column].to_numpy(float))
@@ -126,7 +125,7 @@ def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) 
             noise = float(prior["sigma"].item())
             error = relative_se(runs.table)
             losses = expected[0] * np.exp(np.hypot(noise, error) * rng.standard_normal(len(runs)))
-            typical = float(np.median(error[error > 0])) if (error > 0).any() else 0.0
+            typical = typical_error(error)
             outcome = expected[1] * np.exp(np.hypot(noise, typical) * rng.standard_normal(len(far)))
             return Simulated(_measuring(runs, losses), {}, far.assign(loss=outcome))
     raise InvalidModel("A hundred draws from the priors gave no table of plausible losses: tighten the priors.")
@@ -136,10 +135,6 @@ def _broken(x: Any, place: float, change: float) -> Any:
     """Return an input as it acts past a smooth break, equal to itself far below it."""
     steps = (log(x) - place) / _BREAK_WIDTH
     return x * exp(change * _BREAK_WIDTH * softplus(steps))
-
-
-def _unknown(spec: ModelSpec) -> list[str]:
-    return [name for name, parameter in spec.parameters.items() if parameter.prior is not None]
 
 
 def _measuring(runs: RunTable, losses: np.ndarray) -> RunTable:

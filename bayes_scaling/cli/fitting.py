@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Runs, Seed, Stored, Where, app, table_of
+from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Runs, Seed, Stored, Where, app, table_of
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.printing import (
     budget_said,
@@ -125,12 +125,7 @@ def data(as_json: AsJson = False) -> None:
 def fit(
     runs: Runs,
     out: Annotated[Path, typer.Option(metavar="FIT.nc", help="Where to write the fit.")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="TOML document, or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource."
-        ),
-    ] = None,
+    model: Model = None,
     discrepancy: Annotated[
         bool, typer.Option(help="Whether the model prices what its law may get wrong, where its document says how.")
     ] = True,

@@ -172,6 +172,18 @@ class Sampler:
         return {name: value for name, value in data.items() if name in used}
 
 
+_COMPILED: dict[tuple[str, tuple[str, ...]], Sampler] = {}
+"""Compiled models of this process, by document and groups."""
+
+
+def sampler_for(spec: ModelSpec, runs: RunTable) -> Sampler:
+    """Return the compiled model of a document for tables with the groups of this one, compiled once a process."""
+    key = (spec.to_json(), tuple(Groups.of(spec, runs.table).names) if spec.group_columns else ())
+    if key not in _COMPILED:
+        _COMPILED[key] = Sampler(spec, runs)
+    return _COMPILED[key]
+
+
 def _steps(spec: ModelSpec, runs: RunTable, posterior: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
     """Draw the steps of every walk, which the sampler has integrated out, given each draw of the rest."""
     table, paths, law = runs.table, paths_of(spec, runs.table), spec.the_law
