@@ -11,19 +11,16 @@ import xarray as xr
 
 from bayes_scaling.discrepancy import is_step
 from bayes_scaling.fits import CORRELATED, Fit, JointFit, Sampled, scalars
-from bayes_scaling.observed import measured_at_rows, surprises, usual_surprise
+from bayes_scaling.observed import measured_at_rows, surprises, surprises_at_runs, usual_surprise
 from bayes_scaling.prediction import (
     SAMPLE_DIMS,
     inside,
     interval,
-    law_at_runs,
-    level_at,
     levels,
     loss_at_runs,
     measured_at_runs,
 )
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.scatter import relative_se, standardized
 from bayes_scaling.systems import Observation
 
 CONVERGENCE: Final = "convergence"
@@ -261,17 +258,14 @@ def prior_predictive(fit: Fit) -> xr.DataArray:
 def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
     from scipy.stats import binom  # as above
 
-    runs, expected, posterior = fit.runs, loss_at_runs(fit), fit.posterior
+    runs, expected = fit.runs, loss_at_runs(fit)
     rng = np.random.default_rng(0)
     _, lower, upper = interval(measured_at_runs(fit, expected, rng), 0.9)
     count = int(inside(runs["loss"], lower.values, upper.values).sum())
     found = {"p of the runs inside their 90 %": (float(binom.cdf(count, len(runs), 0.9)), f"{count} of {len(runs)} inside")}
     _, lower, upper = interval(prior_predictive(fit), 0.99)
     found["runs inside the prior's 99 %"] = (float(inside(runs["loss"], lower.values, upper.values).mean()), "")
-    errors = xr.DataArray(relative_se(runs), dims="run")
-    level = level_at(fit, law_at_runs(fit))
-    residual = standardized(xr.DataArray(runs["loss"].to_numpy(), dims="run"), expected, posterior["sigma"], errors, level)
-    return found | _trends(residual, runs, ("params", "tokens", "compute_flops"), rng)
+    return found | _trends(surprises_at_runs(fit)[0], runs, ("params", "tokens", "compute_flops"), rng)
 
 
 def _adequacy_of(fit: JointFit, observation: Observation) -> dict[str, tuple[float, str]]:

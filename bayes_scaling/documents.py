@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose
 from bayes_scaling.priors import Prior
 from bayes_scaling.shipped import MODELS
-from bayes_scaling.specification import Likelihood, ModelSpec, Parameter, Walk
-from bayes_scaling.systems import Correlation, Observation, SystemSpec
+from bayes_scaling.specification import Correlation, Likelihood, ModelSpec, Parameter, Shared, Walk
+from bayes_scaling.systems import Observation, SystemSpec
 
 
 def model_from_json(text: str) -> ModelSpec | SystemSpec:
@@ -165,6 +165,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "observations": Observation,
     "prior": Prior,
     "discrepancy": Walk,
+    "noise": Shared,
 }
 
 

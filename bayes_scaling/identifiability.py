@@ -20,7 +20,8 @@ from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.quantities import BY_COLUMN, training_compute
 from bayes_scaling.reference import fixed_values, law_parameters, values_of
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import level_of, relative_se, scale_of, typical_loss
+from bayes_scaling.scatter import kept_from_before, level_of, relative_se, scale_of, typical_loss, uncorrelated
+from bayes_scaling.sharing import as_columns_allow, neighbours_in, sharings_of
 from bayes_scaling.specification import ModelSpec
 
 WEAK: Final = 0.5
@@ -96,6 +97,7 @@ def identifiability(runs: RunTable, spec: ModelSpec, *, seed: int = 0) -> Identi
     table = runs.table
     if all(parameter.prior is None for parameter in spec.parameters.values()):
         return Identifiability(pd.DataFrame(columns=["prior_sd", "expected_sd", "contraction"], dtype=float), ())
+    spec = as_columns_allow(spec, table)
     near = _near(spec, table, np.random.default_rng(seed))
     found = _contraction(spec, table, table, near)
     findings = [*_of_the_design(spec, table)]
@@ -158,7 +160,8 @@ def _contraction(spec: ModelSpec, known: pd.DataFrame, table: pd.DataFrame, near
     """Return the expected contraction by a table, the median over draws; the reference point is that of the known runs."""
     reference, law = spec.reference_point(known), spec.the_law
     inputs = [table[column].to_numpy(float) for column in spec.columns.values()]
-    paths, typical = paths_of(spec, table), typical_loss(known)
+    paths, sharings, typical = paths_of(spec, table), sharings_of(spec, table), typical_loss(known)
+    before, distance = neighbours_in(spec, table)
     prior_sd = _prior_sd(spec)
     names, variances = list(prior_sd), []
     for number in range(near.sizes["draw"]):
@@ -172,14 +175,19 @@ def _contraction(spec: ModelSpec, known: pd.DataFrame, table: pd.DataFrame, near
         slopes = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in names], axis=1)
         expected = np.exp(log_loss(names[0], 0.0))
         level = level_of(expected, typical, float(draw["growth"])) if "growth" in draw else np.ones(len(table))
-        noise = scale_of(float(draw["sigma"]), relative_se(table), level) ** 2
+        alone = sum((float(draw[part.scale_name]) ** 2 * part.alone for part in sharings), start=float(draw["sigma"]) ** 2)
+        noise = scale_of(alone**0.5, relative_se(table), level) ** 2
         walks = [float(draw[path.scale_name]) * path.design(table) * level[:, None] for path in paths]
-        weighed = slopes / noise[:, None]
+        walks += [float(draw[part.scale_name]) * part.design * level[:, None] for part in sharings]
+        kept = kept_from_before(before, distance, float(draw["length"])) if "length" in draw else np.zeros(len(table))
+        free = uncorrelated((slopes / noise[:, None] ** 0.5).T, np.maximum(before, 0), kept).T
+        variance = (1 - kept**2)[:, None]
+        weighed = free / variance
         if walks:
-            loadings = np.concatenate(walks, axis=1)
-            inner = np.eye(loadings.shape[1]) + loadings.T @ (loadings / noise[:, None])
-            weighed = weighed - (loadings / noise[:, None]) @ np.linalg.solve(inner, loadings.T @ weighed)
-        information = slopes.T @ weighed + np.diag([prior_sd[n] ** -2 for n in names])
+            loadings = uncorrelated((np.concatenate(walks, axis=1) / noise[:, None] ** 0.5).T, np.maximum(before, 0), kept).T
+            inner = np.eye(loadings.shape[1]) + loadings.T @ (loadings / variance)
+            weighed = weighed - (loadings / variance) @ np.linalg.solve(inner, loadings.T @ weighed)
+        information = free.T @ weighed + np.diag([prior_sd[n] ** -2 for n in names])
         variances.append(np.diag(np.linalg.inv(information)))
     expected_sd = np.sqrt(np.median(variances, axis=0))
     sds = np.array([prior_sd[n] for n in names])

@@ -14,6 +14,7 @@ from bayes_scaling.levels import Levels, dimension_of, own_parameters
 from bayes_scaling.prediction import SAMPLE_DIMS, law_at_runs, level_at, loss_at_runs
 from bayes_scaling.reference import law_parameters
 from bayes_scaling.scatter import kept_from_before, measure, neighbours, relative_se, scale_of, standardized
+from bayes_scaling.sharing import kept_at_runs, own_sigma, sharings_of
 from bayes_scaling.specification import Likelihood
 from bayes_scaling.systems import Observation
 
@@ -160,13 +161,35 @@ def log_likelihood(fit: Sampled) -> xr.Dataset:
     assert isinstance(fit, Fit)
     if fit.facts.get(CORRELATED):
         raise InvalidRequest("The residuals of this observation go together along runs: ask the joint fit it belongs to.")
-    errors, loss = xr.DataArray(relative_se(fit.runs), dims="run"), xr.DataArray(fit.runs["loss"].to_numpy(), dims="run")
-    expected = loss_at_runs(fit).drop_vars("run")
-    level = level_at(fit, law_at_runs(fit).drop_vars("run"))
-    z = standardized(loss, expected, fit.posterior["sigma"], errors, level)
-    density = _log_density(z, fit.spec.likelihood, fit.posterior.get("nu", fit.spec.likelihood.nu))
-    density = density - np.log(scale_of(fit.posterior["sigma"], errors, level))
+    z, scale = surprises_at_runs(fit)
+    density = _log_density(z, fit.spec.likelihood, fit.posterior.get("nu", fit.spec.likelihood.nu)) - np.log(scale)
     return xr.Dataset({"measured": density.transpose(*SAMPLE_DIMS, ...)})
+
+
+def surprises_at_runs(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return how many scales each run lies above what is expected there and the row before it says, and the scale of each.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+
+    Returns
+    -------
+    tuple of DataArray, dims (chain, draw, run)
+        Independent draws of the likelihood's distribution at scale one, where the model is right; relative errors.
+    """
+    errors, loss = xr.DataArray(relative_se(fit.runs), dims="run"), xr.DataArray(fit.runs["loss"].to_numpy(), dims="run")
+    level = level_at(fit, law_at_runs(fit).drop_vars("run"))
+    sigma = own_sigma(sharings_of(fit.spec, fit.runs), fit.posterior)
+    z = standardized(loss, loss_at_runs(fit).drop_vars("run"), sigma, errors, level)
+    scale = scale_of(sigma, errors, level) + xr.zeros_like(z)
+    if fit.spec.correlation is None:
+        return z, scale
+    before, kept = kept_at_runs(fit.spec, fit.runs, fit.posterior)
+    said = z.isel(run=xr.DataArray(np.maximum(before, 0), dims="run"))
+    left = (1 - kept**2) ** 0.5
+    return (z - kept * said) / left, scale * left
 
 
 def _log_density(z: xr.DataArray, likelihood: Likelihood, nu: Any) -> xr.DataArray:

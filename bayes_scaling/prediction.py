@@ -17,7 +17,17 @@ from bayes_scaling.grouping import effects_at, member
 from bayes_scaling.reach import reach
 from bayes_scaling.reference import law_parameters
 from bayes_scaling.requests import admit, input_arrays
-from bayes_scaling.scatter import level_of, measure, relative_se, typical_error, typical_loss
+from bayes_scaling.scatter import (
+    correlated,
+    level_of,
+    measure,
+    relative_se,
+    scale_of,
+    sigma_of_new,
+    typical_error,
+    typical_loss,
+)
+from bayes_scaling.sharing import kept_at_runs, own_sigma, shared_at_runs, sharings_of
 
 SAMPLE_DIMS: Final = ("chain", "draw")
 """The dimensions of draws: everything else is what was asked about."""
@@ -82,7 +92,8 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
     level = level_at(fit, law)
     expected = _with_discrepancy(law, discrepancy(fit, columns, seed=seed), level)
     rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
-    measured = measure(expected, fit.spec.likelihood, fit.posterior, rng, relative_se=typical_relative_se(fit), level=level)
+    sigma, error = sigma_of_new(fit.posterior), typical_relative_se(fit)
+    measured = measure(expected, fit.spec.likelihood, fit.posterior, rng, sigma=sigma, relative_se=error, level=level)
     coords = dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in _reached(fit, columns)}
     return xr.Dataset(
         {"law_loss": law, "expected_loss": expected, "measured_loss": measured},
@@ -311,7 +322,7 @@ def inside(loss: Any, lower: Any, upper: Any) -> Any:
 
 
 def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
-    """Draw what the runs of a fit would measure again, each with its own evaluation error.
+    """Draw what the runs of a fit would measure again: the noise that rows share stays, what each has to itself is new.
 
     Parameters
     ----------
@@ -329,11 +340,17 @@ def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator)
     """
     errors = xr.DataArray(relative_se(fit.runs), dims="run")
     level = level_at(fit, law_at_runs(fit))
-    return measure(expected, fit.spec.likelihood, fit.posterior, rng, relative_se=errors, level=level)
+    sigma = own_sigma(sharings_of(fit.spec, fit.runs), fit.posterior)
+    before, kept = kept_at_runs(fit.spec, fit.runs, fit.posterior)
+    if fit.spec.correlation is None:
+        return measure(expected, fit.spec.likelihood, fit.posterior, rng, sigma=sigma, relative_se=errors, level=level)
+    shares = (kept + xr.zeros_like(expected)).transpose(*expected.dims).values
+    noise = expected.copy(data=correlated(rng.standard_normal(expected.shape), before, shares))
+    return expected * np.exp(scale_of(sigma, errors, level) * noise)
 
 
 def loss_at_runs(fit: Fit) -> xr.DataArray:
-    """Return the expected loss at the runs of the fit: the law's, with what it gets wrong there.
+    """Return the expected loss at the runs of the fit: the law's, with what it gets wrong there and the noise that rows share.
 
     Returns
     -------
@@ -344,7 +361,8 @@ def loss_at_runs(fit: Fit) -> xr.DataArray:
     columns = {
         path.column: xr.DataArray(table[path.column].to_numpy(float), dims="run") for path in paths_of(fit.spec, table)
     }
-    return _with_discrepancy(law, discrepancy(fit, columns), level_at(fit, law))
+    shared = shared_at_runs(sharings_of(fit.spec, table), fit.posterior)
+    return _with_discrepancy(law, discrepancy(fit, columns) + shared, level_at(fit, law))
 
 
 def law_at_runs(fit: Fit) -> xr.DataArray:

@@ -14,6 +14,7 @@ from bayes_scaling.grouping import Groups, dimension, member
 from bayes_scaling.levels import Levels, dimension_of
 from bayes_scaling.priors import Prior
 from bayes_scaling.reference import publish
+from bayes_scaling.sharing import Sharing, sharings_of
 from bayes_scaling.specification import Likelihood, ModelSpec
 from bayes_scaling.systems import SystemSpec
 
@@ -26,7 +27,7 @@ def draw_prior(spec: ModelSpec, table: pd.DataFrame, rng: np.random.Generator, *
     spec : ModelSpec
         The model.
     table : DataFrame
-        The runs: they set the reference point, the groups and the paths of the walks.
+        The runs: they set the reference point, the groups, the paths of the walks and what rows share.
     rng : Generator
         Source of randomness.
     draws : int
@@ -58,6 +59,10 @@ def draw_prior(spec: ModelSpec, table: pd.DataFrame, rng: np.random.Generator, *
     found |= source.noise(spec.likelihood)
     for path in paths_of(spec, table):
         found |= source.walk(path, spec.discrepancy[path.symbol].scale)
+    for sharing in sharings_of(spec, table):
+        found |= source.shared(sharing, spec.noise[sharing.name].scale)
+    if spec.correlation is not None:
+        found["length"] = source.values(spec.correlation.length)
     coords = {"chain": [0], "draw": range(draws)} | groups.coords(spec)
     return xr.Dataset(found).assign_coords(coords)
 
@@ -123,6 +128,15 @@ class _Source:
         z = self.rng.standard_normal((1, self.draws, len(path.widths)))
         steps = xr.DataArray(z * np.sqrt(path.widths), dims=("chain", "draw", path.dim), coords=path.coords)
         return {path.scale_name: scale, path.name: scale * steps}
+
+    def shared(self, sharing: Sharing, prior: Prior) -> dict[str, xr.DataArray]:
+        """Draw the scale of a part of the noise, and the effects that rows share."""
+        scale = self.values(prior)
+        if not sharing.labels:
+            return {sharing.scale_name: scale}
+        z = self.rng.standard_normal((1, self.draws, len(sharing.labels)))
+        effects = xr.DataArray(z, dims=("chain", "draw", sharing.dim), coords=sharing.coords)
+        return {sharing.scale_name: scale, sharing.effect_name: scale * effects}
 
     def noise(self, likelihood: Likelihood, suffix: str = "") -> dict[str, xr.DataArray]:
         """Draw what the likelihood does not know."""

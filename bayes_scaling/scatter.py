@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_scaling.elementwise import exp
-from bayes_scaling.specification import Likelihood
-from bayes_scaling.systems import Correlation
+from bayes_scaling.specification import Correlation, Likelihood
+
+PART: Final = "noise_scale_"
+"""What the name of the scale of a part of the noise that rows share begins with, in a posterior."""
 
 
 def scale_of(sigma: Any, relative_se: Any, level: Any = 1.0) -> Any:
@@ -55,12 +57,26 @@ def typical_loss(table: pd.DataFrame) -> float:
     return float(np.exp(np.log(table["loss"].to_numpy(float)).mean()))
 
 
+def sigma_of_new(draws: xr.Dataset) -> xr.DataArray:
+    """Return the scatter of a new run, which shares nothing with those measured: every part of the noise, in quadrature.
+
+    Examples
+    --------
+    >>> draws = xr.Dataset({"sigma": 0.003, "noise_scale_recipe": 0.004})
+    >>> round(float(sigma_of_new(draws)), 9)
+    0.005
+    """
+    shared = [draws[name] for name in draws if str(name).startswith(PART)]
+    return sum((scale**2 for scale in shared), start=draws["sigma"] ** 2) ** 0.5 if shared else draws["sigma"]
+
+
 def measure(
     expected: xr.DataArray,
     likelihood: Likelihood,
     draws: xr.Dataset,
     rng: np.random.Generator,
     *,
+    sigma: xr.DataArray | None = None,
     relative_se: xr.DataArray | float = 0.0,
     level: xr.DataArray | float = 1.0,
 ) -> xr.DataArray:
@@ -76,6 +92,8 @@ def measure(
         ``sigma``, and ``nu`` where the likelihood has one.
     rng : Generator
         Source of randomness.
+    sigma : DataArray, optional
+        Scatter of each at the typical loss; by default ``sigma`` of the draws.
     relative_se : DataArray or float
         Standard error of the evaluation over the loss.
     level : DataArray or float
@@ -92,7 +110,7 @@ def measure(
         chi2 = rng.chisquare((nu + xr.zeros_like(expected)).transpose(*expected.dims).values)
         noise = noise * (nu / xr.zeros_like(expected).copy(data=chi2)) ** 0.5
     with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
-        return expected * np.exp(scale_of(draws["sigma"], relative_se, level) * noise)
+        return expected * np.exp(scale_of(draws["sigma"] if sigma is None else sigma, relative_se, level) * noise)
 
 
 def standardized(loss: Any, expected: Any, sigma: Any, relative_se: Any, level: Any = 1.0) -> Any:
@@ -163,6 +181,53 @@ def neighbours(table: pd.DataFrame, correlation: Correlation) -> tuple[np.ndarra
         before[ordered[1:]] = ordered[:-1]
         distance[ordered[1:]] = np.diff(place[ordered])
     return before, distance
+
+
+def uncorrelated(values: Any, before: Any, kept: Any) -> Any:
+    """Return what the row before it on its run leaves unsaid of each row, variance 1 - kept^2 where values had one.
+
+    Parameters
+    ----------
+    values : array
+        Rows along the last dimension, in units of their scale.
+    before, kept : array
+        What :func:`neighbours` and :func:`kept_from_before` returned.
+
+    Examples
+    --------
+    >>> uncorrelated(np.array([1.0, 0.9]), np.array([0, 0]), np.array([0.0, 0.5])).tolist()
+    [1.0, 0.4]
+    """
+    return values - kept * values[..., before]
+
+
+def correlated(noise: np.ndarray, before: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Return standard noise that goes together along runs, from noise that does not.
+
+    Parameters
+    ----------
+    noise : ndarray
+        Independent, of variance one; rows along the last dimension.
+    before : ndarray
+        What :func:`neighbours` returned.
+    kept : ndarray, shape as ``noise``
+        What :func:`kept_from_before` returned.
+
+    Examples
+    --------
+    >>> correlated(np.array([1.0, 0.0]), np.array([-1, 0]), np.array([0.0, 0.6])).tolist()
+    [1.0, 0.6]
+    """
+    found, left = noise.copy(), list(range(len(before)))
+    done: set[int] = {-1}
+    while left:
+        for row in [r for r in left if before[r] in done]:
+            if before[row] >= 0:
+                share = kept[..., row]
+                found[..., row] = share * found[..., before[row]] + (1 - share**2) ** 0.5 * noise[..., row]
+            done.add(row)
+        left = [r for r in left if r not in done]
+    return found
 
 
 def kept_from_before(before: Any, distance: Any, length: Any) -> Any:

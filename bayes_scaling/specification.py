@@ -122,6 +122,53 @@ class Walk(Strict):
     why: str = ""
 
 
+class Shared(Strict):
+    """Noise that some rows share, as checkpoints share a run and repeats a recipe: one Normal effect on the log loss a label.
+
+    Parameters
+    ----------
+    by : tuple of str
+        Columns that make up the label; those that a table lacks are passed over.
+    scale : Prior
+        Prior on the standard deviation of the effects at the typical loss, a relative error.
+    why : str
+        Why this part and this prior, in a sentence.
+    """
+
+    by: tuple[str, ...] = Field(min_length=1)
+    scale: Prior
+    why: str = ""
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+class Correlation(Strict):
+    """How residuals of neighbouring points of one run go together: an Ornstein-Uhlenbeck process in the logarithm of a column.
+
+    Two points a distance d apart in the logarithm have residuals with correlation exp(-d / length). Standard errors of the
+    single points have no place in it: they are part of the scale.
+
+    Parameters
+    ----------
+    along : str
+        Column whose logarithm is the distance between points.
+    by : str
+        Column that tells runs apart; residuals of different runs are independent.
+    length : Prior
+        Prior on the length over which the correlation falls to 1/e.
+    why : str
+        Why, in a sentence.
+    """
+
+    along: str = "steps"
+    by: str = "run_id"
+    length: Prior
+    why: str = ""
+
+
 class Document(Strict):
     """A whole document: it has a title, a digest of what it says, and can be written down again.
 
@@ -206,6 +253,11 @@ class ModelSpec(OfALaw, Document):
         How losses scatter.
     discrepancy : dict of str to Walk
         What the law gets wrong: a walk for each symbol of a quantity, such as ``"C"``; nothing by default.
+    noise : dict of str to Shared
+        Parts of the noise that some rows share, by name, beside the scatter that each has to itself; a table in which no
+        two rows share a part is fitted without it. None by default.
+    correlation : Correlation, optional
+        How the scatter of points along one run goes together, where a table has several of a run; independent by default.
 
     Examples
     --------
@@ -219,9 +271,11 @@ class ModelSpec(OfALaw, Document):
     parameters: dict[str, Parameter]
     likelihood: Likelihood
     discrepancy: dict[str, Walk] = Field(default_factory=dict)
+    noise: dict[str, Shared] = Field(default_factory=dict)
+    correlation: Correlation | None = None
 
     @model_validator(mode="after")
-    def _can_integrate_the_discrepancy(self) -> ModelSpec:
+    def _can_integrate_out(self) -> ModelSpec:
         for symbol in self.discrepancy:
             if symbol not in QUANTITIES or symbol == "L":
                 raise InvalidSpecification(
@@ -233,16 +287,22 @@ class ModelSpec(OfALaw, Document):
                     f"discrepancy.{symbol}: {self.law} takes {', '.join(self.columns.values())}, from which {column} does not follow: "
                     f"let it walk along one of these, or along C where there are params and tokens"
                 )
-        if self.discrepancy and self.likelihood.dist != "Normal":
-            raise InvalidSpecification(
-                f"discrepancy: it is integrated out in closed form, for which likelihood.dist has to be Normal, found "
-                f"{self.likelihood.dist}"
-            )
-        if self.discrepancy and self.groupings:
-            raise InvalidSpecification(
-                f"discrepancy: groups of runs each have one of their own, which one model does not hold: take out "
-                f"varies_by ({', '.join(self.groupings)}) and fit the groups apart, or take out the discrepancy"
-            )
+        for name in self.noise:
+            if not name.isidentifier() or name in QUANTITIES:
+                raise InvalidSpecification(
+                    f"noise.{name}: name the part by a word of letters that is no quantity, such as run"
+                )
+        for part in ("discrepancy", "noise", "correlation"):
+            if getattr(self, part) and self.likelihood.dist != "Normal":
+                raise InvalidSpecification(
+                    f"{part}: it is integrated out in closed form, for which likelihood.dist has to be Normal, found "
+                    f"{self.likelihood.dist}"
+                )
+            if getattr(self, part) and self.groupings:
+                raise InvalidSpecification(
+                    f"{part}: groups of runs each have one of their own, which one model does not hold: take out "
+                    f"varies_by ({', '.join(self.groupings)}) and fit the groups apart, or take out the {part}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -285,6 +345,17 @@ class ModelSpec(OfALaw, Document):
         walked = (QUANTITIES[symbol].column for symbol in self.discrepancy)
         return (*dict.fromkeys((*self.columns.values(), *walked)), *self.group_columns, "loss")
 
+    @property
+    def told_apart_by(self) -> tuple[str, ...]:
+        """Columns that say which rows share noise, where a table has them."""
+        shared = (column for part in self.noise.values() for column in part.by)
+        return tuple(dict.fromkeys((*shared, *((self.correlation.by,) if self.correlation else ()))))
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether rows share something besides the law, so that they are no independent measurements of it."""
+        return bool(self.discrepancy or self.noise or self.correlation)
+
     def without_discrepancy(self) -> ModelSpec:
         """Return the model of the law alone: its intervals take the form of the law for granted.
 
@@ -324,6 +395,6 @@ class ModelSpec(OfALaw, Document):
 def _without_reasons(said: Any) -> Any:
     """Leave out what does not change the question: reasons, and parts that a document may have and this one has not."""
     if isinstance(said, dict):
-        absent = {key for key in ("growth", "discrepancy") if not said.get(key)}
+        absent = {key for key in ("growth", "discrepancy", "noise", "correlation") if not said.get(key)}
         return {key: _without_reasons(value) for key, value in said.items() if key != "why" and key not in absent}
     return [_without_reasons(value) for value in said] if isinstance(said, list) else said

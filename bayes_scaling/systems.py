@@ -13,36 +13,11 @@ from pydantic import Field, field_validator, model_validator
 
 from bayes_scaling.errors import InvalidSpecification, choose
 from bayes_scaling.laws.law import Kind
-from bayes_scaling.priors import Prior
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.specification import Document, Likelihood, ModelSpec, OfALaw, Parameter, Strict
+from bayes_scaling.specification import Correlation, Document, Likelihood, ModelSpec, OfALaw, Parameter
 
 OBSERVATION: Final = "observation"
 """The grouping whose labels are the names of the observations."""
-
-
-class Correlation(Strict):
-    """How residuals of neighbouring points of one run go together: an Ornstein-Uhlenbeck process in the logarithm of a column.
-
-    Two points a distance d apart in the logarithm have residuals with correlation exp(-d / length). Standard errors of the
-    single points have no place in it: they are part of the scale.
-
-    Parameters
-    ----------
-    along : str
-        Column whose logarithm is the distance between points.
-    by : str
-        Column that tells runs apart; residuals of different runs are independent.
-    length : Prior
-        Prior on the length over which the correlation falls to 1/e.
-    why : str
-        Why, in a sentence.
-    """
-
-    along: str = "steps"
-    by: str = "run_id"
-    length: Prior
-    why: str = ""
 
 
 class Observation(OfALaw):

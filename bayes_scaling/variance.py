@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_scaling.fits import Fit
-from bayes_scaling.prediction import SAMPLE_DIMS, predict
+from bayes_scaling.prediction import SAMPLE_DIMS, predict, typical_relative_se
+from bayes_scaling.scatter import PART
 
 PARTS: Final = ("parameters", "discrepancy", "noise")
 """What the variance of a forecast is made of."""
@@ -22,14 +24,54 @@ def included(fit: Fit) -> str:
     --------
     >>> from bayes_scaling.examples import example_fit
     >>> included(example_fit())
-    'Intervals include what the runs leave open about the parameters and the scatter of runs; they take the form of the law for granted.'
+    'Intervals include what the runs leave open about the parameters, and the scatter of a new run, 0.4 %; they take the form of the law for granted.'
     """
-    known = "Intervals include what the runs leave open about the parameters and the scatter of runs"
+    known = (
+        f"Intervals include what the runs leave open about the parameters, and the scatter of a new run{_said_of_noise(fit)}"
+    )
     if not fit.spec.discrepancy:
         return f"{known}; they take the form of the law for granted."
     widths = [(s, 100 * float(fit.posterior[f"discrepancy_scale_{s}"].median())) for s in fit.spec.discrepancy]
     said = ", ".join(f"{width:.2g} % a decade along {symbol}" for symbol, width in widths)
     return f"{known}, and what the law may get wrong: a random walk of the log loss, {said} (posterior medians)."
+
+
+def noise_parts(fit: Fit) -> pd.DataFrame:
+    """Return the parts of the scatter of a new run, each with a name.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+
+    Returns
+    -------
+    DataFrame
+        One row a part: ``sd``, the posterior median of its scale at the typical loss, a relative error; ``what``, what it
+        is. ``own`` is what no two rows of the fit share: of seeds, where the fit has repeats of a recipe; of recipes and
+        all else, where it has none. ``evaluation`` is there where the runs state ``loss_se``. They add up in quadrature.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> noise_parts(example_fit())["what"].tolist()
+    ['of a run']
+    """
+    shared = {name: float(fit.posterior[f"{PART}{name}"].median()) for name in fit.spec.noise}
+    own = "of a seed" if "recipe" in shared else "of a run" if "run" not in shared else "of a point of a run"
+    rows = {"own": (float(fit.posterior["sigma"].median()), own)}
+    rows |= {name: (sd, f"of a {name}") for name, sd in shared.items()}
+    error = typical_relative_se(fit)
+    if error:
+        rows["evaluation"] = (error, "of the evaluation")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["sd", "what"])
+
+
+def _said_of_noise(fit: Fit) -> str:
+    parts = noise_parts(fit)
+    if len(parts) == 1:
+        return f", {100 * parts['sd'].iloc[0]:.2g} %"
+    return " (" + ", ".join(f"{100 * sd:.2g} % {what}" for sd, what in zip(parts["sd"], parts["what"], strict=True)) + ")"
 
 
 def variance_shares(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:

@@ -19,7 +19,7 @@ SHAPE = (2, 500)
 
 def forecast_by_hand(*, steps: float = 0.0, scale: float = 0.02, sigma: float = 0.004, growth: float = 1e-9) -> Fit:
     """Return a fit of kappa: published constants in every draw, each step of each walk ``steps``, each scale ``scale``."""
-    spec = read_model("kappa")
+    spec = read_model("kappa").model_copy(update={"noise": {}, "correlation": None})
     truth = dict(published("besiroglu2024").values)
     truth = {"E": truth["E"], "A": truth["A"], "a": truth["alpha"], "B": truth["B"], "b": truth["beta"], "kappa": 1.0}
     sizes, tokens = np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(2e9, 2e11, 5))

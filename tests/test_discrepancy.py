@@ -12,7 +12,7 @@ from bayes_scaling.discrepancy import STEPS, Path, paths_of, walk
 from bayes_scaling.documents import default_model, read_model
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.fits import load_fit
-from bayes_scaling.inference.marginal import draw_steps
+from bayes_scaling.inference.marginal import draw_effects
 from bayes_scaling.prediction import intervals, law_loss, loss_at_runs, predict, predict_table
 from bayes_scaling.variance import variance_shares
 from tests.forecasting import forecast_by_hand
@@ -132,9 +132,14 @@ def test_steps_are_drawn_from_their_conditional():
     loadings, variance, y = rng.standard_normal((9, 3)), rng.uniform(0.1, 0.5, 9), rng.standard_normal(9)
     count = 40_000
     scales = np.array([0.5, 1.0, 2.0])
-    same = [np.tile(each, (count, 1)) for each in (y, variance, scales, np.ones(9))]
-    drawn = draw_steps(same[0], same[1], loadings / scales, same[2], same[3], rng)
-    joint = loadings @ loadings.T + np.diag(variance)
+    before = np.array([-1, 0, 1, -1, 3, -1, -1, -1, 7])
+    kept = np.where(before >= 0, 0.7, 0.0)
+    same = [np.tile(each, (count, 1)) for each in (y, variance**0.5, scales, np.ones(9), kept)]
+    drawn = draw_effects(same[0], same[1], loadings / scales, same[2], same[3], same[4], np.maximum(before, 0), rng)
+    together = np.eye(9)
+    for first, second, power in ((0, 1, 1), (1, 2, 1), (0, 2, 2), (3, 4, 1), (7, 8, 1)):
+        together[first, second] = together[second, first] = 0.7**power
+    joint = loadings @ loadings.T + together * np.sqrt(np.outer(variance, variance))
     np.testing.assert_allclose(drawn.mean(axis=0), loadings.T @ np.linalg.solve(joint, y), atol=0.02)
     np.testing.assert_allclose(np.cov(drawn.T), np.eye(3) - loadings.T @ np.linalg.solve(joint, loadings), atol=0.02)
 

@@ -23,6 +23,7 @@ from bayes_scaling.inference.sampling import sampler_for, warn_of_checkpoints
 from bayes_scaling.piecework import digest_of, outcomes
 from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
 from bayes_scaling.runs import RunTable
+from bayes_scaling.sharing import as_columns_allow
 from bayes_scaling.specification import ModelSpec
 
 LAW_ALONE: Final = "model without discrepancy"
@@ -111,8 +112,9 @@ def backtest(
     if workers < 1:
         raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
     table = runs_from(runs, needs=dict.fromkeys((*spec.needs, over)))
+    spec = as_columns_allow(spec, table.table)
     origins = rolling_origins(table.table, over=over, per_decade=per_decade, least=least, fewest_ahead=fewest_ahead)
-    warn_of_checkpoints(table, stacklevel=3)
+    warn_of_checkpoints(table, spec, stacklevel=3)
     settings = {"seed": seed, "draws": draws, "tune": tune}
     Settings(**settings)  # refused before any work is done for them
     methods = _methods(spec, table, baselines=baselines)

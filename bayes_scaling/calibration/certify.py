@@ -21,6 +21,7 @@ from bayes_scaling.inference.sampling import sampler_for
 from bayes_scaling.piecework import digest_of, outcomes
 from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
 from bayes_scaling.runs import RunTable
+from bayes_scaling.sharing import as_columns_allow
 from bayes_scaling.specification import ModelSpec
 
 _RANKED = 100
@@ -111,6 +112,7 @@ def certify(
     if broken and spec.groupings:
         raise InvalidModel("Broken laws are simulated for one group: leave them out for a model with groups (--no-broken).")
     design = runs_from(runs, needs=spec.needs)
+    spec = as_columns_allow(spec, design.table)
     settings = {"seed": seed, "draws": draws, "tune": tune}
     Settings(**settings)  # refused before any work is done for them
     truths = (FROM_THE_MODEL, BROKEN) if broken else (FROM_THE_MODEL,)

@@ -18,7 +18,8 @@ from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.quantities import completed
 from bayes_scaling.reference import law_parameters, values_of
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import relative_se, typical_error
+from bayes_scaling.scatter import relative_se, sigma_of_new, typical_error
+from bayes_scaling.sharing import as_columns_allow
 from bayes_scaling.specification import ModelSpec
 
 AHEAD: Final = (0.5, 1.0, 2.0)
@@ -78,6 +79,7 @@ def from_the_model(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) ->
     rng : Generator
         Source of randomness.
     """
+    spec = as_columns_allow(spec, runs.table)
     for _ in range(100):
         prior = draw_prior(spec, runs.table, rng, draws=1)
         # Scatter is stated at the typical loss: that of the law on these runs stands for that of the runs.
@@ -100,7 +102,7 @@ def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) 
 
     Each input x of a draw from the priors acts as x (1 + (x / d)^(1/f))^(c f): beyond the place d, which lies between the
     middle of the runs and a decade past the last, its exponents change by the factor 1 + c, with c between -.4 and .4 (a
-    break of Caballero et al. 2023 in every term). Scatter is Normal with the drawn sigma at every loss, beside the errors of the
+    break of Caballero et al. 2023 in every term). Scatter is Normal with the drawn scales at every loss, none of it shared, beside the errors of the
     evaluation; there is no other discrepancy.
 
     Parameters
@@ -122,7 +124,7 @@ def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) 
             for rows in (runs.table, far)
         ]
         if all(np.isfinite(e).all() and e.max() < MOST and e.min() > 1 / MOST for e in expected):
-            noise = float(prior["sigma"].item())
+            noise = float(sigma_of_new(prior).item())
             error = relative_se(runs.table)
             losses = expected[0] * np.exp(np.hypot(noise, error) * rng.standard_normal(len(runs)))
             typical = typical_error(error)
@@ -144,7 +146,11 @@ def _measuring(runs: RunTable, losses: np.ndarray) -> RunTable:
 
 def _pretended(spec: ModelSpec, runs: RunTable, draws: xr.Dataset, losses: np.ndarray) -> Fit:
     """Return draws as if they were a posterior given the design, so that what is asked of a fit is asked of them."""
-    kept = [c for c in dict.fromkeys((*spec.needs, "loss_se", "compute_flops")) if c in runs.table and c != "loss"]
+    kept = [
+        c
+        for c in dict.fromkeys((*spec.needs, *spec.told_apart_by, "loss_se", "compute_flops"))
+        if c in runs.table and c != "loss"
+    ]
     table = runs.table[kept]
     if "loss_se" in table:
         table = table.assign(loss_se=relative_se(runs.table) * losses)

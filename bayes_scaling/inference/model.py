@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 
@@ -20,7 +21,8 @@ from bayes_scaling.inference.marginal import log_density
 from bayes_scaling.priors import Prior
 from bayes_scaling.reference import fixed_values, publish
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import level_of, relative_se, scale_of, typical_loss
+from bayes_scaling.scatter import kept_from_before, level_of, relative_se, scale_of, typical_loss
+from bayes_scaling.sharing import neighbours_in, sharings_of
 from bayes_scaling.specification import Likelihood, ModelSpec
 
 for _name in ("exp", "log", "expm1", "log1p", "softplus", "minimum"):
@@ -91,15 +93,26 @@ def _inputs(spec: ModelSpec, runs: RunTable) -> dict[str, np.ndarray]:
     return {name: runs.table[column].to_numpy(float) for name, column in spec.columns.items()}
 
 
-def name_of_design(symbol: str) -> str:
-    """Return the name of the data that say how a walk loads on each run.
+def name_of_design(part: str) -> str:
+    """Return the name of the data that say how a walk, or a part of the noise, loads on each run.
 
     Examples
     --------
     >>> name_of_design("C")
     'design_C'
     """
-    return f"design_{symbol}"
+    return f"design_{part}"
+
+
+def name_of_alone(part: str) -> str:
+    """Return the name of the data that say which runs share a part of the noise with no other.
+
+    Examples
+    --------
+    >>> name_of_alone("recipe")
+    'alone_recipe'
+    """
+    return f"alone_{part}"
 
 
 def _observe(spec: ModelSpec, runs: RunTable, expected: Any) -> None:
@@ -110,25 +123,44 @@ def _observe(spec: ModelSpec, runs: RunTable, expected: Any) -> None:
         level = level_of(expected, typical, variable("growth", likelihood.growth))
     scale = scale_of(variable("sigma", likelihood.sigma), pm.Data("relative_se", relative_se(runs.table), dims="run"), level)
     observed = pm.Data("log_loss", np.log(runs.table["loss"].to_numpy(float)), dims="run")
-    mu = pt.log(expected)
-    if not spec.discrepancy:
+    mu: Any = pt.log(expected)
+    if not spec.has_effects:
         add_measured(likelihood, mu, scale, observed, dims="run")
         return
     loadings = []
     for path in paths_of(spec, runs.table):
         design = pm.Data(name_of_design(path.symbol), path.design(runs.table))
         loadings.append(variable(path.scale_name, spec.discrepancy[path.symbol].scale) * design)
-    walks = pt.concatenate(loadings, axis=1) * pt.reshape(level + pt.zeros_like(mu), (-1, 1))
+    variance: Any = (scale + pt.zeros_like(mu)) ** 2
+    for sharing in sharings_of(spec, runs.table):
+        width = variable(sharing.scale_name, spec.noise[sharing.name].scale)
+        loadings.append(width * pm.Data(name_of_design(sharing.name), sharing.design))
+        variance = variance + (width * level) ** 2 * pm.Data(name_of_alone(sharing.name), sharing.alone)
+    walks = pt.concatenate(loadings, axis=1) if loadings else pt.zeros((mu.shape[0], 0))
+    before, kept = _along_runs(spec, runs.table)
     pm.CustomDist(
         "measured",
         mu,
-        (scale + pt.zeros_like(mu)) ** 2,
-        walks,
+        variance**0.5,
+        walks * pt.reshape(level + pt.zeros_like(mu), (-1, 1)),
+        kept + pt.zeros_like(mu),
+        before,
         logp=log_density,
-        signature="(n),(n),(n,k)->(n)",
+        signature="(n),(n),(n,k),(n),(n)->(n)",
         observed=observed,
         dims="run",
     )
+
+
+def _along_runs(spec: ModelSpec, table: pd.DataFrame) -> tuple[Any, Any]:
+    """Return data that say which row lies before each on its run, and the share of its scatter that each keeps."""
+    before, distance = neighbours_in(spec, table)
+    first = pm.Data("before", np.maximum(before, 0))
+    if spec.correlation is None:
+        return first, 0.0
+    apart = pm.Data("distance", distance)
+    length = variable("length", spec.correlation.length)
+    return first, kept_from_before(pm.Data("follows", (before >= 0).astype(float)) - 1, apart, length)
 
 
 def add_measured(

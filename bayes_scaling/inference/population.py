@@ -17,6 +17,7 @@ import pymc as pm
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.inference.nuts import Settings, compiled, sample
+from bayes_scaling.scatter import PART
 
 _SPREAD: Final = 0.5
 """Scale of the half-normal prior on how far ladders, and sources, lie apart, on the log scale."""
@@ -105,5 +106,9 @@ def population(ladders: Mapping[str, pd.DataFrame], sources: Mapping[str, str], 
 def _unknowns(fit: Fit) -> list[str]:
     """Return every unknown with a prior of its own."""
     moved = (f"{name}_at_reference" if f"{name}_at_reference" in fit.posterior else name for name in fit.spec.parameters)
-    others = ("sigma", "nu", "growth", *(f"discrepancy_scale_{symbol}" for symbol in fit.spec.discrepancy))
+    scales = (
+        *(f"discrepancy_scale_{symbol}" for symbol in fit.spec.discrepancy),
+        *(f"{PART}{name}" for name in fit.spec.noise),
+    )
+    others = ("sigma", "nu", "growth", *scales)
     return [name for name in (*moved, *others) if name in fit.posterior and fit.posterior[name].ndim == 2]

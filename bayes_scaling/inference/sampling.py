@@ -18,14 +18,15 @@ from bayes_scaling.documents import default_model, read_model
 from bayes_scaling.errors import CheckpointWarning, InvalidModel
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import Groups, label_of
-from bayes_scaling.inference.marginal import draw_steps
-from bayes_scaling.inference.model import build_model, name_of_design, name_of_input
+from bayes_scaling.inference.marginal import draw_effects
+from bayes_scaling.inference.model import build_model, name_of_alone, name_of_design, name_of_input
 from bayes_scaling.inference.nuts import Settings, compiled, enough_draws, plain, provenance, sample, statistics, tidied
 from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.reference import fixed_values
 from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import level_of, relative_se, scale_of, typical_loss
+from bayes_scaling.scatter import kept_from_before, level_of, relative_se, scale_of, typical_loss
+from bayes_scaling.sharing import as_columns_allow, neighbours_in, sharings_of
 from bayes_scaling.specification import ModelSpec
 
 
@@ -110,6 +111,7 @@ class Sampler:
     """
 
     def __init__(self, spec: ModelSpec, runs: RunTable) -> None:
+        spec = as_columns_allow(spec, runs.table)
         self.spec = spec
         self.groups = Groups.of(spec, runs.table)
         self._compiled = compiled(build_model(spec, runs), freeze=False)
@@ -134,13 +136,13 @@ class Sampler:
         spec, groups = self.spec, Groups.of(self.spec, runs.table)
         if groups.columns and groups.names != self.groups.names:
             raise InvalidModel(f"The model was compiled for the groups {self.groups.names}, the runs have {groups.names}.")
-        warn_of_checkpoints(runs, stacklevel=4)
+        warn_of_checkpoints(runs, spec, stacklevel=4)
         raw, seconds = sample(self._compiled.with_data(**self._data(runs, groups)), settings, progress)
         reference = spec.reference_point(runs.table)
         prior = draw_prior(spec, runs.table, np.random.default_rng([settings.seed, 1]))
         posterior = raw["posterior"].to_dataset()
-        if spec.discrepancy:
-            posterior = posterior.assign(_steps(spec, runs, posterior, np.random.default_rng([settings.seed, 2])))
+        if spec.discrepancy or spec.noise:
+            posterior = posterior.assign(_effects(spec, runs, posterior, np.random.default_rng([settings.seed, 2])))
         tree = xr.DataTree.from_dict(
             {
                 "posterior": tidied(posterior, prior),
@@ -167,6 +169,10 @@ class Sampler:
         data["log_loss"] = np.log(runs.table["loss"].to_numpy(float))
         data["typical_loss"] = typical_loss(runs.table)
         data |= {name_of_design(path.symbol): path.design(runs.table) for path in paths_of(self.spec, runs.table)}
+        for sharing in sharings_of(self.spec, runs.table):
+            data |= {name_of_design(sharing.name): sharing.design, name_of_alone(sharing.name): sharing.alone}
+        before, distance = neighbours_in(self.spec, runs.table)
+        data |= {"before": np.maximum(before, 0), "distance": distance, "follows": (before >= 0).astype(float)}
         data["group_of_run"] = groups.of_run
         used = {variable.name for variable in self._compiled.shared_var_keys}
         return {name: value for name, value in data.items() if name in used}
@@ -178,48 +184,69 @@ _COMPILED: dict[tuple[str, tuple[str, ...]], Sampler] = {}
 
 def sampler_for(spec: ModelSpec, runs: RunTable) -> Sampler:
     """Return the compiled model of a document for tables with the groups of this one, compiled once a process."""
-    key = (spec.to_json(), tuple(Groups.of(spec, runs.table).names) if spec.group_columns else ())
+    key = (
+        as_columns_allow(spec, runs.table).to_json(),
+        tuple(Groups.of(spec, runs.table).names) if spec.group_columns else (),
+    )
     if key not in _COMPILED:
         _COMPILED[key] = Sampler(spec, runs)
     return _COMPILED[key]
 
 
-def _steps(spec: ModelSpec, runs: RunTable, posterior: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
-    """Draw the steps of every walk, which the sampler has integrated out, given each draw of the rest."""
-    table, paths, law = runs.table, paths_of(spec, runs.table), spec.the_law
+def _effects(spec: ModelSpec, runs: RunTable, posterior: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
+    """Draw what the sampler has integrated out given each draw of the rest: steps of walks, and the noise that rows share."""
+    table, law = runs.table, spec.the_law
+    paths, sharings = paths_of(spec, table), sharings_of(spec, table)
     inputs = [xr.DataArray(table[column].to_numpy(float), dims="run") for column in spec.columns.values()]
     parameters = {name: posterior[name] for name in law.parameters if name in posterior} | fixed_values(spec)
     expected = law(*inputs, **parameters) * xr.ones_like(posterior["sigma"])  # where every parameter is fixed, too
     expected = expected.stack(sample=SAMPLE_DIMS).transpose("sample", "run").values
     of_draw = {str(name): posterior[name].values.reshape(-1, 1) for name in posterior if posterior[name].ndim == 2}
     level = level_of(expected, typical_loss(table), of_draw["growth"]) if "growth" in of_draw else np.ones_like(expected)
-    variance = scale_of(of_draw["sigma"], relative_se(table), level) ** 2
+    alone: Any = sum((of_draw[part.scale_name] ** 2 * part.alone for part in sharings), start=of_draw["sigma"] ** 2)
+    scale = scale_of(alone**0.5, relative_se(table), level)
+    before, distance = neighbours_in(spec, table)
+    kept = kept_from_before(before, distance, of_draw["length"]) if "length" in of_draw else np.zeros_like(scale)
     residual = np.log(table["loss"].to_numpy(float)) - np.log(expected)
-    scales = np.concatenate([np.repeat(of_draw[path.scale_name], len(path.widths), axis=1) for path in paths], axis=1)
-    design = np.concatenate([path.design(table) for path in paths], axis=1)
-    steps = draw_steps(residual, variance, design, scales, level, rng)
+    designs = [part.design(table) for part in paths] + [part.design for part in sharings]
+    counts = [each.shape[1] for each in designs]
+    widths = np.concatenate(
+        [np.repeat(of_draw[part.scale_name], n, axis=1) for part, n in zip([*paths, *sharings], counts, strict=True)], axis=1
+    )
+    design = np.concatenate(designs, axis=1)
+    drawn = draw_effects(residual, scale, design, widths, level, kept, np.maximum(before, 0), rng) * widths
+    own = np.split(drawn, np.cumsum(counts)[:-1], axis=1)
     shape, found = posterior["sigma"].shape, {}
-    for path, own in zip(paths, np.split(steps, len(paths), axis=-1), strict=True):
-        sized = own * of_draw[path.scale_name] * np.sqrt(path.widths)
-        found[path.name] = xr.DataArray(sized.reshape(*shape, -1), dims=(*SAMPLE_DIMS, path.dim), coords=path.coords)
+    for path, steps in zip(paths, own[: len(paths)], strict=True):
+        sized = (steps * np.sqrt(path.widths)).reshape(*shape, -1)
+        found[path.name] = xr.DataArray(sized, dims=(*SAMPLE_DIMS, path.dim), coords=path.coords)
+    for part, effects in zip(sharings, own[len(paths) :], strict=True):
+        sized = effects.reshape(*shape, -1)
+        found[part.effect_name] = xr.DataArray(sized, dims=(*SAMPLE_DIMS, part.dim), coords=part.coords)
     return found
 
 
-def warn_of_checkpoints(runs: RunTable, *, stacklevel: int) -> None:
-    """Warn of rows that are points along runs."""
+def warn_of_checkpoints(runs: RunTable, spec: ModelSpec, *, stacklevel: int) -> None:
+    """Warn of rows that are points along runs, and of a model that takes them as independent."""
     count = int(runs.table["checkpoint"].sum()) if "checkpoint" in runs.table else 0
     if count:
+        together = (neighbours_in(spec, runs.table)[0] >= 0).any()
+        taken = (
+            "the model lets the points of one go together"
+            if together
+            else "whose errors go together, which the model does not know: intervals will be too narrow"
+        )
         warnings.warn(
-            f"{count} of {len(runs)} rows of {runs.name} are points along a run, whose learning rate had not come down and "
-            f"whose errors go together: intervals will be too narrow. Keep the ends of runs with the condition "
-            f"'not checkpoint'.",
+            f"{count} of {len(runs)} rows of {runs.name} are points along a run, whose learning rate had not come down; "
+            f"{taken}. Keep the ends of runs with the condition 'not checkpoint'.",
             CheckpointWarning,
             stacklevel=stacklevel,
         )
 
 
 def _constant_data(spec: ModelSpec, runs: RunTable) -> xr.Dataset:
-    extras = [c for c in ("run_id", "loss_se", "params", "params_total", "tokens", "compute_flops") if c in runs.table]
+    wanted = ("run_id", "loss_se", "params", "params_total", "tokens", "compute_flops", *spec.told_apart_by)
+    extras = [c for c in wanted if c in runs.table]
     kept = runs.table[list(dict.fromkeys([*spec.columns.values(), *spec.group_columns, *extras]))]
     labels = {name: kept[name].map(label_of).to_numpy(str) for name in spec.group_columns}
     return xr.Dataset({str(name): ("run", labels.get(str(name), plain(column))) for name, column in kept.items()})

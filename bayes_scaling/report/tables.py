@@ -19,6 +19,7 @@ from bayes_scaling.grouping import dimension
 from bayes_scaling.prediction import inside
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.report.wording import axis_label, number, percent, short
+from bayes_scaling.scatter import PART
 from bayes_scaling.specification import Likelihood
 from bayes_scaling.variance import PARTS
 
@@ -90,6 +91,9 @@ def prior_table(fit: Fit) -> Table:
     for symbol, walk in spec.discrepancy.items():
         scale = f"discrepancy_scale_{symbol}"
         cells.append((scale, str(walk.scale), f"{summary[scale]:.2f}", walk.why))
+    for name, part in spec.noise.items():
+        scale = f"{PART}{name}"
+        cells.append((scale, str(part.scale), f"{summary[scale]:.2f}", part.why))
     return beliefs(cells, fit.reference)
 
 

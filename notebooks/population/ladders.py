@@ -10,6 +10,7 @@ import pandas as pd
 
 import bayes_scaling as bs
 from bayes_scaling.datasets import MIRROR
+from bayes_scaling.documents import read_model
 from bayes_scaling.runs import RunTable, read_runs
 
 
@@ -60,11 +61,11 @@ LADDERS = (
     Ladder("mayilvahanan2025, FineWeb-Edu", "mayilvahanan2025", "group == 'FineWeb-Edu'", alone=False),
     Ladder("ladder", "ladder", "series in ['size', 'compute']"),
 )
-_KEPT = ("params", "tokens", "compute_flops", "loss", "loss_se")
+_KEPT = ("params", "tokens", "compute_flops", "loss", "loss_se", "checkpoint", *read_model("kappa").told_apart_by)
 
 
 def runs_of(ladder: Ladder) -> RunTable:
-    """Return the runs of a ladder: the columns a forecast takes."""
+    """Return the runs of a ladder: the columns a forecast takes, and those that say which rows share noise."""
     if ladder.source == "ladder":
         return bs.load_runs("ladder").where(ladder.where)
     folder = os.environ.get(MIRROR)
@@ -72,7 +73,7 @@ def runs_of(ladder: Ladder) -> RunTable:
         raise SystemExit(f"Public runs are taken from a mirror: name its folder in {MIRROR}.")
     table = pd.read_csv(Path(folder) / "tidy" / f"{ladder.source}.csv")
     table = table.query(ladder.where) if ladder.where else table
-    whole = table[[column for column in _KEPT if column in table]].dropna(subset=["params", "tokens", "loss"])
+    whole = table[[column for column in dict.fromkeys(_KEPT) if column in table]].dropna(subset=["params", "tokens", "loss"])
     if "compute_flops" in whole and whole["compute_flops"].isna().any():
         whole = whole.drop(columns="compute_flops")
     return read_runs(whole.reset_index(drop=True), name=ladder.name)

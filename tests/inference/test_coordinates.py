@@ -21,15 +21,24 @@ PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
 RUNS = read_runs(
     pd.DataFrame(
         {
-            "params": np.geomspace(1e7, 1e10, 8),
-            "tokens": np.tile([1e9, 1e11], 4),
-            "dataset_tokens": np.tile([1e9, 1e10], 4),
-            "loss": np.linspace(4.0, 2.2, 8),
+            # The last two repeat one recipe; the first three are points of one run, the next two of another.
+            "run_id": ["p", "p", "p", "q", "q", "r", "s", "t", "u"],
+            "checkpoint": [True, True, False, True, False, False, False, False, False],
+            "params": [*np.geomspace(1e7, 1e10, 8), 1e10],
+            "tokens": [1e9, 3e9, 1e10, 1e9, 1e11, 1e9, 1e11, 1e11, 1e11],
+            "dataset_tokens": [*np.tile([1e9, 1e10], 4), 1e10],
+            "loss": np.linspace(4.0, 2.2, 9),
             "loss_se": 0.01,
-            "group": list("aabbccab"),
+            "group": list("aabbccabb"),
         }
     )
 )
+
+
+SAME = {"recipe": [[7, 8]]}
+"""Rows that share a part of the noise."""
+ALONG = [[0, 1, 2], [3, 4]]
+"""Rows that lie along a run."""
 
 
 def believed(prior, value):
@@ -73,11 +82,27 @@ def by_hand(spec, at):
         if likelihood.dist == "Normal":
             return total + stats.norm.logpdf(residual, scale=scale).sum()
         return total + (stats.t.logpdf(residual / scale, at["nu"]) - np.log(scale)).sum() + believed(likelihood.nu, at["nu"])
-    covariance = np.diag(np.asarray(scale) ** 2)
+    covariance = np.asarray(scale) ** 2
+    for name in spec.noise:
+        covariance = covariance + (at[f"noise_scale_{name}"] * level) ** 2 * ~np.isin(np.arange(len(RUNS)), SAME[name])
+    covariance = np.diag(covariance)
+    if spec.correlation is not None:
+        total += believed(spec.correlation.length, at["length"])
+        place = np.log(RUNS.table[spec.correlation.along].to_numpy())
+        for rows in ALONG:
+            block = np.ix_(rows, rows)
+            apart = np.abs(place[rows][:, None] - place[rows])
+            covariance[block] = np.sqrt(np.outer(*[np.diag(covariance)[rows]] * 2)) * np.exp(-apart / at["length"])
     for symbol, walk in spec.discrepancy.items():
         tau = at[f"discrepancy_scale_{symbol}"]
         total += believed(walk.scale, tau)
         covariance += tau**2 * np.outer(level, level) * walk_covariance(RUNS.table[QUANTITIES[symbol].column])
+    for name, part in spec.noise.items():
+        tau = at[f"noise_scale_{name}"]
+        total += believed(part.scale, tau)
+        for rows in SAME[name]:
+            block = np.ix_(rows, rows)
+            covariance[block] += tau**2 * np.outer(level, level)[block]
     return total + stats.multivariate_normal.logpdf(residual, cov=covariance)
 
 
