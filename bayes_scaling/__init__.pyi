@@ -24,6 +24,26 @@ from .datasets import load_curves as load_curves
 from .datasets import load_runs as load_runs
 from .decisions.budget import allocate as allocate
 from .decisions.budget import budget_table as budget_table
+from .decisions.deadline import deadline as deadline
+from .decisions.deadline import front as front
+from .decisions.hardware import cost as cost
+from .decisions.lifetime import lifetime as lifetime
+from .decisions.lifetime import overtraining as overtraining
+from .decisions.next_run import Budget as Budget
+from .decisions.next_run import Forecast as Forecast
+from .decisions.next_run import ladder_of as ladder_of
+from .decisions.next_run import next_run as next_run
+from .decisions.next_run import next_runs as next_runs
+from .decisions.questions import Answer as Answer
+from .decisions.questions import question as question
+from .decisions.recipes import compare_recipes as compare_recipes
+from .decisions.recipes import crossing as crossing
+from .decisions.regret import near_optimal as near_optimal
+from .decisions.regret import regret as regret
+from .decisions.split import Supply as Supply
+from .decisions.stopping import stopping as stopping
+from .decisions.target import chance as chance
+from .decisions.target import least_compute as least_compute
 from .diagnostics import check as check
 from .diagnostics import contraction as contraction
 from .diagnostics import summarize as summarize
@@ -44,6 +64,9 @@ from .inference.sampling import fit as fit
 from .laws import LAWS as LAWS
 from .laws import Law as Law
 from .laws import law as law
+from .ledger.forecasts import register_forecasts as register_forecasts
+from .ledger.forecasts import score_forecasts as score_forecasts
+from .ledger.live import live as live
 from .prediction import intervals as intervals
 from .prediction import predict as predict
 from .prediction import predict_table as predict_table
@@ -51,6 +74,7 @@ from .quantities import training_compute as training_compute
 from .report import plot_backtest as plot_backtest
 from .report import plot_forecast as plot_forecast
 from .report import write_certificate as write_certificate
+from .report import write_decision as write_decision
 from .report import write_report as write_report
 from .runs import RunTable as RunTable
 from .runs import read_runs as read_runs
@@ -60,6 +84,7 @@ from .transformer import Transformer as Transformer
 from .transformer import embedding_gamma as embedding_gamma
 from .transformer import nonembedding_params as nonembedding_params
 from .transformer import total_params as total_params
+from .variance import noise_parts as noise_parts
 from .variance import variance_shares as variance_shares
 
 __version__: str

@@ -20,6 +20,19 @@ from tests.grouped import grouped_fit
 
 VERBS = ["demo", "laws", "models", "data", "fit", "check", "predict", "allocate", "derive", "report"]
 VERBS += ["claims", "frontier", "bottleneck", "compare", "design", "backtest", "certify", "weigh"]
+VERBS += [
+    "target",
+    "decide",
+    "regret",
+    "lifetime",
+    "deadline",
+    "stop-early",
+    "recipes",
+    "next-run",
+    "forecast",
+    "score",
+    "live",
+]
 
 
 @pytest.fixture

@@ -8,11 +8,16 @@ from __future__ import annotations
 import sys
 
 from bayes_scaling.cli import fitting, queries, systems, trials  # the verbs, in the order of --help
+
+# isort: split
+from bayes_scaling.cli import decisions, ledger
+
+# isort: split
 from bayes_scaling.cli.options import app
 from bayes_scaling.errors import BayesScalingError
 from bayes_scaling.printing import complain, show_warnings_once
 
-__all__ = ["app", "fitting", "main", "queries", "systems", "trials"]
+__all__ = ["app", "decisions", "fitting", "ledger", "main", "queries", "systems", "trials"]
 
 
 def main() -> None:

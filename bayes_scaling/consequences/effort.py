@@ -66,7 +66,9 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     known = fit.learned
     missing = [name for name in NEEDS if name not in known]
     if missing:
-        raise InvalidRequest(f"The effort to a loss follows from {', '.join(NEEDS)}; this fit lacks {', '.join(missing)}.")
+        raise InvalidRequest(
+            f"The effort to a loss follows from {', '.join(NEEDS)}; this fit lacks {', '.join(missing)}: fit a system such as kaplan_system."
+        )
     left = loss - kaplan_n(params, N_c=known["N_c"], alpha_N=known["alpha_N"], E=known.get("E", 0.0))
     reaches = left > 0
     steps = known["S_c"] * left.where(reaches) ** (-1 / known["alpha_S"])

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_scaling.decisions.risk import RiskMeasure, risk_measure
+from bayes_scaling.decisions.split import FEWEST, Supply, Surface, choose, optima
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
-from bayes_scaling.prediction import interval, law_loss, predict_at
-from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
+from bayes_scaling.laws.repeated import effective_tokens
+from bayes_scaling.prediction import SAMPLE_DIMS, interval, predict_at
+from bayes_scaling.quantities import BY_COLUMN, tokens_at, training_compute
 from bayes_scaling.requests import admit
-
-_COARSE: Final = 41
-_GOLDEN: Final = (5**0.5 - 1) / 2
-_GOLDEN_STEPS: Final = 25
-_FEWEST_PER_SIDE: Final = 1e3
 
 
 def allocate(
@@ -27,6 +24,9 @@ def allocate(
     *,
     compute: Any,
     risk: str | RiskMeasure = "mean",
+    supply: Supply | None = None,
+    least_params: float | None = None,
+    most_params: float | None = None,
     group: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -43,8 +43,12 @@ def allocate(
     compute : float or sequence
         Budgets, FLOP, with C = 6 N D.
     risk : str or callable
-        ``"mean"``, ``"quantile:0.9"``, ``"cvar:0.9"``, or a function that reduces the draws of a loss to
-        one number, larger being worse.
+        ``"mean"``, ``"median"``, ``"quantile:0.9"``, ``"cvar:0.9"``, ``"exceed:2.1"``, or a function that reduces the draws
+        of a loss to one number, larger being worse: see :func:`~bayes_scaling.decisions.risk.disutility`.
+    supply : Supply, optional
+        Text there is: tokens beyond it are seen again and worth less.
+    least_params, most_params : float, optional
+        Sizes allowed, as of what has to be served, or fits into memory.
     group : mapping, optional
         Label of the run in each grouping column, as for :func:`~bayes_scaling.predict`.
     seed : int
@@ -53,19 +57,14 @@ def allocate(
     Returns
     -------
     Dataset, dims (chain, draw, compute_flops)
-        ``optimal_params`` and ``optimal_tokens``, the optimum of each draw; ``params`` and ``tokens``,
+        ``optimal_params`` and ``optimal_tokens``, the optimum of each draw, limits or not; ``params`` and ``tokens``,
         the choice; ``expected_loss`` and ``measured_loss`` at the choice; the reach of the choice.
         A single budget has no dimension.
 
     Raises
     ------
     InvalidRequest
-        If the law has no trade-off between N and D, or a budget is not a positive number.
-
-    Notes
-    -----
-    The loss along a budget has one minimum in log N for every law of N and D here. It is bracketed on a
-    grid and narrowed by golden sections, for all draws and budgets at once, to a relative 1e-5.
+        If the law has no trade-off between N and D, a budget is not a positive number, or no size is allowed.
 
     Examples
     --------
@@ -74,40 +73,42 @@ def allocate(
     >>> f"{float(exact['params']):.4g} parameters, {float(exact['tokens']):.4g} tokens"
     '7.225e+10 parameters, 1.329e+12 tokens'
     """
-    if not splits_a_budget(fit):
-        raise InvalidRequest(
-            f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: a budget is split between N and D only by a law of "
-            f"both. Fit one of chinchilla, kappa or kaplan_nd."
-        )
+    labels = admit(fit, group or {}, seed)
+    surface = Surface.of(fit, labels, seed, supply)
     budgets = _budgets(compute)
     measure = risk_measure(risk) if isinstance(risk, str) else risk
-    labels = admit(fit, group or {}, seed)
-
-    def loss(log_params: Any) -> xr.DataArray:
-        params = np.exp(log_params)
-        return law_loss(fit, {"params": params, "tokens": tokens_at(budgets, params)}, group=labels, seed=seed)
-
-    lowest, highest = np.log(_FEWEST_PER_SIDE), np.log(params_at(budgets, _FEWEST_PER_SIDE))
-    each = _minimum(loss, lowest, highest)
-    # Risk of the choice: its minimum lies among the optima of the draws.
-    chosen = _minimum(lambda x: measure(loss(x)), each.min(("chain", "draw")) - 1.0, each.max(("chain", "draw")) + 1.0)
-    params, optimal = np.exp(chosen), np.exp(each)
-    choice = {"params": params, "tokens": tokens_at(budgets, params), "compute_flops": budgets}
+    limits = _limits(least_params, most_params, budgets)
+    each = optima(surface, np.atleast_1d(budgets.values))
+    chosen = choose(surface, np.atleast_1d(budgets.values), measure, each, limits)
+    params = np.exp(xr.DataArray(chosen, dims="compute_flops") if budgets.ndim else xr.DataArray(chosen[0]))
+    optimal = xr.DataArray(np.exp(each).reshape(-1, *surface.shape), dims=("compute_flops", *SAMPLE_DIMS))
+    optimal = optimal.transpose(*SAMPLE_DIMS, ...) if budgets.ndim else optimal.isel(compute_flops=0)
+    tokens = tokens_at(budgets, params)
+    worth = tokens if supply is None else effective_tokens(tokens, supply.distinct, R_D=supply.repeats_worth)
+    choice = {"params": params, "tokens": worth, "compute_flops": budgets}
     found = predict_at(fit, choice, group=labels, seed=seed).reset_coords(["params", "tokens"])
     named = risk if isinstance(risk, str) else getattr(risk, "__name__", "a function")
-    return found.assign(optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal)).assign_attrs(risk=named)
+    coords = {name: fit.posterior.coords[name] for name in SAMPLE_DIMS if name in fit.posterior.coords}
+    optimal = optimal.assign_coords(coords)
+    found = found.assign(tokens=tokens, optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal))
+    return found.assign_attrs(risk=named)
 
 
-def splits_a_budget(fit: Fit) -> bool:
-    """Whether the law of a fit trades parameters against tokens.
-
-    Examples
-    --------
-    >>> from bayes_scaling.examples import example_fit
-    >>> splits_a_budget(example_fit())
-    True
-    """
-    return set(fit.spec.columns.values()) == {"params", "tokens"}
+def _limits(least: float | None, most: float | None, budgets: xr.DataArray) -> tuple[float, float] | None:
+    """Return the least and the most log N that is allowed."""
+    if least is None and most is None:
+        return None
+    low, high = least if least is not None else FEWEST, most if most is not None else BY_COLUMN["params"].maximum
+    for name, value in (("least_params", low), ("most_params", high)):
+        if not (np.isfinite(value) and value > 0):
+            raise InvalidRequest(f"{name} is {value:g}: it has to be a positive number.")
+    if low > high:
+        raise InvalidRequest(f"least_params is {low:g} and most_params {high:g}: no size is allowed.")
+    if float(tokens_at(budgets, low).min()) < FEWEST:
+        raise InvalidRequest(
+            f"A budget of {float(budgets.min()):g} FLOP shows {low:g} parameters fewer than {FEWEST:g} tokens: allow smaller sizes."
+        )
+    return float(np.log(low)), float(np.log(high))
 
 
 def budget_table(allocation: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
@@ -156,7 +157,7 @@ def _budgets(compute: Any) -> xr.DataArray:
         values = np.asarray(compute, dtype=float)
     except (TypeError, ValueError):
         raise InvalidRequest(f"The compute is {compute!r}: give FLOP, a positive number or a list of them.") from None
-    least, most = training_compute(_FEWEST_PER_SIDE, _FEWEST_PER_SIDE), BY_COLUMN["compute_flops"].maximum
+    least, most = training_compute(FEWEST, FEWEST), BY_COLUMN["compute_flops"].maximum
     if values.ndim > 1:
         raise InvalidRequest(f"The compute has {values.ndim} dimensions: give one budget, or a list of them.")
     wrong = values[~((values > least) & (values <= most))]
@@ -164,21 +165,3 @@ def _budgets(compute: Any) -> xr.DataArray:
         found = f"{wrong.flat[0]:g}" if wrong.size else "an empty list"
         raise InvalidRequest(f"The compute is {found}: it has to be FLOP, between {least:g} and {most:g}.")
     return xr.DataArray(values, dims=("compute_flops",) if values.ndim else ())
-
-
-def _minimum(f: Callable[[Any], xr.DataArray], lowest: Any, highest: Any) -> xr.DataArray:
-    """Return where a function of one variable is least, elementwise, between two bounds."""
-    share = xr.DataArray(np.linspace(0.0, 1.0, _COARSE), dims="coarse")
-    step = (highest - lowest) / (_COARSE - 1)
-    best = f(lowest + share * (highest - lowest)).argmin("coarse")
-    left, right = lowest + (best - 1).clip(0) * step, lowest + (best + 1).clip(max=_COARSE - 1) * step
-    inner, outer = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
-    at_inner, at_outer = f(inner), f(outer)
-    for _ in range(_GOLDEN_STEPS):
-        falls = at_inner > at_outer  # the minimum lies right of `inner`; one of the two points serves again
-        left, right = xr.where(falls, inner, left), xr.where(falls, right, outer)
-        fresh = xr.where(falls, left + _GOLDEN * (right - left), right - _GOLDEN * (right - left))
-        at_fresh = f(fresh)
-        inner, outer = xr.where(falls, outer, fresh), xr.where(falls, fresh, inner)
-        at_inner, at_outer = xr.where(falls, at_outer, at_fresh), xr.where(falls, at_fresh, at_inner)
-    return (left + right) / 2

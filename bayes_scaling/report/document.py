@@ -12,7 +12,8 @@ import xarray as xr
 
 from bayes_scaling.backtesting.outcome import Backtest
 from bayes_scaling.calibration.certificate import Certificate
-from bayes_scaling.decisions.budget import allocate, budget_table, splits_a_budget
+from bayes_scaling.decisions.budget import allocate, budget_table
+from bayes_scaling.decisions.split import splits_a_budget
 from bayes_scaling.diagnostics import check, prior_predictive
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.files import write_whole

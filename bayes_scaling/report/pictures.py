@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayes_scaling.decisions.budget import allocate, splits_a_budget
+from bayes_scaling.decisions.budget import allocate
+from bayes_scaling.decisions.split import splits_a_budget
 from bayes_scaling.fits import Fit, JointFit, Sampled, scalars
 from bayes_scaling.prediction import (
     inside,

@@ -86,7 +86,7 @@ def test_a_budget_is_a_positive_number(fit_by_hand, compute):
         allocate(fit_by_hand, compute=compute)
 
 
-@pytest.mark.parametrize("risk", ["median", "quantile", "quantile:1.5", "cvar:0", "cvar:x", "mean:0.9", ""])
+@pytest.mark.parametrize("risk", ["mode", "quantile", "quantile:1.5", "cvar:0", "cvar:x", "mean:0.9", ""])
 def test_an_unknown_risk_is_a_sentence(fit_by_hand, risk):
     with pytest.raises(InvalidRequest, match="There is no risk measure"):
         allocate(fit_by_hand, compute=1e23, risk=risk)

@@ -1,0 +1,123 @@
+"""Forecasts that are written down, scored, and updated while a run is under way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayes_scaling.cli.options import (
+    AsJson,
+    Columns,
+    Group,
+    OfOne,
+    Prob,
+    Seed,
+    Stored,
+    app,
+    columns_of,
+    numbers,
+    of_one_law,
+    pairs,
+)
+from bayes_scaling.printing import print_json, print_table, records
+
+Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="The ledger: a file that only grows.")]
+
+
+@app.command(epilog="Example: bayes-scaling forecast fit.nc --inputs planned.csv --ledger forecasts.jsonl")
+def forecast(
+    stored: Stored,
+    inputs: Annotated[
+        Path, typer.Option(metavar="TABLE.csv", help="Runs to forecast: run_id and the law's inputs, one a row.")
+    ],
+    ledger: Ledger,
+    note: Annotated[str, typer.Option(help="Anything to remember.")] = "",
+    columns: Columns = None,
+    observation: OfOne = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write down what a fit forecasts of runs, where it cannot be changed unnoticed."""
+    from bayes_scaling.ledger.forecasts import register_forecasts
+    from bayes_scaling.runs import read_inputs
+
+    found = of_one_law(stored, observation)
+    table = read_inputs(inputs, columns=columns_of(columns), needs=["run_id", *found.spec.columns.values()])
+    entries = register_forecasts(found, table, ledger, note=note, seed=seed)
+    if as_json:
+        print_json({"entries": entries, "seal": entries[-1]["seal"]})
+        return
+    print(f"{len(entries)} forecasts are in {ledger}. Note the last seal where others see it: {entries[-1]['seal']}")
+
+
+@app.command(epilog="Example: bayes-scaling score forecasts.jsonl --runs measured.csv")
+def score(
+    ledger: Annotated[Path, typer.Argument(metavar="LEDGER.jsonl", help="What `bayes-scaling forecast` wrote.")],
+    runs: Annotated[Path, typer.Option(metavar="TABLE.csv", help="Measured runs: run_id and loss.")],
+    seal: Annotated[
+        str | None, typer.Option(help="A seal noted down when a forecast was made: it has to be there still.")
+    ] = None,
+    columns: Columns = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how forecasts came out: what intervals held, and whether losses drift away from what is forecast."""
+    from bayes_scaling.ledger.forecasts import score_forecasts
+    from bayes_scaling.runs import read_inputs
+
+    found = score_forecasts(ledger, read_inputs(runs, columns=columns_of(columns), needs=["run_id", "loss"]), last=seal)
+    if as_json:
+        told = {"sentence": found.sentence, "waiting": found.waiting, "forecasts": records(found.table)}
+        print_json(told | ({"mean_pit": found.drift[0], "p_of_drift": found.drift[1]} if len(found.table) else {}))
+        return
+    print(found.sentence)
+    if len(found.table):
+        print_table(found.table[["run_id", "loss", "median", "lower", "upper", "pit"]])
+
+
+@app.command(epilog="Example: bayes-scaling live system.nc --curve run.csv --end steps=100000")
+def live(
+    stored: Stored,
+    curve: Annotated[Path, typer.Option(metavar="CURVE.csv", help="Points of the run so far: the law's inputs and loss.")],
+    end: Annotated[
+        list[str],
+        typer.Option(metavar="COLUMN=NUMBER", help="The law's inputs at the end; those that do not change may be left out."),
+    ],
+    observation: OfOne = None,
+    columns: Columns = None,
+    group: Group = None,
+    prob: Prob = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Update the forecast of a run under way by its curve so far, and say whether it has left it."""
+    from bayes_scaling.fits import load_fit
+    from bayes_scaling.ledger.live import live as update
+    from bayes_scaling.runs import read_inputs
+
+    points = read_inputs(curve, columns=columns_of(columns), needs=["loss"])
+    found = update(
+        load_fit(stored),
+        points,
+        end=numbers(end),
+        observation=observation,
+        group=pairs(group, "--group"),
+        prob=prob,
+        seed=seed,
+    )
+    if as_json:
+        ends = dict(zip(("median", "lower", "upper"), found.now, strict=True))
+        before = dict(zip(("median", "lower", "upper"), found.before, strict=True))
+        print_json(
+            {
+                "sentence": found.sentence,
+                "now": ends,
+                "before": before,
+                "left": found.left,
+                "effective_draws": found.effective_draws,
+                "prob": prob,
+            }
+        )
+        return
+    print(found.sentence)
