@@ -9,7 +9,7 @@ ONLY ?= *
 WORKERS ?= 2
 DEVICE ?= cpu
 
-.PHONY: demo test validate lint ladder claims population figure benchmark environment clean
+.PHONY: demo test validate lint ladder claims population decisions figure benchmark environment clean
 
 demo: environment  ## fit, forecast, budget and report on shipped measured runs
 	$(RUN) bayes-scaling demo
@@ -43,6 +43,7 @@ ladder: $(filter .uv/%,$(UV))  ## train what data/ladder/runs.csv lacks of its p
 
 benchmark: environment  ## ratios of speed, measured side by side
 	$(RUN) python -m tests.benchmarks.cold_query
+	$(RUN) python -m tests.benchmarks.warm_query
 
 claims: environment  ## every fit and picture of notebooks/claims, anew; needs BAYES_SCALING_MIRROR for the public runs
 	$(RUN) python -m notebooks.claims.measure
@@ -51,6 +52,10 @@ claims: environment  ## every fit and picture of notebooks/claims, anew; needs B
 population: environment  ## what public ladders say of the next, and how forecasts come out; needs BAYES_SCALING_MIRROR
 	$(RUN) python -m notebooks.population.measure
 	$(RUN) python -m notebooks.population.page
+
+decisions: environment  ## what decisions are worth on measured runs; needs BAYES_SCALING_MIRROR
+	$(RUN) python -m notebooks.decisions.measure
+	$(RUN) python -m notebooks.decisions.page
 
 figure: environment  ## the picture of the README, drawn anew
 	$(RUN) python -m notebooks.images.forecast

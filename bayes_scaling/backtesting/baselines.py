@@ -32,6 +32,35 @@ Baseline = Callable[[pd.DataFrame, pd.DataFrame, np.random.Generator], np.ndarra
 """From known runs and inputs of runs to come to draws of their log loss, shape (draw, run)."""
 
 
+def point_fit(known: pd.DataFrame) -> dict[str, float]:
+    """Return the constants of the additive law by its Huber fit: approach 3 of Hoffmann et al. (2022).
+
+    Parameters
+    ----------
+    known : DataFrame
+        Runs with ``params``, ``tokens`` and ``loss``.
+
+    Returns
+    -------
+    dict of str to float
+        ``E``, ``A``, ``alpha``, ``B``, ``beta``.
+
+    Examples
+    --------
+    >>> N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e11, 5)))
+    >>> law = dict(E=1.8, A=480.0, alpha=0.35, B=2000.0, beta=0.37)
+    >>> found = point_fit(pd.DataFrame({"params": N, "tokens": D, "loss": chinchilla(N, D, **law)}))
+    >>> round(found["alpha"], 3), round(found["beta"], 3)
+    (0.35, 0.37)
+    """
+    middle = {column: float(np.exp(np.log(known[column]).mean())) for column in ("params", "tokens")}
+    at = [known[c].to_numpy(float) / middle[c] for c in middle]
+    log_loss = np.log(known["loss"].to_numpy(float))
+    best = min((_fitted(at, log_loss, start) for start in _STARTS), key=lambda found: found[1])[0]
+    E, A, B, alpha, beta = (float(value) for value in np.exp(best))
+    return {"E": E, "A": A * middle["params"] ** alpha, "alpha": alpha, "B": B * middle["tokens"] ** beta, "beta": beta}
+
+
 def _draws(known: pd.DataFrame, ahead: pd.DataFrame, rng: np.random.Generator, clusters: Any, residuals: bool) -> np.ndarray:
     middle = {column: float(np.exp(np.log(known[column]).mean())) for column in ("params", "tokens")}
     at, there = ([table[c].to_numpy(float) / middle[c] for c in middle] for table in (known, ahead))

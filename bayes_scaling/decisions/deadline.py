@@ -15,7 +15,7 @@ import xarray as xr
 from bayes_scaling.consequences.effort import effort
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Sampled
-from bayes_scaling.prediction import SAMPLE_DIMS, interval
+from bayes_scaling.prediction import SAMPLE_DIMS, levels
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.requests import positive
 
@@ -64,10 +64,7 @@ def front(fit: Sampled, *, params: float, loss: float, batch: Any = None, prob: 
         sizes = np.geomspace(middle / 100, middle * 100, _POINTS)
     else:
         sizes = np.atleast_1d(positive("batch_tokens", batch).values)
-    rows = []
-    for size in sizes:
-        rows.append(_told(float(size), steps_min, critical, params, prob))
-    return pd.DataFrame(rows)
+    return _told(sizes, steps_min, critical, params, prob)
 
 
 def deadline(
@@ -129,7 +126,7 @@ def deadline(
             f"No batch reaches a loss of {loss:g} in {days:g} days with a probability of {sure:g}: at an endless batch the "
             f"chance is {chance:.2g}. Allow more days, faster steps, or a larger model."
         )
-    told = _told(batch, steps_min, critical, params, prob)
+    told = _told(np.array([batch]), steps_min, critical, params, prob).iloc[0].to_dict()
     later = _batch_for((days + 1) * _SECONDS_PER_DAY / seconds_per_step, steps_min, critical, sure)
     saved = training_compute(params, steps_min * (batch - later))
     chance = float((_steps(batch, steps_min, critical) <= most).mean())
@@ -158,11 +155,18 @@ def _batch_for(most: float, steps_min: Any, critical: Any, sure: float) -> float
     return float(np.quantile(needed.values, sure, method="higher"))
 
 
-def _told(batch: float, steps_min: Any, critical: Any, params: float, prob: float) -> dict[str, float]:
-    steps = _steps(batch, steps_min, critical)
-    tokens = steps * batch
-    told = {"batch_tokens": batch}
+def _told(batch: np.ndarray, steps_min: Any, critical: Any, params: float, prob: float) -> pd.DataFrame:
+    """Return what each batch takes, one row a batch."""
+    least, critical = steps_min.values.ravel(), critical.values.ravel()
+    steps = least * (1 + critical / batch[:, None])
+    tokens = steps * batch[:, None]
+    told: dict[str, Any] = {"batch_tokens": batch}
     for name, draws in (("steps", steps), ("tokens", tokens), ("compute_flops", training_compute(params, tokens))):
-        ends = (float(bound) for bound in interval(draws, prob))
-        told |= dict(zip((name, f"{name}_lower", f"{name}_upper"), ends, strict=True))
-    return told | {"extra_tokens": float((batch / critical).median())}
+        told |= dict(
+            zip(
+                (name, f"{name}_lower", f"{name}_upper"),
+                np.quantile(draws, levels(prob), axis=-1, method="lower"),
+                strict=True,
+            )
+        )
+    return pd.DataFrame(told | {"extra_tokens": np.median(batch[:, None] / critical, axis=-1)})

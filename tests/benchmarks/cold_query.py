@@ -33,6 +33,8 @@ def main() -> None:
         verbs = {
             "predict": [COMMAND, "predict", path, "--params", "7e10", "--tokens", "1.4e12", "--json"],
             "allocate": [COMMAND, "allocate", path, "--compute", "5.76e23", "--json"],
+            "target": [COMMAND, "target", path, "--loss", "2.0", "--json"],
+            "decide": [COMMAND, "decide", path, "--compute", "5.76e23", "--json"],
             "help": [COMMAND, "--help"],
         }
         rounds = [(seconds(imports), {verb: seconds(words) for verb, words in verbs.items()}) for _ in range(ROUNDS)]

@@ -1,0 +1,327 @@
+"""What decisions are worth, on measured runs: regret at held-out budgets, chances that hold, and the runs to train next.
+
+BAYES_SCALING_MIRROR=<folder> python -m notebooks.decisions.measure [allocations | next_runs | advice ...]
+
+Every outcome is kept in .decisions; what was interrupted goes on from there. results.json holds what the page says.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bayes_scaling as bs
+from bayes_scaling.backtesting.baselines import point_fit
+from bayes_scaling.backtesting.origins import rolling_origins
+from bayes_scaling.consequences.frontier import efficient
+from bayes_scaling.decisions.next_run import Forecast, next_runs
+from bayes_scaling.decisions.stopping import laws_of, nearly_converged
+from bayes_scaling.documents import read_model
+from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
+from bayes_scaling.examples import example_system
+from bayes_scaling.fits import Fit
+from bayes_scaling.inference.nuts import Settings
+from bayes_scaling.inference.sampling import sampler_for
+from bayes_scaling.laws import LAWS
+from bayes_scaling.piecework import digest_of, outcomes
+from bayes_scaling.prediction import SAMPLE_DIMS, interval, predict_rows
+from bayes_scaling.runs import RunTable
+from notebooks.population.ladders import LADDERS, Ladder, runs_of
+
+HERE = Path(__file__).parent
+STORE = HERE.parent.parent / ".decisions"
+SETTINGS = {"draws": 300, "tune": 500}
+ISOFLOP = ("hoffmann2022", "porian2024", "misfitting2025")
+"""Sources with several sizes at a budget."""
+OFF = (0.97, 0.985, 1.0, 1.015, 1.03)
+"""Targets over the median that is forecast."""
+WIDTH, SIZES = 0.1, 4
+"""Decades of compute that count as one budget, and the sizes it needs."""
+TABLES = ("misfitting2025, best rates", "gadre2024, C4", "gadre2024, RedPajama", "olmo_ladder2024", "ladder")
+REPETITIONS, START, ALLOWANCES, TARGETS = 20, 8, (0.05, 0.2, 0.6), 2
+
+
+def main(parts: Sequence[str]) -> None:
+    """Measure what is asked, all by default, and add it to results.json."""
+    warnings.simplefilter("ignore", BayesScalingWarning)
+    path = HERE / "results.json"
+    results = json.loads(path.read_text()) if path.is_file() else {}
+    for name, measure in {
+        "advice": advice,
+        "hoffmann": hoffmann,
+        "allocations": allocations,
+        "next_runs": next_run_curves,
+    }.items():
+        if not parts or name in parts:
+            results[name] = measure()
+            path.write_text(json.dumps(results, indent=1, default=float) + "\n")
+
+
+# Advice
+
+
+def advice() -> dict[str, Any]:
+    """Return what ten times the compute buys by the laws of Kaplan et al. (2020), and what an early stop saves."""
+    return {"published": _advice(example_system(chains=1, draws=1))}
+
+
+def _advice(fit: Any) -> dict[str, list[float]]:
+    import xarray as xr
+
+    known = laws_of(fit)
+    path = efficient(xr.DataArray([1e20, 1e21], dims="compute"), **known)
+    told = {}
+    for name in ("params", "batch_tokens", "steps_min", "tokens"):
+        told[f"{name} for ten times the compute"] = _ends(path[name].isel(compute=1) / path[name].isel(compute=0))
+    if {"alpha_D"} <= set(fit.learned):
+        told["data for eight times the size"] = _ends(8 ** (fit.learned["alpha_N"] / fit.learned["alpha_D"]))
+    plain = {n: v.values for n, v in known.items()}
+    size, steps, loss = nearly_converged(1e21, 0.02, **plain)
+    budgets = np.geomspace(1e20, 1e21, 401)
+    early = efficient(xr.DataArray(budgets, dims="compute"), **known).transpose("compute", *SAMPLE_DIMS)
+    same = np.abs(early["loss"].values - loss).argmin(axis=0)
+    rows = np.ogrid[tuple(slice(n) for n in same.shape)]
+    told["size of the early stop over that of the converged run"] = _plain_ends(early["params"].values[(same, *rows)] / size)
+    told["updates of the converged run over those of the early stop"] = _plain_ends(
+        steps / early["steps_min"].values[(same, *rows)]
+    )
+    told["compute the early stop saves"] = _plain_ends(1 - budgets[same] / 1e21)
+    return told
+
+
+def _ends(draws: Any) -> list[float]:
+    return [float(bound) for bound in interval(draws, 0.9)]
+
+
+def _plain_ends(values: np.ndarray) -> list[float]:
+    return [float(q) for q in np.quantile(values, [0.5, 0.05, 0.95])]
+
+
+def hoffmann() -> dict[str, Any]:
+    """Return what the runs of Hoffmann et al. (2022) say of their own budget, and of Gopher."""
+    runs = runs_of(next(ladder for ladder in LADDERS if ladder.name == "hoffmann2022"))
+    fit = bs.fit(runs, progress=False)
+    told = {}
+    for model in ("kappa", "chinchilla"):
+        found = fit if model == "kappa" else bs.fit(runs, "chinchilla", progress=False)
+        table = bs.budget_table(bs.allocate(found, compute=5.76e23))
+        told[model] = {
+            "allocation": table.iloc[0].to_dict(),
+            "regret": bs.regret(found, compute=5.76e23, params=[70e9, 280e9]).to_dict("records"),
+            "near": bs.near_optimal(found, compute=5.76e23, within=[0.001, 0.0025, 0.005, 0.01, 0.02]).to_dict("records"),
+        }
+    return told
+
+
+# Allocations at held-out budgets
+
+
+@dataclass(frozen=True)
+class _Split:
+    """One cut of one ladder."""
+
+    ladder: Ladder
+    cut: float
+
+    @property
+    def name(self) -> str:
+        """File name of the outcome."""
+        said = digest_of(self.ladder.name, self.cut, SETTINGS, read_model("kappa").digest, WIDTH, SIZES, OFF)
+        return f"allocation-{said}.csv"
+
+
+def allocations() -> dict[str, Any]:
+    """Return the regret of every way to choose a size, and how chances came out."""
+    pieces = []
+    for ladder in LADDERS:
+        try:
+            origins = rolling_origins(runs_of(ladder).table)
+        except InvalidRequest:
+            continue  # no cut leaves enough runs
+        pieces += [_Split(ladder, origin.cut) for origin in origins]
+    every = pd.concat(outcomes(pieces, _at_a_cut, store=STORE, progress=True, label="cuts"), ignore_index=True)
+    choices, chances = every[every["what"] == "choice"], every[every["what"] == "chance"]
+    means = choices.groupby(["source", "method"], sort=False)["value"].agg(["mean", "median", "count"]).reset_index()
+    pooled = choices.groupby("method", sort=False)["value"].agg(["mean", "median", "count"]).reset_index()
+    bins = pd.cut(chances["chance"], [0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0], include_lowest=True)
+    reliability = chances.groupby(bins, observed=True).agg(
+        said=("chance", "mean"), came=("value", "mean"), count=("value", "size")
+    )
+    return {
+        "by_source": means.to_dict("records"),
+        "pooled": pooled.to_dict("records"),
+        "reliability": reliability.reset_index(drop=True).to_dict("records"),
+    }
+
+
+def _at_a_cut(piece: _Split) -> pd.DataFrame:
+    runs = runs_of(piece.ladder)
+    table = runs.table
+    known, ahead = (
+        table[table["compute_flops"] < piece.cut * (1 - 1e-9)],
+        table[table["compute_flops"] >= piece.cut * (1 - 1e-9)],
+    )
+    fit = _fitted(runs, known)
+    rows: list[dict[str, Any]] = []
+    measured = (
+        predict_rows(fit, ahead.reset_index(drop=True))["measured_loss"].stack(s=SAMPLE_DIMS).transpose("row", "s").values
+    )
+    for loss, draws in zip(ahead["loss"], measured, strict=True):
+        for off in OFF:
+            target = off * float(np.median(draws))
+            rows.append(
+                {
+                    "what": "chance",
+                    "method": "kappa",
+                    "chance": float((draws < target).mean()),
+                    "value": float(loss < target),
+                }
+            )
+    if piece.ladder.source in ISOFLOP:
+        budgets = list(_budgets(ahead))
+        ways = _ways(fit, known) if budgets else {}
+        for C, at in budgets:
+            for method, choose in ways.items():
+                size = choose(C)
+                if size is None:
+                    continue
+                nearest = at.iloc[int(np.abs(np.log(at["params"] / size)).to_numpy().argmin())]
+                rows.append({"what": "choice", "method": method, "value": float(np.log(nearest["loss"] / at["loss"].min()))})
+    return pd.DataFrame(rows).assign(ladder=piece.ladder.name, source=piece.ladder.source, cut=piece.cut)
+
+
+def _ways(fit: Fit, known: pd.DataFrame) -> dict[str, Callable[[float], float | None]]:
+    constants = point_fit(known)
+    bottoms = [(np.log(C), _bottom(at)) for C, at in _budgets(known)]
+    bottoms = [(C, size) for C, size in bottoms if size is not None]
+    line = np.polyfit(*np.array(bottoms).T, 1) if len(bottoms) >= 3 else None
+    optimal = LAWS["chinchilla_optimal_params"]
+    return {
+        "kappa, mean": lambda C: float(bs.allocate(fit, compute=C)["params"]),
+        "kappa, worst tenth": lambda C: float(bs.allocate(fit, compute=C, risk="cvar:0.9")["params"]),
+        "Huber fit": lambda C: float(optimal(C, **{n: v for n, v in constants.items() if n != "E"})),
+        "parabolas": lambda C: None if line is None else float(np.exp(np.polyval(line, np.log(C)))),
+    }
+
+
+def _budgets(table: pd.DataFrame) -> Any:
+    """Yield the budgets of a table that have several sizes: compute, and the runs."""
+    bins = np.floor(np.log10(table["compute_flops"]) / WIDTH)
+    for _, at in table.groupby(bins):
+        if at["params"].nunique() >= SIZES and at["params"].max() > 2 * at["params"].min():
+            yield float(np.exp(np.log(at["compute_flops"]).mean())), at
+
+
+def _bottom(at: pd.DataFrame) -> float | None:
+    """Return the log size at the bottom of a parabola through the losses of one budget."""
+    x = np.log(at["params"].to_numpy(float))
+    bend, slope, _ = np.polyfit(x - x.mean(), at["loss"].to_numpy(float), 2)
+    return float(x.mean() - slope / (2 * bend)) if bend > 0 else None
+
+
+def _fitted(runs: RunTable, known: pd.DataFrame, seed: int = 0) -> Fit:
+    table = replace(runs, table=known.reset_index(drop=True))
+    return sampler_for(read_model("kappa"), table).fit(table, Settings(seed=seed, **SETTINGS), progress=False)
+
+
+# The next run
+
+
+@dataclass(frozen=True)
+class _Repetition:
+    """One start of one table, carried on in one way."""
+
+    ladder: Ladder
+    number: int
+    way: str
+
+    @property
+    def name(self) -> str:
+        """File name of the outcome."""
+        said = digest_of(
+            self.ladder.name, self.number, self.way, SETTINGS, read_model("kappa").digest, START, ALLOWANCES, TARGETS
+        )
+        return f"next-{said}.csv"
+
+
+def next_run_curves() -> dict[str, Any]:
+    """Return the error of the final forecast by what was spent, for each way to choose runs."""
+    chosen = [ladder for ladder in LADDERS if ladder.name in TABLES]
+    pieces = [
+        _Repetition(ladder, n, way) for ladder in chosen for n in range(REPETITIONS) for way in ("ours", "uniform", "random")
+    ]
+    every = pd.concat(outcomes(pieces, _carried_on, store=STORE, progress=True, label="starts"), ignore_index=True)
+    scores = ["error", "interval_score", "spent"]
+    by = every.groupby(["ladder", "stage", "way"], sort=False)[scores].mean().reset_index()
+    pooled = every.groupby(["stage", "way"], sort=False)[scores].mean().reset_index()
+    return {"by_table": by.to_dict("records"), "pooled": pooled.to_dict("records"), "repetitions": REPETITIONS}
+
+
+def _carried_on(piece: _Repetition) -> pd.DataFrame:
+    runs = runs_of(piece.ladder)
+    ordered = runs.table.sort_values("compute_flops").reset_index(drop=True)
+    targets, pool = ordered.iloc[-TARGETS:], ordered.iloc[:-TARGETS]
+    rng = np.random.default_rng(piece.number)
+    cheap = pool.index[: max(START + 2, len(pool) // 2)]
+    have = sorted(rng.choice(cheap, size=START, replace=False).tolist())
+    most = float(targets["compute_flops"].max())
+    rows, spent = [], 0.0
+    fit = _fitted(runs, pool.loc[have], seed=piece.number)
+    for stage, allowance in enumerate((0.0, *ALLOWANCES)):
+        if stage:
+            left, money = pool.drop(index=have), allowance * most - spent
+            added = _chosen(piece.way, fit, left, targets.iloc[-1], money, rng)
+            have = sorted([*have, *added])
+            spent += float(pool.loc[added, "compute_flops"].sum())
+            fit = _fitted(runs, pool.loc[have], seed=piece.number)
+        draws = np.log(
+            predict_rows(fit, targets.reset_index(drop=True))["measured_loss"]
+            .stack(s=SAMPLE_DIMS)
+            .transpose("s", "row")
+            .values
+        )
+        truth = np.log(targets["loss"].to_numpy(float))
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        score = high - low + 20 * (np.clip(low - truth, 0, None) + np.clip(truth - high, 0, None))
+        error = np.abs(np.median(draws, axis=0) - truth)
+        rows.append(
+            {"stage": stage, "spent": spent / most, "error": error.mean(), "interval_score": score.mean(), "runs": len(have)}
+        )
+    return pd.DataFrame(rows).assign(ladder=piece.ladder.name, way=piece.way, number=piece.number)
+
+
+def _chosen(way: str, fit: Fit, left: pd.DataFrame, target: pd.Series, money: float, rng: np.random.Generator) -> list[int]:
+    """Return the runs to add for a sum of money."""
+    paid = left[left["compute_flops"] <= money]
+    if paid.empty:
+        return []
+    if way == "ours":
+        pool = paid[["params", "tokens"]].assign(cost=paid["compute_flops"])
+        found = next_runs(fit, pool, Forecast(float(target["params"]), float(target["tokens"])), money=money, most=3)
+        keys = pd.Series(paid.index, index=pd.MultiIndex.from_frame(pool[["params", "tokens"]]))
+        return [int(np.atleast_1d(keys.loc[(row.params, row.tokens)])[0]) for row in found.itertuples()]
+    if way == "random":
+        order = rng.permutation(paid.index.to_numpy())
+    else:  # a ladder: steps even in compute, the dearest first
+        steps = np.geomspace(money / 30, money / 1.5, 3)[::-1]
+        cost = np.log(paid["compute_flops"])
+        order = np.array([int((cost - np.log(step)).abs().idxmin()) for step in steps])
+    added: list[int] = []
+    total = 0.0
+    for number in dict.fromkeys(order.tolist()):
+        if len(added) < 3 and total + float(paid.loc[number, "compute_flops"]) <= money:
+            added.append(int(number))
+            total += float(paid.loc[number, "compute_flops"])
+    return added
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
