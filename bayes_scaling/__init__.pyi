@@ -22,6 +22,7 @@ from .constants import published_names as published_names
 from .datasets import available_runs as available_runs
 from .datasets import load_curves as load_curves
 from .datasets import load_runs as load_runs
+from .decisions.asking import Answer as Answer
 from .decisions.budget import allocate as allocate
 from .decisions.budget import budget_table as budget_table
 from .decisions.deadline import deadline as deadline
@@ -34,7 +35,6 @@ from .decisions.next_run import Forecast as Forecast
 from .decisions.next_run import ladder_of as ladder_of
 from .decisions.next_run import next_run as next_run
 from .decisions.next_run import next_runs as next_runs
-from .decisions.questions import Answer as Answer
 from .decisions.questions import question as question
 from .decisions.recipes import compare_recipes as compare_recipes
 from .decisions.recipes import crossing as crossing

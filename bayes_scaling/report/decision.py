@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
+from bayes_scaling.decisions.asking import Answer
 from bayes_scaling.decisions.budget import allocate, budget_table
 from bayes_scaling.decisions.next_run import Budget, ladder_of, next_run
-from bayes_scaling.decisions.questions import Allocation, Answer
+from bayes_scaling.decisions.questions import Allocation
 from bayes_scaling.decisions.regret import regret
 from bayes_scaling.decisions.target import chance
 from bayes_scaling.errors import InvalidRequest

@@ -70,7 +70,8 @@ def main(parts: Sequence[str]) -> None:
 
 def advice() -> dict[str, Any]:
     """Return what ten times the compute buys by the laws of Kaplan et al. (2020), and what an early stop saves."""
-    return {"published": _advice(example_system(chains=1, draws=1))}
+    ours = bs.fit_system("ladder", "kaplan_system", seed=1, progress=False)
+    return {"published": _advice(example_system(chains=1, draws=1)), "ladder": _advice(ours)}
 
 
 def _advice(fit: Any) -> dict[str, list[float]]:

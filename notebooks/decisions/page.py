@@ -1,0 +1,163 @@
+"""Writes the page on decisions, README.md beside this file: every number comes from results.json.
+
+python -m notebooks.decisions.page
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """Return the page."""
+    parts = ["# What decisions are worth", "Each number has a 90 % interval where it stands in brackets."]
+    parts += _advice(results["advice"]) + _hoffmann(results["hoffmann"])
+    if "allocations" in results:
+        parts += _allocations(results["allocations"])
+    if "next_runs" in results:
+        parts += _next_runs(results["next_runs"])
+    parts += [
+        "## To measure it again",
+        "`BAYES_SCALING_MIRROR=<folder of public runs> make decisions` (an hour on two cores, and it goes on where it was stopped).",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def measured() -> dict[str, Any]:
+    """Return what was measured."""
+    return json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+
+
+def _advice(results: Mapping[str, Any]) -> list[str]:
+    said = {
+        "params for ten times the compute": ("size, times", "5.4 (C^.73)"),
+        "batch_tokens for ten times the compute": ("batch, times", "1.7 (C^.24)"),
+        "steps_min for ten times the compute": ("steps, times", "1.07 (C^.03)"),
+        "tokens for ten times the compute": ("data, times", "1.9 (C^.27)"),
+        "data for eight times the size": ("data for 8 times the size, times (4.4)", "5"),
+        "size of the early stop over that of the converged run": ("size, early stop over 2 % from convergence", "2.7"),
+        "updates of the converged run over those of the early stop": (
+            "updates, 2 % from convergence over early stop",
+            "7.7",
+        ),
+        "compute the early stop saves": ("compute the early stop saves", "65 %"),
+    }
+    rows = []
+    for name, (label, paper) in said.items():
+        share = name == "compute the early stop saves"
+        row = [label, paper, _plain(results["published"][name][0], share)]
+        if "ladder" in results:
+            row.append(_interval(results["ladder"][name], share) if name in results["ladder"] else "")
+        rows.append(row)
+    head = ["for ten times the compute", "the paper says", "its constants give"]
+    head += ["our ladder's posterior"] if "ladder" in results else []
+    return [
+        "## What Kaplan et al. advise",
+        "Ten times the compute, spent best by L(N, S_min) and the critical batch; the data that eight times the size need; and the large "
+        "model stopped early against one trained to 2 % above convergence, for one loss (appendix B). The exponents the paper quotes for "
+        "N, B, S and D are fitted on their own; its laws together give the column after.",
+        _table(head, rows),
+    ]
+
+
+def _hoffmann(results: Mapping[str, Any]) -> list[str]:
+    rows, lost, near = [], [], []
+    for model, found in results.items():
+        at = found["allocation"]
+        rows.append(
+            [
+                f"`{model}`",
+                f"{_short(at['params'])} ({_short(at['params_lower'])} to {_short(at['params_upper'])})",
+                f"{_short(at['tokens'])} ({_short(at['tokens_lower'])} to {_short(at['tokens_upper'])})",
+                f"{at['median']:.3f} ({at['lower']:.3f} to {at['upper']:.3f})",
+            ]
+        )
+        for row in found["regret"]:
+            ends = f"{row['regret_lower']:.4f} to {row['regret_upper']:.4f}"
+            lost.append(
+                [f"`{model}`", _short(row["params"]), f"{row['regret']:.4f} ({ends})", f"{100 * row['wasted']:.0f} %"]
+            )
+        for row in found["near"]:
+            ends = [_short(row[c]) for c in ("params_lower", "params_upper", "tokens_upper", "tokens_lower")]
+            near.append([f"`{model}`", f"{100 * row['within']:g} %", *ends])
+    return [
+        "## 5.76e23 FLOP, asked of the runs of Hoffmann et al. (2022)",
+        "Gopher spent it on 280 billion parameters, Chinchilla on 70. The 240 runs end 1.6 decades below. `chinchilla` takes its additive "
+        "form for granted; `kappa`, the default, lets the form bend and the law be wrong, and is as unsure as that makes it.",
+        _table(["model", "size to choose (optimum)", "tokens", "loss of a new run"], rows),
+        "What two sizes lose against the best, expected, and the share of the budget that buys nothing:",
+        _table(["model", "size", "nats lost", "budget wasted"], lost),
+        "What a little loss buys: the smallest and the largest size within a share of the least expected loss, and what they read.",
+        _table(["model", "loss given up", "smallest", "largest", "its tokens, smallest", "its tokens, largest"], near),
+    ]
+
+
+def _allocations(results: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [row["source"], row["method"], f"{100 * row['mean']:.2f} %", f"{100 * row['median']:.2f} %", f"{row['count']}"]
+        for row in results["by_source"]
+    ]
+    rows += [
+        ["all", row["method"], f"{100 * row['mean']:.2f} %", f"{100 * row['median']:.2f} %", f"{row['count']}"]
+        for row in results["pooled"]
+    ]
+    chances = [[f"{row['said']:.2f}", f"{row['came']:.2f}", f"{row['count']}"] for row in results["reliability"]]
+    return [
+        "## Regret at budgets held out",
+        "Below each cut of a ladder, every way chose a size for each larger budget that was measured at four or more sizes; the run nearest "
+        "to the choice is what it would have got. Regret is by how much its loss lies above the best run of that budget.",
+        _table(["source", "way", "mean regret", "median", "budgets"], rows),
+        "Chances of reaching a loss, said before and counted after: for every forecast, five targets around its median.",
+        _table(["said", "came true", "times"], chances),
+    ]
+
+
+def _next_runs(results: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            row.get("ladder", "all"),
+            row["way"],
+            f"{row['stage']}",
+            f"{100 * row['spent']:.0f} %",
+            f"{100 * row['error']:.2f} %",
+            f"{row['interval_score']:.3f}",
+        ]
+        for row in [*results["by_table"], *results["pooled"]]
+    ]
+    return [
+        "## The runs to train next",
+        f"From {results['repetitions']} random starts of eight cheap runs of each table, three stages of up to three runs were added for the "
+        "same money, chosen by `next-run` (*ours*), evenly in compute (*uniform*) or at random; then the two dearest runs were forecast. "
+        "Money is told as a share of what the dearest costs.",
+        _table(["table", "way", "stage", "spent", "error of the forecast", "interval score"], rows),
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _plain(value: float, share: bool) -> str:
+    return f"{100 * value:.0f} %" if share else f"{value:.2f}"
+
+
+def _interval(ends: Sequence[float], share: bool) -> str:
+    middle, low, high = (_plain(value, share) for value in ends)
+    return f"{middle} ({low} to {high})"
+
+
+def _short(value: float) -> str:
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    (HERE / "README.md").write_text(page(measured()), encoding="utf-8")

@@ -1,0 +1,25 @@
+"""The page on decisions is made of what was measured, and its advice is the paper's."""
+
+from __future__ import annotations
+
+import pytest
+
+from notebooks.decisions.page import HERE, measured, page
+
+
+def test_the_page_says_what_was_measured():
+    assert (HERE / "README.md").read_text(encoding="utf-8") == page(measured())
+
+
+def test_the_paper_s_early_stop_comes_out_of_its_constants():
+    found = measured()["advice"]["published"]
+    assert found["size of the early stop over that of the converged run"][0] == pytest.approx(2.70, abs=0.05)
+    assert found["updates of the converged run over those of the early stop"][0] == pytest.approx(7.5, abs=0.25)
+    assert found["compute the early stop saves"][0] == pytest.approx(0.64, abs=0.02)
+
+
+def test_gopher_was_too_large():
+    for found in measured()["hoffmann"].values():
+        chinchilla, gopher = found["regret"]
+        assert gopher["regret"] > 4 * chinchilla["regret"]
+        assert gopher["wasted"] > 0.3
