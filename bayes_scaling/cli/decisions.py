@@ -211,6 +211,7 @@ def next_run(
     tokens: Annotated[float | None, typer.Option(help="D of the run to forecast.")] = None,
     compute: Annotated[float | None, typer.Option(help="Or the budget whose split is to be decided, FLOP.")] = None,
     columns: Columns = None,
+    group: Group = None,
     observation: OfOne = None,
     seed: Seed = 0,
     anyway: Anyway = False,
@@ -231,7 +232,7 @@ def next_run(
         pool = [{str(c): float(v) for c, v in row.items()} for row in kept.to_dict("records")]
     given: dict[str, Any] = {"most": most, "candidates": pool, "money": money}
     about = {"params": params, "tokens": tokens, "compute": compute}
-    answer = _ask("next_run", stored, observation, as_json, **given, **about, **_usual(None, 0.9, seed, anyway, furthest))
+    answer = _ask("next_run", stored, observation, as_json, **given, **about, **_usual(group, 0.9, seed, anyway, furthest))
     if out is not None:
         write_whole(out, answer.tables["candidates"].to_csv(index=False))
 

@@ -20,7 +20,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.prediction import SAMPLE_DIMS, level_at, predict, typical_relative_se
 from bayes_scaling.quantities import training_compute
-from bayes_scaling.requests import positive
+from bayes_scaling.requests import admit, positive
 from bayes_scaling.scatter import scale_of, sigma_of_new
 
 _DRAWS: Final = 1000
@@ -63,6 +63,7 @@ def next_run(
     candidates: pd.DataFrame,
     about: Forecast | Budget,
     *,
+    group: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Rank runs by what each is expected to improve of a decision, for its cost.
@@ -75,6 +76,8 @@ def next_run(
         ``params`` and ``tokens`` of the runs one could train; ``cost``, in any unit, where it is not 6 N D.
     about : Forecast or Budget
         The decision.
+    group : mapping, optional
+        Labels of the runs, as for :func:`~bayes_scaling.predict`.
     seed : int
         Of the outcomes.
 
@@ -98,7 +101,7 @@ def next_run(
     >>> bool((found["value"] >= 0).all())
     True
     """
-    known = _known(fit, candidates, about, seed)
+    known = _known(fit, candidates, about, group, seed)
     rows = []
     for number in range(len(candidates)):
         value, effective = known.value([number])
@@ -119,13 +122,14 @@ def next_runs(
     *,
     money: float,
     most: int = 10,
+    group: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Choose runs to train together for a sum of money: each next one is that which adds most for its cost.
 
     Parameters
     ----------
-    fit, candidates, about, seed
+    fit, candidates, about, group, seed
         As for :func:`next_run`.
     money : float
         What they may cost together, in the unit of their cost.
@@ -143,7 +147,7 @@ def next_runs(
     InvalidRequest
         As for :func:`next_run`; or if the money pays for none.
     """
-    known = _known(fit, candidates, about, seed)
+    known = _known(fit, candidates, about, group, seed)
     if not (np.isfinite(money) and money >= known.cost.min()):
         raise InvalidRequest(f"With {money:g} none of the candidates can be paid: the cheapest costs {known.cost.min():g}.")
     chosen: list[int] = []
@@ -242,7 +246,9 @@ class _Known:
         return float((self.losses[now, self.drawn] - self.losses[choice, self.drawn]).mean()), effective
 
 
-def _known(fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, seed: int) -> _Known:
+def _known(
+    fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, group: Mapping[str, str] | None, seed: int
+) -> _Known:
     missing = [column for column in ("params", "tokens") if column not in candidates]
     if missing or not len(candidates):
         said = f"they lack {', '.join(missing)}" if missing else "there is none"
@@ -253,7 +259,7 @@ def _known(fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, seed: i
     at: dict[str, Any] = {"params": params, "tokens": tokens}
     if wanted is not None:
         at = {name: np.append(values, getattr(wanted, name)) for name, values in at.items()}
-    found = predict(thinned, seed=seed, **at)
+    found = predict(thinned, group=group, seed=seed, **at)
     level = level_at(thinned, found["law_loss"])
     sigma = scale_of(sigma_of_new(thinned.posterior), typical_relative_se(thinned), level) + 0 * found["law_loss"]
     stacked = [a.stack(sample=SAMPLE_DIMS).transpose("query", "sample").values for a in (found["expected_loss"], sigma)]
@@ -265,7 +271,7 @@ def _known(fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, seed: i
     else:
         assert isinstance(about, Budget)
         budget = float(positive("compute_flops", about.compute))
-        surface = Surface.of(thinned, {}, seed)
+        surface = Surface.of(thinned, admit(thinned, group or {}, seed), seed)
         best = optima(surface, np.array([budget]))[0]
         sizes = np.linspace(best.min(), best.max(), _SIZES)
         losses = surface.along(np.array([[budget]]), sizes[:, None])

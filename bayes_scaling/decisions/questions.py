@@ -331,7 +331,7 @@ class NextRun(Question):
             raise InvalidRequest("Give either the candidates, or with most what one may cost.")
         pool = pd.DataFrame(list(self.candidates)) if self.candidates else ladder_of(of, most=self.most or 0.0)
         what = "forecast" if self.params is not None else "choice of size"
-        table = next_run(of, pool, about, seed=self.seed)
+        table = next_run(of, pool, about, group=self.group, seed=self.seed)
         best = table.iloc[0]
         said = (
             f"Next, train {best['params']:.3g} parameters on {best['tokens']:.3g} tokens ({best['cost']:.3g}): of the risk of the {what} it is "
@@ -341,7 +341,7 @@ class NextRun(Question):
         said += f" Most is told by {most['params']:.3g} on {most['tokens']:.3g} ({most['cost']:.3g}): {100 * most['share']:.0f} %."
         tables = {"candidates": table}
         if self.money is not None:
-            tables["together"] = next_runs(of, pool, about, money=self.money, seed=self.seed)
+            tables["together"] = next_runs(of, pool, about, money=self.money, group=self.group, seed=self.seed)
             last = tables["together"].iloc[-1]
             said += f"\nFor {self.money:.3g}, {len(tables['together'])} runs together are expected to take {100 * last['share']:.0f} %."
         if not table["trusted"].all():

@@ -125,7 +125,7 @@ class Scores:
     def sentence(self) -> str:
         """The scores in a line."""
         count = len(self.table)
-        waiting = f" {len(self.waiting)} forecasts wait for their runs." if self.waiting else ""
+        waiting = f" Waiting for their runs: {', '.join(self.waiting)}." if self.waiting else ""
         if not count:
             return f"No run that was forecast has been measured.{waiting}"
         held = ", ".join(

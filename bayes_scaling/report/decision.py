@@ -216,7 +216,7 @@ def _next_run(fit: Fit, asked: Allocation) -> str:
         pool = ladder_of(fit, most=most)
     except InvalidRequest:
         return ""  # so small a budget has no cheaper ladder
-    table = next_run(fit, pool, Budget(asked.budget), seed=asked.seed)
+    table = next_run(fit, pool, Budget(asked.budget), group=asked.group, seed=asked.seed)
     best = table.loc[table["value"].idxmax()]
     return (
         f"Of runs that cost up to {100 * _CHEAP:g} % of this budget, {short(best['params'])} parameters on {short(best['tokens'])} tokens would "

@@ -18,6 +18,7 @@ from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.prediction import predict
 from bayes_scaling.scatter import sigma_of_new
 from tests.forecasting import forecast_by_hand
+from tests.grouped import grouped_fit
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +160,13 @@ def test_runs_together_tell_more_and_stay_within_the_money():
 def test_bad_candidates_are_a_sentence(candidates, said):
     with pytest.raises(InvalidRequest, match=said):
         next_run(example_fit(), candidates, Budget(1e23))
+
+
+def test_a_group_has_a_next_run_of_its_own():
+    fit, runs = grouped_fit(), pd.DataFrame({"params": [2e9, 4e9], "tokens": [4e10, 8e10]})
+    one, other = (next_run(fit, runs, Forecast(8e9, 1.6e11), group={"group": g}) for g in "ab")
+    assert one["risk"].iloc[0] != other["risk"].iloc[0]
+    assert question("next_run", most=1e21, compute=1e22, group={"group": "a"}).answer(fit).sentence
 
 
 def test_the_decision_is_named_once():
