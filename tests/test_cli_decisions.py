@@ -47,12 +47,31 @@ def test_a_target_and_its_bill(command, stored):  # noqa: F811
 def test_a_decision_and_its_page(command, stored, tmp_path):  # noqa: F811
     page = tmp_path / "decision.html"
     answer = command(
-        "decide", stored, "--days", "30", "--count", "512", "--loss", "2.0", "--distinct-tokens", "2e11", "--out", page
+        "decide",
+        stored,
+        "--days",
+        "30",
+        "--count",
+        "512",
+        "--loss",
+        "2.0",
+        "--distinct-tokens",
+        "2e11",
+        "--head-width",
+        "128",
+        "--out",
+        page,
     )
     assert answer.code == 0, answer.err
     assert "The page is" in answer.out
     text = page.read_text()
-    for said in ("What it costs", "How likely it reaches 2", "What would change the answer", "endless text"):
+    for said in (
+        "What it costs",
+        "How likely it reaches 2",
+        "What would change the answer",
+        "endless text",
+        "whole layers and heads",
+    ):
         assert said in text
     numbers = told(command("decide", stored, "--compute", "5.76e23", "--json"))
     assert numbers["question"] == "Allocation"

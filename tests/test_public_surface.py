@@ -10,6 +10,7 @@ import pytest
 import bayes_scaling as bs
 
 PUBLIC = [
+    "shapes_near",
     "Answer",
     "Budget",
     "Forecast",

@@ -63,6 +63,9 @@ def decide(
     loss: Annotated[float | None, typer.Option(help="A loss the run is hoped to reach: how likely it does.")] = None,
     least_params: Annotated[float | None, typer.Option(help="Smallest size allowed.")] = None,
     most_params: Annotated[float | None, typer.Option(help="Largest size allowed, as memory has it.")] = None,
+    head_width: Annotated[
+        int | None, typer.Option(help="Width of an attention head: name Transformers of whole layers and heads.")
+    ] = None,
     distinct: Distinct = None,
     group: Group = None,
     observation: OfOne = None,
@@ -84,7 +87,8 @@ def decide(
     hardware = {"device": device, "count": count, "price": price, "utilisation": utilisation}
     limits = {"least_params": least_params, "most_params": most_params, "distinct_tokens": distinct}
     usual = _usual(group, prob, seed, anyway, furthest)
-    asked = question("allocation", compute=compute, days=days, risk=risk, **hardware, **limits, **usual)
+    run = {"compute": compute, "days": days, "risk": risk, "head_width": head_width}
+    asked = question("allocation", **run, **hardware, **limits, **usual)
     assert isinstance(asked, Allocation)
     fit = of_one_law(stored, observation)
     answer = asked.answer(fit)

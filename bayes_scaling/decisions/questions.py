@@ -17,6 +17,7 @@ from bayes_scaling.decisions.lifetime import lifetime, overtraining
 from bayes_scaling.decisions.next_run import ladder_of, mentioned, next_run, next_runs
 from bayes_scaling.decisions.recipes import compare_recipes, crossing
 from bayes_scaling.decisions.regret import near_optimal, regret
+from bayes_scaling.decisions.shapes import shapes_near
 from bayes_scaling.decisions.stopping import stopping
 from bayes_scaling.decisions.target import chance, least_compute
 from bayes_scaling.errors import InvalidRequest, choose
@@ -82,6 +83,8 @@ class Allocation(OfText, OnHardware, Question):
         What to make small.
     least_params, most_params : float, optional
         Sizes allowed.
+    head_width : int, optional
+        Width of an attention head, where Transformers of whole layers and heads near the size are wanted.
     """
 
     compute: float | None = Field(default=None, gt=0)
@@ -89,6 +92,7 @@ class Allocation(OfText, OnHardware, Question):
     risk: str = "mean"
     least_params: float | None = Field(default=None, gt=0)
     most_params: float | None = Field(default=None, gt=0)
+    head_width: int | None = Field(default=None, ge=1)
 
     @property
     def budget(self) -> float:
@@ -118,7 +122,16 @@ class Allocation(OfText, OnHardware, Question):
             f"knowing it costs {lost['regret'].iloc[0]:.2g} {fit.loss_unit} on average. Any size from {flat['params_lower'].iloc[-1]:.3g} to "
             f"{flat['params_upper'].iloc[-1]:.3g} is within 1 % of the least loss.\n{bill}"
         )
-        return said, {"allocation": table, "near_optimal": flat, "regret": lost, "cost": costs}, None
+        tables = {"allocation": table, "near_optimal": flat, "regret": lost, "cost": costs}
+        if self.head_width is not None:
+            usual: dict[str, Any] = {"compute": self.budget, "group": self.group, "seed": self.seed}
+            tables["shapes"] = shapes_near(of, params=float(row["params"]), head_width=self.head_width, **usual)
+            best = tables["shapes"].iloc[0]
+            said += (
+                f"\nOf whole layers and heads: {best['depth']:.0f} layers of width {best['width']:.0f}, {best['heads']:.0f} heads, "
+                f"{best['params']:.4g} parameters; {len(tables['shapes']) - 1} others are as near."
+            )
+        return said, tables, None
 
 
 class Regret(OfText, Question):

@@ -84,6 +84,7 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
         "doubts": answer.doubts,
         "target": "" if target is None else f"{target:g}",
         "run": _run_table(row, asked.prob),
+        "shapes": _shapes_table(answer, fit.loss_unit),
         "cost": _cost_table(answer, asked),
         "near": _near_table(answer),
         "changes": _changes_table(fit, asked),
@@ -153,6 +154,24 @@ def _run_table(row: Any, prob: float) -> Table:
         ("", "choice", "interval"),
         cells,
     )
+
+
+def _shapes_table(answer: Answer, unit: str) -> Table | None:
+    if "shapes" not in answer.tables:
+        return None
+    cells = [
+        [
+            f"{row['depth']:.0f}",
+            f"{row['width']:.0f}",
+            f"{row['heads']:.0f}",
+            short(row["params"]),
+            short(row["tokens"]),
+            number(row["regret"]),
+        ]
+        for row in answer.tables["shapes"].to_dict("records")
+    ]
+    columns = ("layers", "width", "heads", "N", "D", f"expected regret ({unit})")
+    return Table("Transformers of whole layers and heads near that size.", columns, cells)
 
 
 def _cost_table(answer: Answer, asked: Allocation) -> Table:

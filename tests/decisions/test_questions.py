@@ -176,6 +176,20 @@ def test_near_optimal_sizes_are_those_within(exact_fit):
     assert row["params_lower"] < optimum(C) < row["params_upper"]
 
 
+def test_shapes_are_whole_and_near(exact_fit):
+    from bayes_scaling.decisions.shapes import shapes_near
+    from bayes_scaling.transformer import Transformer
+
+    found = shapes_near(exact_fit, compute=1e22, params=3e9, head_width=64, aspect=(20.0, 120.0))
+    for row in found.to_dict("records"):
+        shape = Transformer(depth=row["depth"], width=row["width"], heads=row["heads"], context=1, vocabulary=1)
+        assert shape.params == row["params"] == pytest.approx(3e9, rel=0.05)
+        assert row["width"] == 64 * row["heads"]
+        assert 20 <= row["width"] / row["depth"] <= 120
+    with pytest.raises(InvalidRequest, match="No Transformer"):
+        shapes_near(exact_fit, compute=1e22, params=1e4)
+
+
 # Lifetime
 
 
