@@ -6,8 +6,7 @@ from typing import Any
 
 import xarray as xr
 
-from bayes_scaling.consequences.frontier import NEEDS
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.consequences.frontier import laws_of
 from bayes_scaling.fits import Sampled
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
@@ -63,12 +62,7 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     given = {"loss": positive("loss", loss), "params": positive("params", params)}
     one_length(given)
     loss, params = given.values()
-    known = fit.learned
-    missing = [name for name in NEEDS if name not in known]
-    if missing:
-        raise InvalidRequest(
-            f"The effort to a loss follows from {', '.join(NEEDS)}; this fit lacks {', '.join(missing)}: fit a system such as kaplan_system."
-        )
+    known = laws_of(fit)
     left = loss - kaplan_n(params, N_c=known["N_c"], alpha_N=known["alpha_N"], E=known.get("E", 0.0))
     reaches = left > 0
     steps = known["S_c"] * left.where(reaches) ** (-1 / known["alpha_S"])

@@ -68,18 +68,30 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
     warn_unless_converged(fit)
     if (compute is None) == (compute_min is None):
         raise InvalidRequest("Give one of compute, FLOP at the critical batch, and compute_min, FLOP at a tiny batch.")
-    values = fit.learned
-    missing = [name for name in NEEDS if name not in values]
-    if missing:
-        raise InvalidRequest(
-            f"Compute-optimal training follows from {', '.join(NEEDS)}; this fit has not learned {', '.join(missing)}: "
-            f"fit a system such as kaplan_system."
-        )
+    laws = laws_of(fit)
     given = ("compute_flops", compute) if compute_min is None else ("compute_min_flops", compute_min)
     spent = positive(*given)
     spent = spent.rename(query="compute") if "query" in spent.dims else spent
     least = spent / _AT_THE_CRITICAL_BATCH if compute_min is None else spent
-    return efficient(least, **{name: values[name] for name in (*NEEDS, "E") if name in values})
+    return efficient(least, **laws)
+
+
+def laws_of(fit: Sampled) -> dict[str, Any]:
+    """Return the parameters of L(N, S_min) and of the critical batch that a fit has learned, with an offset where it has one.
+
+    Raises
+    ------
+    InvalidRequest
+        If it has not learned one.
+    """
+    learned = fit.learned
+    missing = [name for name in NEEDS if name not in learned]
+    if missing:
+        raise InvalidRequest(
+            f"This follows from {', '.join(NEEDS)}; the fit has not learned {', '.join(missing)}: fit a system such as "
+            f"kaplan_system."
+        )
+    return {name: learned[name] for name in (*NEEDS, "E") if name in learned}
 
 
 def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:

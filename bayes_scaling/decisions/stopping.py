@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.consequences.frontier import NEEDS, efficient
+from bayes_scaling.consequences.frontier import efficient, laws_of
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Sampled
 from bayes_scaling.laws.batch import critical_batch
@@ -93,24 +93,6 @@ def stopping(
             }
         )
     return pd.DataFrame(rows, index=pd.Index(list(runs), name="run"))
-
-
-def laws_of(fit: Sampled) -> dict[str, Any]:
-    """Return the parameters of L(N, S_min) and of the critical batch that a fit has learned, with an offset where it has one.
-
-    Raises
-    ------
-    InvalidRequest
-        If it has not learned one.
-    """
-    learned = fit.learned
-    missing = [name for name in NEEDS if name not in learned]
-    if missing:
-        raise InvalidRequest(
-            f"This follows from {', '.join(NEEDS)}; the fit has not learned {', '.join(missing)}: fit a system such as "
-            f"kaplan_system."
-        )
-    return {name: learned[name] for name in (*NEEDS, "E") if name in learned}
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:

@@ -21,9 +21,9 @@ import pandas as pd
 import bayes_scaling as bs
 from bayes_scaling.backtesting.baselines import point_fit
 from bayes_scaling.backtesting.origins import rolling_origins
-from bayes_scaling.consequences.frontier import efficient
+from bayes_scaling.consequences.frontier import efficient, laws_of
 from bayes_scaling.decisions.next_run import Forecast, next_runs
-from bayes_scaling.decisions.stopping import laws_of, nearly_converged
+from bayes_scaling.decisions.stopping import nearly_converged
 from bayes_scaling.documents import read_model
 from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
 from bayes_scaling.examples import example_system

@@ -99,7 +99,7 @@ def test_wrong_requests_are_sentences(given, said):
 def test_what_was_not_learned_is_named():
     with pytest.raises(InvalidRequest, match="has not learned N_c, alpha_N, S_c"):
         frontier(example_fit(), compute=1e20)
-    with pytest.raises(InvalidRequest, match="lacks N_c, alpha_N, S_c"):
+    with pytest.raises(InvalidRequest, match="not learned N_c, alpha_N, S_c"):
         effort(example_fit(), loss=2.0, params=1e9)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.consequences.frontier import efficient
+from bayes_scaling.consequences.frontier import efficient, laws_of
 from bayes_scaling.decisions.deadline import deadline, front
 from bayes_scaling.decisions.next_run import Budget, Forecast, ladder_of, mentioned, next_run, next_runs
 from bayes_scaling.decisions.questions import question
-from bayes_scaling.decisions.stopping import laws_of, nearly_converged, of_size, stopping
+from bayes_scaling.decisions.stopping import nearly_converged, of_size, stopping
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.examples import example_fit, example_system
 from bayes_scaling.laws.efficient import compute_to_loss
