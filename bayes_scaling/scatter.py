@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.elementwise import exp
+from bayes_scaling.errors import InvalidModel
 from bayes_scaling.specification import Correlation, Likelihood
 
 PART: Final = "noise_scale_"
@@ -163,7 +164,13 @@ def neighbours(table: pd.DataFrame, correlation: Correlation) -> tuple[np.ndarra
     Returns
     -------
     tuple of ndarray
-        Position of the row before, -1 where there is none; the distance, one where there is none.
+        Position of the row before, -1 where there is none; the distance, one where there is none. A row that does not say
+        its run, or its place, goes with no other.
+
+    Raises
+    ------
+    InvalidModel
+        If two rows of a run lie at one place.
 
     Examples
     --------
@@ -174,12 +181,21 @@ def neighbours(table: pd.DataFrame, correlation: Correlation) -> tuple[np.ndarra
     >>> before.tolist(), distance.round(3).tolist()
     ([2, -1, -1], [0.693, 1.0, 1.0])
     """
-    place = np.log(table[correlation.along].to_numpy(float))
+    along = table[correlation.along].to_numpy(float)
     before, distance = np.full(len(table), -1), np.ones(len(table))
-    for rows in table.groupby(correlation.by, sort=False).indices.values():
-        ordered = rows[np.argsort(place[rows], kind="stable")]
+    known = table[correlation.by].notna() & (table[correlation.by].map(str) != "") & np.isfinite(along)
+    rows_of = np.flatnonzero(known.to_numpy())
+    for label, members in table.iloc[rows_of].groupby(correlation.by, sort=False).indices.items():
+        rows = rows_of[members]
+        ordered = rows[np.argsort(along[rows], kind="stable")]
+        apart = np.diff(np.log(along[ordered]))
+        if (apart <= 0).any():
+            raise InvalidModel(
+                f"Two rows of run {label!r} have {correlation.along} {along[ordered[:-1][apart <= 0][0]]:g}: points of one run at one place "
+                f"measure the same. Keep one of them."
+            )
         before[ordered[1:]] = ordered[:-1]
-        distance[ordered[1:]] = np.diff(place[ordered])
+        distance[ordered[1:]] = apart
     return before, distance
 
 

@@ -98,7 +98,8 @@ def sharing_of(name: str, by: Sequence[str], table: pd.DataFrame) -> Sharing:
     columns = [column for column in by if column in table and table[column].notna().any()]
     if not columns:
         return Sharing(name, (), np.full(len(table), -1))
-    labels = table[columns].map(label_of).agg(", ".join, axis=1).where(table[columns].notna().all(axis=1))
+    there = table[columns].notna() & (table[columns].map(str) != "")
+    labels = table[columns].map(label_of).agg(", ".join, axis=1).where(there.all(axis=1))
     counts = labels.value_counts(sort=False)
     shared = [str(label) for label in counts.index[counts > 1]]
     number = {label: n for n, label in enumerate(shared)}

@@ -349,7 +349,8 @@ class ModelSpec(OfALaw, Document):
     def told_apart_by(self) -> tuple[str, ...]:
         """Columns that say which rows share noise, where a table has them."""
         shared = (column for part in self.noise.values() for column in part.by)
-        return tuple(dict.fromkeys((*shared, *((self.correlation.by,) if self.correlation else ()))))
+        along = (self.correlation.by, self.correlation.along) if self.correlation else ()
+        return tuple(dict.fromkeys((*shared, *along)))
 
     @property
     def has_effects(self) -> bool:

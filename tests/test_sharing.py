@@ -11,7 +11,7 @@ import bayes_scaling as bs
 from bayes_scaling.calibration import simulate
 from bayes_scaling.calibration.simulate import from_the_model
 from bayes_scaling.documents import read_model
-from bayes_scaling.errors import InvalidSpecification
+from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.fits import load_fit
 from bayes_scaling.prediction import loss_at_runs, measured_at_runs, predict
 from bayes_scaling.prior_draws import draw_prior
@@ -89,6 +89,19 @@ def test_simulated_points_go_together_along_their_run():
     # A factor of two in tokens apart: e^(-ln 2 / 2).
     expected = np.exp(-np.log(2.0) * np.abs(np.subtract.outer(range(4), range(4))) / 2.0)
     np.testing.assert_allclose(found, expected, atol=0.06)
+
+
+def test_what_is_not_said_is_shared_with_no_one_before_and_after_sampling():
+    table = pd.DataFrame({"params": [1e8, 1e8, 2e8, 2e8], "optimizer": [None, None, "adam", "adam"]})
+    stored = table.assign(optimizer=["", "", "adam", "adam"])  # as a netCDF file takes it
+    for kept in (table, stored):
+        assert sharing_of("recipe", ["params", "optimizer"], kept).of_run.tolist() == [-1, -1, 0, 0]
+
+
+def test_two_points_at_one_place_are_refused():
+    runs = REPEATED.iloc[:4].assign(run_id="r", tokens=[1e9, 2e9, 2e9, 4e9], loss=3.0, checkpoint=[True, True, False, True])
+    with pytest.raises(InvalidModel, match="at one place"):
+        as_columns_allow(read_model("kappa"), runs)
 
 
 def test_a_row_alone_has_all_of_it_to_itself_and_others_share():

@@ -87,21 +87,17 @@ def decide(
     hardware = {"device": device, "count": count, "price": price, "utilisation": utilisation}
     limits = {"least_params": least_params, "most_params": most_params, "distinct_tokens": distinct}
     usual = _usual(group, prob, seed, anyway, furthest)
-    run = {"compute": compute, "days": days, "risk": risk, "head_width": head_width}
+    run = {"compute": compute, "days": days, "risk": risk, "head_width": head_width, "target": loss}
     asked = question("allocation", **run, **hardware, **limits, **usual)
     assert isinstance(asked, Allocation)
     fit = of_one_law(stored, observation)
     answer = asked.answer(fit)
     if out is not None:
-        write_decision(fit, asked, answer, out, target=loss)
+        write_decision(fit, asked, answer, out)
     if as_json:
         print_json(answer.to_dict() | ({"out": str(out.resolve())} if out is not None else {}))
         return
     print(answer)
-    if loss is not None:
-        print(
-            question("target", target=loss, compute=[asked.budget], distinct_tokens=distinct, **usual).answer(fit).sentence
-        )
     if out is not None:
         print(f"The page is {out.resolve()}")
 
@@ -224,6 +220,9 @@ def next_run(
     as_json: AsJson = False,
 ) -> None:
     """Rank the runs one could train next by what each improves of the decision at hand, for its cost."""
+    import numpy as np
+    import pandas as pd
+
     from bayes_scaling.files import check_writable, write_whole
     from bayes_scaling.runs import read_inputs
 
@@ -232,7 +231,10 @@ def next_run(
     pool: list[dict[str, float]] = []
     if candidates is not None:
         table = read_inputs(candidates, columns=columns_of(columns), needs=["params", "tokens"])
-        kept = table[[c for c in ("params", "tokens", "cost") if c in table]].astype(float)
+        kept = table[[c for c in ("params", "tokens", "cost") if c in table]].apply(pd.to_numeric, errors="coerce")
+        if kept.isna().any(axis=None):
+            row, column = next((r, c) for r, c in zip(*np.where(kept.isna()), strict=True))
+            raise InvalidRequest(f"{candidates}, row {row + 1}: {kept.columns[column]} is no number.")
         pool = [{str(c): float(v) for c, v in row.items()} for row in kept.to_dict("records")]
     given: dict[str, Any] = {"most": most, "candidates": pool, "money": money}
     about = {"params": params, "tokens": tokens, "compute": compute}

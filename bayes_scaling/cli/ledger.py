@@ -11,6 +11,7 @@ from bayes_scaling.cli.options import (
     AsJson,
     Columns,
     Group,
+    LossUnit,
     OfOne,
     Prob,
     Seed,
@@ -59,6 +60,7 @@ def score(
     seal: Annotated[
         str | None, typer.Option(help="A seal noted down when a forecast was made: it has to be there still.")
     ] = None,
+    loss_unit: LossUnit = None,
     columns: Columns = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,9 +68,15 @@ def score(
     from bayes_scaling.ledger.forecasts import score_forecasts
     from bayes_scaling.runs import read_inputs
 
-    found = score_forecasts(ledger, read_inputs(runs, columns=columns_of(columns), needs=["run_id", "loss"]), last=seal)
+    found = score_forecasts(
+        ledger, read_inputs(runs, columns=columns_of(columns), needs=["run_id", "loss"]), last=seal, loss_unit=loss_unit
+    )
     if as_json:
-        told = {"sentence": found.sentence, "waiting": found.waiting, "forecasts": records(found.table)}
+        told = {
+            "sentence": found.sentence,
+            "waiting": found.waiting,
+            "forecasts": records(found.table.drop(columns=["together"], errors="ignore")),
+        }
         print_json(told | ({"mean_pit": found.drift[0], "p_of_drift": found.drift[1]} if len(found.table) else {}))
         return
     print(found.sentence)

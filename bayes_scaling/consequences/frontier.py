@@ -23,7 +23,7 @@ from bayes_scaling.requests import positive, warn_unless_converged
 
 NEEDS: Final = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
 """Parameters a fit has to have."""
-_AT_THE_CRITICAL_BATCH: Final = 2.0
+SPENT_OVER_LEAST: Final = 2.0
 """Steps, and compute, at the critical batch over the least there are: equations (5.4) and (5.5) at B = B_crit."""
 _NEWTON_STEPS: Final = 20
 _CLOSE: Final = 1e-13
@@ -72,7 +72,7 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
     given = ("compute_flops", compute) if compute_min is None else ("compute_min_flops", compute_min)
     spent = positive(*given)
     spent = spent.rename(query="compute") if "query" in spent.dims else spent
-    least = spent / _AT_THE_CRITICAL_BATCH if compute_min is None else spent
+    least = spent / SPENT_OVER_LEAST if compute_min is None else spent
     return efficient(least, **laws)
 
 
@@ -104,7 +104,7 @@ def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
         if float(np.abs(step).max()) < _CLOSE:
             break
     found = efficient_at(log_t, **laws).transpose("chain", "draw", ...).drop_vars("share")
-    at = {"compute_min_flops": compute_min, "compute_flops": _AT_THE_CRITICAL_BATCH * compute_min}
+    at = {"compute_min_flops": compute_min, "compute_flops": SPENT_OVER_LEAST * compute_min}
     return found.assign_coords(at)
 
 
@@ -119,7 +119,7 @@ def efficient_at(
     batch = critical_batch(loss, B_star=B_star, alpha_B=alpha_B)
     share = (1 + stops) * t / loss  # of the loss that is not the offset
     of_compute = -1 / (1 / alpha_N + 1 / alpha_S + share / alpha_B)  # slope of log t in log C
-    taken = _AT_THE_CRITICAL_BATCH * steps
+    taken = SPENT_OVER_LEAST * steps
     found = {
         "params": params,
         "batch_tokens": batch,
@@ -179,7 +179,7 @@ def largest(fit: Sampled, column: str) -> float:
     Compute counts as spent at the critical batch: C_min is half of it.
     """
     if column == "compute_min_flops":
-        return largest(fit, "compute_flops") / _AT_THE_CRITICAL_BATCH
+        return largest(fit, "compute_flops") / SPENT_OVER_LEAST
     tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else []
     tables += [fit.runs] if isinstance(fit, Fit) else []
     return max((float(table[column].max()) for table in tables if column in table), default=0.0)

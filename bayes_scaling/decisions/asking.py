@@ -116,6 +116,12 @@ class Question(Strict):
         raise NotImplementedError
 
 
+def refuse_group(question: Question) -> None:
+    """Refuse a group where the question has no use for one."""
+    if question.group:
+        raise InvalidRequest(f"{type(question).__name__} takes no group: leave {', '.join(question.group)} out.")
+
+
 def of_one_law(fit: Sampled) -> Fit:
     """Return the fit of one law that a question is asked of, or refuse a system."""
     if not isinstance(fit, Fit):

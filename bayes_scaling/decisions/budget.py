@@ -10,12 +10,13 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.decisions.risk import RiskMeasure, risk_measure
-from bayes_scaling.decisions.split import FEWEST, Supply, Surface, choose, optima
+from bayes_scaling.decisions.split import FEWEST, Supply, Surface, budgets_of, choose, optima
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.laws.repeated import effective_tokens
 from bayes_scaling.prediction import SAMPLE_DIMS, interval, predict_at
-from bayes_scaling.quantities import BY_COLUMN, tokens_at, training_compute
+from bayes_scaling.quantities import BY_COLUMN, tokens_at
+from bayes_scaling.reach import reach
 from bayes_scaling.requests import admit
 
 
@@ -75,7 +76,7 @@ def allocate(
     """
     labels = admit(fit, group or {}, seed)
     surface = Surface.of(fit, labels, seed, supply)
-    budgets = _budgets(compute)
+    budgets = budgets_of(compute)
     measure = risk_measure(risk) if isinstance(risk, str) else risk
     limits = _limits(least_params, most_params, budgets)
     each = optima(surface, np.atleast_1d(budgets.values))
@@ -90,6 +91,8 @@ def allocate(
     named = risk if isinstance(risk, str) else getattr(risk, "__name__", "a function")
     coords = {name: fit.posterior.coords[name] for name in SAMPLE_DIMS if name in fit.posterior.coords}
     optimal = optimal.assign_coords(coords)
+    if supply is not None and "reach_tokens" in found.coords:
+        found = found.assign_coords(reach_tokens=reach(fit, "tokens", tokens))
     found = found.assign(tokens=tokens, optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal))
     return found.assign_attrs(risk=named)
 
@@ -150,18 +153,3 @@ def budget_table(allocation: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
     _, columns["mean_lower"], columns["mean_upper"] = interval(allocation["expected_loss"], prob)
     columns |= {str(name): c for name, c in allocation.coords.items() if str(name).startswith("reach_")}
     return pd.DataFrame({name: np.atleast_1d(np.asarray(column)) for name, column in columns.items()})
-
-
-def _budgets(compute: Any) -> xr.DataArray:
-    try:
-        values = np.asarray(compute, dtype=float)
-    except (TypeError, ValueError):
-        raise InvalidRequest(f"The compute is {compute!r}: give FLOP, a positive number or a list of them.") from None
-    least, most = training_compute(FEWEST, FEWEST), BY_COLUMN["compute_flops"].maximum
-    if values.ndim > 1:
-        raise InvalidRequest(f"The compute has {values.ndim} dimensions: give one budget, or a list of them.")
-    wrong = values[~((values > least) & (values <= most))]
-    if wrong.size or not values.size:
-        found = f"{wrong.flat[0]:g}" if wrong.size else "an empty list"
-        raise InvalidRequest(f"The compute is {found}: it has to be FLOP, between {least:g} and {most:g}.")
-    return xr.DataArray(values, dims=("compute_flops",) if values.ndim else ())

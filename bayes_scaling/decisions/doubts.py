@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from bayes_scaling.consequences.frontier import largest
 from bayes_scaling.decisions.split import splits_a_budget
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit, Sampled
-from bayes_scaling.reach import reach
 
 FURTHEST: Final = 3.0
 """Decades of compute beyond the runs within which a decision is answered without being asked twice."""
@@ -42,16 +42,15 @@ def doubts(fit: Sampled, *, compute: Any = None, furthest: float = FURTHEST, tra
     ['The decision lies 4.9 decades of compute beyond the runs, more than 3: nobody has seen a law hold that far.']
     """
     found = [] if fit.converged else [fit.verdict]
-    if not isinstance(fit, Fit):
-        return found
-    if compute is not None and "compute_flops" in fit.runs:
-        beyond = float(np.max(reach(fit, "compute_flops", np.asarray(compute, float))))
+    most = largest(fit, "compute_flops")
+    if compute is not None and most:
+        beyond = float(np.log10(np.max(np.asarray(compute, float)) / most))
         if beyond > furthest:
             found.append(
                 f"The decision lies {beyond:.1f} decades of compute beyond the runs, more than {furthest:g}: nobody has seen a law "
                 f"hold that far."
             )
-    if trade_off and splits_a_budget(fit):
+    if trade_off and isinstance(fit, Fit) and splits_a_budget(fit):
         spread = _off_a_line(fit)
         if spread < _NARROWEST:
             found.append(

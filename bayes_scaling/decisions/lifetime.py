@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.decisions.split import FEWEST, Supply, Surface, optima
+from bayes_scaling.decisions.split import FEWEST, Supply, Surface, budgets_of, optima
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.prediction import levels
@@ -123,7 +123,7 @@ def overtraining(
     [0.0, 0.007, 0.027]
     """
     labels = admit(fit, group or {}, seed)
-    budget = float(positive("compute_flops", compute))
+    budget = float(budgets_of(compute))
     by = np.atleast_1d(np.asarray(times, float))
     if not (np.isfinite(by) & (by > 0)).all():
         raise InvalidRequest(f"times is {times!r}: it has to be a positive number, or a list of them.")

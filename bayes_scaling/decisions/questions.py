@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationError
 
-from bayes_scaling.decisions.asking import OfText, OnHardware, Question, of_one_law
+from bayes_scaling.consequences.frontier import SPENT_OVER_LEAST
+from bayes_scaling.decisions.asking import OfText, OnHardware, Question, of_one_law, refuse_group
 from bayes_scaling.decisions.budget import allocate, budget_table
 from bayes_scaling.decisions.deadline import deadline, front
 from bayes_scaling.decisions.hardware import compute_in
@@ -23,6 +24,7 @@ from bayes_scaling.decisions.target import chance, least_compute
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.fits import Sampled
 from bayes_scaling.priors import Prior
+from bayes_scaling.quantities import training_compute
 from bayes_scaling.reach import reach_sentence
 
 Positive = Annotated[float, Field(gt=0)]
@@ -64,7 +66,7 @@ class Target(OfText, OnHardware, Question):
         run = f", {least['params']:.3g} parameters on {least['tokens']:.3g} tokens" if "params" in least else ""
         said = (
             f"A new run measures less than {self.target:g} {fit.loss_unit} with a probability of {self.sure:g} from "
-            f"{least['compute_flops']:.3g} FLOP{run}; even odds take {least['even']:.3g} FLOP. The budget is "
+            f"{least['compute_flops']:.3g} FLOP{run}; {_even(least['even'])}. The budget is "
             f"{reach_sentence({'compute_flops': least['reach_compute_flops']})}.\n{bill}"
         )
         return said, {"least": least.to_frame().T, "cost": costs}, least["compute_flops"]
@@ -83,6 +85,8 @@ class Allocation(OfText, OnHardware, Question):
         What to make small.
     least_params, most_params : float, optional
         Sizes allowed.
+    target : float, optional
+        A loss the run is hoped to reach: how likely it does.
     head_width : int, optional
         Width of an attention head, where Transformers of whole layers and heads near the size are wanted.
     """
@@ -92,6 +96,7 @@ class Allocation(OfText, OnHardware, Question):
     risk: str = "mean"
     least_params: float | None = Field(default=None, gt=0)
     most_params: float | None = Field(default=None, gt=0)
+    target: float | None = Field(default=None, gt=0)
     head_width: int | None = Field(default=None, ge=1)
 
     @property
@@ -109,29 +114,38 @@ class Allocation(OfText, OnHardware, Question):
     def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
         asked: dict[str, Any] = {"compute": self.budget, "supply": self.supply, "group": self.group, "seed": self.seed}
-        limits = {"least_params": self.least_params, "most_params": self.most_params}
+        limits: dict[str, Any] = {"least_params": self.least_params, "most_params": self.most_params}
+        limits = {name: value for name, value in limits.items() if value is not None}
         table = budget_table(allocate(of, risk=self.risk, **limits, **asked), self.prob)
         row = table.iloc[0]
-        flat = near_optimal(of, within=[0.001, 0.01], **asked)
-        lost = regret(of, params=[float(row["params"])], **asked)
+        flat = near_optimal(of, within=[0.001, 0.01], **limits, **asked)
+        free = float(allocate(of, **asked)["params"])
+        lost = regret(of, params=[float(row["params"]), free], **asked)
+        unknown, here = float(lost["regret"].iloc[1]), float(lost["regret"].iloc[0])
         bill, costs = self.bill(self.budget, self.prob, self.seed)
-        said = (
+        said = [
             f"Of {self.budget:.3g} FLOP, train {row['params']:.3g} parameters on {row['tokens']:.3g} tokens: a new run measures "
             f"{row['median']:.4f} {fit.loss_unit} ({100 * self.prob:g} % interval {row['lower']:.4f} to {row['upper']:.4f}). The true "
             f"optimum lies between {row['params_lower']:.3g} and {row['params_upper']:.3g} parameters ({100 * self.prob:g} %); not "
-            f"knowing it costs {lost['regret'].iloc[0]:.2g} {fit.loss_unit} on average. Any size from {flat['params_lower'].iloc[-1]:.3g} to "
-            f"{flat['params_upper'].iloc[-1]:.3g} is within 1 % of the least loss.\n{bill}"
-        )
+            f"knowing it costs {unknown:.2g} {fit.loss_unit} on average. Any size from {flat['params_lower'].iloc[-1]:.3g} to "
+            f"{flat['params_upper'].iloc[-1]:.3g}{' that is allowed' if limits else ''} is within 1 % of the least loss."
+        ]
+        if here > unknown * 1.05 + 1e-6:
+            why = "the sizes allowed" if limits else f"the care of {self.risk}"
+            said.append(f"Of the loss, {here - unknown:.2g} {fit.loss_unit} is what {why} cost.")
         tables = {"allocation": table, "near_optimal": flat, "regret": lost, "cost": costs}
+        if self.target is not None:
+            found = chance(of, target=self.target, risk=self.risk, **limits, **asked)
+            tables["chance"] = pd.DataFrame([{"target": self.target, "chance": float(found["chance"])}])
+            said.append(f"It reaches {self.target:g} {fit.loss_unit} with a probability of {float(found['chance']):.2f}.")
         if self.head_width is not None:
-            usual: dict[str, Any] = {"compute": self.budget, "group": self.group, "seed": self.seed}
-            tables["shapes"] = shapes_near(of, params=float(row["params"]), head_width=self.head_width, **usual)
+            tables["shapes"] = shapes_near(of, params=float(row["params"]), head_width=self.head_width, **limits, **asked)
             best = tables["shapes"].iloc[0]
-            said += (
-                f"\nOf whole layers and heads: {best['depth']:.0f} layers of width {best['width']:.0f}, {best['heads']:.0f} heads, "
+            said.append(
+                f"Of whole layers and heads: {best['depth']:.0f} layers of width {best['width']:.0f}, {best['heads']:.0f} heads, "
                 f"{best['params']:.4g} parameters; {len(tables['shapes']) - 1} others are as near."
             )
-        return said, tables, None
+        return "\n".join([*said, bill]), tables, None
 
 
 class Regret(OfText, Question):
@@ -225,6 +239,7 @@ class Deadline(Question):
         return False
 
     def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        refuse_group(self)
         found = deadline(
             fit,
             params=self.params,
@@ -243,7 +258,7 @@ class Deadline(Question):
         return (
             said,
             {"deadline": found.to_frame().T, "front": front(fit, params=self.params, loss=self.loss, prob=self.prob)},
-            None,
+            found["compute_flops"],
         )
 
 
@@ -264,10 +279,14 @@ class Stopping(Question):
     excess: float = Field(default=0.02, gt=0)
     params: float | None = Field(default=None, gt=0)
 
+    def _compute(self) -> Any:
+        return SPENT_OVER_LEAST * self.compute_min
+
     def _trades(self) -> bool:
         return False
 
     def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        refuse_group(self)
         table = stopping(fit, compute_min=self.compute_min, excess=self.excess, params=self.params, prob=self.prob)
         early = table.loc["stopped early"]
         said = [
@@ -297,6 +316,7 @@ class Recipes(Question):
     compute: tuple[Positive, ...] = Field(min_length=1)
 
     def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        refuse_group(self)
         of = of_one_law(fit)
         table = compare_recipes(of, self.a, self.b, compute=list(self.compute), prob=self.prob, seed=self.seed)
         crosses = crossing(of, self.a, self.b, prob=self.prob, seed=self.seed)
@@ -334,6 +354,11 @@ class NextRun(Question):
     params: float | None = Field(default=None, gt=0)
     tokens: float | None = Field(default=None, gt=0)
 
+    def _compute(self) -> Any:
+        if self.params is not None and self.tokens is not None:
+            return training_compute(self.params, self.tokens)
+        return self.compute
+
     def _trades(self) -> bool:
         return False  # a run off the line is what such a design needs: nothing to refuse
 
@@ -360,6 +385,10 @@ class NextRun(Question):
         if not table["trusted"].all():
             said += "\nSome candidates would tell so much that reweighting cannot say how much: their values are guesses (column trusted)."
         return said, tables, None
+
+
+def _even(budget: float) -> str:
+    return f"even odds take {budget:.3g} FLOP" if np.isfinite(budget) else "odds are better than even below that already"
 
 
 QUESTIONS: dict[str, type[Question]] = {
@@ -399,10 +428,17 @@ def question(name: str, **given: Any) -> Question:
     if name not in QUESTIONS:
         raise InvalidRequest(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")
     try:
-        return QUESTIONS[name].model_validate_json(json.dumps({n: v for n, v in given.items() if v is not None}))
+        return QUESTIONS[name].model_validate_json(
+            json.dumps({n: v for n, v in given.items() if v is not None}, default=_plain)
+        )
     except ValidationError as error:
         kind = QUESTIONS[name]
         raise InvalidRequest(" ".join(_said(entry, kind) for entry in error.errors())) from None
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold of what Python gives: numbers of numpy, priors."""
+    return value.model_dump() if isinstance(value, Prior) else value.item()
 
 
 def _said(wrong: Any, kind: type[Question]) -> str:

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from bayes_scaling.decisions.split import Surface, optima
+from bayes_scaling.decisions.split import Surface, budgets_of, optima
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
-from bayes_scaling.prediction import levels
-from bayes_scaling.requests import admit, positive
-from bayes_scaling.scatter import sigma_of_new
+from bayes_scaling.prediction import SAMPLE_DIMS, levels, typical_relative_se
+from bayes_scaling.requests import admit
+from bayes_scaling.scatter import level_of, measure, sigma_of_new, typical_loss
 
 _GRID: Final = 121
 _BEYOND: Final = 1e4
@@ -57,16 +58,13 @@ def compare_recipes(
     Losses on different texts, or by different tokenizers, cannot be compared: the recipes have to be judged by one text.
     """
     surfaces = surfaces_of(fit, a, b, seed)
-    budgets = np.atleast_1d(positive("compute_flops", compute).values)
-    sigma = sigma_of_new(fit.posterior).transpose("chain", "draw").values.ravel()
-    sigma = sigma[:: -(-len(sigma) // _DRAWS)]
+    budgets = np.atleast_1d(budgets_of(compute).values)
     rng = np.random.default_rng([seed, 5])
     grid = np.geomspace(budgets.min() / _BEYOND, budgets.max() * _BEYOND, _GRID)
     ours, theirs = (surface.along(budgets[:, None], optima(surface, budgets)) for surface in surfaces)
     curve = surfaces[1].along(grid[:, None], optima(surfaces[1], grid))
     rows = []
     for budget, of_a, of_b in zip(budgets, ours, theirs, strict=True):
-        noise = np.exp(sigma * rng.standard_normal((2, len(sigma))))
         gain = np.quantile(of_b - of_a, levels(prob))
         times = np.array([_needed(grid, least, loss) for least, loss in zip(curve.T, of_a, strict=True)]) / budget
         multiplier = np.quantile(times, levels(prob), method="nearest")
@@ -74,7 +72,7 @@ def compare_recipes(
             {
                 "compute_flops": budget,
                 "chance": float((of_a < of_b).mean()),
-                "chance_of_runs": float((of_a * noise[0] < of_b * noise[1]).mean()),
+                "chance_of_runs": float((_measured(fit, of_a, rng) < _measured(fit, of_b, rng)).mean()),
                 **dict(zip(("gain", "gain_lower", "gain_upper"), gain, strict=True)),
                 **dict(zip(("multiplier", "multiplier_lower", "multiplier_upper"), multiplier, strict=True)),
             }
@@ -136,6 +134,18 @@ def surfaces_of(fit: Fit, a: Mapping[str, str], b: Mapping[str, str], seed: int)
         raise InvalidRequest(f"Both recipes are {labels[0]}: name two.")
     ours, theirs = (Surface.of(fit, label, seed).thinned(_DRAWS) for label in labels)
     return ours, theirs
+
+
+def _measured(fit: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return what new runs measure whose expected losses are given, a draw each."""
+    shape = fit.posterior.sizes["chain"], fit.posterior.sizes["draw"]
+    kept = np.arange(shape[0] * shape[1])[:: -(-shape[0] * shape[1] // _DRAWS)]
+    draws = fit.posterior.drop_dims([d for d in fit.posterior.dims if d not in SAMPLE_DIMS]).stack(sample=SAMPLE_DIMS)
+    draws = draws.isel(sample=kept).reset_index("sample", drop=True)
+    law = xr.DataArray(expected, dims="sample")
+    level = level_of(law, typical_loss(fit.runs), draws["growth"]) if "growth" in draws else 1.0
+    error = typical_relative_se(fit)
+    return measure(law, fit.spec.likelihood, draws, rng, sigma=sigma_of_new(draws), relative_se=error, level=level).values
 
 
 def _needed(grid: np.ndarray, least: np.ndarray, loss: float) -> float:

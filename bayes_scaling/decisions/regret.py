@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.decisions.risk import expectation
-from bayes_scaling.decisions.split import FEWEST, Supply, Surface, choose, optima
+from bayes_scaling.decisions.split import FEWEST, Supply, Surface, budgets_of, choose, optima
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.quantities import tokens_at
@@ -69,7 +69,7 @@ def regret(
     ([0.0, 0.0189], [0.0, 0.47])
     """
     labels = admit(fit, group or {}, seed)
-    budget = float(positive("compute_flops", compute))
+    budget = float(budgets_of(compute))
     surface = Surface.of(fit, labels, seed, supply).thinned(_DRAWS)
     best = optima(surface, np.array([budget]))
     least = surface.along(np.array([[budget]]), best)[0]
@@ -104,6 +104,8 @@ def near_optimal(
     *,
     compute: float,
     within: Any = 0.01,
+    least_params: float | None = None,
+    most_params: float | None = None,
     supply: Supply | None = None,
     group: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -118,6 +120,8 @@ def near_optimal(
         Budget, FLOP.
     within : float or sequence
         Share of the least expected loss that is given up.
+    least_params, most_params : float, optional
+        Sizes allowed: the least loss is that of these.
     supply, group, seed
         As for :func:`~bayes_scaling.allocate`.
 
@@ -140,7 +144,7 @@ def near_optimal(
     [2.4, 15.7]
     """
     labels = admit(fit, group or {}, seed)
-    budget = float(positive("compute_flops", compute))
+    budget = float(budgets_of(compute))
     given = np.sort(np.atleast_1d(np.asarray(within, float)))
     if not ((given > 0) & (given < 1)).all():
         raise InvalidRequest(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
@@ -150,7 +154,9 @@ def near_optimal(
     ends = np.log(FEWEST), np.log(tokens_at(budget, FEWEST))
     sizes = np.linspace(*ends, 801)
     sizes = np.sort(np.append(sizes, middle + np.linspace(-4, 4, 321)))
-    sizes = sizes[(sizes >= ends[0]) & (sizes <= ends[1])]
+    low = max(ends[0], np.log(least_params) if least_params is not None else -np.inf)
+    high = min(ends[1], np.log(most_params) if most_params is not None else np.inf)
+    sizes = np.unique(np.clip(sizes, low, high))
     few = surface.thinned(400)
     expected = few.along(at, sizes[:, None]).mean(axis=-1)
     least = expected.min()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.decisions.regret import regret
+from bayes_scaling.decisions.split import Supply
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.quantities import tokens_at
@@ -25,10 +26,13 @@ def shapes_near(
     head_width: int = 128,
     aspect: tuple[float, float] = (30.0, 200.0),
     count: int = 5,
+    least_params: float = 1.0,
+    most_params: float = np.inf,
+    supply: Supply | None = None,
     group: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return Transformers of whole layers and heads near a size, best first.
+    """Return Transformers of whole layers and heads near a size, nearest first.
 
     How deep or wide a model is matters little at one size within the aspects allowed (Kaplan et al. 2020, Figure 5): what
     is told apart here is the size that a shape has.
@@ -47,7 +51,9 @@ def shapes_near(
         Least and most width over depth.
     count : int
         How many shapes.
-    group, seed
+    least_params, most_params : float
+        Sizes allowed.
+    supply, group, seed
         As for :func:`~bayes_scaling.allocate`.
 
     Returns
@@ -75,8 +81,9 @@ def shapes_near(
     for width in range(head_width, _WIDEST, head_width):
         layers = params / Transformer(depth=1, width=width, context=1, vocabulary=1).params
         for depth in {int(np.floor(layers)), int(np.ceil(layers))} - {0}:
-            if aspect[0] <= width / depth <= aspect[1]:
-                found.append((depth, width, width // head_width, depth * round(params / layers)))
+            size = depth * round(params / layers)
+            if aspect[0] <= width / depth <= aspect[1] and least_params <= size <= most_params:
+                found.append((depth, width, width // head_width, size))
         if layers < 0.5:
             break
     table = pd.DataFrame(found, columns=["depth", "width", "heads", "params"])
@@ -87,5 +94,5 @@ def shapes_near(
             f"No Transformer with heads of {head_width} and an aspect from {aspect[0]:g} to {aspect[1]:g} has about {params:.3g} parameters: "
             f"allow narrower heads or other aspects."
         )
-    lost = regret(fit, compute=compute, params=table["params"].to_numpy(float), group=group, seed=seed)
+    lost = regret(fit, compute=compute, params=table["params"].to_numpy(float), supply=supply, group=group, seed=seed)
     return table.assign(tokens=tokens_at(compute, table["params"]), regret=lost["regret"])

@@ -19,7 +19,7 @@ from bayes_scaling.fits import Fit
 from bayes_scaling.laws import Law
 from bayes_scaling.laws.repeated import effective_tokens
 from bayes_scaling.prediction import SAMPLE_DIMS, parameters_in
-from bayes_scaling.quantities import params_at, tokens_at
+from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
 
 FEWEST: Final = 1e3
 """Parameters, and tokens, that a run has at the least."""
@@ -29,6 +29,7 @@ _STEPS: Final = 25
 _APART: Final = 0.01
 """Distance in log N over which the slope of the loss is taken."""
 _CLOSE: Final = 1e-6
+_TIE: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,28 @@ def splits_a_budget(fit: Fit) -> bool:
     return set(fit.spec.columns.values()) == {"params", "tokens"}
 
 
+def budgets_of(compute: Any) -> xr.DataArray:
+    """Return budgets as an array of FLOP along ``compute_flops``, or refuse what is none.
+
+    Examples
+    --------
+    >>> budgets_of([1e21, 1e22]).dims
+    ('compute_flops',)
+    """
+    try:
+        values = np.asarray(compute, dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"The compute is {compute!r}: give FLOP, a positive number or a list of them.") from None
+    least, most = training_compute(FEWEST, FEWEST), BY_COLUMN["compute_flops"].maximum
+    if values.ndim > 1:
+        raise InvalidRequest(f"The compute has {values.ndim} dimensions: give one budget, or a list of them.")
+    wrong = values[~((values > least) & (values <= most))]
+    if wrong.size or not values.size:
+        found = f"{wrong.flat[0]:g}" if wrong.size else "an empty list"
+        raise InvalidRequest(f"The compute is {found}: it has to be FLOP, between {least:g} and {most:g}.")
+    return xr.DataArray(values, dims=("compute_flops",) if values.ndim else ())
+
+
 def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
     """Return the log of the size with the least loss in each draw.
 
@@ -209,7 +232,9 @@ def choose(
         if measure is expectation:
             return loss.mean(axis=-1)
         shaped = loss.reshape(len(at), *surface.shape)
-        return np.asarray(measure(xr.DataArray(shaped, dims=("budget", *SAMPLE_DIMS)).transpose(*SAMPLE_DIMS, "budget")))
+        named = xr.DataArray(shaped, dims=("budget", *SAMPLE_DIMS)).transpose(*SAMPLE_DIMS, "budget")
+        # Where the risk is flat, as that of a loss that is reached for sure, the mean decides.
+        return np.asarray(measure(named)) + _TIE * loss.mean(axis=-1)
 
     low, high = best.min(axis=-1) - 0.1, best.max(axis=-1) + 0.1
     if limits is not None:

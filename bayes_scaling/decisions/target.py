@@ -35,6 +35,7 @@ def chance(
     supply: Supply | None = None,
     group: Mapping[str, str] | None = None,
     seed: int = 0,
+    **choice: Any,
 ) -> xr.Dataset:
     """Return how likely a new run of a budget reaches a loss.
 
@@ -51,6 +52,9 @@ def chance(
         Budgets, FLOP; by default from the smallest run to six decades beyond the largest.
     supply, group, seed
         As for :func:`~bayes_scaling.allocate`.
+    **choice
+        How the run is chosen, where the law is of N and D: ``risk``, ``least_params`` and ``most_params`` of
+        :func:`~bayes_scaling.allocate`.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def chance(
     if not (np.isfinite(target) and target > 0):
         raise InvalidRequest(f"The target is {target:g}: it has to be a loss, a positive number.")
     budgets = np.geomspace(*_ends(fit), 2 * _BUDGETS) if compute is None else compute
-    found = _at_budgets(fit, budgets, supply, group, seed)
+    found = _at_budgets(fit, budgets, supply, group, seed, **choice)
     told = {
         "chance": (found["measured_loss"] < target).mean(SAMPLE_DIMS),
         "chance_expected": (found["expected_loss"] < target).mean(SAMPLE_DIMS),
@@ -146,7 +150,7 @@ def least_compute(
         )
     told = {"compute_flops": found}
     told |= {n: float(np.exp(np.interp(np.log(found), np.log(budgets), np.log(curve[n])))) for n in curve if n in _RUN}
-    told |= {"chance": prob, "even": _place(budgets, curve["chance"].values, 0.5) or np.nan}
+    told |= {"chance": prob, "even": _even(budgets, curve["chance"].values)}
     return pd.Series(told | {"reach_compute_flops": float(reach(fit, "compute_flops", found))})
 
 
@@ -158,11 +162,13 @@ def _ends(fit: Fit) -> tuple[float, float]:
     return float(known.min()), float(min(known.max() * 10**FURTHEST, BY_COLUMN["compute_flops"].maximum))
 
 
-def _at_budgets(fit: Fit, compute: Any, supply: Supply | None, group: Mapping[str, str] | None, seed: int) -> xr.Dataset:
+def _at_budgets(
+    fit: Fit, compute: Any, supply: Supply | None, group: Mapping[str, str] | None, seed: int, **choice: Any
+) -> xr.Dataset:
     """Return what a new run of each budget measures: a prediction, along compute."""
     thinned = fit.thinned(_PER_CHAIN)
     if splits_a_budget(fit):
-        return allocate(thinned, compute=compute, supply=supply, group=group, seed=seed)
+        return allocate(thinned, compute=compute, supply=supply, group=group, seed=seed, **choice)
     if set(fit.spec.columns.values()) != {"compute_flops"}:
         raise InvalidRequest(
             f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: what compute buys is said by a law of N and D, "
@@ -183,6 +189,12 @@ def _even_law(fit: Fit, target: float, supply: Supply | None, group: Mapping[str
     else:
         losses = _at_budgets(fit, budgets, supply, group, seed)["expected_loss"].median(SAMPLE_DIMS).values
     return _place(budgets, -losses, -target) or float(budgets[-1])
+
+
+def _even(budgets: np.ndarray, chances: np.ndarray) -> float:
+    """Return the budget of even odds, not a number where every budget has better or none has."""
+    found = _place(budgets, chances, 0.5)
+    return np.nan if found is None or chances[0] > 0.5 else found
 
 
 def _place(budgets: np.ndarray, rising: np.ndarray, level: float) -> float | None:

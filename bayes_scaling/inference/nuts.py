@@ -137,7 +137,7 @@ def provenance(settings: Settings, card: Card, seconds: float) -> dict[str, Any]
 
 
 def plain(column: pd.Series) -> np.ndarray:
-    """Return a column as a netCDF file takes it: numbers, or words."""
+    """Return a column as a netCDF file takes it: numbers, or words, an empty one where there is none."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(float)
-    return column.map(str).to_numpy(dtype=str)
+    return column.map(str).where(column.notna(), "").to_numpy(dtype=str)

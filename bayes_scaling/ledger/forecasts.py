@@ -13,13 +13,17 @@ import pandas as pd
 from bayes_scaling.backtesting.scores import scored
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
-from bayes_scaling.ledger.ledger import append, read_ledger
+from bayes_scaling.grouping import label_of
+from bayes_scaling.ledger.ledger import append_all, read_ledger
 from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
+from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.reach import reach
 
 QUANTILES: Final = tuple(round(q, 3) for q in np.linspace(0.005, 0.995, 100))
 """Levels at which a forecast is kept: enough for every score."""
 _RUN: Final = "run_id"
+_DRAWS: Final = 2000
+_NULLS: Final = 4000
 
 
 def register_forecasts(
@@ -54,36 +58,47 @@ def register_forecasts(
         raise InvalidRequest(
             f"Runs to forecast need a {_RUN} each, all different: by it they are found once they are measured."
         )
-    names = [str(name) for name in runs[_RUN]]
-    digest = digest_of(fit)
-    known = {(e.get("run_id"), e.get("fit")) for e in read_ledger(path)} if Path(path).exists() else set()
-    twice = [name for name in names if (name, digest) in known]
-    if twice:
-        raise InvalidRequest(
-            f"The ledger has a forecast of {', '.join(twice)} from this fit already: a forecast is made once."
-        )
+    names, digest = [label_of(name) for name in runs[_RUN]], digest_of(fit)
     losses = predict_rows(fit, runs, seed=seed)["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("row", "sample")
-    inputs = [c for c in (*fit.spec.columns.values(), *fit.spec.group_columns, "compute_flops") if c in runs]
-    entries = []
-    for name, row, draws in zip(names, runs.to_dict("records"), losses.values, strict=True):
-        said = {
-            "run_id": name,
-            "inputs": {c: _plain(row[c]) for c in dict.fromkeys(inputs)},
-            "quantiles": [float(f"{q:.6g}") for q in np.quantile(draws, QUANTILES)],
-            "loss_unit": fit.loss_unit,
-            "reach": {
-                c: round(float(reach(fit, c, row[c])), 3)
-                for c in inputs
-                if c in fit.runs and c in row and c not in fit.spec.group_columns
-            },
-            "converged": fit.converged,
-            "fit": digest,
-            "runs": fit.facts["runs"],
-            "model": fit.spec.digest,
-            "note": note,
+    together = np.corrcoef(losses.values.argsort(axis=1).argsort(axis=1)).reshape(len(names), len(names))
+    inputs = list(
+        dict.fromkeys(c for c in (*fit.spec.columns.values(), *fit.spec.group_columns, "compute_flops") if c in runs)
+    )
+    said = []
+    for number, (name, row, draws) in enumerate(zip(names, runs.to_dict("records"), losses.values, strict=True)):
+        given = {c: _plain(row[c]) for c in inputs}
+        beyond = {
+            c: round(float(reach(fit, c, value)), 3)
+            for c, value in given.items()
+            if c in BY_COLUMN and c in fit.runs and value
         }
-        entries.append(append(path, said))
-    return entries
+        said.append(
+            {
+                "run_id": name,
+                "inputs": given,
+                "quantiles": [float(f"{q:.6g}") for q in np.quantile(draws, QUANTILES)],
+                # Forecasts of one call share what the fit does not know: rank correlation with those before.
+                "together": [round(float(r), 3) for r in together[number, :number]],
+                "loss_unit": fit.loss_unit,
+                "reach": beyond,
+                "converged": fit.converged,
+                "fit": digest,
+                "runs": fit.facts["runs"],
+                "model": fit.spec.digest,
+                "note": note,
+            }
+        )
+
+    def unless_there(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        known = {entry.get(_RUN) for entry in entries if entry.get("fit") == digest}
+        twice = [name for name in names if name in known]
+        if twice:
+            raise InvalidRequest(
+                f"The ledger has a forecast of {', '.join(twice)} from this fit already: a forecast is made once."
+            )
+        return said
+
+    return append_all(path, unless_there)
 
 
 def digest_of(fit: Fit) -> str:
@@ -114,12 +129,26 @@ class Scores:
 
     @property
     def drift(self) -> tuple[float, float]:
-        """How far and which way outcomes lie off forecasts: the mean PIT, and how often chance alone strays as far."""
-        from math import erfc, sqrt
+        """The mean PIT, and how often chance alone strays as far from a half.
 
-        pit = self.table["pit"].to_numpy(float)
-        off = (pit.mean() - 0.5) * sqrt(12 * len(pit))
-        return float(pit.mean()), float(erfc(abs(off) / sqrt(2)))
+        Forecasts of one call go together by what their fit does not know, as was written down with them; each run counts
+        once, by its first forecast.
+        """
+        once = self.table.drop_duplicates("run_id")
+        pit = once["pit"].to_numpy(float)
+        correlation = np.eye(len(pit))
+        place = {number: n for n, number in enumerate(once["number"])}
+        for n, (number, together) in enumerate(zip(once["number"], once["together"], strict=True)):
+            for back, r in enumerate(reversed(together), start=1):
+                other = place.get(number - back)
+                if other is not None:
+                    correlation[n, other] = correlation[other, n] = 2 * np.sin(np.pi * r / 6)  # of the Normal scores
+        values, vectors = np.linalg.eigh(correlation)
+        root = vectors * np.sqrt(np.clip(values, 0, None))
+        from scipy.special import ndtr  # some tenths of a second that a stored fit is queried without
+
+        chance = ndtr(np.random.default_rng(0).standard_normal((_NULLS, len(pit))) @ root.T).mean(axis=1)
+        return float(pit.mean()), float((np.abs(chance - 0.5) >= abs(pit.mean() - 0.5)).mean())
 
     @property
     def sentence(self) -> str:
@@ -142,7 +171,9 @@ class Scores:
         return f"{held}; interval score of the log loss {self.table['interval_score_0.9'].mean():.3g}.{drift}{waiting}"
 
 
-def score_forecasts(path: str | Path, measured: pd.DataFrame, *, last: str | None = None) -> Scores:
+def score_forecasts(
+    path: str | Path, measured: pd.DataFrame, *, last: str | None = None, loss_unit: str | None = None
+) -> Scores:
     """Compare the forecasts of a ledger with what was measured.
 
     Parameters
@@ -150,7 +181,9 @@ def score_forecasts(path: str | Path, measured: pd.DataFrame, *, last: str | Non
     path : str or path
         The ledger; every seal is checked.
     measured : DataFrame
-        ``run_id`` and ``loss``, in the unit of the forecasts.
+        ``run_id`` and ``loss`` of the ends of runs.
+    loss_unit : str, optional
+        Unit of the losses, by default what a column ``loss_unit`` says, or that of the forecasts.
     last : str, optional
         As for :func:`~bayes_scaling.ledger.ledger.read_ledger`.
 
@@ -167,25 +200,40 @@ def score_forecasts(path: str | Path, measured: pd.DataFrame, *, last: str | Non
     entries = read_ledger(path, last=last)
     if not {_RUN, "loss"} <= set(measured):
         raise InvalidRequest(f"Measured runs need the columns {_RUN} and loss; found {', '.join(map(str, measured))}.")
-    outcomes = measured.assign(**{_RUN: measured[_RUN].map(str)}).dropna(subset=["loss"]).groupby(_RUN)["loss"].last()
+    ends = measured[~measured["checkpoint"].astype(bool)] if "checkpoint" in measured else measured
+    ends = ends.dropna(subset=["loss", _RUN])
+    names = ends[_RUN].map(label_of)
+    if names.duplicated().any():
+        raise InvalidRequest(f"The run {names[names.duplicated()].iloc[0]} was measured more than once: keep its end.")
+    outcomes = dict(zip(names, ends.to_dict("records"), strict=True))
     rows = []
     for entry in entries:
-        if entry["run_id"] in outcomes:
-            rows.append(_scored(entry, float(outcomes[entry["run_id"]])))
-    waiting = [entry["run_id"] for entry in entries if entry["run_id"] not in outcomes]
-    return Scores(pd.DataFrame(rows), waiting)
+        found = outcomes.get(entry[_RUN])
+        if found is None:
+            continue
+        unit = loss_unit if loss_unit is not None else found.get("loss_unit", entry["loss_unit"])
+        if unit != entry["loss_unit"]:
+            raise InvalidRequest(
+                f"The forecast of {entry[_RUN]} is in {entry['loss_unit']}, what was measured in {unit}: bring them to one unit."
+            )
+        rows.append(_scored(entry, float(found["loss"])))
+    waiting = [entry[_RUN] for entry in entries if entry[_RUN] not in outcomes]
+    return Scores(pd.DataFrame(rows), list(dict.fromkeys(waiting)))
 
 
 def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
     if not (np.isfinite(loss) and loss > 0):
         raise InvalidRequest(f"The measured loss of {entry['run_id']} is {loss:g}: it has to be a positive number.")
     levels, kept = np.array(QUANTILES), np.array(entry["quantiles"])
-    draws = np.interp(np.linspace(levels[0], levels[-1], 2000), levels, np.log(kept))
+    draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(kept))
     found = scored(np.log([loss]), draws[:, None]).iloc[0]
     median, lower, upper = np.interp([0.5, 0.05, 0.95], levels, kept)
     told = {"run_id": entry["run_id"], "written": entry["written"], "loss": loss}
+    told |= {"number": entry["number"], "together": entry["together"]}
     return told | found.to_dict() | {"median": median, "lower": lower, "upper": upper}
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+    """Return what JSON can hold, nothing where a cell is empty."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if pd.isna(value) else value

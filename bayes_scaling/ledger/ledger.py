@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,19 +24,25 @@ FIRST: Final = "0" * 64
 
 
 def append(path: str | Path, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Write an entry at the end of a ledger, and do not return before it is on the disk.
+    """Write one entry at the end of a ledger: :func:`append_all` with one."""
+    return append_all(path, lambda _: [said])[0]
+
+
+def append_all(path: str | Path, say: Callable[[list[dict[str, Any]]], Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Write entries at the end of a ledger, and do not return before they are on the disk.
 
     Parameters
     ----------
     path : str or path
         The ledger; begun where there is none.
-    said : mapping
-        What the entry says: anything JSON can hold.
+    say : callable
+        From the entries there are to what the new ones say, anything JSON can hold; what it raises leaves the ledger as it
+        was. No other process writes meanwhile.
 
     Returns
     -------
-    dict
-        The entry as written, with its ``number``, ``written`` and ``seal``.
+    list of dict
+        The entries as written, each with its ``number``, ``written`` and ``seal``.
 
     Raises
     ------
@@ -47,23 +53,32 @@ def append(path: str | Path, said: Mapping[str, Any]) -> dict[str, Any]:
 
     Notes
     -----
-    One process appends at a time. A line that a killed process left without an end was never acknowledged, and is taken out.
+    A line that a killed process left without an end was never acknowledged, and is taken out.
     """
-    with _held(Path(path)) as file:
+    place = Path(path)
+    with _held(place) as file:
         content = file.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        entries = _checked(whole, Path(path))
-        before = entries[-1]["seal"] if entries else FIRST
-        entry = {"number": len(entries), "written": datetime.now(UTC).isoformat(timespec="seconds"), **said}
-        entry = json.loads(json.dumps(entry, allow_nan=False))
-        entry["seal"] = seal(before, entry)
-        if len(whole) < len(content):
-            file.truncate(len(whole))
-        file.seek(len(whole))
-        file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return entry
+        whole, entries = _whole(content, place)
+        added: list[dict[str, Any]] = []
+        for said in say(list(entries)):
+            before = added[-1]["seal"] if added else entries[-1]["seal"] if entries else FIRST
+            entry = {"number": len(entries) + len(added), "written": datetime.now(UTC).isoformat(timespec="seconds"), **said}
+            entry = json.loads(json.dumps(entry, allow_nan=False))
+            added.append(entry | {"seal": seal(before, entry)})
+        lines = b"".join(json.dumps(entry, sort_keys=True).encode() + b"\n" for entry in added)
+        try:
+            file.seek(len(whole))
+            file.truncate()
+            if whole and not whole.endswith(b"\n"):
+                file.write(b"\n")
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+            if not content:
+                _keep_name(place)
+        except OSError as error:
+            raise Unwritable(f"The ledger {path} cannot be written: {error.strerror}.") from None
+    return added
 
 
 def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, Any]]:
@@ -87,7 +102,7 @@ def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, 
         raise InvalidRequest(
             f"The ledger {path} cannot be read: {error.strerror}. `bayes-scaling forecast` begins one."
         ) from None
-    entries = _checked(content[: content.rfind(b"\n") + 1], Path(path))
+    entries = _whole(content, Path(path))[1]
     if last is not None and last not in {entry["seal"] for entry in entries}:
         raise InvalidRequest(
             f"The seal {last[:12]}... is not in the ledger {path}: the forecast it belongs to was taken out or changed, and every later one with it."
@@ -105,6 +120,33 @@ def seal(before: str, entry: Mapping[str, Any]) -> str:
     """
     said = json.dumps({name: value for name, value in entry.items() if name != "seal"}, sort_keys=True)
     return hashlib.sha256(f"{before}\n{said}".encode()).hexdigest()
+
+
+def _whole(content: bytes, path: Path) -> tuple[bytes, list[dict[str, Any]]]:
+    """Return what of a file is whole lines, and their entries; what follows the last end of line was never acknowledged.
+
+    A last line that only lost its end, as editors have it, is whole all the same.
+    """
+    end = content.rfind(b"\n") + 1
+    tail = content[end:]
+    if tail:
+        try:
+            json.loads(tail)
+        except ValueError:
+            if not end and not tail.startswith(b'{"'):
+                raise InvalidRequest(f"The file {path} is no ledger: it is left as it is.") from None
+        else:
+            end = len(content)  # it is looked at as any line is
+    return content[:end], _checked(content[:end], path)
+
+
+def _keep_name(path: Path) -> None:
+    """Write the name of a new file to the disk, too."""
+    folder = os.open(path.resolve().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _checked(content: bytes, path: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit, JointFit, Sampled
-from bayes_scaling.prediction import SAMPLE_DIMS, interval, level_at, predict
-from bayes_scaling.scatter import kept_from_before, scale_of, sigma_of_new, uncorrelated
+from bayes_scaling.prediction import SAMPLE_DIMS, interval, level_at, predict, typical_relative_se
+from bayes_scaling.scatter import kept_from_before, relative_se, scale_of, sigma_of_new, uncorrelated
 from bayes_scaling.specification import Correlation
 
 FEWEST_EFFECTIVE: Final = 50.0
@@ -108,6 +108,7 @@ def live(
     """
     found, correlation, length = _along(fit, observation)
     columns = list(found.spec.columns.values())
+    columns = list(dict.fromkeys([*columns, correlation.along]))
     missing = [column for column in (*columns, "loss") if column not in curve]
     if missing or not len(curve):
         raise InvalidRequest(f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}.")
@@ -118,14 +119,22 @@ def live(
     place = np.log(rows[correlation.along].to_numpy(float))
     if not (np.isfinite(points["loss"]) & (points["loss"] > 0)).all() or not np.isfinite(place).all():
         raise InvalidRequest(f"Every point of a curve needs a positive loss and {correlation.along}.")
+    runs = set(points[correlation.by]) if correlation.by in points else set()
+    if len(runs) > 1:
+        raise InvalidRequest(f"The curve has {len(runs)} values of {correlation.by}: give the points of one run.")
+    if (np.diff(place[:-1]) <= 0).any():
+        raise InvalidRequest(f"Two points of the curve have the same {correlation.along}: keep one of them.")
     if place[-1] <= place[-2]:
         raise InvalidRequest(
             f"The end of the run has {correlation.along} {rows[correlation.along].iloc[-1]:g}, no further than its curve."
         )
-    prediction = predict(found, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in columns})
+    prediction = predict(found, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in found.spec.columns.values()})
+    # Of a system, errors of single points are part of the scatter; of one law they stand beside it.
+    own = np.zeros(len(rows)) if isinstance(fit, JointFit) else np.append(relative_se(points), typical_relative_se(found))
+    errors = xr.DataArray(own, dims="query")
     expected = _flat(prediction["expected_loss"])
     scale = _flat(
-        scale_of(sigma_of_new(found.posterior), 0.0, level_at(found, prediction["law_loss"])) + 0 * prediction["law_loss"]
+        scale_of(sigma_of_new(found.posterior), errors, level_at(found, prediction["law_loss"])) + 0 * prediction["law_loss"]
     )
     before = np.arange(len(rows)) - 1
     distance = np.append(1.0, np.maximum(np.diff(place), 1e-12))

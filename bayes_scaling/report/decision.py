@@ -22,13 +22,13 @@ from bayes_scaling.report.pictures import Picture
 from bayes_scaling.report.rendering import render
 from bayes_scaling.report.tables import Table
 from bayes_scaling.report.wording import number, percent, short
-from bayes_scaling.variance import included, shares_sentence, variance_shares
+from bayes_scaling.variance import included, shares_of, shares_sentence
 
 _CHEAP: Final = 0.03
 """Share of the budget that the further runs may cost which the page looks at."""
 
 
-def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path, *, target: float | None = None) -> Path:
+def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path) -> Path:
     """Write the decision about a budget as one self-contained HTML page.
 
     Parameters
@@ -41,8 +41,6 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
         What it was answered.
     path : str or path
         Where to; written in one piece.
-    target : float, optional
-        A loss the run is hoped to reach.
 
     Returns
     -------
@@ -51,8 +49,6 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
 
     Raises
     ------
-    InvalidRequest
-        If the target is no positive number.
     Unwritable
         If the file cannot be written.
 
@@ -61,18 +57,16 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
     >>> import tempfile
     >>> from bayes_scaling.decisions.questions import question
     >>> from bayes_scaling.examples import example_fit
-    >>> fit, asked = example_fit(), question("allocation", compute=1e24)
+    >>> fit, asked = example_fit(), question("allocation", compute=1e24, target=2.0)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_decision(fit, asked, asked.answer(fit), f"{folder}/decision.html", target=2.0).name
+    ...     write_decision(fit, asked, asked.answer(fit), f"{folder}/decision.html").name
     'decision.html'
     """
     row = answer.tables["allocation"].iloc[0]
     figures = {"regret": _regret_picture(fit, asked, float(row["params"]))}
-    if target is not None:
-        figures["chance"] = _chance_picture(fit, asked, target)
-    shares = variance_shares(
-        fit, group=asked.group, seed=asked.seed, params=float(row["params"]), tokens=float(row["tokens"])
-    )
+    if asked.target is not None:
+        figures["chance"] = _chance_picture(fit, asked, asked.target, float(answer.tables["chance"]["chance"].iloc[0]))
+    shares = shares_of(allocate(fit, compute=asked.budget, **_how(asked)))
     content: dict[str, Any] = {
         "title": f"Decision: what to train with {asked.budget:.3g} FLOP",
         "converged": fit.converged and not answer.doubts,
@@ -82,7 +76,7 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
         "unit": fit.loss_unit,
         "params": fit.facts.get("params", "non-embedding"),
         "doubts": answer.doubts,
-        "target": "" if target is None else f"{target:g}",
+        "target": "" if asked.target is None else f"{asked.target:g}",
         "run": _run_table(row, asked.prob),
         "shapes": _shapes_table(answer, fit.loss_unit),
         "cost": _cost_table(answer, asked),
@@ -119,15 +113,21 @@ def _regret_figure(
     return figure
 
 
-def _chance_picture(fit: Fit, asked: Allocation, target: float) -> Picture:
+def _how(asked: Allocation) -> dict[str, Any]:
+    """Return how the run is chosen."""
+    limits = {"least_params": asked.least_params, "most_params": asked.most_params}
+    limits = {name: value for name, value in limits.items() if value is not None}
+    return {"risk": asked.risk, "supply": asked.supply, "group": asked.group, "seed": asked.seed, **limits}
+
+
+def _chance_picture(fit: Fit, asked: Allocation, target: float, here: float) -> Picture:
     budgets = np.geomspace(asked.budget / 100, asked.budget * 30, 25)
-    found = chance(fit, target=target, compute=budgets, supply=asked.supply, group=asked.group, seed=asked.seed)
-    here = chance(fit, target=target, compute=asked.budget, supply=asked.supply, group=asked.group, seed=asked.seed)
+    found = chance(fit, target=target, compute=budgets, **_how(asked))
     figure = _chance_figure(budgets, found["chance"].values, found["chance_expected"].values, asked.budget)
     return Picture(
         as_svg(figure, "chance"),
         f"Probability that a new run measures less than {target:g}, by its budget; dashed, that the expected loss there is less. At this "
-        f"budget, the line, it is {float(here['chance']):.2f}.",
+        f"budget, the line, it is {here:.2f}.",
     )
 
 
@@ -200,18 +200,18 @@ def _near_table(answer: Answer) -> Table:
 
 def _changes_table(fit: Fit, asked: Allocation) -> Table:
     """Tell what other questions would be answered."""
-    usual: dict[str, Any] = {"supply": asked.supply, "group": asked.group, "seed": asked.seed}
-    limits: dict[str, Any] = {"least_params": asked.least_params, "most_params": asked.most_params}
+    how = _how(asked)
     variants: list[tuple[str, dict[str, Any]]] = [
-        (f"as asked ({asked.risk})", {"compute": asked.budget, "risk": asked.risk, **limits, **usual}),
-        ("the worst tenth made small (cvar:0.9)", {"compute": asked.budget, "risk": "cvar:0.9", **limits, **usual}),
-        ("half the budget", {"compute": asked.budget / 2, "risk": asked.risk, **limits, **usual}),
-        ("twice the budget", {"compute": asked.budget * 2, "risk": asked.risk, **limits, **usual}),
+        (f"as asked ({asked.risk})", {"compute": asked.budget, **how}),
+        ("the worst tenth made small (cvar:0.9)", {"compute": asked.budget, **how, "risk": "cvar:0.9"}),
+        ("half the budget", {"compute": asked.budget / 2, **how}),
+        ("twice the budget", {"compute": asked.budget * 2, **how}),
     ]
-    if any(value is not None for value in limits.values()):
-        variants.append(("any size allowed", {"compute": asked.budget, "risk": asked.risk, **usual}))
+    if {"least_params", "most_params"} & set(how):
+        free = {name: value for name, value in how.items() if name not in ("least_params", "most_params")}
+        variants.append(("any size allowed", {"compute": asked.budget, **free}))
     if asked.supply is not None:
-        variants.append(("endless text", {"compute": asked.budget, "risk": asked.risk, **limits, **usual, "supply": None}))
+        variants.append(("endless text", {"compute": asked.budget, **how, "supply": None}))
     cells = []
     for label, given in variants:
         row = budget_table(allocate(fit, **given), asked.prob).iloc[0]
@@ -239,7 +239,8 @@ def _next_run(fit: Fit, asked: Allocation) -> str:
     best = table.loc[table["value"].idxmax()]
     return (
         f"Of runs that cost up to {100 * _CHEAP:g} % of this budget, {short(best['params'])} parameters on {short(best['tokens'])} tokens would "
-        f"tell most about the size to choose: it is expected to take {100 * best['share']:.0f} % of the regret, now {best['risk']:.2g} {fit.loss_unit}."
+        f"tell most about the size to choose: it is expected to take {100 * best['share']:.0f} % of the regret, now {best['risk']:.2g} {fit.loss_unit}"
+        f"{'.' if best['trusted'] else ', which is a guess: so much would be learned that the posterior has to be sampled anew.'}"
     )
 
 

@@ -20,6 +20,7 @@ from bayes_scaling.decisions.regret import near_optimal, regret
 from bayes_scaling.decisions.split import Supply
 from bayes_scaling.decisions.target import chance, least_compute
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.examples import example_fit
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.repeated import effective_tokens
 from bayes_scaling.prediction import law_loss, predict
@@ -280,6 +281,48 @@ def test_runs_on_one_line_cannot_split_a_budget(fit_by_hand):
         question("regret", compute=1e22).answer(line)
     # A run off the line is what such a design needs: that question is answered.
     question("next_run", most=1e21, compute=1e22).answer(line)
+
+
+def test_a_system_asked_too_far_away_is_doubted():
+    from bayes_scaling.examples import example_system
+
+    for name, given in (
+        ("stopping", {"compute_min": 1e35}),
+        ("next_run", {"most": 1e21, "params": 1e15, "tokens": 1e17}),
+    ):
+        fit = example_system() if name == "stopping" else example_fit()
+        with pytest.raises(Refused, match="decades of compute beyond"):
+            question(name, **given).answer(fit)
+    with pytest.raises(InvalidRequest, match="takes no group"):
+        question("stopping", compute_min=1e21, group={"corpus": "C4"}).answer(example_system())
+
+
+def test_what_limits_cost_is_told_apart_from_what_is_not_known(fit_by_hand):
+    asked = {"compute": 1e23, "most_params": 1e8, "target": 2.1}
+    answer = question("allocation", **asked).answer(fit_by_hand)
+    assert answer.tables["chance"]["chance"].item() == 0.0  # the run that is allowed, not the best one
+    assert "is what the sizes allowed cost" in answer.sentence
+    assert (answer.tables["near_optimal"]["params_upper"] <= 1e8 * 1.001).all()
+    free = question("allocation", compute=1e23, target=2.1).answer(fit_by_hand)
+    assert free.tables["chance"]["chance"].item() > 0.9
+    assert "cost." not in free.sentence
+
+
+def test_a_flat_risk_is_decided_by_the_mean(fit_by_hand):
+    sure = float(allocate(fit_by_hand, compute=1e23, risk="exceed:1.0")["params"])
+    assert sure == pytest.approx(float(allocate(fit_by_hand, compute=1e23)["params"]), rel=0.02)
+
+
+def test_even_odds_below_what_is_looked_at_are_said_so(fit_by_hand):
+    found = least_compute(fit_by_hand, target=3.3, prob=0.99)
+    answer = question("target", target=3.3, sure=0.99).answer(fit_by_hand)
+    assert np.isnan(found["even"]) == ("better than even" in answer.sentence)
+
+
+@pytest.mark.parametrize(("name", "given"), [("regret", {"compute": 5e5}), ("next_run", {"most": 1e21, "compute": 5e5})])
+def test_a_budget_that_is_none_is_a_sentence(fit_by_hand, name, given):
+    with pytest.raises(InvalidRequest, match="The compute is"):
+        question(name, **given).answer(fit_by_hand)
 
 
 # Questions as documents

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from bayes_scaling.consequences.frontier import efficient, laws_of
 from bayes_scaling.decisions.deadline import deadline, front
@@ -42,8 +45,6 @@ def test_ten_per_cent_above_convergence_beats_two_as_the_paper_says(exact):
     plain = {n: v.values for n, v in known.items()}
     size, steps, loss = (float(v.item()) for v in nearly_converged(1e21, 0.02, **plain))
     budgets = np.geomspace(1e20, 1e21, 4001)
-    import xarray as xr
-
     early = efficient(xr.DataArray(budgets, dims="compute"), **known).isel(chain=0, draw=0)
     same = int(np.abs(early["loss"].values - loss).argmin())
     assert float(early["params"][same]) / size == pytest.approx(2.70, abs=0.05)
@@ -123,6 +124,31 @@ def test_the_run_that_is_forecast_tells_nearly_all_and_a_copy_of_what_is_known_n
     found = next_run(fit, runs, Forecast(params=4e10, tokens=8e11)).set_index("params")
     assert found.loc[4e10, "share"] > 0.8
     assert found.loc[1e9, "share"] < 0.05
+
+
+def test_a_run_that_tells_all_is_no_nothing():
+    """Where an outcome leaves next to no draw, the value is a guess, and says so; it is not zero."""
+    fit = forecast_by_hand(scale=0.05, sigma=1e-5)
+    runs = pd.DataFrame({"params": [4e10, 2e9], "tokens": [8e11, 4e10]})
+    found = next_run(fit, runs, Forecast(params=4e10, tokens=8e11)).set_index("params")
+    assert found.loc[4e10, "share"] > 0.9
+    assert not found.loc[4e10, "trusted"]
+    assert found["share"].between(0, 1).all()
+    again = next_runs(fit, found.reset_index(), Forecast(params=4e10, tokens=8e11), money=1e25)
+    assert again["share"].notna().all()
+
+
+def test_a_heavy_tail_tells_less():
+    """At the same scale, an observation with nu degrees of freedom holds (nu + 1) / (nu + 3) of a Normal one's information."""
+    fit = example_fit(draws=500)
+    groups = {g.path: g.to_dataset(inherit=False) for g in fit.tree.subtree}
+    runs, about = pd.DataFrame({"params": [5e9], "tokens": [1e11]}), Forecast(params=7e10, tokens=1.4e12)
+    shares = []
+    for nu in (1.0, 500.0):
+        posterior = fit.posterior.assign(nu=0 * fit.posterior["nu"] + nu, sigma=0 * fit.posterior["sigma"] + 0.01)
+        tailed = replace(fit, tree=xr.DataTree.from_dict(groups | {"/posterior": posterior}))
+        shares.append(np.mean([next_run(tailed, runs, about, seed=s)["share"].item() for s in range(12)]))
+    assert shares[0] < 0.9 * shares[1]
 
 
 def test_cost_counts():

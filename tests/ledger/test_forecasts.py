@@ -52,9 +52,41 @@ def test_scores_are_those_of_the_draws(ledger):
 
 
 def test_drift_is_seen_and_chance_is_not(ledger):
-    assert "above what was forecast" in score_forecasts(ledger, outcomes(shift=0.02)).sentence
-    assert "below what was forecast" in score_forecasts(ledger, outcomes(shift=-0.02)).sentence
+    assert "above what was forecast" in score_forecasts(ledger, outcomes(shift=0.05)).sentence
+    assert "below what was forecast" in score_forecasts(ledger, outcomes(shift=-0.05)).sentence
     assert "chance would" not in score_forecasts(ledger, outcomes()).sentence
+
+
+def test_what_a_fit_does_not_know_is_no_drift(tmp_path):
+    """Forecasts of one fit are all high or all low together: by a test that knows, rarely more than one in twenty drifts."""
+    path, few = tmp_path / "l.jsonl", PLANNED.iloc[::5]
+    register_forecasts(example_fit(), few, path)
+    joint = predict_rows(example_fit(), few, seed=7)["measured_loss"].stack(s=("chain", "draw")).values
+    drifts = [
+        score_forecasts(path, few[["run_id"]].assign(loss=joint[:, k])).drift[1] < 0.05 for k in range(0, joint.shape[1], 5)
+    ]
+    assert np.mean(drifts) == pytest.approx(0.05, abs=0.07)
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        (pd.DataFrame({"run_id": ["r0"], "loss": [0.7], "loss_unit": ["bits/byte"]}), "bring them to one unit"),
+        (pd.DataFrame({"run_id": ["r0", "r0"], "loss": [2.0, 2.1]}), "more than once"),
+        (pd.DataFrame({"run_id": ["r0"], "loss": [-2.0]}), "positive number"),
+        (pd.DataFrame({"run": ["r0"], "loss": [2.0]}), "columns run_id and loss"),
+    ],
+)
+def test_outcomes_that_cannot_be_scored_are_a_sentence(ledger, measured, said):
+    with pytest.raises(InvalidRequest, match=said):
+        score_forecasts(ledger, measured)
+
+
+def test_names_are_found_however_they_are_spelled(tmp_path):
+    path = tmp_path / "l.jsonl"
+    register_forecasts(example_fit(), PLANNED.iloc[:2].assign(run_id=[1, 2], compute_flops=[1e22, np.nan]), path)
+    found = score_forecasts(path, pd.DataFrame({"run_id": [1.0, 2.0], "loss": [2.1, 2.1]}))
+    assert len(found.table) == 2
 
 
 def test_runs_that_are_not_measured_wait(ledger):

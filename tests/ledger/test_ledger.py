@@ -12,7 +12,7 @@ import time
 import pytest
 
 from bayes_scaling.errors import InvalidRequest, Unwritable
-from bayes_scaling.ledger.ledger import append, read_ledger
+from bayes_scaling.ledger.ledger import append, append_all, read_ledger
 
 WRITER = """
 import sys
@@ -61,7 +61,7 @@ def test_a_writer_that_is_killed_loses_nothing_it_said_was_written(tmp_path):
         assert seen[-1] < len(found)
 
 
-@pytest.mark.parametrize("cut", [1, 20, 90, -1])
+@pytest.mark.parametrize("cut", [1, 20, 90, -2])
 def test_a_line_without_an_end_was_never_written(tmp_path, cut):
     """A writer killed within its one write leaves part of a line: nobody was told of it."""
     path = tmp_path / "ledger.jsonl"
@@ -72,6 +72,25 @@ def test_a_line_without_an_end_was_never_written(tmp_path, cut):
     assert [entry["n"] for entry in read_ledger(path)] == [0]
     append(path, {"n": 2})
     assert [entry["n"] for entry in read_ledger(path)] == [0, 2]
+
+
+def test_an_editor_that_takes_the_last_end_of_line_takes_no_forecast(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    for n in range(2):
+        append(path, {"n": n})
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [entry["n"] for entry in read_ledger(path)] == [0, 1]
+    append(path, {"n": 2})
+    assert [entry["n"] for entry in read_ledger(path)] == [0, 1, 2]
+
+
+def test_entries_of_one_call_are_there_together_or_not_at_all(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append(path, {"n": 0})
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="JSON"):
+        append_all(path, lambda _: [{"n": 1}, {"n": float("nan")}])
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("change", ["value", "removed", "swapped", "added"])
@@ -106,10 +125,15 @@ def test_what_is_cut_off_is_seen_by_whoever_noted_the_seal(tmp_path):
 
 def test_another_file_is_no_ledger(tmp_path):
     path = tmp_path / "notes.txt"
-    path.write_text("not json\n")
-    with pytest.raises(InvalidRequest, match="broken at line 1"):
-        append(path, {})
-    assert path.read_text() == "not json\n"
+    for content, said in (
+        ("not json\n", "broken at line 1"),
+        ('{"my": "file"}', "broken at line 1"),
+        ("words", "is no ledger"),
+    ):
+        path.write_text(content)
+        with pytest.raises(InvalidRequest, match=said):
+            append(path, {})
+        assert path.read_text() == content
     with pytest.raises(InvalidRequest, match="cannot be read"):
         read_ledger(tmp_path / "none.jsonl")
     with pytest.raises(Unwritable, match="cannot be written"):
