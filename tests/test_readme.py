@@ -31,10 +31,10 @@ def same(printed, expected):
 
 
 def test_blocks_are_the_ones_this_test_knows():
-    assert [kind for kind, _ in BLOCKS] == ["", "bash", "text", "bash", "text", "python", "text", "text"]
+    assert [kind for kind, _ in BLOCKS] == ["", "bash", "text", "bash", "text", "bash", "text", "python", "text", "text"]
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [1, 3, 5])
 def test_commands_print_what_stands_beneath(number, folder, monkeypatch, command):  # noqa: F811
     monkeypatch.chdir(folder)
     (_, commands), (_, expected) = BLOCKS[number], BLOCKS[number + 1]
@@ -44,7 +44,7 @@ def test_commands_print_what_stands_beneath(number, folder, monkeypatch, command
         assert name == "bayes-scaling"
         answer = command(*words)
         assert answer.code == 0, answer.err
-        printed += answer.out if words[0] in ("predict", "allocate") else ""
+        printed += answer.out if words[0] in ("predict", "allocate", "target") else ""
     same(printed, expected)
 
 
