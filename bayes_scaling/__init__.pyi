@@ -40,6 +40,7 @@ from .decisions.recipes import compare_recipes as compare_recipes
 from .decisions.recipes import crossing as crossing
 from .decisions.regret import near_optimal as near_optimal
 from .decisions.regret import regret as regret
+from .decisions.robust import robust_choice as robust_choice
 from .decisions.shapes import shapes_near as shapes_near
 from .decisions.split import Supply as Supply
 from .decisions.stopping import stopping as stopping

@@ -89,7 +89,7 @@ class Mixture:
             and the coordinate ``form`` names it.
         """
         parts = []
-        for name, count in _shared(self.weights, _DRAWS).items():
+        for name, count in shared_draws(self.weights, _DRAWS).items():
             if count:
                 found = predict_rows(self.fits[name], table, seed=seed)
                 drawn = found.stack(sample=SAMPLE_DIMS).drop_vars(["sample", *SAMPLE_DIMS])
@@ -137,7 +137,7 @@ def load_mixture(folder: str | Path) -> Mixture:
     return Mixture(fits, weights)
 
 
-def _shared(weights: Mapping[str, float], draws: int) -> dict[str, int]:
+def shared_draws(weights: Mapping[str, float], draws: int) -> dict[str, int]:
     """Share a number of draws by weights, the largest remainders up."""
     exact = {name: weight * draws for name, weight in weights.items()}
     counts = {name: int(value) for name, value in exact.items()}

@@ -23,6 +23,7 @@ VERBS += ["claims", "frontier", "bottleneck", "compare", "design", "backtest", "
 VERBS += [
     "target",
     "decide",
+    "robust",
     "regret",
     "lifetime",
     "deadline",

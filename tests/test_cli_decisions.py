@@ -10,6 +10,7 @@ import pytest
 
 from bayes_scaling.diagnostics import check
 from bayes_scaling.examples import example_fit, example_system
+from bayes_scaling.forms import Mixture
 from tests.command import command  # noqa: F401 - a fixture
 from tests.grouped import grouped_fit
 
@@ -122,6 +123,15 @@ def test_a_system_is_asked_about_time_and_early_stops(command, system):  # noqa:
     assert batch["chance"] >= 0.9
     runs = told(command("stop-early", system, "--compute-min", "1e21", "--params", "1e9", "--json"))["runs"]
     assert [row["run"] for row in runs] == ["stopped early", "nearly converged", "own size"]
+
+
+def test_a_mixture_is_asked_for_one_size(command, tmp_path):  # noqa: F811
+    fits = {"one": example_fit(chains=4, draws=500), "same": example_fit(chains=4, draws=500)}
+    Mixture(fits, {"one": 0.3, "same": 0.7}).save(tmp_path / "mixture")
+    answer = command("robust", tmp_path / "mixture", "--compute", "1e23")
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("Over all laws, train")
+    assert told(command("robust", tmp_path / "mixture", "--compute", "1e23", "--json"))["choices"][2]["choice"] == "all laws"
 
 
 def test_recipes_are_compared(command, tmp_path):  # noqa: F811

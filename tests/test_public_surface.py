@@ -10,6 +10,7 @@ import pytest
 import bayes_scaling as bs
 
 PUBLIC = [
+    "robust_choice",
     "shapes_near",
     "Answer",
     "Budget",

@@ -102,6 +102,41 @@ def decide(
         print(f"The page is {out.resolve()}")
 
 
+@app.command(epilog="Example: bayes-scaling robust mixture --compute 1e24 --risk cvar:0.9")
+def robust(
+    stored: Annotated[Path, typer.Argument(metavar="MIXTURE", help="The folder that `bayes-scaling weigh` wrote.")],
+    compute: Annotated[float, typer.Option(help="Budget, FLOP.")],
+    risk: Annotated[
+        str, typer.Option(help="What to make small: mean, median, quantile:0.9, cvar:0.9, exceed:2.1.")
+    ] = "mean",
+    distinct: Distinct = None,
+    group: Group = None,
+    seed: Seed = 0,
+    anyway: Anyway = False,
+    furthest: Furthest = 3.0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose one size when it is not known which law holds, and say what each would lose by it."""
+    from bayes_scaling.decisions.robust import ROBUST, robust_choice
+    from bayes_scaling.decisions.split import Supply
+    from bayes_scaling.forms import load_mixture
+    from bayes_scaling.printing import print_table, records
+
+    found = load_mixture(stored)
+    supply = Supply(distinct) if distinct is not None else None
+    asked: dict[str, Any] = {"risk": risk, "supply": supply, "group": pairs(group, "--group"), "seed": seed}
+    table = robust_choice(found, compute=compute, anyway=anyway, furthest=furthest, **asked)
+    if as_json:
+        print_json({"choices": records(table.reset_index()), "loss_unit": found.loss_unit, "verdict": found.verdict})
+        return
+    best = table.loc[ROBUST]
+    print(
+        f"Over all laws, train {best['params']:.3g} parameters on {best['tokens']:.3g} tokens: it is expected to lose {best['regret']:.2g} "
+        f"{found.loss_unit} against knowing the law, {best['worst']:.2g} by the law it suits least."
+    )
+    print_table(table.reset_index())
+
+
 @app.command(epilog="Example: bayes-scaling regret fit.nc --compute 5.76e23 --params 7e10 --params 2.8e11")
 def regret(
     stored: Stored,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import xarray as xr
@@ -202,8 +202,21 @@ def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
     return minimum(lambda x: surface.along(at, x), *ends)
 
 
+class Losses(Protocol):
+    """Losses along a budget in every draw."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Chains and draws."""
+        ...
+
+    def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
+        """Return the loss of sizes at budgets, last dimension the draws."""
+        ...
+
+
 def choose(
-    surface: Surface, budgets: np.ndarray, measure: RiskMeasure, best: np.ndarray, limits: tuple[Any, Any] | None = None
+    surface: Losses, budgets: np.ndarray, measure: RiskMeasure, best: np.ndarray, limits: tuple[Any, Any] | None = None
 ) -> np.ndarray:
     """Return the log of the one size that makes the risk of the law's loss least, for each budget.
 

@@ -17,10 +17,12 @@ from bayes_scaling.decisions.lifetime import lifetime, overtraining
 from bayes_scaling.decisions.questions import QUESTIONS, question
 from bayes_scaling.decisions.recipes import compare_recipes, crossing
 from bayes_scaling.decisions.regret import near_optimal, regret
+from bayes_scaling.decisions.robust import robust_choice
 from bayes_scaling.decisions.split import Supply
 from bayes_scaling.decisions.target import chance, least_compute
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.examples import example_fit
+from bayes_scaling.forms import Mixture
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.repeated import effective_tokens
 from bayes_scaling.prediction import law_loss, predict
@@ -189,6 +191,36 @@ def test_shapes_are_whole_and_near(exact_fit):
         assert 20 <= row["width"] / row["depth"] <= 120
     with pytest.raises(InvalidRequest, match="No Transformer"):
         shapes_near(exact_fit, compute=1e22, params=1e4)
+
+
+# Several laws
+
+
+def two_laws(weight):
+    return Mixture({"additive": example_fit(), "bridge": forecast_by_hand()}, {"additive": weight, "bridge": 1 - weight})
+
+
+def test_a_law_of_all_the_weight_decides_alone():
+    found = robust_choice(two_laws(1.0), compute=1e23)
+    assert found.loc["all laws", "params"] == pytest.approx(float(allocate(example_fit(), compute=1e23)["params"]), rel=2e-3)
+
+
+def test_the_choice_over_laws_has_the_least_regret_by_weight():
+    from dataclasses import replace
+
+    fit = example_fit()
+    groups = {g.path: g.to_dataset(inherit=False) for g in fit.tree.subtree}
+    steeper = fit.posterior.assign(alpha=1.15 * fit.posterior["alpha"], A=fit.posterior["A"] * 3)
+    other = replace(fit, tree=xr.DataTree.from_dict(groups | {"/posterior": steeper}))
+    mixture = Mixture({"one": fit, "other": other}, {"one": 0.4, "other": 0.6})
+    found = robust_choice(mixture, compute=1e23)
+    assert found["regret"].idxmin() == "all laws"
+    low, high = sorted(found.loc[["one", "other"], "params"])
+    assert low < found.loc["all laws", "params"] < high
+    careful = robust_choice(mixture, compute=1e23, risk="cvar:0.95")
+    assert low * 0.8 < careful.loc["all laws", "params"] < high * 1.2
+    with pytest.raises(Refused, match="decades"):
+        robust_choice(mixture, compute=1e28)
 
 
 # Lifetime
