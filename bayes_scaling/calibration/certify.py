@@ -24,6 +24,7 @@ from bayes_scaling.runs import RunTable
 from bayes_scaling.sharing import as_columns_allow
 from bayes_scaling.specification import ModelSpec
 
+_FAILED = 1e20
 _RANKED = 100
 """Draws that a rank is taken among: about as many as are independent."""
 
@@ -148,7 +149,9 @@ def _outcome(piece: _Table) -> pd.DataFrame:
         settings = Settings(**(piece.settings | {"seed": int(rng.integers(2**31))}))
         fit = sampler_for(spec, table.runs).fit(table.runs, settings, progress=False)
         predicted = predict_rows(fit, table.ahead.drop(columns="loss"), seed=settings.seed)["measured_loss"]
-    forecast = np.log(predicted.stack(sample=SAMPLE_DIMS).transpose("row", "sample").values)
+    draws = predicted.stack(sample=SAMPLE_DIMS).transpose("row", "sample").values
+    # A heavy tail may draw a run that failed altogether: no interval looks further than that.
+    forecast = np.log(np.clip(draws, 1 / _FAILED, _FAILED))
     rows = []
     for name, truth in table.truth.items():
         values = fit.posterior[name].values.ravel()
