@@ -186,7 +186,7 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
     --------
     >>> from bayes_scaling.examples import example_fit
     >>> found = ladder_of(example_fit(), most=1e21)
-    >>> bool((6 * found["params"] * found["tokens"] <= 1e21).all()), len(found)
+    >>> bool((training_compute(found["params"], found["tokens"]) <= 1e21).all()), len(found)
     (True, 23)
     """
     runs = fit.runs
