@@ -21,7 +21,7 @@ from bayes_scaling.quantities import BY_COLUMN, training_compute
 from bayes_scaling.reference import fixed_values, law_parameters, values_of
 from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import kept_from_before, level_of, relative_se, scale_of, typical_loss, uncorrelated
-from bayes_scaling.sharing import as_columns_allow, neighbours_in, sharings_of
+from bayes_scaling.sharing import as_columns_allow, neighbours_in, own_sigma, sharings_of
 from bayes_scaling.specification import ModelSpec
 
 WEAK: Final = 0.5
@@ -175,8 +175,7 @@ def _contraction(spec: ModelSpec, known: pd.DataFrame, table: pd.DataFrame, near
         slopes = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in names], axis=1)
         expected = np.exp(log_loss(names[0], 0.0))
         level = level_of(expected, typical, float(draw["growth"])) if "growth" in draw else np.ones(len(table))
-        alone = sum((float(draw[part.scale_name]) ** 2 * part.alone for part in sharings), start=float(draw["sigma"]) ** 2)
-        noise = scale_of(alone**0.5, relative_se(table), level) ** 2
+        noise = scale_of(own_sigma(sharings, draw).values, relative_se(table), level) ** 2
         walks = [float(draw[path.scale_name]) * path.design(table) * level[:, None] for path in paths]
         walks += [float(draw[part.scale_name]) * part.design * level[:, None] for part in sharings]
         kept = kept_from_before(before, distance, float(draw["length"])) if "length" in draw else np.zeros(len(table))

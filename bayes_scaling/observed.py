@@ -119,10 +119,13 @@ def _surprises(fit: JointFit, observation: Observation) -> tuple[xr.DataArray, x
     length = fit.posterior[f"length_{observation.name}"]
     apart = xr.DataArray(distance, dims="run")
     kept = kept_from_before(xr.DataArray(before, dims="run"), apart, length)
-    residual: Any = np.log(measured) - np.log(expected)
-    scale = sigma * (1 - kept**2) ** 0.5
-    from_before = kept * residual.isel(run=xr.DataArray(np.maximum(before, 0), dims="run"))
-    return (residual - from_before) / scale, scale
+    return _after_before(standardized(measured, expected, sigma, 0.0), sigma, before, kept)
+
+
+def _after_before(z: xr.DataArray, scale: xr.DataArray, before: np.ndarray, kept: Any) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return surprises and scales once what the row before each says of it is taken off."""
+    said, left = z.isel(run=xr.DataArray(np.maximum(before, 0), dims="run")), (1 - kept**2) ** 0.5
+    return (z - kept * said) / left, scale * left
 
 
 def log_likelihood(fit: Sampled) -> xr.Dataset:
@@ -186,10 +189,7 @@ def surprises_at_runs(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
     scale = scale_of(sigma, errors, level) + xr.zeros_like(z)
     if fit.spec.correlation is None:
         return z, scale
-    before, kept = kept_at_runs(fit.spec, fit.runs, fit.posterior)
-    said = z.isel(run=xr.DataArray(np.maximum(before, 0), dims="run"))
-    left = (1 - kept**2) ** 0.5
-    return (z - kept * said) / left, scale * left
+    return _after_before(z, scale, *kept_at_runs(fit.spec, fit.runs, fit.posterior))
 
 
 def _log_density(z: xr.DataArray, likelihood: Likelihood, nu: Any) -> xr.DataArray:

@@ -18,11 +18,9 @@ from bayes_scaling.reach import reach
 from bayes_scaling.reference import law_parameters
 from bayes_scaling.requests import admit, input_arrays
 from bayes_scaling.scatter import (
-    correlated,
     level_of,
     measure,
     relative_se,
-    scale_of,
     sigma_of_new,
     typical_error,
     typical_loss,
@@ -92,14 +90,38 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
     level = level_at(fit, law)
     expected = _with_discrepancy(law, discrepancy(fit, columns, seed=seed), level)
     rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
-    sigma, error = sigma_of_new(fit.posterior), typical_relative_se(fit)
-    measured = measure(expected, fit.spec.likelihood, fit.posterior, rng, sigma=sigma, relative_se=error, level=level)
+    measured = measured_anew(fit, expected, rng, level=level)
     coords = dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in _reached(fit, columns)}
     return xr.Dataset(
         {"law_loss": law, "expected_loss": expected, "measured_loss": measured},
         coords=coords,
         attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": _said(group)},
     )
+
+
+def measured_anew(
+    fit: Fit, expected: xr.DataArray, rng: np.random.Generator, *, level: xr.DataArray | float = 1.0
+) -> xr.DataArray:
+    """Draw what new runs measure whose expected losses are given: every part of the noise is new.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    expected : DataArray, dims (chain, draw, ...)
+        Expected losses.
+    rng : Generator
+        Source of randomness.
+    level : DataArray or float
+        What :func:`level_at` returned.
+
+    Returns
+    -------
+    DataArray, dims as ``expected``
+        Measured losses.
+    """
+    sigma, error = sigma_of_new(fit.posterior), typical_relative_se(fit)
+    return measure(expected, fit.spec.likelihood, fit.posterior, rng, sigma=sigma, relative_se=error, level=level)
 
 
 def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
@@ -341,12 +363,10 @@ def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator)
     errors = xr.DataArray(relative_se(fit.runs), dims="run")
     level = level_at(fit, law_at_runs(fit))
     sigma = own_sigma(sharings_of(fit.spec, fit.runs), fit.posterior)
-    before, kept = kept_at_runs(fit.spec, fit.runs, fit.posterior)
-    if fit.spec.correlation is None:
-        return measure(expected, fit.spec.likelihood, fit.posterior, rng, sigma=sigma, relative_se=errors, level=level)
-    shares = (kept + xr.zeros_like(expected)).transpose(*expected.dims).values
-    noise = expected.copy(data=correlated(rng.standard_normal(expected.shape), before, shares))
-    return expected * np.exp(scale_of(sigma, errors, level) * noise)
+    along = kept_at_runs(fit.spec, fit.runs, fit.posterior) if fit.spec.correlation is not None else None
+    return measure(
+        expected, fit.spec.likelihood, fit.posterior, rng, sigma=sigma, relative_se=errors, level=level, along=along
+    )
 
 
 def loss_at_runs(fit: Fit) -> xr.DataArray:

@@ -80,6 +80,7 @@ def measure(
     sigma: xr.DataArray | None = None,
     relative_se: xr.DataArray | float = 0.0,
     level: xr.DataArray | float = 1.0,
+    along: tuple[np.ndarray, xr.DataArray | float] | None = None,
 ) -> xr.DataArray:
     """Draw the measured loss of new runs whose expected loss is given.
 
@@ -99,6 +100,8 @@ def measure(
         Standard error of the evaluation over the loss.
     level : DataArray or float
         As for :func:`scale_of`.
+    along : tuple of ndarray and DataArray, optional
+        The row before each along its run, and the share of its noise that each keeps, where rows go together.
 
     Returns
     -------
@@ -106,6 +109,11 @@ def measure(
         One measured loss for each expected one, in the same unit.
     """
     noise = xr.DataArray(rng.standard_normal(expected.shape), dims=expected.dims, coords=expected.coords)
+    if along is not None:
+        before, kept = along
+        noise = noise.copy(
+            data=correlated(noise.values, before, (kept + xr.zeros_like(noise)).transpose(*noise.dims).values)
+        )
     if likelihood.dist == "StudentT":
         nu: Any = draws.get("nu", likelihood.nu)
         chi2 = rng.chisquare((nu + xr.zeros_like(expected)).transpose(*expected.dims).values)

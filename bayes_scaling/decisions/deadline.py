@@ -15,6 +15,7 @@ import xarray as xr
 from bayes_scaling.consequences.effort import effort
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Sampled
+from bayes_scaling.laws.batch import steps_to_loss
 from bayes_scaling.prediction import SAMPLE_DIMS, levels
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.requests import positive
@@ -129,7 +130,7 @@ def deadline(
     told = _told(np.array([batch]), steps_min, critical, params, prob).iloc[0].to_dict()
     later = _batch_for((days + 1) * _SECONDS_PER_DAY / seconds_per_step, steps_min, critical, sure)
     saved = training_compute(params, steps_min * (batch - later))
-    chance = float((_steps(batch, steps_min, critical) <= most).mean())
+    chance = float((steps_to_loss(batch, S_least=steps_min, B_crit=critical) <= most).mean())
     return pd.Series(told | {"chance": chance, "price_of_a_day": float(saved.median(SAMPLE_DIMS))})
 
 
@@ -145,10 +146,6 @@ def _least(fit: Sampled, params: float, loss: float) -> tuple[xr.DataArray, xr.D
     return found["steps_min"].fillna(np.inf), found["batch_tokens"].fillna(float(found["batch_tokens"].median()))
 
 
-def _steps(batch: float, steps_min: Any, critical: Any) -> Any:
-    return steps_min * (1 + critical / batch)
-
-
 def _batch_for(most: float, steps_min: Any, critical: Any, sure: float) -> float:
     """Return the smallest batch whose steps are at most some number in a share of the draws."""
     needed = (critical / (most / steps_min - 1)).where(steps_min < most, np.inf)
@@ -158,7 +155,7 @@ def _batch_for(most: float, steps_min: Any, critical: Any, sure: float) -> float
 def _told(batch: np.ndarray, steps_min: Any, critical: Any, params: float, prob: float) -> pd.DataFrame:
     """Return what each batch takes, one row a batch."""
     least, critical = steps_min.values.ravel(), critical.values.ravel()
-    steps = least * (1 + critical / batch[:, None])
+    steps = steps_to_loss(batch[:, None], S_least=least, B_crit=critical)
     tokens = steps * batch[:, None]
     told: dict[str, Any] = {"batch_tokens": batch}
     for name, draws in (("steps", steps), ("tokens", tokens), ("compute_flops", training_compute(params, tokens))):

@@ -12,9 +12,8 @@ import xarray as xr
 from bayes_scaling.decisions.split import Surface, budgets_of, optima
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
-from bayes_scaling.prediction import SAMPLE_DIMS, levels, typical_relative_se
+from bayes_scaling.prediction import SAMPLE_DIMS, level_at, levels, measured_anew
 from bayes_scaling.requests import admit
-from bayes_scaling.scatter import level_of, measure, sigma_of_new, typical_loss
 
 _GRID: Final = 121
 _BEYOND: Final = 1e4
@@ -57,6 +56,7 @@ def compare_recipes(
     -----
     Losses on different texts, or by different tokenizers, cannot be compared: the recipes have to be judged by one text.
     """
+    fit = _thinned(fit)
     surfaces = surfaces_of(fit, a, b, seed)
     budgets = np.atleast_1d(budgets_of(compute).values)
     rng = np.random.default_rng([seed, 5])
@@ -105,7 +105,7 @@ def crossing(
     InvalidRequest
         As for :func:`compare_recipes`.
     """
-    surfaces = surfaces_of(fit, a, b, seed)
+    surfaces = surfaces_of(_thinned(fit), a, b, seed)
     known = fit.runs["compute_flops"]
     grid = np.geomspace(float(known.min()), float(known.max()) * 10**furthest, _GRID)
     ours, theirs = (surface.along(grid[:, None], optima(surface, grid)) for surface in surfaces)
@@ -132,20 +132,19 @@ def surfaces_of(fit: Fit, a: Mapping[str, str], b: Mapping[str, str], seed: int)
     labels = [admit(fit, recipe, seed) for recipe in (a, b)]
     if labels[0] == labels[1]:
         raise InvalidRequest(f"Both recipes are {labels[0]}: name two.")
-    ours, theirs = (Surface.of(fit, label, seed).thinned(_DRAWS) for label in labels)
+    ours, theirs = (Surface.of(fit, label, seed) for label in labels)
     return ours, theirs
 
 
+def _thinned(fit: Fit) -> Fit:
+    return fit.thinned(-(-_DRAWS // fit.posterior.sizes["chain"]))
+
+
 def _measured(fit: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what new runs measure whose expected losses are given, a draw each."""
+    """Return what new runs measure whose expected losses are given, a draw of the fit each."""
     shape = fit.posterior.sizes["chain"], fit.posterior.sizes["draw"]
-    kept = np.arange(shape[0] * shape[1])[:: -(-shape[0] * shape[1] // _DRAWS)]
-    draws = fit.posterior.drop_dims([d for d in fit.posterior.dims if d not in SAMPLE_DIMS]).stack(sample=SAMPLE_DIMS)
-    draws = draws.isel(sample=kept).reset_index("sample", drop=True)
-    law = xr.DataArray(expected, dims="sample")
-    level = level_of(law, typical_loss(fit.runs), draws["growth"]) if "growth" in draws else 1.0
-    error = typical_relative_se(fit)
-    return measure(law, fit.spec.likelihood, draws, rng, sigma=sigma_of_new(draws), relative_se=error, level=level).values
+    law = xr.DataArray(expected.reshape(shape), dims=SAMPLE_DIMS, coords={d: fit.posterior[d] for d in SAMPLE_DIMS})
+    return measured_anew(fit, law, rng, level=level_at(fit, law)).values.ravel()
 
 
 def _needed(grid: np.ndarray, least: np.ndarray, loss: float) -> float:

@@ -26,7 +26,7 @@ from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.reference import fixed_values
 from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import kept_from_before, level_of, relative_se, scale_of, typical_loss
-from bayes_scaling.sharing import as_columns_allow, neighbours_in, sharings_of
+from bayes_scaling.sharing import as_columns_allow, neighbours_in, own_sigma, sharings_of
 from bayes_scaling.specification import ModelSpec
 
 
@@ -203,8 +203,8 @@ def _effects(spec: ModelSpec, runs: RunTable, posterior: xr.Dataset, rng: np.ran
     expected = expected.stack(sample=SAMPLE_DIMS).transpose("sample", "run").values
     of_draw = {str(name): posterior[name].values.reshape(-1, 1) for name in posterior if posterior[name].ndim == 2}
     level = level_of(expected, typical_loss(table), of_draw["growth"]) if "growth" in of_draw else np.ones_like(expected)
-    alone: Any = sum((of_draw[part.scale_name] ** 2 * part.alone for part in sharings), start=of_draw["sigma"] ** 2)
-    scale = scale_of(alone**0.5, relative_se(table), level)
+    own: Any = own_sigma(sharings, posterior).stack(sample=SAMPLE_DIMS).transpose("sample", ...).values
+    scale = scale_of(own if sharings else own[:, None], relative_se(table), level)
     before, distance = neighbours_in(spec, table)
     kept = kept_from_before(before, distance, of_draw["length"]) if "length" in of_draw else np.zeros_like(scale)
     residual = np.log(table["loss"].to_numpy(float)) - np.log(expected)
@@ -215,12 +215,12 @@ def _effects(spec: ModelSpec, runs: RunTable, posterior: xr.Dataset, rng: np.ran
     )
     design = np.concatenate(designs, axis=1)
     drawn = draw_effects(residual, scale, design, widths, level, kept, np.maximum(before, 0), rng) * widths
-    own = np.split(drawn, np.cumsum(counts)[:-1], axis=1)
+    parts = np.split(drawn, np.cumsum(counts)[:-1], axis=1)
     shape, found = posterior["sigma"].shape, {}
-    for path, steps in zip(paths, own[: len(paths)], strict=True):
+    for path, steps in zip(paths, parts[: len(paths)], strict=True):
         sized = (steps * np.sqrt(path.widths)).reshape(*shape, -1)
         found[path.name] = xr.DataArray(sized, dims=(*SAMPLE_DIMS, path.dim), coords=path.coords)
-    for part, effects in zip(sharings, own[len(paths) :], strict=True):
+    for part, effects in zip(sharings, parts[len(paths) :], strict=True):
         sized = effects.reshape(*shape, -1)
         found[part.effect_name] = xr.DataArray(sized, dims=(*SAMPLE_DIMS, part.dim), coords=part.coords)
     return found

@@ -107,8 +107,7 @@ def live(
         If the fit takes points of a run as independent, or the curve lacks an input or its loss.
     """
     found, correlation, length = _along(fit, observation)
-    columns = list(found.spec.columns.values())
-    columns = list(dict.fromkeys([*columns, correlation.along]))
+    columns = list(dict.fromkeys([*found.spec.columns.values(), correlation.along]))
     missing = [column for column in (*columns, "loss") if column not in curve]
     if missing or not len(curve):
         raise InvalidRequest(f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}.")
@@ -137,7 +136,7 @@ def live(
         scale_of(sigma_of_new(found.posterior), errors, level_at(found, prediction["law_loss"])) + 0 * prediction["law_loss"]
     )
     before = np.arange(len(rows)) - 1
-    distance = np.append(1.0, np.maximum(np.diff(place), 1e-12))
+    distance = np.append(1.0, np.diff(place))
     kept = kept_from_before(before, distance, length.transpose(*SAMPLE_DIMS).values.reshape(-1, 1))
     z = (np.log(points["loss"].to_numpy(float)) - np.log(expected[:, :-1])) / scale[:, :-1]
     inner = kept[:, :-1]
