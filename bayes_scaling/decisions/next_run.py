@@ -1,9 +1,11 @@
 """The next run to train: which of several, at what they cost, makes the decision at hand better.
 
 A run is worth what is expected to be better decided with it: the expected value of sample information (Raiffa and
-Schlaifer 1961). Outcomes of a candidate are drawn from the posterior, and each reweighs the draws as if it had been
-measured; what is then known of the forecast asked about, or of the size to choose with a budget, is compared with what is
-known now. No posterior is sampled again: how far the weights can be trusted is said beside each candidate.
+Schlaifer 1961). Each draw of the posterior in turn is the truth, and measures the candidate; the decision is then made by
+the best linear estimate from what was measured, and its risk compared with that of deciding now. For Normal draws that is
+the value itself, for others no more than it, and it is steady for sets of runs, where weights of draws are not. Beside it
+stands the value by importance weights, each outcome reweighing the draws, with the effective draws that it leaves; and
+:mod:`~bayes_scaling.decisions.refit` samples posteriors anew.
 """
 
 from __future__ import annotations
@@ -85,8 +87,8 @@ def next_run(
     -------
     DataFrame
         The candidates, best first, with ``cost``; ``risk``, of the decision now; ``value``, by how much the run is expected
-        to lower it; ``share``, of the risk; ``value_per_cost``; ``effective_draws``, what an outcome leaves of the draws on
-        average; ``trusted``, whether these are enough. Where they are not, the value is a guess: sample anew with the run.
+        to lower it; ``share``, of the risk; ``value_per_cost``; ``reweighted``, the share by importance weights;
+        ``effective_draws``, what an outcome leaves of the draws on average; ``trusted``, whether these are enough for it.
 
     Raises
     ------
@@ -102,16 +104,10 @@ def next_run(
     True
     """
     known = _known(fit, candidates, about, group, seed)
-    rows = []
-    for number in range(len(candidates)):
-        value, effective = known.value([number])
-        rows.append((value, effective))
     table = _plain(candidates).assign(cost=known.cost, risk=known.risk)
-    table["value"] = [max(0.0, value) for value, _ in rows]
-    table["share"] = np.clip(table["value"] / table["risk"], 0.0, 1.0) if known.risk > 0 else 0.0
+    sets = [[number] for number in range(len(candidates))]
+    table = table.join(_told(known, sets))
     table["value_per_cost"] = table["value"] / table["cost"]
-    table["effective_draws"] = [effective for _, effective in rows]
-    table["trusted"] = table["effective_draws"] >= FEWEST_EFFECTIVE
     return table.sort_values("value_per_cost", ascending=False, kind="stable").reset_index(drop=True)
 
 
@@ -125,7 +121,10 @@ def next_runs(
     group: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Choose runs to train together for a sum of money: each next one is that which adds most for its cost.
+    """Choose runs to train together for a sum of money.
+
+    Twice runs are added one by one, that which adds most for its cost and that which adds most, until the money is spent;
+    the set of more value is taken (Leskovec et al. 2007): cheap runs first can leave no money for the one that matters.
 
     Parameters
     ----------
@@ -139,7 +138,7 @@ def next_runs(
     Returns
     -------
     DataFrame
-        The runs in the order of choice: ``value`` of the set so far, ``share`` of the risk, ``spent`` so far, and
+        The runs in the order of choice, ``spent`` so far, and of the set so far ``value``, ``share``, ``reweighted``,
         ``effective_draws``, ``trusted`` as for :func:`next_run`.
 
     Raises
@@ -150,26 +149,36 @@ def next_runs(
     known = _known(fit, candidates, about, group, seed)
     if not (np.isfinite(money) and money >= known.cost.min()):
         raise InvalidRequest(f"With {money:g} none of the candidates can be paid: the cheapest costs {known.cost.min():g}.")
+    ways = [_added(known, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
+    chosen = max(ways, key=known.value)
+    table = _plain(candidates.iloc[chosen]).assign(cost=known.cost[chosen], spent=np.cumsum(known.cost[chosen]))
+    return table.join(_told(known, [chosen[: n + 1] for n in range(len(chosen))]))
+
+
+def _added(known: _Known, money: float, most: int, *, by_cost: bool) -> list[int]:
+    """Return runs added one by one while they are paid for and tell more: that of most value, or of most for its cost."""
     chosen: list[int] = []
-    rows, value, spent = [], 0.0, 0.0
-    while len(chosen) < min(most, len(candidates)):
-        best: tuple[float, int, float, float] | None = None
-        for number in range(len(candidates)):
-            if number in chosen or spent + known.cost[number] > money * (1 + 1e-12):
-                continue
-            found, effective = known.value([*chosen, number])
-            gain = (found - value) / known.cost[number]
-            if best is None or gain > best[0]:
-                best = gain, number, found, effective
-        if best is None or not best[0] > 0:
-            break  # what is left is not paid for, or tells nothing more
-        _, number, value, effective = best
-        chosen.append(number)
-        spent += float(known.cost[number])
-        rows.append((value, min(1.0, value / known.risk), spent, effective))
-    table = _plain(candidates.iloc[chosen]).assign(cost=known.cost[chosen])
-    told = pd.DataFrame(rows, columns=["value", "share", "spent", "effective_draws"])
-    return table.join(told).assign(trusted=told["effective_draws"] >= FEWEST_EFFECTIVE)
+    value, spent = 0.0, 0.0
+    while len(chosen) < most:
+        paid = np.flatnonzero(spent + known.cost <= money * (1 + 1e-12))
+        left = [int(number) for number in paid if number not in chosen]
+        gains = [(known.value([*chosen, number]) - value) / (known.cost[number] if by_cost else 1.0) for number in left]
+        if not gains or not max(gains) > 0:
+            break
+        chosen.append(left[int(np.argmax(gains))])
+        value, spent = known.value(chosen), spent + float(known.cost[chosen[-1]])
+    return chosen
+
+
+def _told(known: _Known, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
+    """Return what each set of runs is worth, and how sure weights of draws are of it."""
+    values = [max(0.0, known.value(chosen)) for chosen in sets]
+    weighed = [known.reweighted(chosen) for chosen in sets]
+    risk = known.risk or 1.0  # nothing is at risk, nothing is won
+    table = pd.DataFrame({"value": values, "share": np.minimum(np.array(values) / risk, 1.0)})
+    table["reweighted"] = [share for share, _ in weighed]
+    table["effective_draws"] = [effective for _, effective in weighed]
+    return table.assign(trusted=table["effective_draws"] >= FEWEST_EFFECTIVE)
 
 
 def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.DataFrame:
@@ -213,45 +222,60 @@ class _Known:
     losses: np.ndarray  # (choice, draw): what is lost by each choice; one row for a forecast
     forecast: bool
     cost: np.ndarray
-    noise: np.ndarray  # (candidate, outcome)
-    drawn: np.ndarray  # (outcome,): the draw that is the truth
+    noise: np.ndarray  # (candidate, draw): standardized scatter of a measurement, where the draw is the truth
     nu: np.ndarray | None  # (draw,): degrees of freedom of the scatter, where it has a heavy tail
     norm: np.ndarray | float  # (draw,): log of what its density is a multiple of
 
     @property
     def risk(self) -> float:
-        """Risk of the decision now, over the truths that are drawn."""
+        """Risk of the decision now."""
         if self.forecast:
-            of = self.losses[0]
-            return float(((of[self.drawn] - of.mean()) ** 2).mean())
-        lost = self.losses - self.losses.min(axis=0)
-        return float(lost[self._now, self.drawn].mean())
+            return float(self.losses[0].var())
+        return float((self.losses[self._now] - self.losses.min(axis=0)).mean())
 
     @property
     def _now(self) -> int:
         """The choice made now."""
         return int(self.losses.mean(axis=1).argmin())
 
-    def value(self, chosen: Sequence[int]) -> tuple[float, float]:
-        """Return by how much a set of runs lowers the risk, and the effective draws an outcome leaves on average."""
-        log_weights = np.zeros((len(self.drawn), self.means.shape[1]))
+    def value(self, chosen: Sequence[int]) -> float:
+        """Return by how much a set of runs lowers the risk, where what is decided on is linear in what is measured."""
+        chosen = list(chosen)
+        told = self.means[chosen] - self.means[chosen].mean(axis=1, keepdims=True)
+        about = self.losses - self.losses.mean(axis=1, keepdims=True)
+        # A heavy tail tells as much as a Normal of this variance: its Fisher information.
+        tail = 1.0 if self.nu is None else (self.nu + 3) / (self.nu + 1)
+        noise = np.diag((self.scales[chosen] ** 2 * tail).mean(axis=1))
+        covariance = about @ told.T / told.shape[1]
+        gain = np.linalg.solve(told @ told.T / told.shape[1] + noise, covariance.T).T
+        if self.forecast:
+            return float((gain * covariance).sum())
+        measured = told + self.scales[chosen] * self.noise[chosen]
+        choice = (self.losses.mean(axis=1, keepdims=True) + gain @ measured).argmin(axis=0)
+        return float((self.losses[self._now] - self.losses[choice, np.arange(len(choice))]).mean())
+
+    def reweighted(self, chosen: Sequence[int]) -> tuple[float, float]:
+        """Return the share of the risk a set of runs takes by importance weights, and the effective draws left on average."""
+        drawn = np.arange(0, self.means.shape[1], max(1, self.means.shape[1] // _OUTCOMES))
+        log_weights = np.zeros((len(drawn), self.means.shape[1]))
         for number in chosen:
             mean, scale = self.means[number], self.scales[number]
-            outcome = mean[self.drawn] + scale[self.drawn] * self.noise[number]
+            outcome = (mean + scale * self.noise[number])[drawn]
             log_weights += self._log_density((outcome[:, None] - mean) / scale) - np.log(scale)
         # The draw that is the truth would speak for itself: it is left out of what is known afterwards.
-        log_weights[np.arange(len(self.drawn)), self.drawn] = -np.inf
+        log_weights[np.arange(len(drawn)), drawn] = -np.inf
         weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
         effective = float((1 / (weights**2).sum(axis=1)).mean())
         # The same truths before and after: what these happen to be cancels.
         if self.forecast:
-            of = self.losses[0]
-            center = weights @ of
-            lowered = (of[self.drawn] - of.mean()) ** 2 - (of[self.drawn] - center) ** 2
-            return float(lowered.mean()), effective
-        choice = (weights @ self.losses.T).argmin(axis=1)
-        return float((self.losses[self._now, self.drawn] - self.losses[choice, self.drawn]).mean()), effective
+            truth = self.losses[0, drawn]
+            before, after = (truth - self.losses[0].mean()) ** 2, (truth - weights @ self.losses[0]) ** 2
+        else:
+            lost = self.losses[:, drawn] - self.losses[:, drawn].min(axis=0)
+            choice = (weights @ self.losses.T).argmin(axis=1)
+            before, after = lost[self._now], lost[choice, np.arange(len(drawn))]
+        return float(1 - after.mean() / before.mean()) if before.mean() > 0 else 0.0, effective
 
     def _log_density(self, z: np.ndarray) -> np.ndarray:
         """Return the log density of standardized residuals, but for what the density of each draw is a multiple of."""
@@ -292,21 +316,20 @@ def _known(
     cost = candidates["cost"].to_numpy(float) if "cost" in candidates else training_compute(params, tokens)
     if not (np.isfinite(cost) & (cost > 0)).all():
         raise InvalidRequest("The cost of a candidate has to be a positive number.")
-    drawn = rng.integers(means.shape[1], size=_OUTCOMES)
-    noise, nu, norm = rng.standard_normal((count, _OUTCOMES)), None, 0.0
+    noise, nu, norm = rng.standard_normal((count, means.shape[1])), None, 0.0
     if thinned.spec.likelihood.dist == "StudentT":
         from scipy.special import gammaln  # some tenths of a second that other questions do without
 
         given: Any = thinned.posterior.get("nu", thinned.spec.likelihood.nu)
         nu = (given + 0 * thinned.posterior["sigma"]).transpose(*SAMPLE_DIMS).values.ravel()
         norm = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu)
-        noise = noise / np.sqrt(rng.chisquare(nu[drawn], size=noise.shape) / nu[drawn])
-    return _Known(means[:count], scales[:count], losses, wanted is not None, np.asarray(cost), noise, drawn, nu, norm)
+        noise = noise / np.sqrt(rng.chisquare(nu, size=noise.shape) / nu)
+    return _Known(means[:count], scales[:count], losses, wanted is not None, np.asarray(cost), noise, nu, norm)
 
 
 def _plain(candidates: pd.DataFrame) -> pd.DataFrame:
     """Return candidates without what an earlier ranking said of them."""
-    ours = ("risk", "value", "share", "value_per_cost", "effective_draws", "trusted", "spent")
+    ours = ("risk", "value", "share", "value_per_cost", "reweighted", "effective_draws", "trusted", "spent")
     return candidates.drop(columns=[c for c in ours if c in candidates]).reset_index(drop=True)
 
 

@@ -46,7 +46,8 @@ OFF = (0.97, 0.985, 1.0, 1.015, 1.03)
 WIDTH, SIZES = 0.1, 4
 """Decades of compute that count as one budget, and the sizes it needs."""
 TABLES = ("misfitting2025, best rates", "gadre2024, C4", "gadre2024, RedPajama", "olmo_ladder2024", "ladder")
-REPETITIONS, START, ALLOWANCES, TARGETS = 20, 8, (0.05, 0.2, 0.6), 2
+REPETITIONS, START, ALLOWANCES, MOST, TARGETS = 20, 8, (0.05, 0.3), 12, 2
+WAYS = ("ours", "uniform", "random")
 
 
 def main(parts: Sequence[str]) -> None:
@@ -238,17 +239,16 @@ def _fitted(runs: RunTable, known: pd.DataFrame, seed: int = 0) -> Fit:
 
 @dataclass(frozen=True)
 class _Repetition:
-    """One start of one table, carried on in one way."""
+    """One start of one table, carried on in every way."""
 
     ladder: Ladder
     number: int
-    way: str
 
     @property
     def name(self) -> str:
         """File name of the outcome."""
         said = digest_of(
-            self.ladder.name, self.number, self.way, SETTINGS, read_model("kappa").digest, START, ALLOWANCES, TARGETS
+            self.ladder.name, self.number, SETTINGS, read_model("kappa").digest, START, ALLOWANCES, MOST, TARGETS, "linear"
         )
         return f"next-{said}.csv"
 
@@ -256,14 +256,29 @@ class _Repetition:
 def next_run_curves() -> dict[str, Any]:
     """Return the error of the final forecast by what was spent, for each way to choose runs."""
     chosen = [ladder for ladder in LADDERS if ladder.name in TABLES]
-    pieces = [
-        _Repetition(ladder, n, way) for ladder in chosen for n in range(REPETITIONS) for way in ("ours", "uniform", "random")
-    ]
+    pieces = [_Repetition(ladder, n) for n in range(REPETITIONS) for ladder in chosen]
     every = pd.concat(outcomes(pieces, _carried_on, store=STORE, progress=True, label="starts"), ignore_index=True)
-    scores = ["error", "interval_score", "spent"]
-    by = every.groupby(["ladder", "stage", "way"], sort=False)[scores].mean().reset_index()
+    scores = ["error", "interval_score", "spent", "runs"]
+    means = every.groupby(["ladder", "stage", "way"], sort=False)[scores].mean().reset_index()
     pooled = every.groupby(["stage", "way"], sort=False)[scores].mean().reset_index()
-    return {"by_table": by.to_dict("records"), "pooled": pooled.to_dict("records"), "repetitions": REPETITIONS}
+    keys = ["ladder", "number", "stage"]
+    ours = every[every["way"] == "ours"].set_index(keys)
+    paired = []
+    for way in WAYS[1:]:
+        other = every[every["way"] == way].set_index(keys)
+        for stage in range(1, len(ALLOWANCES) + 1):
+            for score in ("error", "interval_score"):
+                gain = (other[score] - ours[score]).xs(stage, level="stage")
+                told = gain.groupby("ladder").sem()
+                error = float(np.sqrt((told**2).sum()) / len(told))
+                row = {"against": way, "stage": stage, "score": score, "gain": gain.mean(), "se": error}
+                paired.append(row | {"better": float((gain > 0).mean())})
+    return {
+        "by_table": means.to_dict("records"),
+        "pooled": pooled.to_dict("records"),
+        "paired": paired,
+        "repetitions": REPETITIONS,
+    }
 
 
 def _carried_on(piece: _Repetition) -> pd.DataFrame:
@@ -272,31 +287,29 @@ def _carried_on(piece: _Repetition) -> pd.DataFrame:
     targets, pool = ordered.iloc[-TARGETS:], ordered.iloc[:-TARGETS]
     rng = np.random.default_rng(piece.number)
     cheap = pool.index[: max(START + 2, len(pool) // 2)]
-    have = sorted(rng.choice(cheap, size=START, replace=False).tolist())
+    start = sorted(rng.choice(cheap, size=START, replace=False).tolist())
     most = float(targets["compute_flops"].max())
-    rows, spent = [], 0.0
-    fit = _fitted(runs, pool.loc[have], seed=piece.number)
-    for stage, allowance in enumerate((0.0, *ALLOWANCES)):
-        if stage:
-            left, money = pool.drop(index=have), allowance * most - spent
-            added = _chosen(piece.way, fit, left, targets.iloc[-1], money, rng)
-            have = sorted([*have, *added])
-            spent += float(pool.loc[added, "compute_flops"].sum())
-            fit = _fitted(runs, pool.loc[have], seed=piece.number)
-        draws = np.log(
-            predict_rows(fit, targets.reset_index(drop=True))["measured_loss"]
-            .stack(s=SAMPLE_DIMS)
-            .transpose("s", "row")
-            .values
-        )
-        truth = np.log(targets["loss"].to_numpy(float))
-        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        score = high - low + 20 * (np.clip(low - truth, 0, None) + np.clip(truth - high, 0, None))
-        error = np.abs(np.median(draws, axis=0) - truth)
-        rows.append(
-            {"stage": stage, "spent": spent / most, "error": error.mean(), "interval_score": score.mean(), "runs": len(have)}
-        )
-    return pd.DataFrame(rows).assign(ladder=piece.ladder.name, way=piece.way, number=piece.number)
+    before = _fitted(runs, pool.loc[start], seed=piece.number)
+    rows = []
+    for way in WAYS:
+        have, spent, fit = start, 0.0, before
+        for stage, allowance in enumerate((0.0, *ALLOWANCES)):
+            if stage:
+                left, money = pool.drop(index=have), allowance * most - spent
+                added = _chosen(way, fit, left, targets.iloc[-1], money, rng)
+                have = sorted([*have, *added])
+                spent += float(pool.loc[added, "compute_flops"].sum())
+                fit = _fitted(runs, pool.loc[have], seed=piece.number) if added else fit
+            rows.append({"way": way, "stage": stage, "spent": spent / most, "runs": len(have), **_scored(fit, targets)})
+    return pd.DataFrame(rows).assign(ladder=piece.ladder.name, number=piece.number)
+
+
+def _scored(fit: Fit, targets: pd.DataFrame) -> dict[str, float]:
+    drawn = predict_rows(fit, targets.reset_index(drop=True))["measured_loss"].stack(s=SAMPLE_DIMS).transpose("s", "row")
+    draws, truth = np.log(drawn.values), np.log(targets["loss"].to_numpy(float))
+    low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+    score = high - low + 20 * (np.clip(low - truth, 0, None) + np.clip(truth - high, 0, None))
+    return {"error": float(np.abs(np.median(draws, axis=0) - truth).mean()), "interval_score": float(score.mean())}
 
 
 def _chosen(way: str, fit: Fit, left: pd.DataFrame, target: pd.Series, money: float, rng: np.random.Generator) -> list[int]:
@@ -305,20 +318,18 @@ def _chosen(way: str, fit: Fit, left: pd.DataFrame, target: pd.Series, money: fl
     if paid.empty:
         return []
     if way == "ours":
-        pool = paid[["params", "tokens"]].assign(cost=paid["compute_flops"])
-        found = next_runs(fit, pool, Forecast(float(target["params"]), float(target["tokens"])), money=money, most=3)
-        keys = pd.Series(paid.index, index=pd.MultiIndex.from_frame(pool[["params", "tokens"]]))
-        return [int(np.atleast_1d(keys.loc[(row.params, row.tokens)])[0]) for row in found.itertuples()]
+        pool = paid[["params", "tokens"]].assign(cost=paid["compute_flops"], row=paid.index)
+        about = Forecast(float(target["params"]), float(target["tokens"]))
+        return [int(row) for row in next_runs(fit, pool, about, money=money, most=MOST)["row"]]
     if way == "random":
-        order = rng.permutation(paid.index.to_numpy())
-    else:  # a ladder: steps even in compute, the dearest first
-        steps = np.geomspace(money / 30, money / 1.5, 3)[::-1]
-        cost = np.log(paid["compute_flops"])
-        order = np.array([int((cost - np.log(step)).abs().idxmin()) for step in steps])
+        order = rng.permutation(paid.index.to_numpy()).tolist()
+    else:  # a ladder: half of the money, a quarter and so on, each time the run that costs most nearly as much
+        log_cost = np.log(paid["compute_flops"])
+        order = [int((log_cost - np.log(money / 2**step)).abs().idxmin()) for step in range(1, MOST + 1)]
     added: list[int] = []
     total = 0.0
-    for number in dict.fromkeys(order.tolist()):
-        if len(added) < 3 and total + float(paid.loc[number, "compute_flops"]) <= money:
+    for number in dict.fromkeys(order):
+        if len(added) < MOST and total + float(paid.loc[number, "compute_flops"]) <= money:
             added.append(int(number))
             total += float(paid.loc[number, "compute_flops"])
     return added
