@@ -38,6 +38,7 @@ from .decisions.next_run import next_runs as next_runs
 from .decisions.questions import question as question
 from .decisions.recipes import compare_recipes as compare_recipes
 from .decisions.recipes import crossing as crossing
+from .decisions.refit import refits as refits
 from .decisions.regret import near_optimal as near_optimal
 from .decisions.regret import regret as regret
 from .decisions.robust import robust_choice as robust_choice

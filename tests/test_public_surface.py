@@ -29,6 +29,7 @@ PUBLIC = [
     "near_optimal",
     "next_run",
     "next_runs",
+    "refits",
     "noise_parts",
     "overtraining",
     "question",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -245,6 +247,12 @@ def next_run(
     params: Annotated[float | None, typer.Option(help="N of the run to forecast.")] = None,
     tokens: Annotated[float | None, typer.Option(help="D of the run to forecast.")] = None,
     compute: Annotated[float | None, typer.Option(help="Or the budget whose split is to be decided, FLOP.")] = None,
+    refits: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Outcomes of the first run for each of which a posterior is sampled anew, as a check; minutes."
+        ),
+    ] = 0,
     columns: Columns = None,
     group: Group = None,
     observation: OfOne = None,
@@ -273,7 +281,26 @@ def next_run(
         pool = [{str(c): float(v) for c, v in row.items()} for row in kept.to_dict("records")]
     given: dict[str, Any] = {"most": most, "candidates": pool, "money": money}
     about = {"params": params, "tokens": tokens, "compute": compute}
-    answer = _ask("next_run", stored, observation, as_json, **given, **about, **_usual(group, 0.9, seed, anyway, furthest))
+    usual = _usual(group, 0.9, seed, anyway, furthest)
+
+    def checked(fit: Any, answer: Any) -> Any:
+        """Add what posteriors sampled anew say of the first run."""
+        from bayes_scaling.decisions.next_run import mentioned
+        from bayes_scaling.decisions.refit import refits as sampled_anew
+        from bayes_scaling.inference.sampling import fit as sample
+
+        first = answer.tables["candidates"].iloc[0]
+        named = {"group": usual["group"], "seed": seed, "times": refits}
+        table = sampled_anew(fit, first, mentioned(about), lambda runs: sample(runs, fit.spec, seed=seed), **named)
+        failed = int((~table["converged"]).sum())
+        said = (
+            f"Posteriors sampled anew with {refits} outcomes of the first say that it takes {100 * table.attrs['share']:.0f} % of the risk; "
+            f"{100 * first['share']:.0f} % were expected{f' ({failed} have not converged)' if failed else ''}."
+        )
+        return replace(answer, sentence=f"{answer.sentence}\n{said}", tables={**answer.tables, "refits": table})
+
+    further = checked if refits else None
+    answer = _ask("next_run", stored, observation, as_json, further=further, **given, **about, **usual)
     if out is not None:
         write_whole(out, answer.tables["candidates"].to_csv(index=False))
 
@@ -282,14 +309,26 @@ def _usual(group: list[str] | None, prob: float, seed: int, anyway: bool, furthe
     return {"group": pairs(group, "--group"), "prob": prob, "seed": seed, "anyway": anyway, "furthest": furthest}
 
 
-def _ask(name: str, stored: Path, observation: str | None, as_json: bool, *, system: bool = False, **given: Any) -> Any:
-    """Build a question, answer it from a stored fit, print the answer, and return it."""
+def _ask(
+    name: str,
+    stored: Path,
+    observation: str | None,
+    as_json: bool,
+    *,
+    system: bool = False,
+    further: Callable[[Any, Any], Any] | None = None,
+    **given: Any,
+) -> Any:
+    """Build a question, answer it from a stored fit, go further with the two, print the answer, and return it."""
     from bayes_scaling.cli.options import of_one_law
     from bayes_scaling.decisions.questions import question
     from bayes_scaling.fits import load_fit
 
     asked = question(name, **given)
-    answer = asked.answer(load_fit(stored) if system else of_one_law(stored, observation))
+    fit = load_fit(stored) if system else of_one_law(stored, observation)
+    answer = asked.answer(fit)
+    if further is not None:
+        answer = further(fit, answer)
     if as_json:
         print_json(answer.to_dict())
     else:

@@ -181,6 +181,18 @@ def _told(known: _Known, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
     return table.assign(trusted=table["effective_draws"] >= FEWEST_EFFECTIVE)
 
 
+def risk_now(fit: Fit, about: Forecast | Budget, *, group: Mapping[str, str] | None = None, seed: int = 0) -> float:
+    """Return the risk of a decision as things stand: variance of the log loss forecast, or expected regret of the size chosen.
+
+    Examples
+    --------
+    >>> from bayes_scaling.examples import example_fit
+    >>> risk_now(example_fit(), Forecast(params=7e10, tokens=1.4e12)) > 0
+    True
+    """
+    return _known(fit, fit.runs[["params", "tokens"]].iloc[:1], about, group, seed).risk
+
+
 def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.DataFrame:
     """Return a grid of runs no dearer than some compute and not a hundred times cheaper, in proportions like those measured.
 

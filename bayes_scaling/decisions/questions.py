@@ -382,8 +382,6 @@ class NextRun(Question):
             tables["together"] = next_runs(of, pool, about, money=self.money, group=self.group, seed=self.seed)
             last = tables["together"].iloc[-1]
             said += f"\nFor {self.money:.3g}, {len(tables['together'])} runs together are expected to take {100 * last['share']:.0f} %."
-        if not table["trusted"].all():
-            said += "\nSome candidates would tell so much that reweighting cannot say how much: their values are guesses (column trusted)."
         return said, tables, None
 
 

@@ -239,8 +239,7 @@ def _next_run(fit: Fit, asked: Allocation) -> str:
     best = table.loc[table["value"].idxmax()]
     return (
         f"Of runs that cost up to {100 * _CHEAP:g} % of this budget, {short(best['params'])} parameters on {short(best['tokens'])} tokens would "
-        f"tell most about the size to choose: it is expected to take {100 * best['share']:.0f} % of the regret, now {best['risk']:.2g} {fit.loss_unit}"
-        f"{'.' if best['trusted'] else ', which is a guess: so much would be learned that the posterior has to be sampled anew.'}"
+        f"tell most about the size to choose: it is expected to take {100 * best['share']:.0f} % of the regret, now {best['risk']:.2g} {fit.loss_unit}."
     )
 
 

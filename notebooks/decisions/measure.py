@@ -45,7 +45,7 @@ OFF = (0.97, 0.985, 1.0, 1.015, 1.03)
 """Targets over the median that is forecast."""
 WIDTH, SIZES = 0.1, 4
 """Decades of compute that count as one budget, and the sizes it needs."""
-TABLES = ("misfitting2025, best rates", "gadre2024, C4", "gadre2024, RedPajama", "olmo_ladder2024", "ladder")
+TABLES = ("misfitting2025, best rates", "gadre2024, C4", "olmo_ladder2024", "ladder")
 REPETITIONS, START, ALLOWANCES, MOST, TARGETS = 20, 8, (0.05, 0.3), 12, 2
 WAYS = ("ours", "uniform", "random")
 

@@ -11,8 +11,9 @@ import xarray as xr
 
 from bayes_scaling.consequences.frontier import efficient, laws_of
 from bayes_scaling.decisions.deadline import deadline, front
-from bayes_scaling.decisions.next_run import Budget, Forecast, ladder_of, mentioned, next_run, next_runs
+from bayes_scaling.decisions.next_run import Budget, Forecast, ladder_of, mentioned, next_run, next_runs, risk_now
 from bayes_scaling.decisions.questions import question
+from bayes_scaling.decisions.refit import refits
 from bayes_scaling.decisions.stopping import nearly_converged, of_size, stopping
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.examples import example_fit, example_system
@@ -113,7 +114,8 @@ def test_the_value_of_a_forecast_is_that_of_normal_theory():
     noise = float(sigma_of_new(fit.posterior).mean())
     for row, of in zip(found.to_dict("records"), logs[:2], strict=True):
         expected = np.cov(of, logs[2])[0, 1] ** 2 / (of.var() + noise**2) / logs[2].var()
-        assert row["share"] == pytest.approx(expected, abs=0.12)
+        assert row["share"] == pytest.approx(expected, abs=0.01)
+        assert row["reweighted"] == pytest.approx(expected, abs=0.12)
     # The run that is nearer to what is forecast tells more of it.
     assert found["value"].iloc[1] > found["value"].iloc[0]
 
@@ -173,6 +175,36 @@ def test_runs_together_tell_more_and_stay_within_the_money():
     assert found["spent"].is_monotonic_increasing
     assert found["value"].iloc[-1] >= found["value"].iloc[0] - 1e-6
     assert not found.duplicated(["params", "tokens"]).any()
+
+
+def test_money_goes_to_the_run_that_matters_where_cheap_ones_leave_none_for_it():
+    """Two cheap runs tell more for their cost; the dear one, which they leave no money for, tells nearly all."""
+    fit = forecast_by_hand(scale=0.02, sigma=0.002)
+    pool = pd.DataFrame({"params": [4e10, 1.5e10, 2e10], "tokens": [8e11, 3e11, 4e11], "cost": [1.0, 0.01, 0.02]})
+    about = Forecast(params=4e10, tokens=8e11)
+    assert next_run(fit, pool, about)["cost"].iloc[0] < 1.0
+    assert next_runs(fit, pool, about, money=1.0)["params"].tolist() == [4e10]
+    assert set(next_runs(fit, pool, about, money=0.03)["params"]) == {1.5e10, 2e10}
+
+
+def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged():
+    fit = forecast_by_hand(scale=0.02, sigma=0.002)
+    seen = []
+
+    def sampled(runs: pd.DataFrame):
+        seen.append(runs)
+        return forecast_by_hand(scale=0.01, sigma=0.002)
+
+    run, about = {"params": 1.5e10, "tokens": 3e11}, Forecast(params=4e10, tokens=8e11)
+    table = refits(fit, run, about, sampled, times=5)
+    drawn = np.log(predict(fit, **run)["measured_loss"].values)
+    assert [len(runs) - len(fit.runs) for runs in seen] == [1] * 5
+    assert [runs["loss"].iloc[-1] for runs in seen] == pytest.approx(np.exp(np.quantile(drawn, [0.1, 0.3, 0.5, 0.7, 0.9])))
+    assert table["loss"].is_monotonic_increasing
+    assert table.attrs["share"] == pytest.approx(1 - table["risk"].mean() / risk_now(fit, about))
+    assert 0.6 < table.attrs["share"] < 0.85  # walks half as wide have a quarter of the variance
+    with pytest.raises(InvalidRequest, match="sampled anew 0 times"):
+        refits(fit, run, about, sampled, times=0)
 
 
 @pytest.mark.parametrize(
