@@ -10,6 +10,7 @@ import pytest
 
 from bayes_scaling.diagnostics import check
 from bayes_scaling.examples import example_fit, example_system
+from bayes_scaling.fits import load_fit
 from bayes_scaling.forms import Mixture
 from tests.command import command  # noqa: F401 - a fixture
 from tests.grouped import grouped_fit
@@ -114,6 +115,21 @@ def test_regret_lifetime_and_the_next_run(command, stored, tmp_path):  # noqa: F
     assert answer.code == 0, answer.err
     assert answer.out.startswith("Next, train")
     assert len(pd.read_csv(ranked)) == 2
+
+
+def test_the_next_run_is_checked_by_posteriors_sampled_anew(command, stored, monkeypatch):  # noqa: F811
+    seen = []
+
+    def sampled(runs, model, *, seed):
+        seen.append((len(runs), model.law, seed))
+        return load_fit(stored)
+
+    monkeypatch.setattr("bayes_scaling.inference.sampling.fit", sampled)
+    ask = ["next-run", stored, "--most", "1e21", "--params", "7e10", "--tokens", "1.4e12", "--refits", "2", "--seed", "3"]
+    answer = told(command(*ask, "--json"))
+    assert seen == [(26, "chinchilla", 3)] * 2
+    assert [row["loss"] for row in answer["refits"]] == sorted(row["loss"] for row in answer["refits"])
+    assert "sampled anew with 2 outcomes of the first say that it takes 0 % of the risk" in command(*ask).out
 
 
 def test_a_system_is_asked_about_time_and_early_stops(command, system):  # noqa: F811

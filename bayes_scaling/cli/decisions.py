@@ -197,7 +197,13 @@ def deadline(
     as_json: AsJson = False,
 ) -> None:
     """Say which batch reaches a loss in time, and what the hurry costs."""
-    given = {"params": params, "loss": loss, "days": days, "seconds_per_step": seconds_per_step, "sure": sure}
+    given: dict[str, Any] = {
+        "params": params,
+        "loss": loss,
+        "days": days,
+        "seconds_per_step": seconds_per_step,
+        "sure": sure,
+    }
     _ask("deadline", stored, None, as_json, system=True, prob=prob, anyway=anyway, **given)
 
 
@@ -212,7 +218,7 @@ def stop_early(
     as_json: AsJson = False,
 ) -> None:
     """Compare a large model stopped early with a smaller one trained nearly to convergence, at equal compute."""
-    given = {"compute_min": compute_min, "excess": excess, "params": params}
+    given: dict[str, Any] = {"compute_min": compute_min, "excess": excess, "params": params}
     _ask("stopping", stored, None, as_json, system=True, prob=prob, anyway=anyway, **given)
 
 
@@ -290,7 +296,7 @@ def next_run(
         from bayes_scaling.inference.sampling import fit as sample
 
         first = answer.tables["candidates"].iloc[0]
-        named = {"group": usual["group"], "seed": seed, "times": refits}
+        named: dict[str, Any] = {"group": usual["group"], "seed": seed, "times": refits}
         table = sampled_anew(fit, first, mentioned(about), lambda runs: sample(runs, fit.spec, seed=seed), **named)
         failed = int((~table["converged"]).sum())
         said = (

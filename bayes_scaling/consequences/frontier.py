@@ -114,8 +114,7 @@ def efficient_at(
     """Return the compute-optimal training whose size leaves the loss t: quantities, and exponents in compute there."""
     stops = efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
     t = np.exp(log_t)
-    loss = E + (1 + stops) * t
-    params, steps = N_c * t ** (-1 / alpha_N), S_c * (stops * t) ** (-1 / alpha_S)
+    params, steps, loss = stopped_at(t, stops, N_c=N_c, alpha_N=alpha_N, S_c=S_c, alpha_S=alpha_S, E=E)
     batch = critical_batch(loss, B_star=B_star, alpha_B=alpha_B)
     share = (1 + stops) * t / loss  # of the loss that is not the offset
     of_compute = -1 / (1 / alpha_N + 1 / alpha_S + share / alpha_B)  # slope of log t in log C
@@ -136,6 +135,11 @@ def efficient_at(
         "share": share,
     }
     return xr.Dataset({name: value + xr.zeros_like(loss) for name, value in found.items()})
+
+
+def stopped_at(t: Any, excess: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S: Any, E: Any = 0.0) -> tuple[Any, Any, Any]:
+    """Return size, least steps and loss of the run whose size leaves the loss t, stopped at an excess above that, a share of t."""
+    return N_c * t ** (-1 / alpha_N), S_c * (excess * t) ** (-1 / alpha_S), E + (1 + excess) * t
 
 
 def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:

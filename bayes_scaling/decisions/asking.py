@@ -162,8 +162,8 @@ class OnHardware(Strict):
         return f"On {on.title}: {said}.", table
 
 
-class OfText(Strict):
-    """Text there is to train on.
+class OfText(Question):
+    """A question about training on what text there is.
 
     Parameters
     ----------
@@ -177,9 +177,10 @@ class OfText(Strict):
     repeats_worth: float = Field(default=15.39, gt=0)
 
     @property
-    def supply(self) -> Supply | None:
-        """The supply of text, where it is not endless."""
-        return None if self.distinct_tokens is None else Supply(self.distinct_tokens, self.repeats_worth)
+    def given(self) -> dict[str, Any]:
+        """What every answer takes: the supply of text, where it is not endless, the group and the seed."""
+        supply = None if self.distinct_tokens is None else Supply(self.distinct_tokens, self.repeats_worth)
+        return {"supply": supply, "group": self.group, "seed": self.seed}
 
 
 def _short(number: float) -> str:

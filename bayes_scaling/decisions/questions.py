@@ -30,7 +30,7 @@ from bayes_scaling.reach import reach_sentence
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Target(OfText, OnHardware, Question):
+class Target(OfText, OnHardware):
     """How likely budgets reach a loss, and the least that does.
 
     Parameters
@@ -52,7 +52,7 @@ class Target(OfText, OnHardware, Question):
 
     def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
-        asked: dict[str, Any] = {"target": self.target, "supply": self.supply, "group": self.group, "seed": self.seed}
+        asked: dict[str, Any] = {"target": self.target, **self.given}
         if self.compute:
             found = chance(of, compute=list(self.compute), **asked)
             table = pd.DataFrame({str(n): np.atleast_1d(v.values) for n, v in (found.coords | found.data_vars).items()})
@@ -72,7 +72,7 @@ class Target(OfText, OnHardware, Question):
         return said, {"least": least.to_frame().T, "cost": costs}, least["compute_flops"]
 
 
-class Allocation(OfText, OnHardware, Question):
+class Allocation(OfText, OnHardware):
     """How to split a budget between size and data.
 
     Parameters
@@ -113,7 +113,7 @@ class Allocation(OfText, OnHardware, Question):
 
     def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
-        asked: dict[str, Any] = {"compute": self.budget, "supply": self.supply, "group": self.group, "seed": self.seed}
+        asked: dict[str, Any] = {"compute": self.budget, **self.given}
         limits: dict[str, Any] = {"least_params": self.least_params, "most_params": self.most_params}
         limits = {name: value for name, value in limits.items() if value is not None}
         table = budget_table(allocate(of, risk=self.risk, **limits, **asked), self.prob)
@@ -148,7 +148,7 @@ class Allocation(OfText, OnHardware, Question):
         return "\n".join([*said, bill]), tables, None
 
 
-class Regret(OfText, Question):
+class Regret(OfText):
     """What sizes cost that are not the optimum.
 
     Parameters
@@ -164,12 +164,12 @@ class Regret(OfText, Question):
 
     def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
-        asked: dict[str, Any] = {"compute": self.compute, "supply": self.supply, "group": self.group, "seed": self.seed}
+        asked: dict[str, Any] = {"compute": self.compute, **self.given}
         table = regret(of, params=list(self.params) or None, **asked)
         flat = near_optimal(of, within=[0.001, 0.002, 0.005, 0.01, 0.02], **asked)
         rows = table.to_dict("records") if self.params else []
         said = [
-            f"{row['params']:.3g} parameters lose {row['regret']:.2g} {fit.loss_unit} against the best size ({100 * 0.9:g} % interval "
+            f"{row['params']:.3g} parameters lose {row['regret']:.2g} {fit.loss_unit} against the best size (90 % interval "
             f"{row['regret_lower']:.2g} to {row['regret_upper']:.2g}; mean of the worst tenth {row['regret_cvar']:.2g}): {100 * row['wasted']:.0f} % of "
             f"the budget buys nothing."
             for row in rows
@@ -182,7 +182,7 @@ class Regret(OfText, Question):
         return "\n".join(said), {"regret": table, "near_optimal": flat}, None
 
 
-class Lifetime(OfText, Question):
+class Lifetime(OfText):
     """The size that costs least over training and serving.
 
     Parameters
@@ -198,12 +198,10 @@ class Lifetime(OfText, Question):
 
     def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
-        table = lifetime(of, target=self.target, demand=self.demand, supply=self.supply, group=self.group, seed=self.seed)
+        table = lifetime(of, target=self.target, demand=self.demand, **self.given)
         best, plain = table.loc["lifetime"], table.loc["training"]
         spent = float(best["training_flops"])
-        penalty = overtraining(
-            of, compute=spent, times=[1, 2, 4, 8], supply=self.supply, group=self.group, seed=self.seed, prob=self.prob
-        )
+        penalty = overtraining(of, compute=spent, times=[1, 2, 4, 8], prob=self.prob, **self.given)
         said = (
             f"To serve what is wanted at an expected loss of {self.target:g} {fit.loss_unit}, train {best['params']:.3g} parameters on "
             f"{best['tokens']:.3g} tokens ({best['tokens_per_param']:.0f} a parameter): {best['total_flops']:.3g} FLOP over its lifetime, "
@@ -380,8 +378,9 @@ class NextRun(Question):
         tables = {"candidates": table}
         if self.money is not None:
             tables["together"] = next_runs(of, pool, about, money=self.money, group=self.group, seed=self.seed)
+            together = [f"{run['params']:.3g} on {run['tokens']:.3g}" for run in tables["together"].to_dict("records")]
             last = tables["together"].iloc[-1]
-            said += f"\nFor {self.money:.3g}, {len(tables['together'])} runs together are expected to take {100 * last['share']:.0f} %."
+            said += f"\nFor {self.money:.3g}, {len(together)} runs together are expected to take {100 * last['share']:.0f} %: {', '.join(together)}."
         return said, tables, None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.consequences.frontier import efficient, laws_of
+from bayes_scaling.consequences.frontier import efficient, laws_of, stopped_at
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Sampled
 from bayes_scaling.laws.batch import critical_batch
@@ -97,16 +97,14 @@ def stopping(
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
     """Return size, least steps and loss of the model that a compute trains to an excess over what its size leaves."""
-    E = laws.get("E", 0.0)
+    curve = {name: value for name, value in laws.items() if name not in ("B_star", "alpha_B")}
 
     def spent(log_t: Any) -> Any:
-        t = np.exp(log_t)
-        return np.log(
-            training_compute(_size(t, laws), training_tokens(_steps(excess * t, laws), _batch(E + (1 + excess) * t, laws)))
-        )
+        params, steps, loss = stopped_at(np.exp(log_t), excess, **curve)
+        batch = critical_batch(loss, B_star=laws["B_star"], alpha_B=laws["alpha_B"])
+        return np.log(training_compute(params, training_tokens(steps, batch)))
 
-    t = np.exp(_where(spent, np.log(compute_min), -12.0, 6.0, laws["N_c"]))
-    return _size(t, laws), _steps(excess * t, laws), E + (1 + excess) * t
+    return stopped_at(np.exp(_where(spent, np.log(compute_min), -12.0, 6.0, laws["N_c"])), excess, **curve)
 
 
 def of_size(params: float, compute_min: float, **laws: Any) -> tuple[Any, Any, Any]:
@@ -117,7 +115,7 @@ def of_size(params: float, compute_min: float, **laws: Any) -> tuple[Any, Any, A
         return np.log(compute_to_loss(params, converged + np.exp(log_left), **laws))
 
     left = np.exp(_where(spent, np.log(compute_min), -40.0, 6.0, converged))
-    return converged * 0 + params, _steps(left, laws), converged + left
+    return converged * 0 + params, laws["S_c"] * left ** (-1 / laws["alpha_S"]), converged + left
 
 
 def _where(falling: Callable[[Any], Any], level: float, low: float, high: float, like: np.ndarray) -> np.ndarray:
@@ -133,15 +131,3 @@ def _where(falling: Callable[[Any], Any], level: float, low: float, high: float,
 def _named(run: tuple[np.ndarray, ...]) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     size, steps, loss = (xr.DataArray(values, dims=SAMPLE_DIMS) for values in run)
     return size, steps, loss
-
-
-def _size(t: Any, laws: dict[str, Any]) -> Any:
-    return laws["N_c"] * t ** (-1 / laws["alpha_N"])
-
-
-def _steps(left: Any, laws: dict[str, Any]) -> Any:
-    return laws["S_c"] * left ** (-1 / laws["alpha_S"])
-
-
-def _batch(loss: Any, laws: dict[str, Any]) -> Any:
-    return critical_batch(loss, B_star=laws["B_star"], alpha_B=laws["alpha_B"])

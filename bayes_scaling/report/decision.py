@@ -92,7 +92,7 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
 
 
 def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Picture:
-    table = regret(fit, compute=asked.budget, supply=asked.supply, group=asked.group, seed=asked.seed)
+    table = regret(fit, compute=asked.budget, **asked.given)
     sizes, mean, lower, upper = (table[c].to_numpy() for c in ("params", "regret", "regret_lower", "regret_upper"))
     figure = _regret_figure(sizes, mean, lower, upper, choice, fit.loss_unit)
     return Picture(
@@ -117,7 +117,7 @@ def _how(asked: Allocation) -> dict[str, Any]:
     """Return how the run is chosen."""
     limits = {"least_params": asked.least_params, "most_params": asked.most_params}
     limits = {name: value for name, value in limits.items() if value is not None}
-    return {"risk": asked.risk, "supply": asked.supply, "group": asked.group, "seed": asked.seed, **limits}
+    return {"risk": asked.risk, **asked.given, **limits}
 
 
 def _chance_picture(fit: Fit, asked: Allocation, target: float, here: float) -> Picture:
@@ -210,7 +210,7 @@ def _changes_table(fit: Fit, asked: Allocation) -> Table:
     if {"least_params", "most_params"} & set(how):
         free = {name: value for name, value in how.items() if name not in ("least_params", "most_params")}
         variants.append(("any size allowed", {"compute": asked.budget, **free}))
-    if asked.supply is not None:
+    if asked.distinct_tokens is not None:
         variants.append(("endless text", {"compute": asked.budget, **how, "supply": None}))
     cells = []
     for label, given in variants:

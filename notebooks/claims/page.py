@@ -12,6 +12,7 @@ from typing import Any
 
 from bayes_scaling.consequences.claims import CLAIMS
 from bayes_scaling.report.wording import number
+from notebooks.markdown import table
 
 HERE = Path(__file__).parent
 SYSTEMS = {
@@ -257,12 +258,6 @@ def _curves(results: Mapping[str, Any], curves: Mapping[str, float]) -> str:
         f"steps) is an unknown of the fit. Measured: {said}. On {curves['tables']:.0f} tables simulated with such curves, intervals of 90 % for N_c, alpha_N, S_c and alpha_S "
         f"hold the truth {curves['correlated']:.0%} of the time with the process, {curves['independent']:.0%} with points taken as independent."
     )
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def spread(told: Sequence[Any]) -> str:

@@ -10,7 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from notebooks.decisions.draw import next_runs
+from notebooks.markdown import table
+
 HERE = Path(__file__).parent
+WAYS = ("ours", "uniform", "random")
+_STAGES = {1: "after the first", 2: "after the second"}
 
 
 def page(results: Mapping[str, Any]) -> str:
@@ -61,7 +66,7 @@ def _advice(results: Mapping[str, Any]) -> list[str]:
         "Ten times the compute, spent best by L(N, S_min) and the critical batch; the data that eight times the size need; and the large "
         "model stopped early against one trained to 2 % above convergence, for one loss (appendix B). The exponents the paper quotes for "
         "N, B, S and D are fitted on their own; its laws together give the column after.",
-        _table(head, rows),
+        table(head, rows),
     ]
 
 
@@ -89,11 +94,11 @@ def _hoffmann(results: Mapping[str, Any]) -> list[str]:
         "## 5.76e23 FLOP, asked of the runs of Hoffmann et al. (2022)",
         "Gopher spent it on 280 billion parameters, Chinchilla on 70. The 240 runs end 1.6 decades below. `chinchilla` takes its additive "
         "form for granted; `kappa`, the default, lets the form bend and the law be wrong, and is as unsure as that makes it.",
-        _table(["model", "size to choose (optimum)", "tokens", "loss of a new run"], rows),
+        table(["model", "size to choose (optimum)", "tokens", "loss of a new run"], rows),
         "What two sizes lose against the best, expected, and the share of the budget that buys nothing:",
-        _table(["model", "size", "nats lost", "budget wasted"], lost),
+        table(["model", "size", "nats lost", "budget wasted"], lost),
         "What a little loss buys: the smallest and the largest size within a share of the least expected loss, and what they read.",
-        _table(["model", "loss given up", "smallest", "largest", "its tokens, smallest", "its tokens, largest"], near),
+        table(["model", "loss given up", "smallest", "largest", "its tokens, smallest", "its tokens, largest"], near),
     ]
 
 
@@ -111,36 +116,39 @@ def _allocations(results: Mapping[str, Any]) -> list[str]:
         "## Regret at budgets held out",
         "Below each cut of a ladder, every way chose a size for each larger budget that was measured at four or more sizes; the run nearest "
         "to the choice is what it would have got. Regret is by how much its loss lies above the best run of that budget.",
-        _table(["source", "way", "mean regret", "median", "budgets"], rows),
+        table(["source", "way", "mean regret", "median", "budgets"], rows),
         "Chances of reaching a loss, said before and counted after: for every forecast, five targets around its median.",
-        _table(["said", "came true", "times"], chances),
+        table(["said", "came true", "times"], chances),
     ]
 
 
 def _next_runs(results: Mapping[str, Any]) -> list[str]:
-    rows = [
+    at = {(row["ladder"], row["stage"], row["way"]): row for row in results["by_table"]}
+    at |= {("all", row["stage"], row["way"]): row for row in results["pooled"]}
+    rows = []
+    for name, stage in dict.fromkeys((name, stage) for name, stage, _ in at if stage):
+        of = [at[name, stage, way] for way in WAYS]
+        errors = [f"{100 * row['error']:.2f} %" for row in of]
+        rows.append([name, f"{100 * of[0]['spent']:.0f} %", *errors, *(f"{row['interval_score']:.3f}" for row in of)])
+    paired = [
         [
-            row.get("ladder", "all"),
-            row["way"],
-            f"{row['stage']}",
-            f"{100 * row['spent']:.0f} %",
-            f"{100 * row['error']:.2f} %",
-            f"{row['interval_score']:.3f}",
+            f"{'error' if row['score'] == 'error' else 'interval score'}, against {row['against']}, {_STAGES[row['stage']]}",
+            f"{row['gain']:.4f} ± {row['se']:.4f}",
+            f"{100 * row['better']:.0f} %",
         ]
-        for row in [*results["by_table"], *results["pooled"]]
+        for row in results["paired"]
     ]
     return [
         "## The runs to train next",
-        f"From {results['repetitions']} random starts of eight cheap runs of each table, three stages of up to three runs were added for the "
-        "same money, chosen by `next-run` (*ours*), evenly in compute (*uniform*) or at random; then the two dearest runs were forecast. "
-        "Money is told as a share of what the dearest costs.",
-        _table(["table", "way", "stage", "spent", "error of the forecast", "interval score"], rows),
+        f"From {results['repetitions']} random starts of eight of the cheaper runs of each table, runs were added twice for the same money: "
+        "chosen by `next-run` for a forecast of the dearest run (*ours*), for half of the money, a quarter and so on (*uniform*), or at "
+        "random. After each the two dearest runs were forecast. Money is told as a share of what the dearest costs, error as the mean of "
+        "the absolute log loss.",
+        "![Error and interval score by money spent](images/next_runs.png)",
+        table(["table", "spent", *(f"error, {way}" for way in WAYS), *(f"interval score, {way}" for way in WAYS)], rows),
+        "By how much ours is less, from the same start with the same money: mean and standard error, and the share of starts in which it is.",
+        table(["", "less by", "less in"], paired),
     ]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def _plain(value: float, share: bool) -> str:
@@ -161,3 +169,4 @@ def _short(value: float) -> str:
 
 if __name__ == "__main__":
     (HERE / "README.md").write_text(page(measured()), encoding="utf-8")
+    next_runs(measured()["next_runs"])

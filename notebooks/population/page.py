@@ -12,6 +12,7 @@ from typing import Any
 
 from bayes_scaling.documents import read_model
 from bayes_scaling.specification import ModelSpec
+from notebooks.markdown import table
 
 HERE = Path(__file__).parent
 HUBER = "huber + bootstrap + residuals"
@@ -69,11 +70,6 @@ def measured() -> tuple[dict[str, Any], dict[str, Any]]:
     return results, certificate
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
 def _scores(row: Mapping[str, Any], base: float) -> list[str]:
     return [
         f"{row['runs']}",
@@ -91,20 +87,20 @@ _HEAD = ("forecasts", "50 % held", "90 % held", "interval score", "over Huber's"
 
 
 def _methods(pooled: Sequence[Mapping[str, Any]], base: float) -> str:
-    return _table(("method", *_HEAD), [[row["method"], *_scores(row, base)] for row in pooled])
+    return table(("method", *_HEAD), [[row["method"], *_scores(row, base)] for row in pooled])
 
 
 def _sources(by_source: Sequence[Mapping[str, Any]]) -> str:
     base = {row["source"]: row["interval_score"] for row in by_source if row["method"] == HUBER}
     rows = [row for row in by_source if row["method"] == "kappa"]
-    return _table(("source", *_HEAD), [[row["source"], *_scores(row, base[row["source"]])] for row in rows])
+    return table(("source", *_HEAD), [[row["source"], *_scores(row, base[row["source"]])] for row in rows])
 
 
 def _distances(by_distance: Sequence[Mapping[str, Any]]) -> str:
     keep = [0, 1, 2, 3, 6, 7]
     head = [_HEAD[i] for i in keep]
     rows = [[row["ahead"], *(_scores(row, 1.0)[i] for i in keep)] for row in by_distance]
-    return _table(("decades ahead", *head), rows)
+    return table(("decades ahead", *head), rows)
 
 
 def _priors(priors: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -118,7 +114,7 @@ def _priors(priors: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         prior = stated[name.removesuffix("_at_reference")]
         assert prior is not None
         given = prior.arguments
-        without = [table[name]["mu"] for source, table in priors.items() if source]
+        without = [found[name]["mu"] for source, found in priors.items() if source]
         rows.append(
             [
                 name,
@@ -128,7 +124,7 @@ def _priors(priors: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
                 f"{given['mu']:.2f} ± {given['sigma']:.2f}",
             ]
         )
-    return _table(("logarithm of", "learned", "without", "between sources, within", "stated in kappa.toml"), rows)
+    return table(("logarithm of", "learned", "without", "between sources, within", "stated in kappa.toml"), rows)
 
 
 def _certificate(coverage: Sequence[Mapping[str, Any]]) -> str:
@@ -143,7 +139,7 @@ def _certificate(coverage: Sequence[Mapping[str, Any]]) -> str:
         ]
         for row in coverage
     ]
-    return _table(("truth", "decades ahead", "tables", "50 % held", "90 % held", "width"), rows)
+    return table(("truth", "decades ahead", "tables", "50 % held", "90 % held", "width"), rows)
 
 
 def main() -> None:
