@@ -51,6 +51,7 @@ claims: environment  ## every fit and picture of notebooks/claims, anew; needs B
 
 population: environment  ## what public ladders say of the next, and how forecasts come out; needs BAYES_SCALING_MIRROR
 	$(RUN) python -m notebooks.population.measure
+	$(RUN) python -m notebooks.population.curves
 	$(RUN) python -m notebooks.population.page
 
 decisions: environment  ## what decisions are worth on measured runs; needs BAYES_SCALING_MIRROR

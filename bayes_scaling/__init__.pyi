@@ -72,13 +72,13 @@ from .ledger.forecasts import score_forecasts as score_forecasts
 from .ledger.live import live as live
 from .prediction import intervals as intervals
 from .prediction import predict as predict
-from .prediction import predict_table as predict_table
 from .quantities import training_compute as training_compute
 from .report import plot_backtest as plot_backtest
 from .report import plot_forecast as plot_forecast
 from .report import write_certificate as write_certificate
 from .report import write_decision as write_decision
 from .report import write_report as write_report
+from .rows import predict_table as predict_table
 from .runs import RunTable as RunTable
 from .runs import read_runs as read_runs
 from .specification import ModelSpec as ModelSpec

@@ -15,8 +15,9 @@ import xarray as xr
 from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.files import make_folder, write_whole
 from bayes_scaling.fits import Fit, load_fit
-from bayes_scaling.prediction import SAMPLE_DIMS, appended, intervals, predict_rows
+from bayes_scaling.prediction import SAMPLE_DIMS, intervals
 from bayes_scaling.requests import known_inputs
+from bayes_scaling.rows import appended, predict_rows
 
 WEIGHTS: Final = "weights.json"
 """File of a stored mixture that says what its fits weigh."""
@@ -85,7 +86,7 @@ class Mixture:
         Returns
         -------
         Dataset, dims (chain, draw, row)
-            As :func:`~bayes_scaling.prediction.predict_rows`, in one chain; each law has as many draws as its weight says,
+            As :func:`~bayes_scaling.rows.predict_rows`, in one chain; each law has as many draws as its weight says,
             and the coordinate ``form`` names it.
         """
         parts = []

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from bayes_scaling.discrepancy import paths_of, walk
@@ -31,7 +30,7 @@ SAMPLE_DIMS: Final = ("chain", "draw")
 """The dimensions of draws: everything else is what was asked about."""
 INTERVAL_COLUMNS: Final = ("median", "lower", "upper", "mean_lower", "mean_upper")
 """The two intervals of a prediction: a new run's measured loss, and the law's expected one."""
-_REACHES: Final = ("params", "tokens", "compute_flops")
+REACHES: Final = ("params", "tokens", "compute_flops")
 
 
 def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:
@@ -198,71 +197,6 @@ def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[
     return law_parameters(spec.the_law, spec, values, fit.reference)
 
 
-def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
-    """Predict every row of a table and append the intervals to it.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    table : DataFrame
-        One row a run: the law's inputs, and the model's grouping columns where it has any.
-    prob : float
-        Probability of the intervals.
-    seed : int
-        As for :func:`predict`.
-
-    Returns
-    -------
-    DataFrame
-        The table with ``median``, ``lower``, ``upper`` of a new run's measured loss, ``mean_lower``,
-        ``mean_upper`` of the law's expected loss, and the reach in decades.
-
-    Examples
-    --------
-    >>> from bayes_scaling.examples import example_fit
-    >>> table = pd.DataFrame({"params": [1e9, 7e10], "tokens": [2e10, 1.4e12]})
-    >>> predict_table(example_fit(), table).columns.tolist()[:7]
-    ['params', 'tokens', 'median', 'lower', 'upper', 'mean_lower', 'mean_upper']
-    """
-    return appended(table, intervals(predict_rows(fit, table, seed=seed), prob))
-
-
-def appended(table: pd.DataFrame, found: xr.Dataset) -> pd.DataFrame:
-    """Return a table with the intervals and the reach of its rows, in place of any it had."""
-    ours = [*INTERVAL_COLUMNS, *(str(c) for c in found.coords if str(c).startswith("reach_"))]
-    return table.drop(columns=[c for c in ours if c in table]).assign(**{name: found[name].values for name in ours})
-
-
-def predict_rows(fit: Fit, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
-    """Predict every row of a table, each in its own group.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    table : DataFrame
-        As for :func:`predict_table`.
-    seed : int
-        As for :func:`predict`.
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, row)
-        What :func:`predict` returns, a row of the table an entry.
-    """
-    rows_of = table.reset_index(drop=True)
-    present = [column for column in fit.spec.group_columns if column in table]
-    wanted = {*fit.spec.columns.values(), *_REACHES, "steps", "batch_tokens"}
-    known = [str(column) for column in table if column in wanted and table[column].notna().all()]
-    parts = []
-    for labels, rows in rows_of.groupby(present, dropna=False) if present else [((), rows_of)]:
-        group = {c: v for c, v in zip(present, labels, strict=True) if pd.notna(v)}  # pyright: ignore[reportArgumentType]
-        prediction = predict(fit, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in known})
-        parts.append(prediction.rename(query="row").assign_coords(row=rows.index))
-    return xr.concat(parts, dim="row", combine_attrs="drop_conflicts").sortby("row")
-
-
 def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
     """Return the intervals of a prediction.
 
@@ -414,5 +348,5 @@ def _said(label: Mapping[str, str]) -> str:
 
 def _reached(fit: Fit, arrays: Mapping[str, Any]) -> list[str]:
     measured = fit.runs
-    wanted = [*_REACHES, *(c for c in fit.spec.columns.values() if c not in _REACHES)]
+    wanted = [*REACHES, *(c for c in fit.spec.columns.values() if c not in REACHES)]
     return [column for column in wanted if column in arrays and column in measured]

@@ -13,7 +13,8 @@ from bayes_scaling.documents import default_model, read_model
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.fits import load_fit
 from bayes_scaling.inference.marginal import draw_effects
-from bayes_scaling.prediction import intervals, law_loss, loss_at_runs, predict, predict_table
+from bayes_scaling.prediction import intervals, law_loss, loss_at_runs, predict
+from bayes_scaling.rows import predict_table
 from bayes_scaling.variance import variance_shares
 from tests.forecasting import forecast_by_hand
 

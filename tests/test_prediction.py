@@ -6,8 +6,9 @@ import pytest
 import xarray as xr
 
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRequest, NewGroupWarning
-from bayes_scaling.prediction import interval, intervals, loss_at_runs, predict, predict_table
+from bayes_scaling.prediction import interval, intervals, loss_at_runs, predict
 from bayes_scaling.reach import reach, reach_sentence
+from bayes_scaling.rows import predict_table
 from tests.conftest import HOFFMANN_LIKE
 from tests.grouped import grouped_fit
 

@@ -19,7 +19,8 @@ from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidReque
 from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sampling import sampler_for
 from bayes_scaling.piecework import digest_of, outcomes
-from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
+from bayes_scaling.prediction import SAMPLE_DIMS
+from bayes_scaling.rows import predict_rows
 from bayes_scaling.runs import RunTable
 from bayes_scaling.sharing import as_columns_allow
 from bayes_scaling.specification import ModelSpec

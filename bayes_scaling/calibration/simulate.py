@@ -13,10 +13,11 @@ import xarray as xr
 from bayes_scaling.elementwise import exp, log, softplus
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.fits import Fit
-from bayes_scaling.prediction import law_at_runs, loss_at_runs, measured_at_runs, predict_rows
+from bayes_scaling.prediction import law_at_runs, loss_at_runs, measured_at_runs
 from bayes_scaling.prior_draws import draw_prior
 from bayes_scaling.quantities import completed
 from bayes_scaling.reference import law_parameters, values_of
+from bayes_scaling.rows import predict_rows
 from bayes_scaling.runs import RunTable
 from bayes_scaling.scatter import relative_se, sigma_of_new, typical_error
 from bayes_scaling.sharing import as_columns_allow

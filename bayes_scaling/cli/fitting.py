@@ -31,8 +31,9 @@ def demo(
     from bayes_scaling.decisions.budget import allocate, budget_table
     from bayes_scaling.files import make_folder
     from bayes_scaling.inference import fit as sample
-    from bayes_scaling.prediction import inside, predict_table
+    from bayes_scaling.prediction import inside
     from bayes_scaling.report import write_report
+    from bayes_scaling.rows import predict_table
 
     make_folder(out)
     runs = load_runs("ladder").where("series in ['size', 'compute']")

@@ -55,7 +55,7 @@ def predict(
     import pandas as pd
 
     from bayes_scaling.files import check_writable
-    from bayes_scaling.prediction import predict_table
+    from bayes_scaling.rows import predict_table
     from bayes_scaling.runs import read_inputs
 
     named = {"params": params, "tokens": tokens, "compute_flops": compute}

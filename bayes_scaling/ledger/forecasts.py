@@ -15,9 +15,10 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.fits import Fit
 from bayes_scaling.grouping import label_of
 from bayes_scaling.ledger.ledger import append_all, read_ledger
-from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
+from bayes_scaling.prediction import SAMPLE_DIMS
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.reach import reach
+from bayes_scaling.rows import predict_rows
 
 QUANTILES: Final = tuple(round(q, 3) for q in np.linspace(0.005, 0.995, 100))
 """Levels at which a forecast is kept: enough for every score."""

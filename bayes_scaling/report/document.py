@@ -18,7 +18,7 @@ from bayes_scaling.diagnostics import check, prior_predictive
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.files import write_whole
 from bayes_scaling.fits import Fit, JointFit
-from bayes_scaling.prediction import law_loss, levels, predict_table
+from bayes_scaling.prediction import law_loss, levels
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.reach import reach_sentence
 from bayes_scaling.report.pictures import (
@@ -45,6 +45,7 @@ from bayes_scaling.report.tables import (
 )
 from bayes_scaling.report.trials import backtest_picture
 from bayes_scaling.report.wording import percent, short
+from bayes_scaling.rows import predict_table
 from bayes_scaling.variance import included
 
 

@@ -14,19 +14,11 @@ from matplotlib.figure import Figure
 from bayes_scaling.decisions.budget import allocate
 from bayes_scaling.decisions.split import splits_a_budget
 from bayes_scaling.fits import Fit, JointFit, Sampled, scalars
-from bayes_scaling.prediction import (
-    inside,
-    interval,
-    intervals,
-    law_loss,
-    loss_at_runs,
-    measured_at_runs,
-    predict,
-    predict_table,
-)
+from bayes_scaling.prediction import inside, interval, intervals, law_loss, loss_at_runs, measured_at_runs, predict
 from bayes_scaling.quantities import completed
 from bayes_scaling.report import figures
 from bayes_scaling.report.wording import axis_label, percent
+from bayes_scaling.rows import predict_table
 from bayes_scaling.variance import PARTS, shares_of
 
 BEYOND: Final = 2.0

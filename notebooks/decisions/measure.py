@@ -1,6 +1,6 @@
 """What decisions are worth, on measured runs: regret at held-out budgets, chances that hold, and the runs to train next.
 
-BAYES_SCALING_MIRROR=<folder> python -m notebooks.decisions.measure [allocations | next_runs | advice ...]
+BAYES_SCALING_MIRROR=<folder> python -m notebooks.decisions.measure [advice | hoffmann | allocations | next_runs | live ...]
 
 Every outcome is kept in .decisions; what was interrupted goes on from there. results.json holds what the page says.
 """
@@ -31,8 +31,10 @@ from bayes_scaling.fits import Fit
 from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sampling import sampler_for
 from bayes_scaling.laws import LAWS
+from bayes_scaling.ledger.live import live
 from bayes_scaling.piecework import digest_of, outcomes
-from bayes_scaling.prediction import SAMPLE_DIMS, interval, predict_rows
+from bayes_scaling.prediction import SAMPLE_DIMS, interval
+from bayes_scaling.rows import predict_rows
 from bayes_scaling.runs import RunTable
 from notebooks.population.ladders import LADDERS, Ladder, runs_of
 
@@ -48,6 +50,9 @@ WIDTH, SIZES = 0.1, 4
 TABLES = ("misfitting2025, best rates", "gadre2024, C4", "olmo_ladder2024", "ladder")
 REPETITIONS, START, ALLOWANCES, MOST, TARGETS = 20, 8, (0.05, 0.3), 12, 2
 WAYS = ("ours", "uniform", "random")
+CURVES, FOLDS = "gemstones2025, constant rate", 4
+QUICKLY = {"draws": 500, "tune": 400, "chains": 2, "target_accept": 0.9}
+"""Of the hundreds of fits by which ways to choose runs are told apart."""
 
 
 def main(parts: Sequence[str]) -> None:
@@ -60,6 +65,7 @@ def main(parts: Sequence[str]) -> None:
         "hoffmann": hoffmann,
         "allocations": allocations,
         "next_runs": next_run_curves,
+        "live": live_runs,
     }.items():
         if not parts or name in parts:
             results[name] = measure()
@@ -171,7 +177,7 @@ def _at_a_cut(piece: _Split) -> pd.DataFrame:
         table[table["compute_flops"] < piece.cut * (1 - 1e-9)],
         table[table["compute_flops"] >= piece.cut * (1 - 1e-9)],
     )
-    fit = _fitted(runs, known)
+    fit = _fitted(runs, known, Settings(**SETTINGS))
     rows: list[dict[str, Any]] = []
     measured = (
         predict_rows(fit, ahead.reset_index(drop=True))["measured_loss"].stack(s=SAMPLE_DIMS).transpose("row", "s").values
@@ -229,9 +235,9 @@ def _bottom(at: pd.DataFrame) -> float | None:
     return float(x.mean() - slope / (2 * bend)) if bend > 0 else None
 
 
-def _fitted(runs: RunTable, known: pd.DataFrame, seed: int = 0) -> Fit:
+def _fitted(runs: RunTable, known: pd.DataFrame, settings: Settings) -> Fit:
     table = replace(runs, table=known.reset_index(drop=True))
-    return sampler_for(read_model("kappa"), table).fit(table, Settings(seed=seed, **SETTINGS), progress=False)
+    return sampler_for(read_model("kappa"), table).fit(table, settings, progress=False)
 
 
 # The next run
@@ -248,7 +254,7 @@ class _Repetition:
     def name(self) -> str:
         """File name of the outcome."""
         said = digest_of(
-            self.ladder.name, self.number, SETTINGS, read_model("kappa").digest, START, ALLOWANCES, MOST, TARGETS, "linear"
+            self.ladder.name, self.number, QUICKLY, read_model("kappa").digest, START, ALLOWANCES, MOST, TARGETS, "linear"
         )
         return f"next-{said}.csv"
 
@@ -289,7 +295,8 @@ def _carried_on(piece: _Repetition) -> pd.DataFrame:
     cheap = pool.index[: max(START + 2, len(pool) // 2)]
     start = sorted(rng.choice(cheap, size=START, replace=False).tolist())
     most = float(targets["compute_flops"].max())
-    before = _fitted(runs, pool.loc[start], seed=piece.number)
+    settings = Settings(seed=piece.number, **QUICKLY)
+    before = _fitted(runs, pool.loc[start], settings)
     rows = []
     for way in WAYS:
         have, spent, fit = start, 0.0, before
@@ -299,7 +306,7 @@ def _carried_on(piece: _Repetition) -> pd.DataFrame:
                 added = _chosen(way, fit, left, targets.iloc[-1], money, rng)
                 have = sorted([*have, *added])
                 spent += float(pool.loc[added, "compute_flops"].sum())
-                fit = _fitted(runs, pool.loc[have], seed=piece.number) if added else fit
+                fit = _fitted(runs, pool.loc[have], settings) if added else fit
             rows.append({"way": way, "stage": stage, "spent": spent / most, "runs": len(have), **_scored(fit, targets)})
     return pd.DataFrame(rows).assign(ladder=piece.ladder.name, number=piece.number)
 
@@ -333,6 +340,62 @@ def _chosen(way: str, fit: Fit, left: pd.DataFrame, target: pd.Series, money: fl
             added.append(int(number))
             total += float(paid.loc[number, "compute_flops"])
     return added
+
+
+# A run under way
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """Runs of a ladder that are held out together."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """File name of the outcome."""
+        return f"live-{digest_of(CURVES, FOLDS, self.number, SETTINGS, read_model('kappa').digest)}.csv"
+
+
+def live_runs() -> dict[str, Any]:
+    """Return how the end of a run held out is forecast before its curve, and from the first half of it."""
+    pieces = [_Fold(number) for number in range(FOLDS)]
+    every = pd.concat(outcomes(pieces, _under_way, store=STORE, progress=True, label="folds"), ignore_index=True)
+    rows = [
+        {
+            "when": when,
+            "runs": len(told),
+            "inside": float(told["inside"].mean()),
+            "error": float(told["error"].median()),
+            "width": float(told["width"].median()),
+        }
+        for when, told in every.groupby("when", sort=False)
+    ]
+    return {"rows": rows, "effective_draws": float(every["effective_draws"].median()), "ladder": CURVES}
+
+
+def _under_way(fold: _Fold) -> pd.DataFrame:
+    runs = runs_of(next(ladder for ladder in LADDERS if ladder.name == CURVES))
+    labels = sorted(set(runs.table["run_id"]))[fold.number :: FOLDS]
+    fit = _fitted(runs, runs.table[~runs.table["run_id"].isin(labels)], Settings(**SETTINGS))
+    rows = []
+    for label in labels:
+        curve = runs.table[runs.table["run_id"] == label].sort_values("tokens")
+        end = curve.iloc[-1]
+        half = curve.iloc[: len(curve) // 2]
+        found = live(fit, half, end={"params": end["params"], "tokens": end["tokens"]})
+        for when, (middle, lower, upper) in (("before its curve", found.before), ("from half of it", found.now)):
+            rows.append(
+                {
+                    "run_id": label,
+                    "when": when,
+                    "inside": lower <= end["loss"] <= upper,
+                    "error": abs(np.log(end["loss"] / middle)),
+                    "width": np.log(upper / lower),
+                    "effective_draws": found.effective_draws,
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

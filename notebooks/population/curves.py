@@ -24,7 +24,8 @@ from bayes_scaling.errors import BayesScalingWarning
 from bayes_scaling.inference import fit
 from bayes_scaling.laws import LAWS
 from bayes_scaling.piecework import digest_of, outcomes
-from bayes_scaling.prediction import SAMPLE_DIMS, predict_rows
+from bayes_scaling.prediction import SAMPLE_DIMS
+from bayes_scaling.rows import predict_rows
 from bayes_scaling.runs import read_runs
 
 HERE = Path(__file__).parent

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 HUBER = "huber + bootstrap + residuals"
 
 
-def page(results: Mapping[str, Any], certificate: Mapping[str, Any]) -> str:
+def page(results: Mapping[str, Any], certificate: Mapping[str, Any], curves: Sequence[Mapping[str, Any]]) -> str:
     """Return the page."""
     pooled = {row["method"]: row for row in results["pooled"]}
     ours, huber = pooled["kappa"], pooled[HUBER]
@@ -40,6 +40,14 @@ def page(results: Mapping[str, Any], certificate: Mapping[str, Any]) -> str:
         "run is ten checkpoints and shapes differ, intervals are too wide.",
         "## Further ahead",
         _distances(results["by_distance"]),
+        "## Curves of one resource",
+        f"{curves[0]['curves']} learning curves of Alabdulmohsin et al. (2022), error rates and rescaled losses against examples seen, each "
+        "fitted in the half that is for fitting and extrapolated to points twice as far, scored as there: root mean squared error of "
+        "the log loss of a curve. M1 to M4 are fitted by least squares and state no interval; `offset_d` and `saturating_d` are M2 and "
+        "M4 with priors and a walk.",
+        _curves(curves),
+        "Columns of domains are medians: image classification (IC), translation (NMT), language models (LM), BIG-Bench (BB). Points of a "
+        "curve are of one run and go together, so that a curve is inside or outside nearly as a whole.",
         "## Where the priors come from",
         "Each ladder was fitted whole with [vague priors](vague.toml). What its runs say of a parameter, the posterior with the "
         "prior divided out, went into a hierarchical model with ladders in sources and sources in a population; its forecast for a "
@@ -56,18 +64,18 @@ def page(results: Mapping[str, Any], certificate: Mapping[str, Any]) -> str:
         "other discrepancy. Of these 200 tables the ranks of A, B and E at the reference are near the bound (p .001 to .005); of 280 others, "
         "with another seed, they are not (p .29, .85, .60).",
         "## To measure it again",
-        "`BAYES_SCALING_MIRROR=<folder of public runs> make population` (an hour or two on two cores, and it goes on where it was "
+        "`BAYES_SCALING_MIRROR=<folder of public runs> make population` (some hours on two cores, and it goes on where it was "
         "stopped); the certificate: `bayes-scaling certify ladder --where \"series in ['size', 'compute']\" --draws 400 --tune 400 "
         "--out certificate`.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def measured() -> tuple[dict[str, Any], dict[str, Any]]:
+def measured() -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """Return what was measured."""
-    found = (json.loads((HERE / name).read_text(encoding="utf-8")) for name in ("results.json", "certificate.json"))
-    results, certificate = found
-    return results, certificate
+    names = ("results.json", "certificate.json", "curves.json")
+    results, certificate, curves = (json.loads((HERE / name).read_text(encoding="utf-8")) for name in names)
+    return results, certificate, curves
 
 
 def _scores(row: Mapping[str, Any], base: float) -> list[str]:
@@ -101,6 +109,15 @@ def _distances(by_distance: Sequence[Mapping[str, Any]]) -> str:
     head = [_HEAD[i] for i in keep]
     rows = [[row["ahead"], *(_scores(row, 1.0)[i] for i in keep)] for row in by_distance]
     return table(("decades ahead", *head), rows)
+
+
+def _curves(curves: Sequence[Mapping[str, Any]]) -> str:
+    domains = ("IC", "NMT", "LM", "BB")
+    rows = []
+    for row in curves:
+        held = [f"{100 * row[f'coverage_{p}']:.0f} %" if row[f"coverage_{p}"] is not None else "" for p in (0.5, 0.9)]
+        rows.append([row["way"], *(f"{row[name]:.4f}" for name in ("median", "mean", *domains)), *held])
+    return table(("way", "median", "mean", *domains, "50 % held", "90 % held"), rows)
 
 
 def _priors(priors: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:

@@ -17,7 +17,7 @@ from bayes_scaling.documents import model_from_json
 from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.examples import example_fit
 from bayes_scaling.forms import Mixture, load_mixture
-from bayes_scaling.prediction import predict_rows
+from bayes_scaling.rows import predict_rows
 from bayes_scaling.variance import shares_of
 from tests.backtesting.test_backtest import ladder
 from tests.command import command  # noqa: F401 - a fixture

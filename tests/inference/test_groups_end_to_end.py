@@ -12,7 +12,8 @@ from bayes_scaling.errors import InvalidModel
 from bayes_scaling.fits import load_fit
 from bayes_scaling.inference.sampling import Sampler, Settings
 from bayes_scaling.laws import LAWS
-from bayes_scaling.prediction import loss_at_runs, predict_table
+from bayes_scaling.prediction import loss_at_runs
+from bayes_scaling.rows import predict_table
 from bayes_scaling.runs import read_runs
 
 pytestmark = [

@@ -15,7 +15,8 @@ from bayes_scaling.examples import example_fit, example_system
 from bayes_scaling.ledger.forecasts import register_forecasts, score_forecasts
 from bayes_scaling.ledger.ledger import read_ledger
 from bayes_scaling.ledger.live import live
-from bayes_scaling.prediction import predict, predict_rows
+from bayes_scaling.prediction import predict
+from bayes_scaling.rows import predict_rows
 
 PLANNED = pd.DataFrame(
     {"run_id": [f"r{n}" for n in range(40)], "params": np.geomspace(1e10, 1e11, 40), "tokens": np.geomspace(2e11, 2e12, 40)}

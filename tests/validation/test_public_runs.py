@@ -9,7 +9,7 @@ import pytest
 from bayes_scaling.datasets import load_runs
 from bayes_scaling.decisions.budget import allocate, budget_table
 from bayes_scaling.inference import fit
-from bayes_scaling.prediction import predict_table
+from bayes_scaling.rows import predict_table
 from bayes_scaling.runs import read_runs
 
 pytestmark = pytest.mark.slow
