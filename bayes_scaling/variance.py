@@ -29,6 +29,8 @@ def included(fit: Fit) -> str:
     known = (
         f"Intervals include what the runs leave open about the parameters, and the scatter of a new run{_said_of_noise(fit)}"
     )
+    if fit.spec.correlation is not None:
+        known += ", or, further along a run of the fit, what of it is not known from its last point"
     if not fit.spec.discrepancy:
         return f"{known}; they take the form of the law for granted."
     widths = [(s, 100 * float(fit.posterior[f"discrepancy_scale_{s}"].median())) for s in fit.spec.discrepancy]

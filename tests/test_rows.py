@@ -14,6 +14,8 @@ from bayes_scaling.fits import Fit
 from bayes_scaling.prediction import predict
 from bayes_scaling.rows import last_seen, predict_rows, predict_table
 from bayes_scaling.specification import ModelSpec
+from bayes_scaling.variance import included
+from tests.command import command  # noqa: F401 - a fixture
 from tests.forecasting import forecast_by_hand
 
 SIGMA, LENGTH, HIGH = 0.01, 2.0, 0.015
@@ -82,3 +84,18 @@ def test_the_intervals_of_a_run_seen_are_narrower(fit):
         t["upper"] - t["lower"] for t in (predict_table(fit, rows()), predict_table(fit, rows().drop(columns="run_id")))
     ]
     assert (width[0] < 0.95 * width[1]).all()
+
+
+def test_the_command_line_says_which_rows_go_on(fit, command, tmp_path):  # noqa: F811
+    stored, table = fit.save(tmp_path / "fit.nc"), tmp_path / "rows.csv"
+    rows(run_id=["run 1e+08", "new", "run 1e+10"]).to_csv(table, index=False)
+    answer = command("predict", stored, "--inputs", table)
+    assert answer.code == 0, answer.err
+    assert "2 of 3 rows go on from runs that the fit has seen" in answer.err
+    rows().drop(columns="run_id").to_csv(table, index=False)
+    assert "go on" not in command("predict", stored, "--inputs", table).err
+
+
+def test_what_intervals_include_names_runs_that_go_on(fit):
+    assert "further along a run of the fit" in included(fit)
+    assert "further along" not in included(forecast_by_hand())

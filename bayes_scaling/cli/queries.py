@@ -55,7 +55,7 @@ def predict(
     import pandas as pd
 
     from bayes_scaling.files import check_writable
-    from bayes_scaling.rows import predict_table
+    from bayes_scaling.rows import last_seen, predict_table
     from bayes_scaling.runs import read_inputs
 
     named = {"params": params, "tokens": tokens, "compute_flops": compute}
@@ -85,6 +85,9 @@ def predict(
             raise InvalidRequest(f"The model does not vary by {column!r}: leave --group {column}=... out.")
         table[column] = label
     predicted = predict_table(found, table, prob=prob, seed=seed)
+    seen = int((last_seen(found, table)[0] >= 0).sum())
+    if seen:
+        say(f"{seen} of {len(table)} rows go on from runs that the fit has seen: without run_id they would be new runs.")
     about: dict[str, Any] = {"prob": prob, "loss_unit": found.loss_unit, **verdict_of(found)}
     _tell_table(predicted, about, prob, as_json, out)
 
