@@ -379,8 +379,9 @@ class NextRun(Question):
         if self.money is not None:
             tables["together"] = next_runs(of, pool, about, money=self.money, group=self.group, seed=self.seed)
             together = [f"{run['params']:.3g} on {run['tokens']:.3g}" for run in tables["together"].to_dict("records")]
-            last = tables["together"].iloc[-1]
-            said += f"\nFor {self.money:.3g}, {len(together)} runs together are expected to take {100 * last['share']:.0f} %: {', '.join(together)}."
+            share = tables["together"]["share"].max() if together else 0.0
+            said += f"\nFor {self.money:.3g}, {len(together)} runs together are expected to take {100 * share:.0f} %"
+            said += f": {', '.join(together)}." if together else "."
         return said, tables, None
 
 

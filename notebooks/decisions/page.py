@@ -26,6 +26,8 @@ def page(results: Mapping[str, Any]) -> str:
         parts += _allocations(results["allocations"])
     if "next_runs" in results:
         parts += _next_runs(results["next_runs"])
+    if "live" in results:
+        parts += _live(results["live"])
     parts += [
         "## To measure it again",
         "`BAYES_SCALING_MIRROR=<folder of public runs> make decisions` (an hour on two cores, and it goes on where it was stopped).",
@@ -148,6 +150,25 @@ def _next_runs(results: Mapping[str, Any]) -> list[str]:
         table(["table", "spent", *(f"error, {way}" for way in WAYS), *(f"interval score, {way}" for way in WAYS)], rows),
         "By how much ours is less, from the same start with the same money: mean and standard error, and the share of starts in which it is.",
         table(["", "less by", "less in"], paired),
+    ]
+
+
+def _live(results: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            f"its end, {row['when']}",
+            f"{100 * row['inside']:.0f} % of {row['runs']}",
+            f"{100 * row['error']:.2f} %",
+            f"{100 * row['width']:.1f} %",
+        ]
+        for row in results["rows"]
+    ]
+    return [
+        "## A run under way",
+        f"Every run of {results['ladder']} was held out of a fit of the others, by quarters, and its end forecast: as that of a new run, and by "
+        f"`live` from the first half of its checkpoints, twice as far. Error and width are medians of the log loss; the curve leaves "
+        f"{results['effective_draws']:.0f} effective draws in the median.",
+        table(["forecast of", "90 % held", "error", "width"], rows),
     ]
 
 

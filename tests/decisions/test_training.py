@@ -187,6 +187,14 @@ def test_money_goes_to_the_run_that_matters_where_cheap_ones_leave_none_for_it()
     assert set(next_runs(fit, pool, about, money=0.03)["params"]) == {1.5e10, 2e10}
 
 
+def test_where_nothing_is_at_risk_no_run_is_worth_its_money():
+    known = forecast_by_hand(scale=1e-12, sigma=0.002)
+    given = {"candidates": [{"params": 1.5e10, "tokens": 3e11}], "compute": 1e23, "money": 1e25}
+    answer = question("next_run", **given).answer(known)
+    assert answer.tables["candidates"]["share"].item() == pytest.approx(0.0, abs=1e-6)
+    assert "0 runs together are expected to take 0 %." in answer.sentence
+
+
 def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged():
     fit = forecast_by_hand(scale=0.02, sigma=0.002)
     seen = []
