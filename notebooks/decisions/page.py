@@ -149,9 +149,9 @@ def _next_runs(results: Mapping[str, Any]) -> list[str]:
         "![Error and interval score by money spent](images/next_runs.png)",
         table(["table", "spent", *(f"error, {way}" for way in WAYS), *(f"interval score, {way}" for way in WAYS)], rows),
         "With a quarter of the price of the dearest run, ours forecasts best in the mean. With a twentieth it does on the public tables, and "
-        "does not on our own ladder: eight small runs mislead every fit there, and the runs that such a fit holds for telling are short "
-        "ones of large models, near the sizes but not the losses that are asked about, where the ladder's law is worst. A fit that is wrong "
-        "about itself is wrong about what would mend it; the dearest run that can be paid is the safer choice then.",
+        "does not on our own ladder: eight small runs mislead every fit there, and the short runs of larger models that such a fit buys make "
+        "it sure of a loss that is too high, where the longer ones of the uniform ladder leave it open. A fit that is wrong about itself is "
+        "wrong about what would mend it.",
         "By how much ours is less, from the same start with the same money: mean and standard error, and the share of starts in which it is.",
         table(["", "less by", "less in"], paired),
     ]
