@@ -82,7 +82,6 @@ def decide(
     from bayes_scaling.cli.options import of_one_law
     from bayes_scaling.decisions.questions import Allocation, question
     from bayes_scaling.files import check_writable
-    from bayes_scaling.report.decision import write_decision
 
     if out is not None:
         check_writable(out)
@@ -95,6 +94,8 @@ def decide(
     fit = of_one_law(stored, observation)
     answer = asked.answer(fit)
     if out is not None:
+        from bayes_scaling.report.decision import write_decision  # half a second of imports that no other answer needs
+
         write_decision(fit, asked, answer, out)
     if as_json:
         print_json(answer.to_dict() | ({"out": str(out.resolve())} if out is not None else {}))

@@ -96,14 +96,17 @@ def laws_of(fit: Sampled) -> dict[str, Any]:
 
 def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
     """Return compute-optimal training at a compute for known parameters of the laws: what :func:`frontier` returns."""
-    log_t = np.log(2.0) + xr.zeros_like(compute_min + laws["N_c"])
+    labels = laws["N_c"].coords
+    # To align labels of draws sixty times takes longer than the arithmetic.
+    plain = {name: value.drop_vars(list(value.coords)) for name, value in laws.items()}
+    log_t = np.log(2.0) + xr.zeros_like(compute_min + plain["N_c"])
     for _ in range(_NEWTON_STEPS):
-        found = efficient_at(log_t, **laws)
+        found = efficient_at(log_t, **plain)
         step = np.log(found["compute_min_flops"] / compute_min) * found["loss_exponent"] / found["share"]
         log_t = log_t + step
         if float(np.abs(step).max()) < _CLOSE:
             break
-    found = efficient_at(log_t, **laws).transpose("chain", "draw", ...).drop_vars("share")
+    found = efficient_at(log_t, **plain).transpose("chain", "draw", ...).drop_vars("share").assign_coords(labels)
     at = {"compute_min_flops": compute_min, "compute_flops": SPENT_OVER_LEAST * compute_min}
     return found.assign_coords(at)
 

@@ -26,7 +26,7 @@ from bayes_scaling.requests import admit, positive
 from bayes_scaling.scatter import scale_of, sigma_of_new
 
 _DRAWS: Final = 1000
-_OUTCOMES: Final = 250
+_OUTCOMES: Final = 100
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01
 FEWEST_EFFECTIVE: Final = 50.0

@@ -119,7 +119,8 @@ class Allocation(OfText, OnHardware):
         table = budget_table(allocate(of, risk=self.risk, **limits, **asked), self.prob)
         row = table.iloc[0]
         flat = near_optimal(of, within=[0.001, 0.01], **limits, **asked)
-        free = float(allocate(of, **asked)["params"])
+        bound = bool(limits) or self.risk != "mean"
+        free = float(allocate(of, **asked)["params"]) if bound else float(row["params"])
         lost = regret(of, params=[float(row["params"]), free], **asked)
         unknown, here = float(lost["regret"].iloc[1]), float(lost["regret"].iloc[0])
         bill, costs = self.bill(self.budget, self.prob, self.seed)

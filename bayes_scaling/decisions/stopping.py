@@ -19,7 +19,7 @@ from bayes_scaling.prediction import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.requests import positive, warn_unless_converged
 
-_HALVINGS: Final = 45
+_HALVINGS: Final = 34
 
 
 def stopping(
