@@ -43,7 +43,7 @@ def page(results: Mapping[str, Any], certificate: Mapping[str, Any], curves: Seq
         "## Further ahead",
         _distances(results["by_distance"]),
         "## Curves of one resource",
-        f"{curves[0]['curves']} learning curves of Alabdulmohsin et al. (2022), error rates and rescaled losses against examples seen, each "
+        f"{curves[0]['curves']} of the 47 learning curves of Alabdulmohsin et al. (2022), error rates and rescaled losses against examples seen, each "
         "fitted in the half that is for fitting and extrapolated to points twice as far, scored as there: root mean squared error of "
         "the log loss of a curve. M1 to M4 are fitted by least squares and state no interval; `offset_d` and `saturating_d` are M2 and "
         "M4 with priors and a walk.",
