@@ -73,11 +73,14 @@ def enough_draws(spec: ModelSpec | SystemSpec, rows: int) -> int:
     Examples
     --------
     >>> from bayes_scaling.documents import read_model
-    >>> enough_draws(read_model("kappa"), 240), enough_draws(read_model("kappa_by_group"), 240)
-    (1000, 2000)
+    >>> enough_draws(read_model("kappa"), 240), enough_draws(read_model("kappa"), 30), enough_draws(read_model("kappa_by_group"), 240)
+    (1000, 4000, 2000)
     """
-    # With the discrepancy integrated out a dozen unknowns are left; many rows pin them, and cost more a draw.
-    return 1000 if isinstance(spec, ModelSpec) and spec.discrepancy and rows >= _MANY_ROWS else 2000
+    if not (isinstance(spec, ModelSpec) and spec.discrepancy):
+        return 2000
+    # With the discrepancy integrated out a dozen unknowns are left. Many rows pin them, and cost more a draw; few leave open
+    # what is scatter and what the walks, and the draws of that go together.
+    return 1000 if rows >= _MANY_ROWS else 4000
 
 
 def compiled(model: pm.Model, *, freeze: bool = True) -> Any:
