@@ -65,7 +65,10 @@ RULES: Final = {
     "largest R-hat": Rule(CONVERGENCE, "at most", 1.01, _LONGER),
     "smallest bulk ESS": Rule(CONVERGENCE, "at least", 400, _LONGER),
     "smallest tail ESS": Rule(CONVERGENCE, "at least", 400, _LONGER),
-    "divergences": Rule(CONVERGENCE, "at most", 0, "raise target_accept, or keep the prior of a spread further off zero"),
+    # One in thousands comes and goes with the machine; where a sampler cannot follow the posterior, it is per cents.
+    "share of divergences": Rule(
+        CONVERGENCE, "at most", 0.0005, "raise target_accept, or keep the prior of a spread further off zero"
+    ),
     "smallest E-BFMI": Rule(CONVERGENCE, "at least", 0.3, "look for a prior with a very heavy tail, and tighten it"),
     "share of trees at full depth": Rule(CONVERGENCE, "at most", 0.05, _LONGER),
     "share of draws not finite": Rule(CONVERGENCE, "at most", 0, "a prior reaches where the law overflows: tighten it"),
@@ -105,7 +108,7 @@ def check(fit: Sampled) -> pd.DataFrame:
     --------
     >>> from bayes_scaling.examples import example_fit
     >>> checks = check(example_fit()).set_index("check")
-    >>> bool(checks.passed["divergences"]), checks.rule["largest R-hat"]
+    >>> bool(checks.passed["share of divergences"]), checks.rule["largest R-hat"]
     (True, 'has to be at most 1.01')
     """
     found = _convergence(fit)
@@ -199,7 +202,7 @@ def _convergence(fit: Sampled) -> dict[str, tuple[float, str]]:
     posterior, statistics = fit.posterior, fit.tree["sample_stats"].to_dataset()
     bad = [float((~np.isfinite(array)).mean()) for array in posterior.data_vars.values()]
     found: dict[str, tuple[float, str]] = {
-        "divergences": (float(statistics["diverging"].sum()), ""),
+        "share of divergences": (float(statistics["diverging"].mean()), ""),
         "share of draws not finite": (max(bad), str(list(posterior.data_vars)[int(np.argmax(bad))]) if max(bad) else ""),
         "chains": (float(posterior.sizes["chain"]), ""),
     }

@@ -18,11 +18,6 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 pytestmark = pytest.mark.xdist_group("readme")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("readme")
-
-
 def same(printed, expected):
     """Agree in every word, and in every number to a few per cent: machines differ in the last digits of a draw."""
     assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", expected).split()
@@ -34,18 +29,18 @@ def test_blocks_are_the_ones_this_test_knows():
     assert [kind for kind, _ in BLOCKS] == ["", "bash", "text", "bash", "text", "bash", "text", "python", "text", "text"]
 
 
-@pytest.mark.parametrize("number", [1, 3, 5])
-def test_commands_print_what_stands_beneath(number, folder, monkeypatch, command):  # noqa: F811
-    monkeypatch.chdir(folder)
-    (_, commands), (_, expected) = BLOCKS[number], BLOCKS[number + 1]
-    printed = ""
-    for line in commands.splitlines():
-        name, *words = shlex.split(line)
-        assert name == "bayes-scaling"
-        answer = command(*words)
-        assert answer.code == 0, answer.err
-        printed += answer.out if words[0] in ("predict", "allocate", "target") else ""
-    same(printed, expected)
+def test_commands_print_what_stands_beneath(tmp_path, monkeypatch, command):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 3, 5):
+        (_, commands), (_, expected) = BLOCKS[number], BLOCKS[number + 1]
+        printed = ""
+        for line in commands.splitlines():
+            name, *words = shlex.split(line)
+            assert name == "bayes-scaling"
+            answer = command(*words)
+            assert answer.code == 0, answer.err
+            printed += answer.out if words[0] in ("predict", "allocate", "target") else ""
+        same(printed, expected)
 
 
 def test_python_prints_what_stands_beneath(capsys):
