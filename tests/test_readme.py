@@ -22,7 +22,7 @@ def same(printed, expected):
     """Agree in every word, and in every number to a few per cent: machines differ in the last digits of a draw."""
     assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", expected).split()
     found, wanted = ([float(n) for n in NUMBER.findall(text)] for text in (printed, expected))
-    assert found == pytest.approx(wanted, rel=0.05, abs=0.02)
+    assert found == pytest.approx(wanted, rel=0.08, abs=0.02)
 
 
 def test_blocks_are_the_ones_this_test_knows():
