@@ -1,7 +1,7 @@
 """Functions of arrays that a law may use beside the operators, for any kind of array.
 
 Floats, numpy, pandas and xarray go through numpy. A symbolic array type joins by registering itself
-(``bayes_scaling.inference.model`` does, for PyTensor), so that this room never hears of it.
+(``bayes_scaling.inference.build`` does, for PyTensor), so that this room never hears of it.
 """
 
 from __future__ import annotations

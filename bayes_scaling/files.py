@@ -1,4 +1,4 @@
-"""Files that are whole or not there: an interrupted write leaves what was there before."""
+"""Files: where the shipped ones are, and writing so that a file is whole or not there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bayes_scaling.errors import InvalidRequest, Unwritable
+
+_PACKAGE = Path(__file__).parent
+_INSTALLED = _PACKAGE / "_shipped"
+
+_ROOT: Final = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
+
+MODELS: Final = _ROOT / "models"
+"""Folder of the shipped model documents: in the wheel beside the code, in a checkout at the top."""
+
+DATA: Final = _ROOT / "data"
+"""Folder of the shipped tables."""
 
 
 @contextmanager

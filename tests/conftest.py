@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.constants import published
-from bayes_scaling.datasets import MIRROR
-from bayes_scaling.examples import example_fit
-from bayes_scaling.fits import Fit
 from bayes_scaling.laws import LAWS
-from bayes_scaling.runs import RunTable, read_runs
+from bayes_scaling.laws.constants import published
+from bayes_scaling.posterior.examples import example_fit
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.runs.catalog import MIRROR
+from bayes_scaling.runs.table import RunTable, read_runs
 
 HOFFMANN_LIKE = published("besiroglu2024").values
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.documents import read_model
-from bayes_scaling.fits import Fit
-from bayes_scaling.grouping import member
-from bayes_scaling.prior_draws import draw_prior
-from bayes_scaling.reference import publish
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.grouping import member
+from bayes_scaling.model.prior_draws import draw_prior
+from bayes_scaling.model.reference import publish
+from bayes_scaling.posterior.fit import Fit
 
 
 def grouped_fit(*, spread: float = 0.05, chains: int = 2, draws: int = 200) -> Fit:

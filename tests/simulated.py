@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.scatter import neighbours
-from bayes_scaling.systems import Observation, SystemSpec
+from bayes_scaling.model.scatter import neighbours
+from bayes_scaling.model.systems import Observation, SystemSpec
 
 
 def measured(system: SystemSpec, tables: dict[str, pd.DataFrame], truth: dict[str, float], noise: dict, rng) -> dict:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bayes_scaling.consequences.claims import CLAIMS
-from bayes_scaling.documents import read_model
-from bayes_scaling.systems import SystemSpec
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.systems import SystemSpec
+from bayes_scaling.questions.claims import CLAIMS
 from notebooks.claims.page import HERE, SHOWN, measured, page
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.shipped import DATA
+from bayes_scaling.files import DATA
 
 FOLDER = DATA / "ladder"
 

@@ -14,8 +14,8 @@ from bayes_scaling.cli import decisions, ledger
 
 # isort: split
 from bayes_scaling.cli.options import app
+from bayes_scaling.cli.printing import complain, show_warnings_once
 from bayes_scaling.errors import BayesScalingError
-from bayes_scaling.printing import complain, show_warnings_once
 
 __all__ = ["app", "decisions", "fitting", "ledger", "main", "queries", "systems", "trials"]
 

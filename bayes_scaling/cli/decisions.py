@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from bayes_scaling.cli.options import AsJson, Columns, Group, OfOne, Prob, Seed, Stored, app, columns_of, pairs
+from bayes_scaling.cli.printing import print_json
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.printing import print_json
 
 Anyway = Annotated[bool, typer.Option("--anyway", help="Answer although the fit gives reasons not to.")]
 Furthest = Annotated[float, typer.Option(help="Decades of compute beyond the runs that are taken without doubt.")]
@@ -80,8 +80,8 @@ def decide(
 ) -> None:
     """Say what to train with a budget, what it costs, and what would change the answer."""
     from bayes_scaling.cli.options import of_one_law
-    from bayes_scaling.decisions.questions import Allocation, question
     from bayes_scaling.files import check_writable
+    from bayes_scaling.questions.documents import Allocation, question
 
     if out is not None:
         check_writable(out)
@@ -120,10 +120,10 @@ def robust(
     as_json: AsJson = False,
 ) -> None:
     """Choose one size when it is not known which law holds, and say what each would lose by it."""
-    from bayes_scaling.decisions.robust import ROBUST, robust_choice
-    from bayes_scaling.decisions.split import Supply
-    from bayes_scaling.forms import load_mixture
-    from bayes_scaling.printing import print_table, records
+    from bayes_scaling.cli.printing import print_table, records
+    from bayes_scaling.posterior.mixture import load_mixture
+    from bayes_scaling.questions.robust import ROBUST, robust_choice
+    from bayes_scaling.questions.surface import Supply
 
     found = load_mixture(stored)
     supply = Supply(distinct) if distinct is not None else None
@@ -274,7 +274,7 @@ def next_run(
     import pandas as pd
 
     from bayes_scaling.files import check_writable, write_whole
-    from bayes_scaling.runs import read_inputs
+    from bayes_scaling.runs.table import read_inputs
 
     if out is not None:
         check_writable(out)
@@ -292,9 +292,9 @@ def next_run(
 
     def checked(fit: Any, answer: Any) -> Any:
         """Add what posteriors sampled anew say of the first run."""
-        from bayes_scaling.decisions.next_run import mentioned
-        from bayes_scaling.decisions.refit import refits as sampled_anew
-        from bayes_scaling.inference.sampling import fit as sample
+        from bayes_scaling.inference.sample import fit as sample
+        from bayes_scaling.questions.next_run import mentioned
+        from bayes_scaling.questions.preposterior import refits as sampled_anew
 
         first = answer.tables["candidates"].iloc[0]
         named: dict[str, Any] = {"group": usual["group"], "seed": seed, "times": refits}
@@ -328,8 +328,8 @@ def _ask(
 ) -> Any:
     """Build a question, answer it from a stored fit, go further with the two, print the answer, and return it."""
     from bayes_scaling.cli.options import of_one_law
-    from bayes_scaling.decisions.questions import question
-    from bayes_scaling.fits import load_fit
+    from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.questions.documents import question
 
     asked = question(name, **given)
     fit = load_fit(stored) if system else of_one_law(stored, observation)

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Runs, Seed, Stored, Where, app, table_of
-from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.printing import (
+from bayes_scaling.cli.printing import (
     budget_said,
     print_checks,
     print_json,
@@ -19,6 +18,7 @@ from bayes_scaling.printing import (
     summary_of,
     verdict_of,
 )
+from bayes_scaling.errors import InvalidRequest
 
 
 @app.command(epilog="Example: bayes-scaling demo --out demo")
@@ -27,13 +27,13 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Forecast the largest runs of the shipped ladder from its smaller ones: see what all this is for."""
-    from bayes_scaling.datasets import load_runs
-    from bayes_scaling.decisions.budget import allocate, budget_table
     from bayes_scaling.files import make_folder
     from bayes_scaling.inference import fit as sample
-    from bayes_scaling.prediction import inside
+    from bayes_scaling.posterior.predict import inside
+    from bayes_scaling.posterior.rows import predict_table
+    from bayes_scaling.questions.allocation import allocate, budget_table
     from bayes_scaling.report import write_report
-    from bayes_scaling.rows import predict_table
+    from bayes_scaling.runs.catalog import load_runs
 
     make_folder(out)
     runs = load_runs("ladder").where("series in ['size', 'compute']")
@@ -94,7 +94,7 @@ def laws(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: bayes-scaling models")
 def models(as_json: AsJson = False) -> None:
     """List the shipped model documents: models of one law, then systems of laws."""
-    from bayes_scaling.documents import read_model, shipped_models, shipped_systems
+    from bayes_scaling.model.documents import read_model, shipped_models, shipped_systems
 
     one_law = {name: read_model(name) for name in shipped_models()}
     several = {name: read_model(name) for name in shipped_systems()}
@@ -112,7 +112,7 @@ def models(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: bayes-scaling data")
 def data(as_json: AsJson = False) -> None:
     """List the measured runs that can be named instead of a file."""
-    from bayes_scaling.datasets import available_runs
+    from bayes_scaling.runs.catalog import available_runs
 
     found = available_runs()
     if as_json:
@@ -145,10 +145,10 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Sample the posterior, save the fit and print the convergence checks."""
-    from bayes_scaling.datasets import runs_from
-    from bayes_scaling.documents import default_model, read_model
     from bayes_scaling.files import check_writable
-    from bayes_scaling.specification import ModelSpec
+    from bayes_scaling.model.documents import default_model, read_model
+    from bayes_scaling.model.specification import ModelSpec
+    from bayes_scaling.runs.catalog import runs_from
 
     check_writable(out)
     if model is None:
@@ -163,12 +163,12 @@ def fit(
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
     from bayes_scaling.inference.joint import sample_system
     from bayes_scaling.inference.nuts import Settings, enough_draws
-    from bayes_scaling.inference.sampling import Sampler
+    from bayes_scaling.inference.sample import Sampler
 
     draws = enough_draws(spec, len(table)) if draws is None else draws
     settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
     if isinstance(spec, ModelSpec) and not spec.groupings:
-        from bayes_scaling.identifiability import identifiability
+        from bayes_scaling.model.design import identifiability
 
         for finding in identifiability(table, spec).findings:
             say(finding)
@@ -190,8 +190,8 @@ def check(stored: Stored, as_json: AsJson = False) -> None:
     """Print the convergence checks of a fit; exit with 1 when one fails."""
     from dataclasses import replace
 
-    from bayes_scaling.diagnostics import check as checks_of
-    from bayes_scaling.fits import load_fit
+    from bayes_scaling.posterior.checks import check as checks_of
+    from bayes_scaling.posterior.fit import load_fit
 
     found = load_fit(stored)
     # The verdict is worked out anew from the draws: what the file says of itself is not taken on trust.

@@ -22,7 +22,7 @@ from bayes_scaling.cli.options import (
     of_one_law,
     pairs,
 )
-from bayes_scaling.printing import print_json, print_table, records
+from bayes_scaling.cli.printing import print_json, print_table, records
 
 Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="The ledger: a file that only grows.")]
 
@@ -41,8 +41,8 @@ def forecast(
     as_json: AsJson = False,
 ) -> None:
     """Write down what a fit forecasts of runs, where it cannot be changed unnoticed."""
-    from bayes_scaling.ledger.forecasts import register_forecasts
-    from bayes_scaling.runs import read_inputs
+    from bayes_scaling.evaluation.forecasts import register_forecasts
+    from bayes_scaling.runs.table import read_inputs
 
     found = of_one_law(stored, observation)
     table = read_inputs(inputs, columns=columns_of(columns), needs=["run_id", *found.spec.columns.values()])
@@ -65,8 +65,8 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Say how forecasts came out: what intervals held, and whether losses drift away from what is forecast."""
-    from bayes_scaling.ledger.forecasts import score_forecasts
-    from bayes_scaling.runs import read_inputs
+    from bayes_scaling.evaluation.forecasts import score_forecasts
+    from bayes_scaling.runs.table import read_inputs
 
     found = score_forecasts(
         ledger, read_inputs(runs, columns=columns_of(columns), needs=["run_id", "loss"]), last=seal, loss_unit=loss_unit
@@ -100,9 +100,9 @@ def live(
     as_json: AsJson = False,
 ) -> None:
     """Update the forecast of a run under way by its curve so far, and say whether it has left it."""
-    from bayes_scaling.fits import load_fit
-    from bayes_scaling.ledger.live import live as update
-    from bayes_scaling.runs import read_inputs
+    from bayes_scaling.evaluation.live import live as update
+    from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.runs.table import read_inputs
 
     points = read_inputs(curve, columns=columns_of(columns), needs=["loss"])
     found = update(

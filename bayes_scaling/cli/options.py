@@ -11,8 +11,8 @@ import typer
 from bayes_scaling.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from bayes_scaling.fits import Fit
-    from bayes_scaling.runs import RunTable
+    from bayes_scaling.posterior.fit import Fit
+    from bayes_scaling.runs.table import RunTable
 
 app = typer.Typer(
     name="bayes-scaling",
@@ -58,7 +58,7 @@ def table_of(
     needs: Iterable[str] = ("loss",),
 ) -> RunTable:
     """Return the runs a verb is given: the table or data set, renamed, and the rows to keep of it."""
-    from bayes_scaling.datasets import runs_from
+    from bayes_scaling.runs.catalog import runs_from
 
     table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=tuple(needs))
     return table.where(where) if where else table
@@ -66,7 +66,7 @@ def table_of(
 
 def of_one_law(stored: Path, observation: str | None) -> Fit:
     """Return the stored fit, or the one observation of it that is asked, where it is of a system of laws."""
-    from bayes_scaling.fits import JointFit, load_fit
+    from bayes_scaling.posterior.fit import JointFit, load_fit
 
     found = load_fit(stored)
     if isinstance(found, JointFit):

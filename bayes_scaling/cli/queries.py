@@ -22,13 +22,13 @@ from bayes_scaling.cli.options import (
     of_one_law,
     pairs,
 )
+from bayes_scaling.cli.printing import budget_said, print_json, records, say, verdict_of
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.printing import budget_said, print_json, records, say, verdict_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayes_scaling.fits import Fit
+    from bayes_scaling.posterior.fit import Fit
 
 
 @app.command(epilog="Example: bayes-scaling predict fit.nc --params 7e10 --tokens 1.4e12 --prob 0.9")
@@ -55,8 +55,8 @@ def predict(
     import pandas as pd
 
     from bayes_scaling.files import check_writable
-    from bayes_scaling.rows import last_seen, predict_table
-    from bayes_scaling.runs import read_inputs
+    from bayes_scaling.posterior.rows import last_seen, predict_table
+    from bayes_scaling.runs.table import read_inputs
 
     named = {"params": params, "tokens": tokens, "compute_flops": compute}
     given = {column: value for column, value in named.items() if value is not None}
@@ -95,7 +95,7 @@ def predict(
 def _mixed_predictions(
     stored: Path, table: pd.DataFrame, asked: list[str], prob: float, seed: int, as_json: bool, out: Path | None
 ) -> None:
-    from bayes_scaling.forms import load_mixture
+    from bayes_scaling.posterior.mixture import load_mixture
 
     found = load_mixture(stored)
     for column in asked:
@@ -126,10 +126,10 @@ def _one_prediction(
     import pandas as pd
 
     from bayes_scaling.files import write_whole
-    from bayes_scaling.prediction import intervals
-    from bayes_scaling.prediction import predict as predict_loss
-    from bayes_scaling.reach import reach_sentence
-    from bayes_scaling.variance import shares_of, shares_sentence
+    from bayes_scaling.posterior.extrapolation import reach_sentence
+    from bayes_scaling.posterior.predict import intervals
+    from bayes_scaling.posterior.predict import predict as predict_loss
+    from bayes_scaling.posterior.variance import shares_of, shares_sentence
 
     prediction = predict_loss(found, group=group, seed=seed, **given)
     answer, shares = intervals(prediction, prob), shares_of(prediction)
@@ -161,8 +161,8 @@ def allocate(
     as_json: AsJson = False,
 ) -> None:
     """Split a compute budget between parameters and tokens, with credible intervals."""
-    from bayes_scaling.decisions.budget import allocate as allocate_budget
-    from bayes_scaling.decisions.budget import budget_table
+    from bayes_scaling.questions.allocation import allocate as allocate_budget
+    from bayes_scaling.questions.allocation import budget_table
 
     found = of_one_law(stored, observation)
     table = budget_table(allocate_budget(found, compute=compute, risk=risk, group=pairs(group, "--group"), seed=seed), prob)
@@ -187,9 +187,9 @@ def derive(
     as_json: AsJson = False,
 ) -> None:
     """Say what follows from a fit: any law on its posterior, with an interval."""
-    from bayes_scaling.consequences.derived import derive as derive_law
-    from bayes_scaling.fits import load_fit
-    from bayes_scaling.prediction import interval
+    from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.posterior.predict import interval
+    from bayes_scaling.questions.derive import derive as derive_law
 
     found = load_fit(stored)
     given = numbers(values)
@@ -229,12 +229,12 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a fit: one self-contained page."""
-    from bayes_scaling.backtesting.outcome import read_backtest
-    from bayes_scaling.calibration.certificate import read_certificate
+    from bayes_scaling.evaluation.certificate import read_certificate
+    from bayes_scaling.evaluation.outcome import read_backtest
     from bayes_scaling.files import check_writable
-    from bayes_scaling.fits import JointFit, load_fit
+    from bayes_scaling.posterior.fit import JointFit, load_fit
     from bayes_scaling.report import write_report
-    from bayes_scaling.runs import read_inputs
+    from bayes_scaling.runs.table import read_inputs
 
     check_writable(out)
     found = load_fit(stored) if observation is None else of_one_law(stored, observation)

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli.options import AsJson, Prob, Stored, app
+from bayes_scaling.cli.printing import print_json, print_table, records, verdict_of
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.printing import print_json, print_table, records, verdict_of
 
 
 @app.command(epilog="Example: bayes-scaling claims fit.nc --prob 0.9")
 def claims(stored: Stored, prob: Prob = 0.9, as_json: AsJson = False) -> None:
     """Say what a fit makes of each statement of Kaplan et al. (2020) that follows from what it has learned."""
-    from bayes_scaling.consequences.claims import claims as claims_of
-    from bayes_scaling.fits import load_fit
+    from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.questions.claims import claims as claims_of
 
     found = load_fit(stored)
     table = claims_of(found, prob=prob)
@@ -42,9 +42,9 @@ def frontier(
     as_json: AsJson = False,
 ) -> None:
     """Give compute-optimal size, batch, steps, data and loss by L(N, S_min) and the critical batch."""
-    from bayes_scaling.consequences.frontier import frontier as frontier_of
-    from bayes_scaling.consequences.frontier import frontier_table
-    from bayes_scaling.fits import load_fit
+    from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.questions.frontier import frontier as frontier_of
+    from bayes_scaling.questions.frontier import frontier_table
 
     found = load_fit(stored)
     table = frontier_table(found, frontier_of(found, compute=compute), prob)
@@ -83,9 +83,9 @@ def bottleneck(
     as_json: AsJson = False,
 ) -> None:
     """Say which resource of a planned run holds its loss up, with probabilities."""
-    from bayes_scaling.consequences.bottleneck import bottleneck as bottleneck_of
-    from bayes_scaling.fits import load_fit
-    from bayes_scaling.prediction import interval
+    from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.posterior.predict import interval
+    from bayes_scaling.questions.bottleneck import bottleneck as bottleneck_of
 
     plan = {"params": params, "dataset_tokens": dataset_tokens, "steps": steps, "batch_tokens": batch_tokens}
     found = load_fit(stored)
@@ -121,8 +121,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Say which model the runs prefer, by how well each predicts a run that is left out."""
-    from bayes_scaling.comparison import compare as compare_fits
-    from bayes_scaling.fits import load_fit
+    from bayes_scaling.evaluation.compare import compare as compare_fits
+    from bayes_scaling.posterior.fit import load_fit
 
     names = [path.stem for path in stored]
     if len(set(names)) < len(names):

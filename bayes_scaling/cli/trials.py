@@ -24,8 +24,8 @@ from bayes_scaling.cli.options import (
     app,
     table_of,
 )
+from bayes_scaling.cli.printing import print_json, print_table, records, say
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.printing import print_json, print_table, records, say
 
 
 @app.command(epilog="Example: bayes-scaling design runs.csv --model kappa")
@@ -39,10 +39,10 @@ def design(
     as_json: AsJson = False,
 ) -> None:
     """Say what a table of runs can tell of each parameter, and which further run would tell more; nothing is sampled."""
-    from bayes_scaling.datasets import runs_from
-    from bayes_scaling.documents import default_model, read_model
-    from bayes_scaling.identifiability import identifiability
-    from bayes_scaling.specification import ModelSpec
+    from bayes_scaling.model.design import identifiability
+    from bayes_scaling.model.documents import default_model, read_model
+    from bayes_scaling.model.specification import ModelSpec
+    from bayes_scaling.runs.catalog import runs_from
 
     table = table_of(runs, columns, where, loss_unit, card)
     spec = read_model(model if model is not None else default_model(table.table))
@@ -86,7 +86,7 @@ def backtest(
     if out is not None:
         make_folder(out)
     table = table_of(runs, columns, where, loss_unit, card)
-    from bayes_scaling.backtesting.backtest import backtest as forecast_the_past
+    from bayes_scaling.evaluation.backtest import backtest as forecast_the_past
     from bayes_scaling.report.trials import plot_backtest
 
     say("Compiling and sampling: some seconds a split.")
@@ -151,7 +151,7 @@ def certify(
 
     make_folder(out)
     table = table_of(runs, columns, where, loss_unit, card)
-    from bayes_scaling.calibration.certify import certify as certificate_of
+    from bayes_scaling.evaluation.certify import certify as certificate_of
     from bayes_scaling.report.certificate import write_certificate
 
     say("Compiling, then some seconds a table.")
@@ -200,9 +200,9 @@ def weigh(
     if len(named) < len(model):
         raise InvalidRequest(f"Two of the models {', '.join(model)} have the same name: give each a name of its own.")
     table = table_of(runs, columns, where, loss_unit, card)
-    from bayes_scaling.backtesting.weights import weigh as weights_of
-    from bayes_scaling.forms import WEIGHTS, Mixture
-    from bayes_scaling.inference.sampling import fit
+    from bayes_scaling.evaluation.weights import weigh as weights_of
+    from bayes_scaling.inference.sample import fit
+    from bayes_scaling.posterior.mixture import WEIGHTS, Mixture
 
     say("Compiling and sampling: some seconds a split and model.")
     found = weights_of(

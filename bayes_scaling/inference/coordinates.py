@@ -23,10 +23,10 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_scaling.grouping import Groups, dimension, member
 from bayes_scaling.laws import Law
-from bayes_scaling.priors import Prior
-from bayes_scaling.specification import ModelSpec
+from bayes_scaling.model.grouping import Groups, dimension, member
+from bayes_scaling.model.priors import Prior
+from bayes_scaling.model.specification import ModelSpec
 
 _MEDIAN_OF = 2001
 
@@ -76,7 +76,7 @@ def terms_of(spec: ModelSpec) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from bayes_scaling.documents import read_model
+    >>> from bayes_scaling.model.documents import read_model
     >>> terms_of(read_model("chinchilla"))
     ('E', 'A', 'B')
     """

@@ -14,23 +14,23 @@ import pytensor.tensor as pt
 import xarray as xr
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from bayes_scaling.cards import Card
-from bayes_scaling.datasets import available_curves, load_curves, runs_from
-from bayes_scaling.diagnostics import check
-from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.fits import JointFit
-from bayes_scaling.grouping import label_of, member
+from bayes_scaling.inference.build import add_measured
 from bayes_scaling.inference.coordinates import effects_of_levels, population, variable
-from bayes_scaling.inference.model import add_measured
 from bayes_scaling.inference.nuts import Settings, compiled, plain, provenance, sample, statistics, tidied
-from bayes_scaling.levels import Levels, dimension_of
-from bayes_scaling.prior_draws import draw_joint_prior
-from bayes_scaling.reference import law_parameters, publish
-from bayes_scaling.runs import RunTable
-from bayes_scaling.scatter import kept_from_before, neighbours, relative_se, scale_of
-from bayes_scaling.systems import Observation, SystemSpec
-from bayes_scaling.views import rows_of
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.grouping import label_of, member
+from bayes_scaling.model.levels import Levels, dimension_of
+from bayes_scaling.model.prior_draws import draw_joint_prior
+from bayes_scaling.model.reference import law_parameters, publish
+from bayes_scaling.model.scatter import kept_from_before, neighbours, relative_se, scale_of
+from bayes_scaling.model.systems import Observation, SystemSpec
+from bayes_scaling.model.tables import rows_of
+from bayes_scaling.posterior.checks import check
+from bayes_scaling.posterior.fit import JointFit
+from bayes_scaling.runs.card import Card
+from bayes_scaling.runs.catalog import available_curves, load_curves, runs_from
+from bayes_scaling.runs.table import RunTable
 
 
 def fit_system(
@@ -112,7 +112,7 @@ class SystemSampler:
     system : SystemSpec
         The system.
     tables : mapping of str to DataFrame
-        The rows of each observation, by its name, as :func:`~bayes_scaling.views.rows_of` gives them.
+        The rows of each observation, by its name, as :func:`~bayes_scaling.runs.derived.rows_of` gives them.
     """
 
     def __init__(self, system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -185,7 +185,7 @@ def build_system(system: SystemSpec, tables: Mapping[str, pd.DataFrame]) -> pm.M
     system : SystemSpec
         The system.
     tables : mapping of str to DataFrame
-        The rows of each observation, by its name, as :func:`~bayes_scaling.views.rows_of` gives them.
+        The rows of each observation, by its name, as :func:`~bayes_scaling.runs.derived.rows_of` gives them.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt
 
-from bayes_scaling.scatter import uncorrelated
+from bayes_scaling.model.scatter import uncorrelated
 
 _LOG_TWO_PI = float(np.log(2 * np.pi))
 _AT_ONCE = 200
@@ -98,5 +98,5 @@ def draw_effects(
 
 
 def _rows_uncorrelated(loadings: Any, before: Any, kept: Any) -> Any:
-    """Return loadings as :func:`~bayes_scaling.scatter.uncorrelated` returns residuals, rows along the last dimension but one."""
+    """Return loadings as :func:`~bayes_scaling.model.scatter.uncorrelated` returns residuals, rows along the last dimension but one."""
     return loadings - kept[..., None] * loadings[..., before, :]

@@ -17,10 +17,10 @@ import pymc as pm
 import pytensor
 import xarray as xr
 
-from bayes_scaling.cards import Card
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.specification import ModelSpec
-from bayes_scaling.systems import SystemSpec
+from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.model.systems import SystemSpec
+from bayes_scaling.runs.card import Card
 
 _VERSIONS = ("bayes-scaling", "pymc", "pytensor", "nutpie", "numpy", "xarray", "arviz-stats")
 _STATISTICS: Final = {
@@ -72,7 +72,7 @@ def enough_draws(spec: ModelSpec | SystemSpec, rows: int) -> int:
 
     Examples
     --------
-    >>> from bayes_scaling.documents import read_model
+    >>> from bayes_scaling.model.documents import read_model
     >>> enough_draws(read_model("kappa"), 240), enough_draws(read_model("kappa"), 30), enough_draws(read_model("kappa_by_group"), 240)
     (1000, 4000, 2000)
     """

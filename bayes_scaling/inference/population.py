@@ -15,9 +15,9 @@ import pandas as pd
 import pymc as pm
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.fits import Fit
 from bayes_scaling.inference.nuts import Settings, compiled, sample
-from bayes_scaling.scatter import PART
+from bayes_scaling.model.scatter import PART
+from bayes_scaling.posterior.fit import Fit
 
 _SPREAD: Final = 0.5
 """Scale of the half-normal prior on how far ladders, and sources, lie apart, on the log scale."""
@@ -40,7 +40,7 @@ def what_runs_say(fit: Fit) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from bayes_scaling.examples import example_fit
+    >>> from bayes_scaling.posterior.examples import example_fit
     >>> round(float(what_runs_say(example_fit()).loc["alpha", "mean"]), 2)  # log .348
     -1.06
     """

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_scaling.calibration.certificate import Certificate
-from bayes_scaling.calibration.ranks import band, ecdf_difference
+from bayes_scaling.evaluation.certificate import Certificate
+from bayes_scaling.evaluation.ranks import band, ecdf_difference
 from bayes_scaling.files import write_whole
 from bayes_scaling.report.figures import BLUE, INK, ORANGE, as_svg, canvas, one_axes, styled
 from bayes_scaling.report.pictures import Picture

@@ -8,21 +8,21 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_scaling.decisions.asking import Answer
-from bayes_scaling.decisions.budget import allocate, budget_table
-from bayes_scaling.decisions.next_run import Budget, ladder_of, next_run
-from bayes_scaling.decisions.questions import Allocation
-from bayes_scaling.decisions.regret import regret
-from bayes_scaling.decisions.target import chance
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.files import write_whole
-from bayes_scaling.fits import Fit
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.variance import included, shares_of, shares_sentence
+from bayes_scaling.questions.allocation import allocate, budget_table
+from bayes_scaling.questions.base import Answer
+from bayes_scaling.questions.documents import Allocation
+from bayes_scaling.questions.next_run import Budget, ladder_of, next_run
+from bayes_scaling.questions.regret import regret
+from bayes_scaling.questions.target import chance
 from bayes_scaling.report.figures import BLUE, INK, ORANGE, as_svg, one_axes, styled
 from bayes_scaling.report.pictures import Picture
 from bayes_scaling.report.rendering import render
 from bayes_scaling.report.tables import Table
 from bayes_scaling.report.wording import number, percent, short
-from bayes_scaling.variance import included, shares_of, shares_sentence
 
 _CHEAP: Final = 0.03
 """Share of the budget that the further runs may cost which the page looks at."""
@@ -55,8 +55,8 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
     Examples
     --------
     >>> import tempfile
-    >>> from bayes_scaling.decisions.questions import question
-    >>> from bayes_scaling.examples import example_fit
+    >>> from bayes_scaling.questions.documents import question
+    >>> from bayes_scaling.posterior.examples import example_fit
     >>> fit, asked = example_fit(), question("allocation", compute=1e24, target=2.0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_decision(fit, asked, asked.answer(fit), f"{folder}/decision.html").name

@@ -10,17 +10,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.backtesting.outcome import Backtest
-from bayes_scaling.calibration.certificate import Certificate
-from bayes_scaling.decisions.budget import allocate, budget_table
-from bayes_scaling.decisions.split import splits_a_budget
-from bayes_scaling.diagnostics import check, prior_predictive
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.evaluation.certificate import Certificate
+from bayes_scaling.evaluation.outcome import Backtest
 from bayes_scaling.files import write_whole
-from bayes_scaling.fits import Fit, JointFit
-from bayes_scaling.prediction import law_loss, levels
+from bayes_scaling.posterior.checks import check, prior_predictive
+from bayes_scaling.posterior.extrapolation import reach_sentence
+from bayes_scaling.posterior.fit import Fit, JointFit
+from bayes_scaling.posterior.predict import law_loss, levels
+from bayes_scaling.posterior.rows import predict_table
+from bayes_scaling.posterior.variance import included
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
-from bayes_scaling.reach import reach_sentence
+from bayes_scaling.questions.allocation import allocate, budget_table
+from bayes_scaling.questions.surface import splits_a_budget
 from bayes_scaling.report.pictures import (
     BEYOND,
     contour_picture,
@@ -45,8 +47,6 @@ from bayes_scaling.report.tables import (
 )
 from bayes_scaling.report.trials import backtest_picture
 from bayes_scaling.report.wording import percent, short
-from bayes_scaling.rows import predict_table
-from bayes_scaling.variance import included
 
 
 def write_report(
@@ -97,7 +97,7 @@ def write_report(
     Examples
     --------
     >>> import tempfile
-    >>> from bayes_scaling.examples import example_fit
+    >>> from bayes_scaling.posterior.examples import example_fit
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_report(example_fit(), f"{folder}/report.html").name
     'report.html'

@@ -11,15 +11,15 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayes_scaling.decisions.budget import allocate
-from bayes_scaling.decisions.split import splits_a_budget
-from bayes_scaling.fits import Fit, JointFit, Sampled, scalars
-from bayes_scaling.prediction import inside, interval, intervals, law_loss, loss_at_runs, measured_at_runs, predict
+from bayes_scaling.posterior.fit import Fit, JointFit, Sampled, scalars
+from bayes_scaling.posterior.predict import inside, interval, intervals, law_loss, loss_at_runs, measured_at_runs, predict
+from bayes_scaling.posterior.rows import predict_table
+from bayes_scaling.posterior.variance import PARTS, shares_of
 from bayes_scaling.quantities import completed
+from bayes_scaling.questions.allocation import allocate
+from bayes_scaling.questions.surface import splits_a_budget
 from bayes_scaling.report import figures
 from bayes_scaling.report.wording import axis_label, percent
-from bayes_scaling.rows import predict_table
-from bayes_scaling.variance import PARTS, shares_of
 
 BEYOND: Final = 2.0
 """Decades of compute (or of the law's own resource) the forecast goes beyond the runs."""
@@ -150,7 +150,7 @@ def plot_forecast(
 
     Examples
     --------
-    >>> from bayes_scaling.examples import example_fit
+    >>> from bayes_scaling.posterior.examples import example_fit
     >>> plot_forecast(example_fit()).axes[0].get_ylabel()
     'loss (nats/token)'
     """

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.agreement import agreement
-from bayes_scaling.consequences.claims import claims
-from bayes_scaling.consequences.derived import derive
-from bayes_scaling.consequences.frontier import NEEDS, frontier, frontier_table, largest
-from bayes_scaling.consequences.stopping import early_stopping
-from bayes_scaling.constants import comparable
-from bayes_scaling.diagnostics import check, summarize
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.fits import JointFit
-from bayes_scaling.levels import dimension_of
-from bayes_scaling.prediction import interval
+from bayes_scaling.laws.constants import comparable
+from bayes_scaling.model.levels import dimension_of
+from bayes_scaling.posterior.checks import check, summarize
+from bayes_scaling.posterior.fit import JointFit
+from bayes_scaling.posterior.predict import interval
+from bayes_scaling.questions.claims import claims
+from bayes_scaling.questions.derive import derive
+from bayes_scaling.questions.early_stopping import early_stopping
+from bayes_scaling.questions.frontier import NEEDS, frontier, frontier_table, largest
+from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.report import system_pictures as pictures
 from bayes_scaling.report.pictures import Picture, prior_picture
 from bayes_scaling.report.tables import Table, beliefs, checks_table, fact_table, noise_rows, parameter_table

@@ -9,21 +9,21 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayes_scaling.consequences.derived import derive
-from bayes_scaling.consequences.effort import effort
-from bayes_scaling.consequences.frontier import frontier, largest
-from bayes_scaling.constants import published
-from bayes_scaling.fits import JointFit
 from bayes_scaling.laws import LAWS
-from bayes_scaling.observed import expected_at_rows, measured_at_rows, usual_surprise
-from bayes_scaling.observed import surprises as surprises_of
-from bayes_scaling.prediction import interval
+from bayes_scaling.laws.constants import published
+from bayes_scaling.model.systems import Observation
+from bayes_scaling.posterior.fit import JointFit
+from bayes_scaling.posterior.predict import interval
+from bayes_scaling.posterior.residuals import expected_at_rows, measured_at_rows, usual_surprise
+from bayes_scaling.posterior.residuals import surprises as surprises_of
 from bayes_scaling.quantities import PF_DAY
+from bayes_scaling.questions.derive import derive
+from bayes_scaling.questions.effort import effort
+from bayes_scaling.questions.frontier import frontier, largest
 from bayes_scaling.report import system_figures as figures
 from bayes_scaling.report.figures import as_svg
 from bayes_scaling.report.pictures import BEYOND, Picture
 from bayes_scaling.report.wording import axis_label, number, percent, short
-from bayes_scaling.systems import Observation
 
 _DRAWS: Final = 500
 """Draws of each chain that a picture is made of."""

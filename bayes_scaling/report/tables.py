@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.backtesting.outcome import Backtest
-from bayes_scaling.constants import comparable
-from bayes_scaling.diagnostics import summarize
-from bayes_scaling.discrepancy import is_step
-from bayes_scaling.fits import Fit, Sampled
-from bayes_scaling.grouping import dimension
-from bayes_scaling.prediction import inside
+from bayes_scaling.evaluation.outcome import Backtest
+from bayes_scaling.laws.constants import comparable
+from bayes_scaling.model.discrepancy import is_step
+from bayes_scaling.model.grouping import dimension
+from bayes_scaling.model.scatter import PART
+from bayes_scaling.model.specification import Likelihood
+from bayes_scaling.posterior.checks import summarize
+from bayes_scaling.posterior.fit import Fit, Sampled
+from bayes_scaling.posterior.predict import inside
+from bayes_scaling.posterior.variance import PARTS
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.report.wording import axis_label, number, percent, short
-from bayes_scaling.scatter import PART
-from bayes_scaling.specification import Likelihood
-from bayes_scaling.variance import PARTS
 
 
 @dataclass(frozen=True)

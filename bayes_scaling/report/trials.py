@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_scaling.backtesting.outcome import MODEL, Backtest
-from bayes_scaling.backtesting.scores import PROBS
+from bayes_scaling.evaluation.outcome import MODEL, Backtest
+from bayes_scaling.evaluation.scores import PROBS
 from bayes_scaling.report.figures import BLUE, CYCLE, INK, as_svg, canvas, styled
 from bayes_scaling.report.pictures import Picture
 

@@ -9,10 +9,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import bayes_scaling as bs
-from bayes_scaling.fits import Fit, JointFit
 from bayes_scaling.laws import LAWS
-from bayes_scaling.observed import expected_at_rows
-from bayes_scaling.prediction import interval
+from bayes_scaling.posterior.fit import Fit, JointFit
+from bayes_scaling.posterior.predict import interval
+from bayes_scaling.posterior.residuals import expected_at_rows
 from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, one_axes, plain_log_ticks, styled
 
 IMAGES = Path(__file__).parent / "images"

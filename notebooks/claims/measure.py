@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 
 import bayes_scaling as bs
-from bayes_scaling.agreement import agreement
-from bayes_scaling.comparison import compare
-from bayes_scaling.consequences.claims import claims
-from bayes_scaling.consequences.stopping import early_stopping
-from bayes_scaling.fits import Fit, JointFit
+from bayes_scaling.evaluation.compare import compare
+from bayes_scaling.posterior.fit import Fit, JointFit
+from bayes_scaling.questions.claims import claims
+from bayes_scaling.questions.early_stopping import early_stopping
+from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.report.system_pictures import claims_figure, shape_figure
 from notebooks.claims import draw
 

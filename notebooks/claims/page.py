@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bayes_scaling.consequences.claims import CLAIMS
+from bayes_scaling.questions.claims import CLAIMS
 from bayes_scaling.report.wording import number
 from notebooks.markdown import table
 

@@ -19,23 +19,23 @@ import numpy as np
 import pandas as pd
 
 import bayes_scaling as bs
-from bayes_scaling.backtesting.baselines import point_fit
-from bayes_scaling.backtesting.origins import rolling_origins
-from bayes_scaling.consequences.frontier import efficient, laws_of
-from bayes_scaling.decisions.next_run import Forecast, next_runs
-from bayes_scaling.decisions.stopping import nearly_converged
-from bayes_scaling.documents import read_model
 from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
-from bayes_scaling.examples import example_system
-from bayes_scaling.fits import Fit
+from bayes_scaling.evaluation.baselines import point_fit
+from bayes_scaling.evaluation.live import live
+from bayes_scaling.evaluation.origins import rolling_origins
+from bayes_scaling.evaluation.workers import digest_of, outcomes
 from bayes_scaling.inference.nuts import Settings
-from bayes_scaling.inference.sampling import sampler_for
+from bayes_scaling.inference.sample import sampler_for
 from bayes_scaling.laws import LAWS
-from bayes_scaling.ledger.live import live
-from bayes_scaling.piecework import digest_of, outcomes
-from bayes_scaling.prediction import SAMPLE_DIMS, interval
-from bayes_scaling.rows import predict_rows
-from bayes_scaling.runs import RunTable
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.posterior.examples import example_system
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
+from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.questions.frontier import efficient, laws_of
+from bayes_scaling.questions.next_run import Forecast, next_runs
+from bayes_scaling.questions.stop_early import nearly_converged
+from bayes_scaling.runs.table import RunTable
 from notebooks.population.ladders import LADDERS, Ladder, runs_of
 
 HERE = Path(__file__).parent

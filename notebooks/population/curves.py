@@ -18,15 +18,15 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from bayes_scaling.datasets import MIRROR
-from bayes_scaling.documents import read_model
 from bayes_scaling.errors import BayesScalingWarning
+from bayes_scaling.evaluation.workers import digest_of, outcomes
 from bayes_scaling.inference import fit
 from bayes_scaling.laws import LAWS
-from bayes_scaling.piecework import digest_of, outcomes
-from bayes_scaling.prediction import SAMPLE_DIMS
-from bayes_scaling.rows import predict_rows
-from bayes_scaling.runs import read_runs
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.runs.catalog import MIRROR
+from bayes_scaling.runs.table import read_runs
 
 HERE = Path(__file__).parent
 STORE = HERE.parent.parent / ".population"

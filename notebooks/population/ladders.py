@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 import bayes_scaling as bs
-from bayes_scaling.datasets import MIRROR
-from bayes_scaling.documents import read_model
-from bayes_scaling.runs import RunTable, read_runs
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.runs.catalog import MIRROR
+from bayes_scaling.runs.table import RunTable, read_runs
 
 
 @dataclass(frozen=True)

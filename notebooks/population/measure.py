@@ -16,14 +16,14 @@ from typing import Any
 
 import pandas as pd
 
-from bayes_scaling.backtesting.backtest import backtest
-from bayes_scaling.backtesting.scores import summarized
-from bayes_scaling.documents import read_model
 from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
+from bayes_scaling.evaluation.backtest import backtest
+from bayes_scaling.evaluation.scores import summarized
 from bayes_scaling.inference import fit
 from bayes_scaling.inference.population import population, what_runs_say
-from bayes_scaling.priors import Prior
-from bayes_scaling.specification import ModelSpec
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.priors import Prior
+from bayes_scaling.model.specification import ModelSpec
 from notebooks.population.ladders import LADDERS, Ladder, runs_of
 
 HERE = Path(__file__).parent

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bayes_scaling.documents import read_model
-from bayes_scaling.specification import ModelSpec
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.specification import ModelSpec
 from notebooks.markdown import table
 
 HERE = Path(__file__).parent

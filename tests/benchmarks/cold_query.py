@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bayes_scaling.examples import example_fit
+from bayes_scaling.posterior.examples import example_fit
 
 ROUNDS = 7
 COMMAND = str(Path(sys.executable).with_name("bayes-scaling"))

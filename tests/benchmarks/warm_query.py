@@ -11,9 +11,9 @@ import sys
 import time
 import warnings
 
-from bayes_scaling.decisions.questions import question
 from bayes_scaling.errors import BayesScalingWarning
-from bayes_scaling.examples import example_fit, example_system
+from bayes_scaling.posterior.examples import example_fit, example_system
+from bayes_scaling.questions.documents import question
 
 ROUNDS = 9
 OF_A_LAW = {

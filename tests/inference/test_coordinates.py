@@ -8,14 +8,14 @@ import pytensor
 import pytest
 from scipy import stats
 
-from bayes_scaling.discrepancy import STEPS
-from bayes_scaling.documents import read_model, shipped_models
-from bayes_scaling.grouping import Groups, member
 from bayes_scaling.inference import build_model
 from bayes_scaling.inference.coordinates import is_proportional, terms_of
 from bayes_scaling.laws import LAWS
+from bayes_scaling.model.discrepancy import STEPS
+from bayes_scaling.model.documents import read_model, shipped_models
+from bayes_scaling.model.grouping import Groups, member
 from bayes_scaling.quantities import QUANTITIES
-from bayes_scaling.runs import read_runs
+from bayes_scaling.runs.table import read_runs
 
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
 RUNS = read_runs(

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.constants import published
-from bayes_scaling.documents import read_model
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.fits import load_fit
-from bayes_scaling.inference.sampling import Sampler, Settings
+from bayes_scaling.inference.sample import Sampler, Settings
 from bayes_scaling.laws import LAWS
-from bayes_scaling.prediction import loss_at_runs
-from bayes_scaling.rows import predict_table
-from bayes_scaling.runs import read_runs
+from bayes_scaling.laws.constants import published
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.posterior.fit import load_fit
+from bayes_scaling.posterior.predict import loss_at_runs
+from bayes_scaling.posterior.rows import predict_table
+from bayes_scaling.runs.table import read_runs
 
 pytestmark = [
     pytest.mark.xdist_group("groups"),

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.documents import read_model
 from bayes_scaling.errors import CheckpointWarning, InvalidModel, InvalidRequest
-from bayes_scaling.fits import load_fit
 from bayes_scaling.inference import fit
-from bayes_scaling.inference.sampling import Sampler, Settings
-from bayes_scaling.prediction import intervals, predict
-from bayes_scaling.runs import read_runs
+from bayes_scaling.inference.sample import Sampler, Settings
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.posterior.fit import load_fit
+from bayes_scaling.posterior.predict import intervals, predict
+from bayes_scaling.runs.table import read_runs
 from tests.conftest import HOFFMANN_LIKE
 
 pytestmark = pytest.mark.xdist_group("sampling")

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.documents import read_model
 from bayes_scaling.errors import UnknownName
 from bayes_scaling.inference import build_model
 from bayes_scaling.laws import LAWS, law
-from bayes_scaling.runs import read_runs
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.runs.table import read_runs
 
 MODULE = '''
 from typing import Annotated

@@ -11,10 +11,10 @@ import pytensor.tensor as pt
 import pytest
 import xarray as xr
 
-import bayes_scaling.inference.model  # noqa: F401 - teaches the laws about symbolic arrays
+import bayes_scaling.inference.build  # noqa: F401 - teaches the laws about symbolic arrays
+from bayes_scaling.files import DATA
 from bayes_scaling.laws import LAWS
 from bayes_scaling.quantities import QUANTITIES
-from bayes_scaling.shipped import DATA
 
 ONE_TO_LOSS = [name for name, law in LAWS.items() if law.output == "loss"]
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)

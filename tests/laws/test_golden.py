@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayes_scaling.constants import published
 from bayes_scaling.laws import LAWS
+from bayes_scaling.laws.constants import published
 from bayes_scaling.quantities import PF_DAY, tokens_at
 
 TABLE_2 = published("kaplan2020 table 2").values

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayes_scaling.constants import published
 from bayes_scaling.laws import LAWS
+from bayes_scaling.laws.constants import published
 
 N, D = np.geomspace(1e6, 1e12, 9), np.geomspace(1e8, 1e13, 9)
 TABLE_2 = published("kaplan2020 table 2").values

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.diagnostics import check
 from bayes_scaling.errors import InvalidRequest, NewGroupWarning, NotConvergedWarning
-from bayes_scaling.examples import example_fit, example_system
+from bayes_scaling.posterior.checks import check
+from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.report import write_report
 from bayes_scaling.report.figures import INK, as_svg, contours, prior_against_posterior
 from tests.grouped import grouped_fit

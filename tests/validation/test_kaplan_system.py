@@ -15,20 +15,20 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayes_scaling.consequences.claims import claims
-from bayes_scaling.constants import published
-from bayes_scaling.datasets import load_curves, load_runs
-from bayes_scaling.documents import read_model
-from bayes_scaling.fits import JointFit
 from bayes_scaling.inference.joint import SystemSampler
 from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.laws import LAWS
-from bayes_scaling.levels import Levels
-from bayes_scaling.prior_draws import draw_joint_prior
+from bayes_scaling.laws.constants import published
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.levels import Levels
+from bayes_scaling.model.prior_draws import draw_joint_prior
+from bayes_scaling.model.reference import publish
+from bayes_scaling.model.systems import SystemSpec
+from bayes_scaling.model.tables import rows_of
+from bayes_scaling.posterior.fit import JointFit
 from bayes_scaling.quantities import training_compute
-from bayes_scaling.reference import publish
-from bayes_scaling.systems import SystemSpec
-from bayes_scaling.views import rows_of
+from bayes_scaling.questions.claims import claims
+from bayes_scaling.runs.catalog import load_curves, load_runs
 from tests.simulated import measured
 
 pytestmark = [

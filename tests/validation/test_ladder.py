@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.shipped import DATA
+from bayes_scaling.files import DATA
 
 LADDER = DATA / "ladder"
 PYTHON = os.environ.get("LADDER_PYTHON")

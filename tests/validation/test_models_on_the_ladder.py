@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bayes_scaling.datasets import load_runs
-from bayes_scaling.documents import read_model, shipped_models, shipped_systems
 from bayes_scaling.inference import fit, fit_system
-from bayes_scaling.prediction import inside
-from bayes_scaling.rows import predict_table
-from bayes_scaling.runs import read_runs
+from bayes_scaling.model.documents import read_model, shipped_models, shipped_systems
+from bayes_scaling.posterior.predict import inside
+from bayes_scaling.posterior.rows import predict_table
+from bayes_scaling.runs.catalog import load_runs
+from bayes_scaling.runs.table import read_runs
 
 pytestmark = pytest.mark.slow
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.datasets import load_runs
-from bayes_scaling.decisions.budget import allocate, budget_table
 from bayes_scaling.inference import fit
-from bayes_scaling.rows import predict_table
-from bayes_scaling.runs import read_runs
+from bayes_scaling.posterior.rows import predict_table
+from bayes_scaling.questions.allocation import allocate, budget_table
+from bayes_scaling.runs.catalog import load_runs
+from bayes_scaling.runs.table import read_runs
 
 pytestmark = pytest.mark.slow
 

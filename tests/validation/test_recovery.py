@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bayes_scaling.calibration.certify import certify
-from bayes_scaling.documents import shipped_models
-from bayes_scaling.runs import read_runs
+from bayes_scaling.evaluation.certify import certify
+from bayes_scaling.model.documents import shipped_models
+from bayes_scaling.runs.table import read_runs
 
 pytestmark = pytest.mark.slow
 

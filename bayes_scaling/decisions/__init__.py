@@ -1,1 +1,0 @@
-"""What a posterior is worth: a choice under a budget, and how sure it is."""

@@ -1,0 +1,185 @@
+"""The backtest: every split, every way to forecast it, the scores; in parallel, and picked up where it was left."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest, choose
+from bayes_scaling.evaluation.baselines import BASELINES, NEEDS
+from bayes_scaling.evaluation.origins import Origin, rolling_origins
+from bayes_scaling.evaluation.outcome import MODEL, Backtest
+from bayes_scaling.evaluation.scores import scored
+from bayes_scaling.evaluation.workers import digest_of, outcomes
+from bayes_scaling.inference.nuts import Settings
+from bayes_scaling.inference.sample import sampler_for, warn_of_checkpoints
+from bayes_scaling.model.documents import default_model, model_from_json, read_model
+from bayes_scaling.model.sharing import as_columns_allow
+from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.runs.catalog import runs_from
+from bayes_scaling.runs.table import RunTable
+
+LAW_ALONE: Final = "model without discrepancy"
+PLAIN: Final = "plain posterior"
+"""Name of the posterior of the additive law, with a heavy tail and nothing else."""
+_FURTHEST: Final = 50.0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One split and one way to forecast it: all a worker needs."""
+
+    method: str
+    model: str | None
+    runs: RunTable
+    origin: Origin
+    over: str
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """File name of the outcome: the same for the same question alone."""
+        said = (self.method, self.model, self.runs.digest, self.over, self.origin.cut, self.settings)
+        return f"{self.origin.cut:.3g}-{digest_of(*said)}.csv"
+
+
+def backtest(
+    runs: RunTable | pd.DataFrame | str | Path,
+    model: str | Path | ModelSpec | None = None,
+    *,
+    over: str = "compute_flops",
+    per_decade: int = 4,
+    least: int = 15,
+    fewest_ahead: int = 3,
+    baselines: bool | Collection[str] = True,
+    seed: int = 0,
+    draws: int = 1000,
+    tune: int = 1000,
+    workers: int = 1,
+    store: str | Path | None = None,
+    progress: bool | None = None,
+) -> Backtest:
+    """Forecast a table's own larger runs from its smaller ones, at every cut, and score what came out.
+
+    Parameters
+    ----------
+    runs : RunTable, DataFrame, path or str
+        Measured runs, or the name of a data set.
+    model : str, path or ModelSpec, optional
+        The model on trial, of one law; by default as for :func:`~bayes_scaling.fit`.
+    over, per_decade, least, fewest_ahead
+        Where to cut: see :func:`~bayes_scaling.evaluation.origins.rolling_origins`.
+    baselines : bool or collection of str
+        Whether to score beside it, on the same splits, the model without its discrepancy, and on tables of N and D
+        the posterior of the additive law and its Huber fits with bootstrap; or which of these, by name.
+    seed, draws, tune : int
+        Of each posterior: as for :func:`~bayes_scaling.fit`, four chains.
+    workers : int
+        Processes that take splits in parallel.
+    store : path, optional
+        Folder in which each outcome is kept once it is there: a backtest that was stopped goes on from these.
+    progress : bool, optional
+        Whether to show a progress bar; by default in a terminal and in Jupyter.
+
+    Returns
+    -------
+    Backtest
+        Every forecast, and the scores.
+
+    Raises
+    ------
+    InvalidRuns, InvalidModel, InvalidRequest
+        If the table, the model or a setting cannot be used, or no cut leaves enough runs.
+
+    Warns
+    -----
+    CheckpointWarning
+        If rows are points along runs.
+    """
+    if model is None:
+        runs = runs_from(runs)
+        model = default_model(runs.table)
+    spec = read_model(model)
+    if not isinstance(spec, ModelSpec):
+        raise InvalidModel(f"{spec.title or 'This model'} is a system of laws: a backtest takes a model of one law.")
+    if workers < 1:
+        raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
+    table = runs_from(runs, needs=dict.fromkeys((*spec.needs, over)))
+    spec = as_columns_allow(spec, table.table)
+    origins = rolling_origins(table.table, over=over, per_decade=per_decade, least=least, fewest_ahead=fewest_ahead)
+    warn_of_checkpoints(table, spec, stacklevel=3)
+    settings = {"seed": seed, "draws": draws, "tune": tune}
+    Settings(**settings)  # refused before any work is done for them
+    methods = _methods(spec, table, baselines=baselines)
+    jobs = [_Job(method, text, table, origin, over, settings) for origin in origins for method, text in methods.items()]
+    kept = Path(store) if store is not None else None
+    found = pd.concat(
+        outcomes(jobs, _outcome, workers=workers, store=kept, progress=progress, label="splits and methods"),
+        ignore_index=True,
+    )
+    order = {method: number for number, method in enumerate(methods)}
+    found = found.sort_values(["cut", "method", "run"], key=lambda c: c.map(order) if c.name == "method" else c)
+    facts = {
+        "runs": table.name,
+        "runs_digest": table.digest,
+        "model": spec.title or spec.law,
+        "model_digest": spec.digest,
+        "over": over,
+        "per_decade": per_decade,
+        "least": least,
+        "fewest_ahead": fewest_ahead,
+        **settings,
+    }
+    return Backtest(found.reset_index(drop=True), facts)
+
+
+def _methods(spec: ModelSpec, table: RunTable, *, baselines: bool | Collection[str]) -> dict[str, str | None]:
+    """Return every way to forecast, with the document of those that are posteriors."""
+    beside: dict[str, str | None] = {}
+    if spec.discrepancy:
+        beside[LAW_ALONE] = spec.without_discrepancy().to_json()
+    if all(column in table.table and table.table[column].notna().all() for column in NEEDS):
+        beside[PLAIN] = read_model("chinchilla").to_json()
+        beside |= dict.fromkeys(BASELINES)
+    wanted = () if baselines is False else beside if baselines is True else baselines
+    for name in wanted:
+        if name not in beside:
+            raise InvalidRequest(f"There is no baseline {name!r} for this table and model; {choose(name, beside)}.")
+    return {MODEL: spec.to_json()} | {name: text for name, text in beside.items() if name in wanted}
+
+
+def _outcome(job: _Job) -> pd.DataFrame:
+    table, origin = job.runs.table, job.origin
+    known, ahead = table.iloc[origin.known], table.iloc[origin.ahead]
+    truth = np.log(ahead["loss"].to_numpy(float))
+    converged = True
+    if job.model is None:
+        rng = np.random.default_rng([job.settings["seed"], *origin.known.shape])
+        draws = BASELINES[job.method](known, ahead, rng)
+    else:
+        draws, converged = _posterior_draws(job, known, ahead)
+    beyond = np.log10(ahead[job.over].to_numpy(float) / known[job.over].max())
+    told = pd.DataFrame({"method": job.method, "cut": origin.cut, "run": origin.ahead, "ahead": beyond})
+    return told.assign(loss=ahead["loss"].to_numpy(float), converged=converged).join(scored(truth, draws))
+
+
+def _posterior_draws(job: _Job, known: pd.DataFrame, ahead: pd.DataFrame) -> tuple[np.ndarray, bool]:
+    assert job.model is not None
+    runs = replace(job.runs, table=known.reset_index(drop=True))
+    spec = model_from_json(job.model)
+    assert isinstance(spec, ModelSpec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesScalingWarning)
+        fit = sampler_for(spec, runs).fit(runs, Settings(**job.settings), progress=False)
+        predicted = predict_rows(fit, ahead.reset_index(drop=True), seed=job.settings["seed"])
+    draws = predicted["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("sample", "row").values
+    # A heavy tail may draw a run that failed altogether: no score looks further than that.
+    return np.clip(np.log(draws), -_FURTHEST, _FURTHEST), fit.converged

@@ -1,0 +1,115 @@
+"""The certificate: what came out of simulated tables, and how to say it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.evaluation.ranks import p_of_uniform
+from bayes_scaling.files import read_json
+
+FROM_THE_MODEL: Final = "the model"
+BROKEN: Final = "broken laws"
+LEAST_P: Final = 0.01
+"""Below this, shared by all unknowns, ranks are said not to be uniform."""
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """How a model's intervals come out on tables simulated for a design.
+
+    Parameters
+    ----------
+    ranks : DataFrame
+        One row a table simulated from the model, one column an unknown: the share of the posterior below the truth.
+    forecasts : DataFrame
+        One row a simulated table and a distance: ``truth`` (where the table comes from), ``ahead`` (decades), ``pit`` (share of
+        the forecast below what was measured), ``width`` (of the 90 % interval of the log loss), ``converged``.
+    facts : dict
+        Name and digest of the design, the model, the settings.
+    """
+
+    ranks: pd.DataFrame
+    forecasts: pd.DataFrame
+    facts: dict[str, Any]
+
+    @property
+    def uniformity(self) -> pd.DataFrame:
+        """For each unknown, ``p``: how often uniform ranks stray as far; and ``uniform``, whether that is allowed for so many."""
+        p = pd.Series({str(name): p_of_uniform(self.ranks[name].to_numpy()) for name in self.ranks}, name="p")
+        return pd.DataFrame({"p": p, "uniform": p >= LEAST_P / max(1, len(p))})
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """By truth and decades ahead: ``tables``, ``coverage_0.5``, ``coverage_0.9``, shares; ``width``, the median."""
+        rows = []
+        for (truth, ahead), of in self.forecasts.groupby(["truth", "ahead"], sort=False):
+            off = np.abs(of["pit"] - 0.5)
+            rows.append(
+                {
+                    "truth": truth,
+                    "ahead": ahead,
+                    "tables": len(of),
+                    "coverage_0.5": float((off <= 0.25).mean()),
+                    "coverage_0.9": float((off <= 0.45).mean()),
+                    "width": float(of["width"].median()),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    @property
+    def sentence(self) -> str:
+        """The certificate in a line, for a report."""
+        tables = len(self.ranks)
+        failed = [str(name) for name in self.uniformity.index[~self.uniformity["uniform"]]]
+        ranks = (
+            f"ranks of {', '.join(failed)} are NOT uniform"
+            if failed
+            else f"ranks of all {self.ranks.shape[1]} unknowns are uniform"
+        )
+        held = {
+            truth: ", ".join(f"{100 * row['coverage_0.9']:.0f} % at {row['ahead']:g}" for row in rows.to_dict("records"))
+            for truth, rows in self.coverage.groupby("truth", sort=False)
+        }
+        said = "; ".join(f"from {truth}, 90 % intervals held {coverage} decades ahead" for truth, coverage in held.items())
+        bad = int((~self.forecasts.drop_duplicates(["truth", "table"])["converged"]).sum())
+        note = f" {bad} of {2 * tables if BROKEN in held else tables} fits had not converged and are counted." if bad else ""
+        return f"On {tables} tables simulated for this design, {ranks}; {said}.{note}"
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        tables = {"ranks": self.ranks, "forecasts": self.forecasts}
+        content = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
+        told = {
+            "uniformity": json.loads(self.uniformity.reset_index(names="unknown").to_json(orient="records")),
+            "coverage": json.loads(self.coverage.to_json(orient="records")),
+        }
+        return json.dumps({"facts": self.facts, "sentence": self.sentence, **told, **content}, indent=1)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(self.sentence)}</p>{self.coverage.to_html(float_format='%.3g')}"
+
+
+def read_certificate(path: str | Path) -> Certificate:
+    """Read a certificate from the JSON that :meth:`Certificate.to_json` gave.
+
+    Raises
+    ------
+    InvalidRequest
+        If the file is none.
+    """
+    return read_json(
+        path,
+        lambda document: Certificate(
+            pd.DataFrame(document["ranks"]), pd.DataFrame(document["forecasts"]), document["facts"]
+        ),
+        what="certificate",
+        made_by="bayes-scaling certify RUNS --out FOLDER",
+    )

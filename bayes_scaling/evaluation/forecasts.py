@@ -1,0 +1,240 @@
+"""Register what a fit forecasts, and score it against what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.evaluation.ledger import append_all, read_ledger
+from bayes_scaling.evaluation.scores import scored
+from bayes_scaling.model.grouping import label_of
+from bayes_scaling.posterior.extrapolation import reach
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.quantities import BY_COLUMN
+
+QUANTILES: Final = tuple(round(q, 3) for q in np.linspace(0.005, 0.995, 100))
+"""Levels at which a forecast is kept: enough for every score."""
+_RUN: Final = "run_id"
+_DRAWS: Final = 2000
+_NULLS: Final = 4000
+
+
+def register_forecasts(
+    fit: Fit, runs: pd.DataFrame, path: str | Path, *, note: str = "", seed: int = 0
+) -> list[dict[str, Any]]:
+    """Write down what a fit forecasts of runs, before they are measured.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    runs : DataFrame
+        One row a run: its ``run_id``, the law's inputs, and the model's grouping columns where it has any.
+    path : str or path
+        The ledger.
+    note : str
+        Anything to remember.
+    seed : int
+        As for :func:`~bayes_scaling.predict`.
+
+    Returns
+    -------
+    list of dict
+        The entries written; the last one's ``seal`` vouches for all.
+
+    Raises
+    ------
+    InvalidRequest
+        If a run has no name, or one that was forecast from the same fit already.
+    """
+    if _RUN not in runs or runs[_RUN].isna().any() or runs[_RUN].duplicated().any():
+        raise InvalidRequest(
+            f"Runs to forecast need a {_RUN} each, all different: by it they are found once they are measured."
+        )
+    names, digest = [label_of(name) for name in runs[_RUN]], digest_of(fit)
+    losses = predict_rows(fit, runs, seed=seed)["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("row", "sample")
+    together = np.corrcoef(losses.values.argsort(axis=1).argsort(axis=1)).reshape(len(names), len(names))
+    inputs = list(
+        dict.fromkeys(c for c in (*fit.spec.columns.values(), *fit.spec.group_columns, "compute_flops") if c in runs)
+    )
+    said = []
+    for number, (name, row, draws) in enumerate(zip(names, runs.to_dict("records"), losses.values, strict=True)):
+        given = {c: _plain(row[c]) for c in inputs}
+        beyond = {
+            c: round(float(reach(fit, c, value)), 3)
+            for c, value in given.items()
+            if c in BY_COLUMN and c in fit.runs and value
+        }
+        said.append(
+            {
+                "run_id": name,
+                "inputs": given,
+                "quantiles": [float(f"{q:.6g}") for q in np.quantile(draws, QUANTILES)],
+                # Forecasts of one call share what the fit does not know: rank correlation with those before.
+                "together": [round(float(r), 3) for r in together[number, :number]],
+                "loss_unit": fit.loss_unit,
+                "reach": beyond,
+                "converged": fit.converged,
+                "fit": digest,
+                "runs": fit.facts["runs"],
+                "model": fit.spec.digest,
+                "note": note,
+            }
+        )
+
+    def unless_there(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        known = {entry.get(_RUN) for entry in entries if entry.get("fit") == digest}
+        twice = [name for name in names if name in known]
+        if twice:
+            raise InvalidRequest(
+                f"The ledger has a forecast of {', '.join(twice)} from this fit already: a forecast is made once."
+            )
+        return said
+
+    return append_all(path, unless_there)
+
+
+def digest_of(fit: Fit) -> str:
+    """Return what names a fit: of its model, its runs and its draws."""
+    import hashlib
+
+    content = hashlib.sha256(fit.spec.digest.encode())
+    content.update(str(fit.facts.get("runs_digest", fit.facts["runs"])).encode())
+    content.update(np.ascontiguousarray(fit.posterior["sigma"].values).tobytes())
+    return content.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How forecasts came out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a forecast that was measured: ``run_id``, ``written``, ``loss``, ``median``, ``lower`` and ``upper`` of 90 %,
+        and the scores of :func:`~bayes_scaling.evaluation.scores.scored`, which are of the log loss.
+    waiting : list of str
+        Runs that were forecast and not measured.
+    """
+
+    table: pd.DataFrame
+    waiting: list[str]
+
+    @property
+    def drift(self) -> tuple[float, float]:
+        """The mean PIT, and how often chance alone strays as far from a half.
+
+        Forecasts of one call go together by what their fit does not know, as was written down with them; each run counts
+        once, by its first forecast.
+        """
+        once = self.table.drop_duplicates("run_id")
+        pit = once["pit"].to_numpy(float)
+        correlation = np.eye(len(pit))
+        place = {number: n for n, number in enumerate(once["number"])}
+        for n, (number, together) in enumerate(zip(once["number"], once["together"], strict=True)):
+            for back, r in enumerate(reversed(together), start=1):
+                other = place.get(number - back)
+                if other is not None:
+                    correlation[n, other] = correlation[other, n] = 2 * np.sin(np.pi * r / 6)  # of the Normal scores
+        values, vectors = np.linalg.eigh(correlation)
+        root = vectors * np.sqrt(np.clip(values, 0, None))
+        from scipy.special import ndtr  # some tenths of a second that a stored fit is queried without
+
+        chance = ndtr(np.random.default_rng(0).standard_normal((_NULLS, len(pit))) @ root.T).mean(axis=1)
+        return float(pit.mean()), float((np.abs(chance - 0.5) >= abs(pit.mean() - 0.5)).mean())
+
+    @property
+    def sentence(self) -> str:
+        """The scores in a line."""
+        count = len(self.table)
+        waiting = f" Waiting for their runs: {', '.join(self.waiting)}." if self.waiting else ""
+        if not count:
+            return f"No run that was forecast has been measured.{waiting}"
+        held = ", ".join(
+            f"{p} % intervals held {int(self.table[c].sum())} of {count}"
+            for p, c in ((90, "inside_0.9"), (50, "inside_0.5"))
+        )
+        mean, p = self.drift
+        way = "above" if mean > 0.5 else "below"
+        drift = (
+            f" Losses come out {way} what was forecast more than chance would have them (mean PIT {mean:.2f}, p {p:.3f})."
+            if p < 0.05
+            else ""
+        )
+        return f"{held}; interval score of the log loss {self.table['interval_score_0.9'].mean():.3g}.{drift}{waiting}"
+
+
+def score_forecasts(
+    path: str | Path, measured: pd.DataFrame, *, last: str | None = None, loss_unit: str | None = None
+) -> Scores:
+    """Compare the forecasts of a ledger with what was measured.
+
+    Parameters
+    ----------
+    path : str or path
+        The ledger; every seal is checked.
+    measured : DataFrame
+        ``run_id`` and ``loss`` of the ends of runs.
+    loss_unit : str, optional
+        Unit of the losses, by default what a column ``loss_unit`` says, or that of the forecasts.
+    last : str, optional
+        As for :func:`~bayes_scaling.evaluation.ledger.read_ledger`.
+
+    Returns
+    -------
+    Scores
+        One row a forecast, in the order they were made.
+
+    Raises
+    ------
+    InvalidRequest
+        If the ledger was changed, or the table has no run_id and loss.
+    """
+    entries = read_ledger(path, last=last)
+    if not {_RUN, "loss"} <= set(measured):
+        raise InvalidRequest(f"Measured runs need the columns {_RUN} and loss; found {', '.join(map(str, measured))}.")
+    ends = measured[~measured["checkpoint"].astype(bool)] if "checkpoint" in measured else measured
+    ends = ends.dropna(subset=["loss", _RUN])
+    names = ends[_RUN].map(label_of)
+    if names.duplicated().any():
+        raise InvalidRequest(f"The run {names[names.duplicated()].iloc[0]} was measured more than once: keep its end.")
+    outcomes = dict(zip(names, ends.to_dict("records"), strict=True))
+    rows = []
+    for entry in entries:
+        found = outcomes.get(entry[_RUN])
+        if found is None:
+            continue
+        unit = loss_unit if loss_unit is not None else found.get("loss_unit", entry["loss_unit"])
+        if unit != entry["loss_unit"]:
+            raise InvalidRequest(
+                f"The forecast of {entry[_RUN]} is in {entry['loss_unit']}, what was measured in {unit}: bring them to one unit."
+            )
+        rows.append(_scored(entry, float(found["loss"])))
+    waiting = [entry[_RUN] for entry in entries if entry[_RUN] not in outcomes]
+    return Scores(pd.DataFrame(rows), list(dict.fromkeys(waiting)))
+
+
+def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
+    if not (np.isfinite(loss) and loss > 0):
+        raise InvalidRequest(f"The measured loss of {entry['run_id']} is {loss:g}: it has to be a positive number.")
+    levels, kept = np.array(QUANTILES), np.array(entry["quantiles"])
+    draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(kept))
+    found = scored(np.log([loss]), draws[:, None]).iloc[0]
+    median, lower, upper = np.interp([0.5, 0.05, 0.95], levels, kept)
+    told = {"run_id": entry["run_id"], "written": entry["written"], "loss": loss}
+    told |= {"number": entry["number"], "together": entry["together"]}
+    return told | found.to_dict() | {"median": median, "lower": lower, "upper": upper}
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold, nothing where a cell is empty."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if pd.isna(value) else value

@@ -1,0 +1,95 @@
+"""What came out of a backtest: every forecast, its scores, and how to say it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.evaluation.scores import summarized
+from bayes_scaling.files import read_json
+
+MODEL: Final = "model"
+"""Name of the forecast that is on trial."""
+_AHEAD_EDGES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, np.inf)
+_HORIZONS: Final = ("to 0.25", "0.25 to 0.5", "0.5 to 1", "1 to 2", "over 2")
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """Forecasts of a table's own larger runs from its smaller ones, and how they came out.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row a run, a cut and a way to forecast it: ``method``, ``cut``, ``run`` (its row in the table), ``ahead``
+        (decades beyond the largest known run), ``loss``, what :func:`~bayes_scaling.evaluation.scores.scored` gives,
+        and ``converged``.
+    facts : dict
+        Name and digest of the runs, the model, the resource, the settings.
+    """
+
+    predictions: pd.DataFrame
+    facts: dict[str, Any]
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Scores of each way to forecast, over all splits."""
+        return summarized(self.predictions, ["method"])
+
+    @property
+    def by_distance(self) -> pd.DataFrame:
+        """Scores by decades ahead."""
+        cut = pd.cut(self.predictions["ahead"], list(_AHEAD_EDGES), labels=list(_HORIZONS), right=False)
+        return summarized(self.predictions.assign(ahead=cut).sort_values("ahead", kind="stable"), ["method", "ahead"])
+
+    @property
+    def not_converged(self) -> int:
+        """Number of splits in which the model on trial had not converged."""
+        ours = self.predictions[self.predictions["method"] == MODEL]
+        return int((~ours.groupby("cut")["converged"].first()).sum())
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in a sentence, for a report."""
+        scores = self.scores.set_index("method")
+        ours, splits = scores.loc[MODEL], self.predictions["cut"].nunique()
+        reach = self.predictions["ahead"].max()
+        said = (
+            f"On this table itself, fitted below each of {splits} cuts, 90 % intervals held {100 * ours['coverage_0.9']:.0f} % "
+            f"of {int(ours.runs)} forecasts up to {reach:.1f} decades ahead, 50 % intervals {100 * ours['coverage_0.5']:.0f} %; "
+            f"half of the medians were within {100 * ours.median_error:.2g} %."
+        )
+        bad = self.not_converged
+        return f"{bad} of {splits} splits had NOT converged. {said}" if bad else said
+
+    def to_json(self) -> str:
+        """Return facts, scores, scores by distance and every forecast as JSON."""
+        tables = {"scores": self.scores, "by_distance": self.by_distance, "predictions": self.predictions}
+        content = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
+        return json.dumps({"facts": self.facts, "sentence": self.sentence, **content}, indent=1)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(self.sentence)}</p>{self.scores.to_html(float_format='%.4g')}"
+
+
+def read_backtest(path: str | Path) -> Backtest:
+    """Read a backtest from the JSON that :meth:`Backtest.to_json` gave.
+
+    Raises
+    ------
+    InvalidRequest
+        If the file is none.
+    """
+    return read_json(
+        path,
+        lambda document: Backtest(pd.DataFrame(document["predictions"]), document["facts"]),
+        what="backtest",
+        made_by="bayes-scaling backtest RUNS --out FOLDER",
+    )

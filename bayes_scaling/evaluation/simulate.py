@@ -1,0 +1,170 @@
+"""Tables that a design might have measured, with the truth behind each: from the model itself, or from a law it does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.elementwise import exp, log, softplus
+from bayes_scaling.errors import InvalidModel
+from bayes_scaling.model.prior_draws import draw_prior
+from bayes_scaling.model.reference import law_parameters, values_of
+from bayes_scaling.model.scatter import relative_se, sigma_of_new, typical_error
+from bayes_scaling.model.sharing import as_columns_allow
+from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.predict import law_at_runs, loss_at_runs, measured_at_runs
+from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.quantities import completed
+from bayes_scaling.runs.table import RunTable
+
+AHEAD: Final = (0.5, 1.0, 2.0)
+"""Decades beyond the largest run at which forecasts are looked at, shared evenly among the inputs of the law."""
+MOST: Final = 1e3
+"""Losses beyond a factor of this from one are no losses: such a table is drawn again."""
+_BREAK_WIDTH: Final = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A table that the design might have measured.
+
+    Parameters
+    ----------
+    runs : RunTable
+        The design with simulated losses.
+    truth : mapping of str to float
+        Every single unknown, where the model is the truth; empty where it is not.
+    ahead : DataFrame
+        Runs beyond the design, with the loss each measures.
+    """
+
+    runs: RunTable
+    truth: Mapping[str, float]
+    ahead: pd.DataFrame
+
+
+def beyond(spec: ModelSpec, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs beyond a design: the largest of every input, times what :data:`AHEAD` says.
+
+    Examples
+    --------
+    >>> from bayes_scaling.model.documents import read_model
+    >>> runs = pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "compute_flops": [1.2e18, 1.2e20]})
+    >>> beyond(read_model("kappa"), runs)["compute_flops"].map("{:.3g}".format).tolist()
+    ['3.79e+20', '1.2e+21', '1.2e+22']
+    """
+    columns = list(spec.columns.values())
+    rows = {c: float(table[c].max()) * 10 ** (np.array(AHEAD) / len(columns)) for c in columns}
+    found = pd.DataFrame(rows)
+    completed(found)
+    for column in spec.group_columns:
+        found[column] = table[column].iloc[0]
+    return found
+
+
+def from_the_model(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) -> Simulated:
+    """Draw the truth from the priors of the model, then what the design would measure.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    runs : RunTable
+        The design; its losses do not matter, their standard errors do.
+    rng : Generator
+        Source of randomness.
+    """
+    spec = as_columns_allow(spec, runs.table)
+    for _ in range(100):
+        prior = draw_prior(spec, runs.table, rng, draws=1)
+        # Scatter is stated at the typical loss: that of the law on these runs stands for that of the runs.
+        law = _pretended(spec, runs, prior, runs.table["loss"].to_numpy(float))
+        typical = law_at_runs(law).values.ravel()
+        if not (np.isfinite(typical).all() and typical.max() < MOST and typical.min() > 1 / MOST):
+            continue
+        truth = _pretended(spec, runs, prior, typical)
+        losses = measured_at_runs(truth, loss_at_runs(truth), rng).values.ravel()
+        far = beyond(spec, runs.table)
+        outcome = predict_rows(truth, far, seed=int(rng.integers(2**31)))["measured_loss"].values.ravel()
+        if np.isfinite(losses).all() and np.isfinite(outcome).all() and losses.max() < MOST and losses.min() > 1 / MOST:
+            known = {str(n): float(v.item()) for n, v in prior.items() if v.size == 1 and "_effect_" not in str(n)}
+            return Simulated(_measuring(runs, losses), known, far.assign(loss=outcome))
+    raise InvalidModel("A hundred draws from the priors gave no table of plausible losses: tighten the priors.")
+
+
+def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) -> Simulated:
+    """Draw a truth that the model does not have: its law, with a smooth break in the slope of each resource.
+
+    Each input x of a draw from the priors acts as x (1 + (x / d)^(1/f))^(c f): beyond the place d, which lies between the
+    middle of the runs and a decade past the last, its exponents change by the factor 1 + c, with c between -.4 and .4 (a
+    break of Caballero et al. 2023 in every term). Scatter is Normal with the drawn scales at every loss, none of it shared, beside the errors of the
+    evaluation; there is no other discrepancy.
+
+    Parameters
+    ----------
+    spec, runs, rng
+        As for :func:`from_the_model`.
+    """
+    law, reference = spec.the_law, spec.reference_point(runs.table)
+    for _ in range(100):
+        prior = draw_prior(spec, runs.table, rng, draws=1)
+        parameters = law_parameters(law, spec, values_of(spec, prior), reference)
+        breaks = {}
+        for column in spec.columns.values():
+            place = np.log(runs.table[column].to_numpy(float))
+            breaks[column] = (rng.uniform(place.mean(), place.max() + np.log(10)), rng.uniform(-0.4, 0.4))
+        far = beyond(spec, runs.table)
+        expected = [
+            law(*(_broken(rows[c].to_numpy(float), *breaks[c]) for c in spec.columns.values()), **parameters)
+            for rows in (runs.table, far)
+        ]
+        if all(np.isfinite(e).all() and e.max() < MOST and e.min() > 1 / MOST for e in expected):
+            noise = float(sigma_of_new(prior).item())
+            error = relative_se(runs.table)
+            losses = expected[0] * np.exp(np.hypot(noise, error) * rng.standard_normal(len(runs)))
+            typical = typical_error(error)
+            outcome = expected[1] * np.exp(np.hypot(noise, typical) * rng.standard_normal(len(far)))
+            return Simulated(_measuring(runs, losses), {}, far.assign(loss=outcome))
+    raise InvalidModel("A hundred draws from the priors gave no table of plausible losses: tighten the priors.")
+
+
+def _broken(x: Any, place: float, change: float) -> Any:
+    """Return an input as it acts past a smooth break, equal to itself far below it."""
+    steps = (log(x) - place) / _BREAK_WIDTH
+    return x * exp(change * _BREAK_WIDTH * softplus(steps))
+
+
+def _measuring(runs: RunTable, losses: np.ndarray) -> RunTable:
+    errors = {"loss_se": relative_se(runs.table) * losses} if "loss_se" in runs.table else {}
+    return replace(runs, table=runs.table.assign(loss=losses, **errors))
+
+
+def _pretended(spec: ModelSpec, runs: RunTable, draws: xr.Dataset, losses: np.ndarray) -> Fit:
+    """Return draws as if they were a posterior given the design, so that what is asked of a fit is asked of them."""
+    kept = [
+        c
+        for c in dict.fromkeys((*spec.needs, *spec.told_apart_by, "loss_se", "compute_flops"))
+        if c in runs.table and c != "loss"
+    ]
+    table = runs.table[kept]
+    if "loss_se" in table:
+        table = table.assign(loss_se=relative_se(runs.table) * losses)
+    data = {
+        str(c): ("run", v.to_numpy(float) if v.dtype.kind in "fiu" else v.map(str).to_numpy(str)) for c, v in table.items()
+    }
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": draws,
+            "prior": draws,
+            "sample_stats": xr.Dataset(),
+            "constant_data": xr.Dataset(data),
+            "observed_data": xr.Dataset({"loss": ("run", losses)}),
+        }
+    )
+    return Fit(tree, spec, spec.reference_point(runs.table), {"runs": runs.name, "loss_unit": runs.card.loss_unit})

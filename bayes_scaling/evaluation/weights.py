@@ -1,0 +1,153 @@
+"""Weights for several laws, earned on runs they had not seen: larger ones, forecast from smaller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.errors import InvalidModel, InvalidRequest
+from bayes_scaling.evaluation.backtest import backtest
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.runs.catalog import runs_from
+from bayes_scaling.runs.table import RunTable
+
+_STEPS: Final = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What each of several models earned by forecasting larger runs.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a model, best first: ``weight`` in a mixture; ``log_score``, the mean log density of a larger run's log loss;
+        ``difference`` to the best and ``difference_se``, over runs.
+    facts : dict
+        Runs, cuts and forecasts the weights rest on.
+    """
+
+    table: pd.DataFrame
+    facts: dict[str, Any]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each model; they add up to one."""
+        return {str(row["model"]): float(row["weight"]) for row in self.table.to_dict("records")}
+
+    @property
+    def sentence(self) -> str:
+        """The weights in a line."""
+        said = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
+        return (
+            f"Weights earned on {self.facts['runs_forecast']} larger runs of {self.facts['runs']}, forecast below "
+            f"{self.facts['cuts']} cuts: {said}."
+        )
+
+    def to_json(self) -> str:
+        """Return weights and facts as JSON."""
+        table = json.loads(self.table.to_json(orient="records"))
+        return json.dumps(
+            {"sentence": self.sentence, "weights": self.weights, "table": table, "facts": self.facts}, indent=1
+        )
+
+
+def weigh(
+    runs: RunTable | pd.DataFrame | str | Path,
+    models: Mapping[str, str | Path | ModelSpec] | Collection[str],
+    **settings: Any,
+) -> Weights:
+    """Weigh models by how well each forecasts a table's own larger runs from its smaller ones.
+
+    Stacking (Yao, Vehtari, Simpson and Gelman 2018) on the log score of runs ahead of every cut, instead of runs left out
+    among the rest: interpolation does not tell laws apart that extrapolate differently.
+
+    Parameters
+    ----------
+    runs : RunTable, DataFrame, path or str
+        Measured runs.
+    models : mapping of str to model, or collection of str
+        At least two models of one law, by name.
+    **settings
+        As for :func:`~bayes_scaling.backtest`: where to cut, how to sample, workers, store.
+
+    Returns
+    -------
+    Weights
+        Weights that add up to one; a model that adds nothing has none.
+
+    Raises
+    ------
+    InvalidRequest
+        If there are fewer than two models, or no cut leaves enough runs.
+    """
+    named = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
+    if len(named) < 2:
+        raise InvalidRequest("Give at least two models: a single one has all the weight.")
+    specs = {name: read_model(model) for name, model in named.items()}
+    for name, spec in specs.items():
+        if not isinstance(spec, ModelSpec):
+            raise InvalidModel(f"{name} is a system of laws: weights are of models of one law.")
+    table = runs_from(runs, needs=dict.fromkeys(column for spec in specs.values() for column in spec.needs))
+    scores = {
+        name: backtest(table, spec, baselines=False, **settings).predictions.set_index(["cut", "run"])["log_score"]
+        for name, spec in specs.items()
+    }
+    score = pd.DataFrame(scores)
+    # A run that lies ahead of many cuts counts once.
+    share = 1 / score.groupby("run")[next(iter(named))].transform("size").to_numpy()
+    weights = stacked(score.to_numpy(), share)
+    of_run = score.mul(share, axis=0).groupby("run").sum()
+    best = of_run.mean().idxmax()
+    off = of_run.sub(of_run[best], axis=0)
+    found = pd.DataFrame(
+        {
+            "model": list(named),
+            "weight": weights,
+            "log_score": of_run.mean().to_numpy(),
+            "difference": off.mean().to_numpy(),
+            "difference_se": (off.std() / np.sqrt(len(off))).to_numpy(),
+        }
+    )
+    facts = {
+        "runs": table.name,
+        "runs_digest": table.digest,
+        "runs_forecast": len(of_run),
+        "cuts": int(score.index.get_level_values("cut").nunique()),
+    }
+    return Weights(found.sort_values("log_score", ascending=False, ignore_index=True), facts)
+
+
+def stacked(score: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the weights whose mixture has the best log score.
+
+    Parameters
+    ----------
+    score : ndarray, shape (forecast, model)
+        Log densities.
+    share : ndarray, shape (forecast,)
+        What each forecast counts.
+
+    Returns
+    -------
+    ndarray, shape (model,)
+        Weights, by expectation-maximisation, which goes to the maximum of a concave function.
+
+    Examples
+    --------
+    >>> stacked(np.log([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]), np.ones(3)).round(2).tolist()
+    [0.71, 0.29]
+    """
+    density = np.exp(score - score.max(axis=1, keepdims=True))
+    weights = np.full(score.shape[1], 1 / score.shape[1])
+    for _ in range(_STEPS):
+        each = weights * density
+        weights = (share[:, None] * each / each.sum(axis=1, keepdims=True)).sum(axis=0) / share.sum()
+    return weights

@@ -1,0 +1,176 @@
+"""Published constants as records: what a paper states, where in it, and with which error if any."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final
+
+from bayes_scaling.errors import UnknownName, choose
+from bayes_scaling.files import DATA
+from bayes_scaling.quantities import PF_DAY
+
+_IN_BASE_UNITS = {"PF-days": (PF_DAY, "FLOP")}
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One published number.
+
+    Parameters
+    ----------
+    value : float
+        The number, in ``unit``; compute is in FLOP, whatever the paper uses.
+    unit : str
+        Unit; ``"1"`` for a pure number.
+    se : float, optional
+        Published standard error.
+    interval : tuple of float, optional
+        Published interval.
+    probability : float, optional
+        Probability of the interval, where the paper states it.
+    """
+
+    value: float
+    unit: str = "1"
+    se: float | None = None
+    interval: tuple[float, float] | None = None
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """The constants of one place in a paper.
+
+    Parameters
+    ----------
+    name : str
+        Key: the paper and the place.
+    source : str
+        Key of the paper in ``data/references.bib``.
+    where : str
+        Equation, table or section.
+    constants : dict of str to Constant
+        The numbers, by the parameter names of the law where there is one.
+    law : str, optional
+        Name of the law they are parameters of.
+    note : str
+        What a reader should know before using them.
+    """
+
+    name: str
+    source: str
+    where: str
+    constants: dict[str, Constant]
+    law: str | None = None
+    note: str = ""
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The bare numbers, ready for a law.
+
+        Examples
+        --------
+        >>> from bayes_scaling.laws import LAWS
+        >>> round(LAWS["kaplan_n"](1e9, **published("kaplan2020 eq 1.1").values), 3)
+        2.376
+        """
+        return {name: constant.value for name, constant in self.constants.items()}
+
+
+def published(name: str) -> Record:
+    """Return the record of published constants called ``name``.
+
+    Parameters
+    ----------
+    name : str
+        Key of the record, such as ``"kaplan2020 table 2"``: see :func:`published_names`.
+
+    Returns
+    -------
+    Record
+        The constants and where they come from.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such record.
+
+    Examples
+    --------
+    >>> published("besiroglu2024").constants["alpha"]
+    Constant(value=0.3478, unit='1', se=0.0154, interval=(0.317, 0.373), probability=0.95)
+    """
+    records = _records()
+    if name not in records:
+        raise UnknownName(f"There is no published record {name!r}; {choose(name, records)}.")
+    return records[name]
+
+
+def published_names(law: str | None = None) -> list[str]:
+    """Return the keys of the published records, all or those of one law.
+
+    Examples
+    --------
+    >>> published_names("kaplan_nd")
+    ['kaplan2020 table 2']
+    """
+    return [name for name, record in _records().items() if law is None or record.law == law]
+
+
+_CONTAINS: Final[dict[str, tuple[tuple[str, dict[str, str], dict[str, float]], ...]]] = {
+    "kappa": (("chinchilla", {"alpha": "a", "beta": "b"}, {"kappa": 1.0}),),
+}
+
+
+def comparable(law: str) -> list[Record]:
+    """Return the records one may lay beside a fit of a law: its own, and those of a law it contains.
+
+    Parameters
+    ----------
+    law : str
+        Name of the law.
+
+    Returns
+    -------
+    list of Record
+        Constants by the names of that law's parameters.
+
+    Examples
+    --------
+    >>> list(comparable("kappa")[0].constants)
+    ['E', 'A', 'a', 'B', 'b', 'kappa']
+    """
+    found = [published(name) for name in published_names(law)]
+    for contained, names, fixed in _CONTAINS.get(law, ()):
+        for name in published_names(contained):
+            record = published(name)
+            constants = {names.get(n, n): constant for n, constant in record.constants.items()}
+            constants |= {n: Constant(value) for n, value in fixed.items()}
+            found.append(replace(record, law=law, constants=constants))
+    return found
+
+
+@cache
+def _records() -> dict[str, Record]:
+    document = tomllib.loads((DATA / "published" / "constants.toml").read_text(encoding="utf-8"))
+    return {name: _record(name, dict(table)) for name, table in document.items()}
+
+
+def _record(name: str, table: dict[str, Any]) -> Record:
+    facts = {key: table.pop(key) for key in ("law", "where", "note") if key in table}
+    constants = {key: _constant(**entry) for key, entry in table.items()}
+    return Record(name=name, source=name.split()[0], constants=constants, **facts)
+
+
+def _constant(
+    value: float,
+    unit: str = "1",
+    se: float | None = None,
+    interval: list[float] | None = None,
+    probability: float | None = None,
+) -> Constant:
+    factor, base = _IN_BASE_UNITS.get(unit, (1.0, unit))
+    bounds = None if interval is None else (interval[0] * factor, interval[1] * factor)
+    return Constant(value * factor, base, None if se is None else se * factor, bounds, probability)

@@ -1,0 +1,134 @@
+"""The door of every prediction: inputs and groups of a request, checked once against the fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import (
+    InconsistentComputeWarning,
+    InvalidRequest,
+    NewGroupWarning,
+    NotConvergedWarning,
+    choose,
+)
+from bayes_scaling.model.grouping import label_in, label_of
+from bayes_scaling.posterior.fit import Fit, Sampled
+from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, training_compute
+
+_FRACTIONS = ("loss", "aspect", "head_width")
+"""Quantities that may be less than one."""
+
+
+def warn_unless_converged(fit: Sampled, *, stacklevel: int = 3) -> None:
+    """Warn of a fit that failed a convergence check, before anything is said about it."""
+    if fit.failed_checks:
+        warnings.warn(fit.verdict, NotConvergedWarning, stacklevel=stacklevel)
+
+
+def known_inputs(fit: Fit) -> set[str]:
+    """Return the columns a request may give."""
+    return {*BY_COLUMN, *fit.spec.columns.values()} - {"loss"}
+
+
+def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every input of a request as a DataArray, completed by C = 6 N D, or refuse it."""
+    given: dict[str, Any] = {}
+    for column, value in inputs.items():
+        if column not in known_inputs(fit):
+            raise InvalidRequest(f"There is no input {column!r}; {choose(column, known_inputs(fit))}.")
+        given[column] = positive(column, value)
+    one_length(given)
+    if {"params", "tokens", "compute_flops"} <= set(given):
+        _warn_of_compute(given)
+    completed(given)
+    for column in fit.spec.columns.values():
+        if column not in given:
+            needed = ", ".join(fit.spec.columns.values())
+            raise InvalidRequest(f"The law {fit.spec.law} needs {needed}; {column} was not given and does not follow.")
+    return given
+
+
+def one_length(given: Mapping[str, xr.DataArray]) -> None:
+    """Refuse sequences of different lengths: an entry of each is one run."""
+    lengths = {array.sizes["query"] for array in given.values() if "query" in array.dims}
+    if len(lengths) > 1:
+        raise InvalidRequest(
+            f"The inputs have {' and '.join(map(str, sorted(lengths)))} entries: give each the same number."
+        )
+
+
+def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:
+    ratio = np.abs(np.log(given["compute_flops"] / training_compute(given["params"], given["tokens"])))
+    worst = float(np.exp(ratio.max()))
+    if worst > COMPUTE_TOLERANCE:
+        warnings.warn(
+            f"The compute of the request is up to a factor {worst:.3g} from 6 N D: its reach is that of another run than "
+            f"the loss. Leave one of the three out.",
+            InconsistentComputeWarning,
+            stacklevel=4,
+        )
+
+
+def positive(column: str, value: Any) -> xr.DataArray:
+    """Return an input as a DataArray of positive numbers, or refuse it; a sequence lies along ``query``.
+
+    Examples
+    --------
+    >>> positive("params", [1e6, 1e7]).dims
+    ('query',)
+    """
+    try:
+        array = value if isinstance(value, xr.DataArray) else np.asarray(value, dtype=float)
+        if isinstance(array, np.ndarray):
+            array = xr.DataArray(array, dims=("query",) if array.ndim else ())
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"{column} is {value!r}: it has to be a positive number, or a list of them.") from None
+    if not array.size:
+        raise InvalidRequest(f"{column} is an empty list: give a positive number, or a list of them.")
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bool(bad.any()):
+        found = float(array.where(bad, drop=True).values.flat[0])
+        raise InvalidRequest(f"{column} is {found:g}: it has to be a positive number.")
+    if column in BY_COLUMN and column not in _FRACTIONS and float(array.min()) < 1:
+        raise InvalidRequest(f"{column} is {float(array.min()):g}: no run has less than one.")
+    largest = BY_COLUMN[column].maximum if column in BY_COLUMN else np.inf
+    if float(array.max()) > largest:
+        raise InvalidRequest(f"{column} is {float(array.max()):g}, more than any run has: check the unit.")
+    return array
+
+
+def admit(fit: Fit, group: Any, seed: Any) -> dict[str, str]:
+    """Return the group of a request as text; warn of a fit that has not converged, and of a group it has not seen.
+
+    Raises
+    ------
+    InvalidRequest
+        If the model does not vary by a column of the group, or the seed is none.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InvalidRequest(f"The seed is {seed!r}: it has to be a whole number, zero or more.")
+    if not isinstance(group, Mapping):
+        raise InvalidRequest(f"The group is {group!r}: give the label of each column, such as {{'corpus': 'C4'}}.")
+    warn_unless_converged(fit, stacklevel=4)
+    spec, groups = fit.spec, fit.groups
+    for column in group:
+        if column not in spec.group_columns:
+            right = choose(column, spec.group_columns) if spec.group_columns else "it has no groups: leave the group out"
+            raise InvalidRequest(f"The model does not vary by {column!r}; {right}.")
+    labels = {column: label_of(label) for column, label in group.items()}
+    for grouping in spec.groupings:
+        label, seen = label_in(grouping, labels), groups.levels(grouping)
+        if label not in seen:
+            given = any(column in labels for column in grouping.split(":"))
+            found = f"the fit has not seen {grouping} {label!r}" if given else f"no {grouping} was given"
+            warnings.warn(
+                f"The prediction is for a new {grouping}, drawn from the population: {found}. Seen: {', '.join(seen)}.",
+                NewGroupWarning,
+                stacklevel=3,
+            )
+    return labels

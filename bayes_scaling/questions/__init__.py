@@ -1,0 +1,1 @@
+"""What a posterior is asked: each question a document with one answer."""

@@ -1,0 +1,155 @@
+"""The compute-optimal size: what the law says it is, and which one to choose not knowing the law exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.laws.repeated import effective_tokens
+from bayes_scaling.posterior.extrapolation import reach
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.inputs import admit
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, predict_at
+from bayes_scaling.quantities import BY_COLUMN, tokens_at
+from bayes_scaling.questions.risk import RiskMeasure, risk_measure
+from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of, choose, optima
+
+
+def allocate(
+    fit: Fit,
+    *,
+    compute: Any,
+    risk: str | RiskMeasure = "mean",
+    supply: Supply | None = None,
+    least_params: float | None = None,
+    most_params: float | None = None,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Split a compute budget between parameters and tokens.
+
+    Two answers that differ: the optimum of each draw, whose scatter is how well the runs know it, and
+    the one size to choose, which makes the risk of the law's loss over all draws least. A discrepancy widens the loss there;
+    it does not move the choice, since where a walk goes along an untried budget nobody knows.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of a law of N and D.
+    compute : float or sequence
+        Budgets, FLOP, with C = 6 N D.
+    risk : str or callable
+        ``"mean"``, ``"median"``, ``"quantile:0.9"``, ``"cvar:0.9"``, ``"exceed:2.1"``, or a function that reduces the draws
+        of a loss to one number, larger being worse: see :func:`~bayes_scaling.questions.risk.disutility`.
+    supply : Supply, optional
+        Text there is: tokens beyond it are seen again and worth less.
+    least_params, most_params : float, optional
+        Sizes allowed, as of what has to be served, or fits into memory.
+    group : mapping, optional
+        Label of the run in each grouping column, as for :func:`~bayes_scaling.predict`.
+    seed : int
+        Of the measurement noise and of new groups.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, compute_flops)
+        ``optimal_params`` and ``optimal_tokens``, the optimum of each draw, limits or not; ``params`` and ``tokens``,
+        the choice; ``expected_loss`` and ``measured_loss`` at the choice; the reach of the choice.
+        A single budget has no dimension.
+
+    Raises
+    ------
+    InvalidRequest
+        If the law has no trade-off between N and D, a budget is not a positive number, or no size is allowed.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> exact = allocate(example_fit(chains=1, draws=1), compute=5.76e23)
+    >>> f"{float(exact['params']):.4g} parameters, {float(exact['tokens']):.4g} tokens"
+    '7.225e+10 parameters, 1.329e+12 tokens'
+    """
+    labels = admit(fit, group or {}, seed)
+    surface = Surface.of(fit, labels, seed, supply)
+    budgets = budgets_of(compute)
+    measure = risk_measure(risk) if isinstance(risk, str) else risk
+    limits = _limits(least_params, most_params, budgets)
+    each = optima(surface, np.atleast_1d(budgets.values))
+    chosen = choose(surface, np.atleast_1d(budgets.values), measure, each, limits)
+    params = np.exp(xr.DataArray(chosen, dims="compute_flops") if budgets.ndim else xr.DataArray(chosen[0]))
+    optimal = xr.DataArray(np.exp(each).reshape(-1, *surface.shape), dims=("compute_flops", *SAMPLE_DIMS))
+    optimal = optimal.transpose(*SAMPLE_DIMS, ...) if budgets.ndim else optimal.isel(compute_flops=0)
+    tokens = tokens_at(budgets, params)
+    worth = tokens if supply is None else effective_tokens(tokens, supply.distinct, R_D=supply.repeats_worth)
+    choice = {"params": params, "tokens": worth, "compute_flops": budgets}
+    found = predict_at(fit, choice, group=labels, seed=seed).reset_coords(["params", "tokens"])
+    named = risk if isinstance(risk, str) else getattr(risk, "__name__", "a function")
+    coords = {name: fit.posterior.coords[name] for name in SAMPLE_DIMS if name in fit.posterior.coords}
+    optimal = optimal.assign_coords(coords)
+    if supply is not None and "reach_tokens" in found.coords:
+        found = found.assign_coords(reach_tokens=reach(fit, "tokens", tokens))
+    found = found.assign(tokens=tokens, optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal))
+    return found.assign_attrs(risk=named)
+
+
+def _limits(least: float | None, most: float | None, budgets: xr.DataArray) -> tuple[float, float] | None:
+    """Return the least and the most log N that is allowed."""
+    if least is None and most is None:
+        return None
+    low, high = least if least is not None else FEWEST, most if most is not None else BY_COLUMN["params"].maximum
+    for name, value in (("least_params", low), ("most_params", high)):
+        if not (np.isfinite(value) and value > 0):
+            raise InvalidRequest(f"{name} is {value:g}: it has to be a positive number.")
+    if low > high:
+        raise InvalidRequest(f"least_params is {low:g} and most_params {high:g}: no size is allowed.")
+    if float(tokens_at(budgets, low).min()) < FEWEST:
+        raise InvalidRequest(
+            f"A budget of {float(budgets.min()):g} FLOP shows {low:g} parameters fewer than {FEWEST:g} tokens: allow smaller sizes."
+        )
+    return float(np.log(low)), float(np.log(high))
+
+
+def budget_table(allocation: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
+    """Return an allocation as a table, one row a budget.
+
+    Parameters
+    ----------
+    allocation : Dataset
+        What :func:`allocate` returned.
+    prob : float
+        Probability of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        ``compute_flops``; ``params``, ``tokens`` and ``tokens_per_param``, the choice, each with ``_median``,
+        ``_lower`` and ``_upper`` of the optimum; ``median``, ``lower``, ``upper`` of a new run's measured
+        loss there and ``mean_lower``, ``mean_upper`` of the law's; the reach, in decades.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> budget_table(allocate(example_fit(), compute=[1e22, 1e23])).params_lower.round(-9).tolist()
+    [9000000000.0, 29000000000.0]
+    """
+    columns: dict[str, Any] = {"compute_flops": allocation["compute_flops"]}
+    quantities = {
+        "params": (allocation["params"], allocation["optimal_params"]),
+        "tokens": (allocation["tokens"], allocation["optimal_tokens"]),
+        "tokens_per_param": (
+            allocation["tokens"] / allocation["params"],
+            allocation["optimal_tokens"] / allocation["optimal_params"],
+        ),
+    }
+    for name, (choice, optimum) in quantities.items():
+        columns[name] = choice
+        columns |= dict(zip((f"{name}_median", f"{name}_lower", f"{name}_upper"), interval(optimum, prob), strict=True))
+    columns |= dict(zip(("median", "lower", "upper"), interval(allocation["measured_loss"], prob), strict=True))
+    _, columns["mean_lower"], columns["mean_upper"] = interval(allocation["expected_loss"], prob)
+    columns |= {str(name): c for name, c in allocation.coords.items() if str(name).startswith("reach_")}
+    return pd.DataFrame({name: np.atleast_1d(np.asarray(column)) for name, column in columns.items()})

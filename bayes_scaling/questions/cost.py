@@ -1,0 +1,185 @@
+"""From FLOP to device-hours, days, money and energy, with what is not known about price and utilisation."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, ValidationError
+
+from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.files import DATA
+from bayes_scaling.model.priors import Prior
+from bayes_scaling.model.specification import Strict
+from bayes_scaling.posterior.predict import SAMPLE_DIMS
+
+_DRAWS: Final = 4000
+_SECONDS_PER_HOUR: Final = 3600.0
+USUAL_UTILISATION: Final = Prior.model_validate({"dist": "LogNormal", "mu": float(np.log(0.4)), "sigma": 0.12})
+"""Share of the peak that large training runs reach: .33 to .49, 90 %. PaLM reports .46, Llama 3 .38 to .43 of bf16 peak."""
+
+
+class Device(Strict):
+    """An accelerator, and what an hour of it costs.
+
+    Parameters
+    ----------
+    title : str
+        Its name.
+    peak_flops : float
+        Peak of dense arithmetic in the precision trained in, FLOP/s.
+    watts : float
+        Power it draws.
+    price_per_hour : float or Prior
+        Money an hour.
+    currency : str
+        Which money.
+    utilisation : float or Prior
+        Share of the peak that training reaches, counted by C = 6 N D.
+    overhead : float
+        Power of the whole site over that of the devices.
+    source : str
+        Where the numbers are from.
+
+    Examples
+    --------
+    >>> device("h100").peak_flops
+    989400000000000.0
+    """
+
+    title: str = ""
+    peak_flops: float = Field(gt=0)
+    watts: float = Field(gt=0)
+    price_per_hour: float | Prior
+    currency: str = "dollars"
+    utilisation: float | Prior = USUAL_UTILISATION
+    overhead: float = Field(default=1.2, ge=1)
+    source: str = ""
+
+
+@cache
+def devices() -> dict[str, Device]:
+    """Return the accelerators that are shipped, by name."""
+    return {
+        name: Device.model_validate(entry) for name, entry in tomllib.loads((DATA / "hardware.toml").read_text()).items()
+    }
+
+
+def device(name: str | Path) -> Device:
+    """Return an accelerator: a shipped one by name, or the one of a TOML document.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is none, or the document is no device.
+    """
+    if str(name) in devices():
+        return devices()[str(name)]
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise InvalidRequest(f"There is no device {str(name)!r}; {choose(str(name), devices())}, or give a TOML document.")
+    try:
+        return Device.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InvalidRequest(f"The device {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The device {path} is no TOML document: {error}.") from None
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        place = ".".join(str(part) for part in wrong["loc"])
+        raise InvalidRequest(
+            f"The device {path} cannot be used: {place}: {wrong['msg']}, found {wrong['input']!r}."
+        ) from None
+
+
+def cost(
+    compute: Any,
+    on: Device | str | Path,
+    *,
+    count: int | None = None,
+    price: float | None = None,
+    utilisation: float | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Return what a training run costs.
+
+    Parameters
+    ----------
+    compute : float, sequence or DataArray
+        FLOP, C = 6 N D.
+    on : Device, str or path
+        What it runs on.
+    count : int, optional
+        How many devices run at once, for how long it takes.
+    price : float, optional
+        Money an hour, over the device's.
+    utilisation : float, optional
+        Share of the peak, over the device's.
+    seed : int
+        Of price and utilisation.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, *dims of compute)
+        ``device_hours``, ``money``, ``megawatt_hours``; ``days`` where a count is given.
+
+    Raises
+    ------
+    InvalidRequest
+        If an argument is not a positive number, or the utilisation more than one.
+
+    Examples
+    --------
+    A day of a thousand H100 at half their peak:
+
+    >>> found = cost(4.27e22, "h100", count=1000, price=2.0, utilisation=0.5)
+    >>> [round(float(found[name].mean()), 1) for name in ("days", "device_hours", "money", "megawatt_hours")]
+    [1.0, 23976.4, 47952.7, 20.1]
+    """
+    found = on if isinstance(on, Device) else device(on)
+    spent = compute if isinstance(compute, xr.DataArray) else np.asarray(compute, float)
+    if isinstance(spent, np.ndarray):
+        spent = xr.DataArray(spent, dims=("compute_flops",) if spent.ndim else ())
+    if not bool((np.isfinite(spent) & (spent > 0)).all()):
+        raise InvalidRequest("The compute of a run has to be a positive number of FLOP.")
+    if count is not None and count < 1:
+        raise InvalidRequest(f"The count of devices is {count}: it has to be at least one.")
+    rng = np.random.default_rng(seed)
+    share = _drawn("utilisation", found.utilisation if utilisation is None else utilisation, rng)
+    paid = _drawn("price", found.price_per_hour if price is None else price, rng)
+    if utilisation is not None and utilisation > 1:
+        raise InvalidRequest(f"The utilisation is {utilisation:g}: a share of the peak is at most one.")
+    hours = spent / (found.peak_flops * np.minimum(share, 1.0) * _SECONDS_PER_HOUR)
+    told = {"device_hours": hours, "money": hours * paid, "megawatt_hours": hours * found.watts * found.overhead / 1e6}
+    if count is not None:
+        told["days"] = hours / count / 24
+    return xr.Dataset(told).transpose(*SAMPLE_DIMS, ...)
+
+
+def compute_in(
+    days: float, on: Device | str | Path, *, count: int, utilisation: float | None = None, seed: int = 0
+) -> float:
+    """Return the compute that devices do in some days, at the median utilisation, FLOP.
+
+    Examples
+    --------
+    >>> f"{compute_in(30, 'h100', count=1024, utilisation=0.4):.3g}"
+    '1.05e+24'
+    """
+    for name, value in (("days", days), ("count", count)):
+        if not (np.isfinite(value) and value > 0):
+            raise InvalidRequest(f"{name} is {value:g}: it has to be a positive number.")
+    one = cost(1e21, on, count=count, utilisation=utilisation, seed=seed)["days"]
+    return float(1e21 * days / one.median())
+
+
+def _drawn(name: str, value: float | Prior, rng: np.random.Generator) -> xr.DataArray:
+    if isinstance(value, Prior):
+        return xr.DataArray(value.draw(rng, (1, _DRAWS)), dims=SAMPLE_DIMS)
+    if not (np.isfinite(value) and value > 0):
+        raise InvalidRequest(f"The {name} is {value:g}: it has to be a positive number.")
+    return xr.DataArray(np.full((1, _DRAWS), float(value)), dims=SAMPLE_DIMS)

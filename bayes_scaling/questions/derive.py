@@ -1,0 +1,89 @@
+"""What follows from a posterior: any law whose parameters it has, with everything it is unsure of carried along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.laws import LAWS, Law
+from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
+from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+
+_WITHOUT_OFFSET = ("compute_exponent", "efficient_excess", "efficient_compute_scale", "efficient_params")
+"""Laws that hold where no loss is irreducible."""
+
+
+def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
+    """Evaluate a law on the posterior of a fit.
+
+    Parameters
+    ----------
+    fit : Fit or JointFit
+        The fit.
+    law : str or Law
+        A law whose parameters the fit has: an exponent that follows from others, a size, a batch, a requirement.
+    **given : float, sequence or DataArray
+        The law's inputs by their columns (``params``, ``tokens``, ``compute_min_flops``, ...), and parameters of the law
+        that are no unknowns of the fit (``excess``, ``size_factor``).
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, *dims of what was given)
+        Draws of the law's output, in its unit; not a number in draws for which there is none.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such law.
+    InvalidRequest
+        If an input is missing, unknown or not a positive number, the fit has not learned a parameter, or the law has no
+        value there in any draw.
+
+    Warns
+    -----
+    NotConvergedWarning
+        If the fit failed a convergence check.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> loss = derive(example_fit(), "chinchilla", params=7e10, tokens=1.4e12)
+    >>> loss.dims
+    ('chain', 'draw')
+    """
+    warn_unless_converged(fit)
+    law = LAWS[law] if isinstance(law, str) else law
+    columns = {symbol: QUANTITIES[symbol].column if symbol in QUANTITIES else symbol for symbol in law.inputs}
+    known = {*columns.values(), *law.parameters}
+    for name in given:
+        if name not in known:
+            raise InvalidRequest(f"{law.name} has no input {name!r}; {choose(name, known)}.")
+    for symbol, column in columns.items():
+        if column not in given:
+            meaning = f", {BY_COLUMN[column].meaning}" if column in BY_COLUMN else ""
+            raise InvalidRequest(f"{law.name} needs {column}{meaning}: give {column}=... ({symbol} of the law).")
+    given = {name: positive(name, value) for name, value in given.items()}
+    one_length(given)
+    if law.name in _WITHOUT_OFFSET and "E" in fit.learned and "E" not in given:
+        raise InvalidRequest(
+            f"{law.name} is a closed form of laws without an irreducible loss, and this fit has one: ask frontier instead."
+        )
+    values = fit.learned | given
+    parameters = {name: values[name] for name in law.parameters if name in values}
+    for name in law.parameters:
+        if name not in parameters and name not in law.optional:
+            raise InvalidRequest(
+                f"{law.name} needs {name}, which this fit has not learned: fit a model that has it, or give {name}=..."
+            )
+    found = law(*(given[column] for column in columns.values()), **parameters)
+    if not isinstance(found, xr.DataArray) or "chain" not in found.dims:
+        # Nothing is unknown: each draw says the same.
+        found = found * xr.DataArray(np.ones([fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]), dims=SAMPLE_DIMS)
+    if not bool(np.isfinite(found).any()):
+        raise InvalidRequest(f"{law.name} has no value there in any draw: it asks for what the law never reaches.")
+    return found.transpose(*SAMPLE_DIMS, ...)

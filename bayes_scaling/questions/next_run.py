@@ -1,0 +1,368 @@
+"""The next run to train: which of several, at what they cost, makes the decision at hand better.
+
+A run is worth what is expected to be better decided with it: the expected value of sample information (Raiffa and
+Schlaifer 1961). Each draw of the posterior in turn is the truth, and measures the candidate; the decision is then made by
+the best linear estimate from what was measured, and its risk compared with that of deciding now. For Normal draws that is
+the value itself, for others no more than it, and it is steady for sets of runs, where weights of draws are not. Beside it
+stands the value by importance weights, each outcome reweighing the draws, with the effective draws that it leaves; and
+:mod:`~bayes_scaling.questions.preposterior` samples posteriors anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.model.scatter import scale_of, sigma_of_new
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.inputs import admit, positive
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, predict, typical_relative_se
+from bayes_scaling.quantities import training_compute
+from bayes_scaling.questions.surface import Surface, budgets_of, optima
+
+_DRAWS: Final = 1000
+_OUTCOMES: Final = 100
+_SIZES: Final = 61
+_CHEAPEST: Final = 0.01
+FEWEST_EFFECTIVE: Final = 50.0
+"""Effective draws that an outcome leaves on average, below which its weights are too few to be trusted."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A decision that rests on the loss of one run: its risk is the variance of the log of the expected loss.
+
+    Parameters
+    ----------
+    params, tokens : float
+        The run.
+    """
+
+    params: float
+    tokens: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A decision about the size to train with a budget: its risk is the expected regret of the choice.
+
+    Parameters
+    ----------
+    compute : float
+        FLOP.
+    """
+
+    compute: float
+
+
+def next_run(
+    fit: Fit,
+    candidates: pd.DataFrame,
+    about: Forecast | Budget,
+    *,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rank runs by what each is expected to improve of a decision, for its cost.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of a law of N and D.
+    candidates : DataFrame
+        ``params`` and ``tokens`` of the runs one could train; ``cost``, in any unit, where it is not 6 N D.
+    about : Forecast or Budget
+        The decision.
+    group : mapping, optional
+        Labels of the runs, as for :func:`~bayes_scaling.predict`.
+    seed : int
+        Of the outcomes.
+
+    Returns
+    -------
+    DataFrame
+        The candidates, best first, with ``cost``; ``risk``, of the decision now; ``value``, by how much the run is expected
+        to lower it; ``share``, of the risk; ``value_per_cost``; ``reweighted``, the share by importance weights;
+        ``effective_draws``, what an outcome leaves of the draws on average; ``trusted``, whether these are enough for it.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is no candidate, or a number is not positive.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> runs = pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]})
+    >>> found = next_run(example_fit(), runs, Forecast(params=7e10, tokens=1.4e12))
+    >>> bool((found["value"] >= 0).all())
+    True
+    """
+    known = _known(fit, candidates, about, group, seed)
+    table = _plain(candidates).assign(cost=known.cost, risk=known.risk)
+    sets = [[number] for number in range(len(candidates))]
+    table = table.join(_told(known, sets))
+    table["value_per_cost"] = table["value"] / table["cost"]
+    return table.sort_values("value_per_cost", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def next_runs(
+    fit: Fit,
+    candidates: pd.DataFrame,
+    about: Forecast | Budget,
+    *,
+    money: float,
+    most: int = 10,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Choose runs to train together for a sum of money.
+
+    Twice runs are added one by one, that which adds most for its cost and that which adds most, until the money is spent;
+    the set of more value is taken (Leskovec et al. 2007): cheap runs first can leave no money for the one that matters.
+
+    Parameters
+    ----------
+    fit, candidates, about, group, seed
+        As for :func:`next_run`.
+    money : float
+        What they may cost together, in the unit of their cost.
+    most : int
+        How many at the most.
+
+    Returns
+    -------
+    DataFrame
+        The runs in the order of choice, ``spent`` so far, and of the set so far ``value``, ``share``, ``reweighted``,
+        ``effective_draws``, ``trusted`` as for :func:`next_run`.
+
+    Raises
+    ------
+    InvalidRequest
+        As for :func:`next_run`; or if the money pays for none.
+    """
+    known = _known(fit, candidates, about, group, seed)
+    if not (np.isfinite(money) and money >= known.cost.min()):
+        raise InvalidRequest(f"With {money:g} none of the candidates can be paid: the cheapest costs {known.cost.min():g}.")
+    ways = [_added(known, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
+    chosen = max(ways, key=known.value)
+    table = _plain(candidates.iloc[chosen]).assign(cost=known.cost[chosen], spent=np.cumsum(known.cost[chosen]))
+    return table.join(_told(known, [chosen[: n + 1] for n in range(len(chosen))]))
+
+
+def _added(known: _Known, money: float, most: int, *, by_cost: bool) -> list[int]:
+    """Return runs added one by one while they are paid for and tell more: that of most value, or of most for its cost."""
+    chosen: list[int] = []
+    value, spent = 0.0, 0.0
+    while len(chosen) < most:
+        paid = np.flatnonzero(spent + known.cost <= money * (1 + 1e-12))
+        left = [int(number) for number in paid if number not in chosen]
+        gains = [(known.value([*chosen, number]) - value) / (known.cost[number] if by_cost else 1.0) for number in left]
+        if not gains or not max(gains) > 0:
+            break
+        chosen.append(left[int(np.argmax(gains))])
+        value, spent = known.value(chosen), spent + float(known.cost[chosen[-1]])
+    return chosen
+
+
+def _told(known: _Known, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
+    """Return what each set of runs is worth, and how sure weights of draws are of it."""
+    values = [max(0.0, known.value(chosen)) for chosen in sets]
+    weighed = [known.reweighted(chosen) for chosen in sets]
+    risk = known.risk or 1.0  # nothing is at risk, nothing is won
+    table = pd.DataFrame({"value": values, "share": np.minimum(np.array(values) / risk, 1.0)})
+    table["reweighted"] = [share for share, _ in weighed]
+    table["effective_draws"] = [effective for _, effective in weighed]
+    return table.assign(trusted=table["effective_draws"] >= FEWEST_EFFECTIVE)
+
+
+def risk_now(fit: Fit, about: Forecast | Budget, *, group: Mapping[str, str] | None = None, seed: int = 0) -> float:
+    """Return the risk of a decision as things stand: variance of the log loss forecast, or expected regret of the size chosen.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> risk_now(example_fit(), Forecast(params=7e10, tokens=1.4e12)) > 0
+    True
+    """
+    return _known(fit, fit.runs[["params", "tokens"]].iloc[:1], about, group, seed).risk
+
+
+def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.DataFrame:
+    """Return a grid of runs no dearer than some compute and not a hundred times cheaper, in proportions like those measured.
+
+    Sizes go to four times the measured ones either way, and tokens a parameter to three times.
+
+    Raises
+    ------
+    InvalidRequest
+        If no run of the grid costs so little.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> found = ladder_of(example_fit(), most=1e21)
+    >>> bool((training_compute(found["params"], found["tokens"]) <= 1e21).all()), len(found)
+    (True, 23)
+    """
+    runs = fit.runs
+    ratio = runs["tokens"] / runs["params"]
+    grid = [
+        (size, size * proportion)
+        for size in np.geomspace(runs["params"].min() / 4, runs["params"].max() * 4, sizes)
+        for proportion in np.geomspace(ratio.min() / 3, ratio.max() * 3, lengths)
+    ]
+    found = pd.DataFrame(grid, columns=["params", "tokens"])
+    cost = training_compute(found["params"], found["tokens"])
+    kept = found[(cost <= most) & (cost >= most * _CHEAPEST)].reset_index(drop=True)
+    if kept.empty:
+        raise InvalidRequest(f"No run of the grid costs about {most:g} FLOP: allow more, or give the candidates.")
+    return kept
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the draws say of the candidates and of the decision."""
+
+    means: np.ndarray  # (candidate, draw): log of the expected loss
+    scales: np.ndarray  # (candidate, draw): scatter of the log of a measured one
+    losses: np.ndarray  # (choice, draw): what is lost by each choice; one row for a forecast
+    forecast: bool
+    cost: np.ndarray
+    noise: np.ndarray  # (candidate, draw): standardized scatter of a measurement, where the draw is the truth
+    nu: np.ndarray | None  # (draw,): degrees of freedom of the scatter, where it has a heavy tail
+    norm: np.ndarray | float  # (draw,): log of what its density is a multiple of
+
+    @property
+    def risk(self) -> float:
+        """Risk of the decision now."""
+        if self.forecast:
+            return float(self.losses[0].var())
+        return float((self.losses[self._now] - self.losses.min(axis=0)).mean())
+
+    @property
+    def _now(self) -> int:
+        """The choice made now."""
+        return int(self.losses.mean(axis=1).argmin())
+
+    def value(self, chosen: Sequence[int]) -> float:
+        """Return by how much a set of runs lowers the risk, where what is decided on is linear in what is measured."""
+        chosen = list(chosen)
+        told = self.means[chosen] - self.means[chosen].mean(axis=1, keepdims=True)
+        about = self.losses - self.losses.mean(axis=1, keepdims=True)
+        # A heavy tail tells as much as a Normal of this variance: its Fisher information.
+        tail = 1.0 if self.nu is None else (self.nu + 3) / (self.nu + 1)
+        noise = np.diag((self.scales[chosen] ** 2 * tail).mean(axis=1))
+        covariance = about @ told.T / told.shape[1]
+        gain = np.linalg.solve(told @ told.T / told.shape[1] + noise, covariance.T).T
+        if self.forecast:
+            return float((gain * covariance).sum())
+        measured = told + self.scales[chosen] * self.noise[chosen]
+        choice = (self.losses.mean(axis=1, keepdims=True) + gain @ measured).argmin(axis=0)
+        return float((self.losses[self._now] - self.losses[choice, np.arange(len(choice))]).mean())
+
+    def reweighted(self, chosen: Sequence[int]) -> tuple[float, float]:
+        """Return the share of the risk a set of runs takes by importance weights, and the effective draws left on average."""
+        drawn = np.arange(0, self.means.shape[1], max(1, self.means.shape[1] // _OUTCOMES))
+        log_weights = np.zeros((len(drawn), self.means.shape[1]))
+        for number in chosen:
+            mean, scale = self.means[number], self.scales[number]
+            outcome = (mean + scale * self.noise[number])[drawn]
+            log_weights += self._log_density((outcome[:, None] - mean) / scale) - np.log(scale)
+        # The draw that is the truth would speak for itself: it is left out of what is known afterwards.
+        log_weights[np.arange(len(drawn)), drawn] = -np.inf
+        weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
+        weights /= weights.sum(axis=1, keepdims=True)
+        effective = float((1 / (weights**2).sum(axis=1)).mean())
+        # The same truths before and after: what these happen to be cancels.
+        if self.forecast:
+            truth = self.losses[0, drawn]
+            before, after = (truth - self.losses[0].mean()) ** 2, (truth - weights @ self.losses[0]) ** 2
+        else:
+            lost = self.losses[:, drawn] - self.losses[:, drawn].min(axis=0)
+            choice = (weights @ self.losses.T).argmin(axis=1)
+            before, after = lost[self._now], lost[choice, np.arange(len(drawn))]
+        return float(1 - after.mean() / before.mean()) if before.mean() > 0 else 0.0, effective
+
+    def _log_density(self, z: np.ndarray) -> np.ndarray:
+        """Return the log density of standardized residuals, but for what the density of each draw is a multiple of."""
+        if self.nu is None:
+            return -0.5 * z**2
+        return self.norm - 0.5 * (self.nu + 1) * np.log1p(z**2 / self.nu)
+
+
+def _known(
+    fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, group: Mapping[str, str] | None, seed: int
+) -> _Known:
+    missing = [column for column in ("params", "tokens") if column not in candidates]
+    if missing or not len(candidates):
+        said = f"they lack {', '.join(missing)}" if missing else "there is none"
+        raise InvalidRequest(f"Candidates are runs with params and tokens: {said}.")
+    params, tokens = (positive(column, candidates[column].to_numpy(float)).values for column in ("params", "tokens"))
+    thinned = fit.thinned(-(-_DRAWS // fit.posterior.sizes["chain"]))
+    wanted = about if isinstance(about, Forecast) else None
+    at: dict[str, Any] = {"params": params, "tokens": tokens}
+    if wanted is not None:
+        at = {name: np.append(values, getattr(wanted, name)) for name, values in at.items()}
+    found = predict(thinned, group=group, seed=seed, **at)
+    level = level_at(thinned, found["law_loss"])
+    sigma = scale_of(sigma_of_new(thinned.posterior), typical_relative_se(thinned), level) + 0 * found["law_loss"]
+    stacked = [a.stack(sample=SAMPLE_DIMS).transpose("query", "sample").values for a in (found["expected_loss"], sigma)]
+    means, scales = np.log(stacked[0]), stacked[1]
+    count = len(params)
+    rng = np.random.default_rng([seed, 11])
+    if wanted is not None:
+        losses = means[count:]
+    else:
+        assert isinstance(about, Budget)
+        budget = float(budgets_of(about.compute))
+        surface = Surface.of(thinned, admit(thinned, group or {}, seed), seed)
+        best = optima(surface, np.array([budget]))[0]
+        sizes = np.linspace(best.min(), best.max(), _SIZES)
+        losses = surface.along(np.array([[budget]]), sizes[:, None])
+    cost = candidates["cost"].to_numpy(float) if "cost" in candidates else training_compute(params, tokens)
+    if not (np.isfinite(cost) & (cost > 0)).all():
+        raise InvalidRequest("The cost of a candidate has to be a positive number.")
+    noise, nu, norm = rng.standard_normal((count, means.shape[1])), None, 0.0
+    if thinned.spec.likelihood.dist == "StudentT":
+        from scipy.special import gammaln  # some tenths of a second that other questions do without
+
+        given: Any = thinned.posterior.get("nu", thinned.spec.likelihood.nu)
+        nu = (given + 0 * thinned.posterior["sigma"]).transpose(*SAMPLE_DIMS).values.ravel()
+        norm = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu)
+        noise = noise / np.sqrt(rng.chisquare(nu, size=noise.shape) / nu)
+    return _Known(means[:count], scales[:count], losses, wanted is not None, np.asarray(cost), noise, nu, norm)
+
+
+def _plain(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return candidates without what an earlier ranking said of them."""
+    ours = ("risk", "value", "share", "value_per_cost", "reweighted", "effective_draws", "trusted", "spent")
+    return candidates.drop(columns=[c for c in ours if c in candidates]).reset_index(drop=True)
+
+
+def mentioned(about: Mapping[str, Any]) -> Forecast | Budget:
+    """Return the decision that a request names: ``params`` and ``tokens`` of a forecast, or ``compute`` of a budget.
+
+    Raises
+    ------
+    InvalidRequest
+        If it names neither, or both.
+
+    Examples
+    --------
+    >>> mentioned({"compute": 1e24})
+    Budget(compute=1e+24)
+    """
+    given = {name for name, value in about.items() if value is not None}
+    if given == {"compute"}:
+        return Budget(float(about["compute"]))
+    if given == {"params", "tokens"}:
+        return Forecast(float(about["params"]), float(about["tokens"]))
+    raise InvalidRequest(
+        "Say what is to be decided: --params and --tokens of the run to forecast, or --compute of the budget."
+    )

@@ -1,0 +1,84 @@
+"""Whether a run is worth what it is said to be: posteriors sampled anew with outcomes it might have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.inputs import positive
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
+from bayes_scaling.quantities import training_compute
+from bayes_scaling.questions.next_run import Budget, Forecast, risk_now
+
+
+def refits(
+    fit: Fit,
+    run: Mapping[str, float],
+    about: Forecast | Budget,
+    sample: Callable[[pd.DataFrame], Fit],
+    *,
+    times: int = 8,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Sample a posterior anew for each of several outcomes of a run, and return the risk of the decision that is left.
+
+    Outcomes are the middles of ``times`` equally likely ranges of what the run is forecast to measure, so that the mean of
+    the risks left is what :func:`~bayes_scaling.next_run` expects without sampling: ``risk`` less ``value``.
+
+    Parameters
+    ----------
+    fit : Fit
+        What the decision rests on now.
+    run : mapping
+        ``params`` and ``tokens`` of the run that may be trained next.
+    about : Forecast or Budget
+        The decision.
+    sample : callable
+        From a table of runs to a fit by the same model, such as ``lambda runs: bs.fit(runs, fit.spec)``.
+    times : int
+        Outcomes.
+    group, seed
+        As for :func:`~bayes_scaling.next_run`.
+
+    Returns
+    -------
+    DataFrame
+        A row an outcome: ``loss`` that was supposed, ``risk`` then left, ``converged``. In ``attrs``, ``risk`` now and
+        ``share``, how much of it the run takes on average.
+
+    Raises
+    ------
+    InvalidRequest
+        If a number is not positive, or there is no outcome to try.
+
+    Examples
+    --------
+    A posterior that learns nothing leaves the risk as it is:
+
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> fit = example_fit()
+    >>> about = Forecast(params=7e10, tokens=1.4e12)
+    >>> round(refits(fit, {"params": 5e9, "tokens": 1e11}, about, lambda runs: fit, times=2).attrs["share"], 9)
+    0.0
+    """
+    if times < 1:
+        raise InvalidRequest(f"A posterior is to be sampled anew {times} times: ask for one outcome at the least.")
+    at = {name: float(positive(name, run[name]).values.item()) for name in ("params", "tokens")}
+    measured = predict(fit, group=group, seed=seed, **at)["measured_loss"].stack(sample=SAMPLE_DIMS).values.ravel()
+    outcomes = np.quantile(measured, (np.arange(times) + 0.5) / times)
+    row = at | {"compute_flops": training_compute(at["params"], at["tokens"])} | dict(group or {})
+    rows = []
+    for number, loss in enumerate(outcomes):
+        added = pd.DataFrame([{c: row.get(c) for c in fit.runs} | {"loss": loss}])
+        if "run_id" in added:
+            added["run_id"] = f"supposed {number}"
+        again = sample(pd.concat([fit.runs, added.dropna(axis="columns")], ignore_index=True))
+        rows.append({"loss": loss, "risk": risk_now(again, about, group=group, seed=seed), "converged": again.converged})
+    table, now = pd.DataFrame(rows), risk_now(fit, about, group=group, seed=seed)
+    table.attrs = {"risk": now, "share": 1 - float(table["risk"].mean()) / now if now > 0 else 0.0}
+    return table

@@ -1,0 +1,119 @@
+"""One size to train when it is not known which law holds: the choice over all of them, and what each would lose by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.posterior.inputs import admit
+from bayes_scaling.posterior.mixture import Mixture, shared_draws
+from bayes_scaling.quantities import tokens_at
+from bayes_scaling.questions.guardrails import FURTHEST, doubts, refuse_unless
+from bayes_scaling.questions.risk import RiskMeasure, risk_measure
+from bayes_scaling.questions.surface import Supply, Surface, budgets_of, choose, optima
+
+_DRAWS: Final = 2000
+ROBUST: Final = "all laws"
+"""Name of the choice that minds every law."""
+
+
+def robust_choice(
+    mixture: Mixture,
+    *,
+    compute: float,
+    risk: str | RiskMeasure = "mean",
+    supply: Supply | None = None,
+    group: Mapping[str, str] | None = None,
+    anyway: bool = False,
+    furthest: float = FURTHEST,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Choose a size over several laws, and say what it loses if one of them is right.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Fits of laws of N and D, and their weights: see :func:`~bayes_scaling.weigh`.
+    compute : float
+        Budget, FLOP.
+    risk : str or callable
+        What to make small of the loss over all laws and draws, as for :func:`~bayes_scaling.allocate`. A tail, such as
+        ``cvar:0.9``, minds the law that says the worst.
+    supply, group, seed
+        As for :func:`~bayes_scaling.allocate`.
+    anyway, furthest
+        As for a :class:`~bayes_scaling.questions.base.Question`.
+
+    Returns
+    -------
+    DataFrame
+        One row a choice: that of each law alone, and that over all of them, ``all laws``. ``weight``; ``params`` and
+        ``tokens``; ``regret_{law}``, what the choice is expected to lose against the best size where that law holds, in the
+        loss unit of the mixture; ``regret``, by their weights; ``worst``, the largest.
+
+    Raises
+    ------
+    InvalidRequest
+        If a law that has weight has no trade-off between N and D, or the budget is no number.
+    Refused
+        If a fit gives reasons not to decide, unless ``anyway``.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> both = Mixture({"one": example_fit(), "same": example_fit()}, {"one": 0.5, "same": 0.5})
+    >>> robust_choice(both, compute=1e23)["params"].round(-9).tolist()
+    [29000000000.0, 29000000000.0, 29000000000.0]
+    """
+    budget = np.atleast_1d(budgets_of(compute).values)[:1]
+    fits = {name: fit for name, fit in mixture.fits.items() if mixture.weights[name] > 0}
+    reasons = [reason for fit in fits.values() for reason in doubts(fit, compute=compute, furthest=furthest, trade_off=True)]
+    refuse_unless(anyway, list(dict.fromkeys(reasons)))
+    surfaces = {
+        name: Surface.of(fit, admit(fit, group or {}, seed), seed, supply).thinned(_DRAWS) for name, fit in fits.items()
+    }
+    measure = risk_measure(risk) if isinstance(risk, str) else risk
+    best = {name: optima(surface, budget) for name, surface in surfaces.items()}
+    chosen = {name: choose(surface, budget, measure, best[name])[0] for name, surface in surfaces.items()}
+    counts = shared_draws({name: mixture.weights[name] for name in fits}, _DRAWS)
+    pooled = _Pooled({name: surface for name, surface in surfaces.items() if counts[name]}, counts)
+    chosen[ROBUST] = choose(pooled, budget, measure, np.concatenate(list(best.values()), axis=1))[0]
+    rows = []
+    for name, log_params in chosen.items():
+        row: dict[str, float] = {"weight": mixture.weights.get(name, 1.0), "params": float(np.exp(log_params))}
+        row["tokens"] = float(tokens_at(budget[0], row["params"]))
+        lost = {law: _regret(surface, budget, log_params, best[law]) for law, surface in surfaces.items()}
+        row |= {f"regret_{law}": value for law, value in lost.items()}
+        row["regret"] = sum(mixture.weights[law] * value for law, value in lost.items())
+        rows.append(row | {"worst": max(lost.values())})
+    return pd.DataFrame(rows, index=pd.Index(list(chosen), name="choice"))
+
+
+@dataclass(frozen=True)
+class _Pooled:
+    """Surfaces of several laws as one, each with as many draws as its weight says."""
+
+    surfaces: Mapping[str, Surface]
+    counts: Mapping[str, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """One chain of all draws."""
+        return 1, sum(self.counts[name] for name in self.surfaces)
+
+    def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
+        """Return the loss of sizes at budgets, last dimension the draws of every law."""
+        parts = []
+        for name, surface in self.surfaces.items():
+            loss, count = surface.along(budgets, log_params), self.counts[name]
+            parts.append(loss[..., np.floor((np.arange(count) + 0.5) * loss.shape[-1] / count).astype(int)])
+        return np.concatenate(parts, axis=-1)
+
+
+def _regret(surface: Surface, budget: np.ndarray, log_params: float, best: np.ndarray) -> float:
+    at = budget[:, None]
+    return float((surface.along(at, np.full((1, 1), log_params)) - surface.along(at, best)).mean())

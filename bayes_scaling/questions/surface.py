@@ -1,0 +1,283 @@
+"""How a budget splits between parameters and tokens: the law's loss over both, in every draw at once, and where it is least.
+
+Plain arrays rather than named ones: a question about a budget asks for the loss of thousands of draws some dozen times,
+and names would cost more than the law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.laws import Law
+from bayes_scaling.laws.repeated import effective_tokens
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, parameters_in
+from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
+from bayes_scaling.questions.risk import RiskMeasure, expectation
+
+FEWEST: Final = 1e3
+"""Parameters, and tokens, that a run has at the least."""
+_COARSE: Final = 41
+_GOLDEN: Final = (5**0.5 - 1) / 2
+_STEPS: Final = 25
+_APART: Final = 0.01
+"""Distance in log N over which the slope of the loss is taken."""
+_CLOSE: Final = 1e-6
+_TIE: Final = 1e-9
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Text there is to train on: distinct tokens, and what seeing them again is worth.
+
+    Parameters
+    ----------
+    distinct : float
+        Distinct tokens.
+    repeats_worth : float
+        R*_D of Muennighoff et al. (2023): the number of repetitions after which a further one is worth a third of a fresh
+        token; theirs is 15.4.
+    """
+
+    distinct: float
+    repeats_worth: float = 15.39
+
+    def __post_init__(self) -> None:
+        """Refuse what is no supply."""
+        for name in ("distinct", "repeats_worth"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise InvalidRequest(f"The supply of text has {name} {value:g}: it has to be a positive number.")
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The law's loss over N and D, in every draw.
+
+    Parameters
+    ----------
+    law : Law
+        A law of N and D.
+    first : str
+        The column of its first input.
+    parameters : mapping
+        Its parameters: one value a draw, or a number.
+    shape : tuple of int
+        Chains and draws.
+    supply : Supply, optional
+        Text there is; endless by default.
+    """
+
+    law: Law
+    first: str
+    parameters: Mapping[str, Any]
+    shape: tuple[int, int]
+    supply: Supply | None = None
+
+    @classmethod
+    def of(cls, fit: Fit, group: Mapping[str, str], seed: int = 0, supply: Supply | None = None) -> Surface:
+        """Return the surface of a fit in one group.
+
+        Raises
+        ------
+        InvalidRequest
+            If the law has no trade-off between N and D.
+        """
+        if not splits_a_budget(fit):
+            raise InvalidRequest(
+                f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: a budget is split between N and D only by a "
+                f"law of both. Fit one of chinchilla, kappa or kaplan_nd."
+            )
+        shape = fit.posterior["sigma"].transpose(*SAMPLE_DIMS).shape
+        values = {}
+        for name, value in parameters_in(fit, group, seed=seed).items():
+            values[name] = value.transpose(*SAMPLE_DIMS).values.ravel() if isinstance(value, xr.DataArray) else value
+        first = next(iter(fit.spec.columns.values()))
+        return cls(fit.spec.the_law, first, values, (shape[0], shape[1]), supply)
+
+    def loss(self, params: Any, tokens: Any) -> np.ndarray:
+        """Return the loss of N and D, which broadcast with the draws along their last dimension."""
+        seen = tokens
+        if self.supply is not None:
+            seen = effective_tokens(tokens, self.supply.distinct, R_D=self.supply.repeats_worth)
+        given = (params, seen) if self.first == "params" else (seen, params)
+        return np.asarray(self.law(*given, **self.parameters)) + np.zeros(self.shape[0] * self.shape[1])
+
+    def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
+        """Return the loss of sizes at budgets, last dimension the draws."""
+        params = np.exp(log_params)
+        return self.loss(params, tokens_at(budgets, params))
+
+    def thinned(self, most: int) -> Surface:
+        """Return the surface with at most some number of draws, evenly spaced."""
+        count = self.shape[0] * self.shape[1]
+        if count <= most:
+            return self
+        kept = slice(None, None, -(-count // most))
+        values = {n: v[kept] if isinstance(v, np.ndarray) else v for n, v in self.parameters.items()}
+        return replace(self, parameters=values, shape=(1, len(range(count)[kept])))
+
+
+def splits_a_budget(fit: Fit) -> bool:
+    """Whether the law of a fit trades parameters against tokens.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> splits_a_budget(example_fit())
+    True
+    """
+    return set(fit.spec.columns.values()) == {"params", "tokens"}
+
+
+def budgets_of(compute: Any) -> xr.DataArray:
+    """Return budgets as an array of FLOP along ``compute_flops``, or refuse what is none.
+
+    Examples
+    --------
+    >>> budgets_of([1e21, 1e22]).dims
+    ('compute_flops',)
+    """
+    try:
+        values = np.asarray(compute, dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"The compute is {compute!r}: give FLOP, a positive number or a list of them.") from None
+    least, most = training_compute(FEWEST, FEWEST), BY_COLUMN["compute_flops"].maximum
+    if values.ndim > 1:
+        raise InvalidRequest(f"The compute has {values.ndim} dimensions: give one budget, or a list of them.")
+    wrong = values[~((values > least) & (values <= most))]
+    if wrong.size or not values.size:
+        found = f"{wrong.flat[0]:g}" if wrong.size else "an empty list"
+        raise InvalidRequest(f"The compute is {found}: it has to be FLOP, between {least:g} and {most:g}.")
+    return xr.DataArray(values, dims=("compute_flops",) if values.ndim else ())
+
+
+def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
+    """Return the log of the size with the least loss in each draw.
+
+    Parameters
+    ----------
+    surface : Surface
+        The law's loss.
+    budgets : ndarray, shape (budget,)
+        Compute, FLOP.
+
+    Returns
+    -------
+    ndarray, shape (budget, draw)
+        log N, to a relative 1e-5 of N.
+
+    Notes
+    -----
+    Newton's method from the optimum of a few draws, which is found on a grid and by golden sections; where it does not
+    come to rest, all draws take that way. The loss along a budget has one minimum in log N for every law of N and D here.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> surface = Surface.of(example_fit(chains=1, draws=1), {})
+    >>> f"{np.exp(optima(surface, np.array([5.76e23]))).item():.4g}"
+    '7.225e+10'
+    """
+    at = np.asarray(budgets, float)[:, None]
+    ends = (np.log(FEWEST), np.log(params_at(at, FEWEST)))
+    few = surface.thinned(8)
+    start = np.median(minimum(lambda x: few.along(at, x), *ends), axis=-1, keepdims=True)
+    x = start + np.zeros((1, surface.shape[0] * surface.shape[1]))
+    for _ in range(12):
+        below, here, above = (surface.along(at, x + d) for d in (-_APART, 0.0, _APART))
+        slope, bend = (above - below) / (2 * _APART), (above - 2 * here + below) / _APART**2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.where(bend > 0, -slope / bend, -np.sign(slope))
+        step = np.clip(np.nan_to_num(step), -1.0, 1.0)
+        x = np.clip(x + step, *ends)
+        if np.abs(step).max() < _CLOSE:
+            return x
+    return minimum(lambda x: surface.along(at, x), *ends)
+
+
+class Losses(Protocol):
+    """Losses along a budget in every draw."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Chains and draws."""
+        ...
+
+    def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
+        """Return the loss of sizes at budgets, last dimension the draws."""
+        ...
+
+
+def choose(
+    surface: Losses, budgets: np.ndarray, measure: RiskMeasure, best: np.ndarray, limits: tuple[Any, Any] | None = None
+) -> np.ndarray:
+    """Return the log of the one size that makes the risk of the law's loss least, for each budget.
+
+    Parameters
+    ----------
+    surface : Surface
+        The law's loss.
+    budgets : ndarray, shape (budget,)
+        Compute, FLOP.
+    measure : callable
+        Risk of a loss with dims (chain, draw, budget).
+    best : ndarray, shape (budget, draw)
+        What :func:`optima` returned: the choice lies among these.
+    limits : tuple of float or array, optional
+        Least and most log N allowed.
+
+    Returns
+    -------
+    ndarray, shape (budget,)
+        log N.
+    """
+    at = np.asarray(budgets, float)[:, None]
+
+    def risk(x: np.ndarray) -> np.ndarray:
+        loss = surface.along(at, x[:, None])
+        if measure is expectation:
+            return loss.mean(axis=-1)
+        shaped = loss.reshape(len(at), *surface.shape)
+        named = xr.DataArray(shaped, dims=("budget", *SAMPLE_DIMS)).transpose(*SAMPLE_DIMS, "budget")
+        # Where the risk is flat, as that of a loss that is reached for sure, the mean decides.
+        return np.asarray(measure(named)) + _TIE * loss.mean(axis=-1)
+
+    low, high = best.min(axis=-1) - 0.1, best.max(axis=-1) + 0.1
+    if limits is not None:
+        low, high = (np.clip(end, *limits) for end in (low, high))
+    return minimum(risk, low, high, coarse=13, steps=18)
+
+
+def minimum(
+    f: Callable[[np.ndarray], np.ndarray], lowest: Any, highest: Any, *, coarse: int = _COARSE, steps: int = _STEPS
+) -> np.ndarray:
+    """Return where a function of one variable is least, elementwise, between two bounds: a grid, then golden sections.
+
+    Examples
+    --------
+    >>> minimum(lambda x: (x - np.array([1.0, 2.0])) ** 2, np.zeros(2), np.full(2, 5.0)).round(4).tolist()
+    [1.0, 2.0]
+    """
+    share = np.linspace(0.0, 1.0, coarse)
+    lowest, highest = np.asarray(lowest, float), np.asarray(highest, float)
+    step = (highest - lowest) / (coarse - 1)
+    tried = [f(lowest + s * (highest - lowest)) for s in share]
+    best = np.argmin(tried, axis=0)
+    left, right = lowest + np.maximum(best - 1, 0) * step, lowest + np.minimum(best + 1, coarse - 1) * step
+    inner, outer = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
+    at_inner, at_outer = f(inner), f(outer)
+    for _ in range(steps):
+        falls = at_inner > at_outer  # the minimum lies right of `inner`; one of the two points serves again
+        left, right = np.where(falls, inner, left), np.where(falls, right, outer)
+        fresh = np.where(falls, left + _GOLDEN * (right - left), right - _GOLDEN * (right - left))
+        at_fresh = f(fresh)
+        inner, outer = np.where(falls, outer, fresh), np.where(falls, fresh, inner)
+        at_inner, at_outer = np.where(falls, at_outer, at_fresh), np.where(falls, at_fresh, at_inner)
+    return (left + right) / 2

@@ -1,0 +1,210 @@
+"""A loss to reach: how likely a budget reaches it, and the least budget that does with a probability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.posterior.extrapolation import reach
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.inputs import admit
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
+from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.questions.allocation import allocate
+from bayes_scaling.questions.surface import Supply, Surface, optima, splits_a_budget
+
+_PER_CHAIN: Final = 250
+"""Draws of each chain that a curve of chances is made of: a chance of one half is then known to 2 %."""
+_BUDGETS: Final = 25
+_NEAR: Final = 17
+_RUN: Final = ("params", "tokens")
+FURTHEST: Final = 6.0
+"""Decades beyond the largest run within which a budget is looked for."""
+
+
+def chance(
+    fit: Fit,
+    *,
+    target: float,
+    compute: Any = None,
+    supply: Supply | None = None,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
+    **choice: Any,
+) -> xr.Dataset:
+    """Return how likely a new run of a budget reaches a loss.
+
+    The run is the one to choose with the budget: the size of least expected loss, where the law is of N and D. It scatters
+    as runs do, and what the law may get wrong is in it.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of a law of N and D, or of C.
+    target : float
+        Loss to reach, in the fit's unit.
+    compute : float or sequence, optional
+        Budgets, FLOP; by default from the smallest run to six decades beyond the largest.
+    supply, group, seed
+        As for :func:`~bayes_scaling.allocate`.
+    **choice
+        How the run is chosen, where the law is of N and D: ``risk``, ``least_params`` and ``most_params`` of
+        :func:`~bayes_scaling.allocate`.
+
+    Returns
+    -------
+    Dataset, dims (compute_flops)
+        ``chance`` that a new run measures less, ``chance_expected`` that the law's loss there, without the scatter of runs,
+        is less; ``params`` and ``tokens`` of the run, where the law is of N and D; the reach. A single budget has no
+        dimension.
+
+    Raises
+    ------
+    InvalidRequest
+        If the target is no positive number, or the law does not say what compute buys.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> found = chance(example_fit(), target=2.0, compute=[1e22, 1e23, 1e24])
+    >>> found["chance"].round(2).values.tolist()
+    [0.0, 0.06, 0.97]
+    """
+    if not (np.isfinite(target) and target > 0):
+        raise InvalidRequest(f"The target is {target:g}: it has to be a loss, a positive number.")
+    budgets = np.geomspace(*_ends(fit), 2 * _BUDGETS) if compute is None else compute
+    found = _at_budgets(fit, budgets, supply, group, seed, **choice)
+    told = {
+        "chance": (found["measured_loss"] < target).mean(SAMPLE_DIMS),
+        "chance_expected": (found["expected_loss"] < target).mean(SAMPLE_DIMS),
+        **{name: found[name] for name in _RUN if name in found and splits_a_budget(fit)},
+    }
+    reaches = {name: c for name, c in found.coords.items() if str(name).startswith("reach_")}
+    return xr.Dataset(told, coords=reaches | {"compute_flops": found["compute_flops"]}, attrs={"target": target})
+
+
+def least_compute(
+    fit: Fit,
+    *,
+    target: float,
+    prob: float = 0.9,
+    supply: Supply | None = None,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> pd.Series:
+    """Return the least budget with which a new run reaches a loss with a probability.
+
+    Parameters
+    ----------
+    fit : Fit
+        As for :func:`chance`.
+    target : float
+        Loss to reach, in the fit's unit.
+    prob : float
+        How sure to be.
+    supply, group, seed
+        As for :func:`~bayes_scaling.allocate`.
+
+    Returns
+    -------
+    Series
+        ``compute_flops``; ``params`` and ``tokens`` of the run, where the law is of N and D; ``chance`` there; ``even``, the
+        budget at even odds; ``reach_compute_flops``, decades beyond the runs.
+
+    Raises
+    ------
+    InvalidRequest
+        If no budget within six decades of the runs is that sure: there, the form of the law is anyone's guess.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> found = least_compute(example_fit(), target=2.0, prob=0.9)
+    >>> f"{found['compute_flops']:.2g} FLOP for nine in ten, {found['even']:.2g} for even odds"
+    '6.1e+23 FLOP for nine in ten, 2.5e+23 for even odds'
+    """
+    if not 0 < prob < 1:
+        raise InvalidRequest(f"The probability is {prob:g}: it has to lie between 0 and 1, say 0.9.")
+    smallest, furthest = _ends(fit)
+    middle = _even_law(fit, target, supply, group, seed)
+    near = np.geomspace(max(smallest, middle / 10), min(furthest, middle * 300), _NEAR)
+    for budgets in (near, np.geomspace(smallest, furthest, 2 * _BUDGETS)):
+        curve = chance(fit, target=target, compute=budgets, supply=supply, group=group, seed=seed)
+        found = _place(budgets, curve["chance"].values, prob)
+        if found is not None and found > budgets[0]:
+            break
+    else:
+        if found is not None:
+            raise InvalidRequest(
+                f"The smallest run, {smallest:.2g} FLOP, already reaches {target:g} with a probability of {prob:g}: ask for a "
+                f"lower loss."
+            )
+        raise InvalidRequest(
+            f"No budget up to {furthest:.2g} FLOP, {FURTHEST:g} decades beyond the runs, reaches {target:g} with a probability "
+            f"of {prob:g}: the best chance is {float(curve['chance'].max()):.2g}. Ask for less, or for a smaller probability."
+        )
+    told = {"compute_flops": found}
+    told |= {n: float(np.exp(np.interp(np.log(found), np.log(budgets), np.log(curve[n])))) for n in curve if n in _RUN}
+    told |= {"chance": prob, "even": _even(budgets, curve["chance"].values)}
+    return pd.Series(told | {"reach_compute_flops": float(reach(fit, "compute_flops", found))})
+
+
+def _ends(fit: Fit) -> tuple[float, float]:
+    """Return the smallest run's compute, and the furthest beyond the largest that is looked at."""
+    if "compute_flops" not in fit.runs:
+        raise InvalidRequest("The runs of this fit have no compute: a budget for a loss needs one.")
+    known = fit.runs["compute_flops"]
+    return float(known.min()), float(min(known.max() * 10**FURTHEST, BY_COLUMN["compute_flops"].maximum))
+
+
+def _at_budgets(
+    fit: Fit, compute: Any, supply: Supply | None, group: Mapping[str, str] | None, seed: int, **choice: Any
+) -> xr.Dataset:
+    """Return what a new run of each budget measures: a prediction, along compute."""
+    thinned = fit.thinned(_PER_CHAIN)
+    if splits_a_budget(fit):
+        return allocate(thinned, compute=compute, supply=supply, group=group, seed=seed, **choice)
+    if set(fit.spec.columns.values()) != {"compute_flops"}:
+        raise InvalidRequest(
+            f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: what compute buys is said by a law of N and D, "
+            f"or of C."
+        )
+    if supply is not None:
+        raise InvalidRequest("A law of C alone does not know how much text a run sees: leave the supply out.")
+    found = predict(thinned, compute_flops=compute, group=group, seed=seed)
+    return found.rename(query="compute_flops") if "query" in found.dims else found
+
+
+def _even_law(fit: Fit, target: float, supply: Supply | None, group: Mapping[str, str] | None, seed: int) -> float:
+    """Return about where the law's median loss reaches the target: a place to look closely at."""
+    budgets = np.geomspace(*_ends(fit), _BUDGETS)
+    if splits_a_budget(fit):
+        surface = Surface.of(fit, admit(fit, group or {}, seed), seed, supply).thinned(100)
+        losses = np.median(surface.along(budgets[:, None], optima(surface, budgets)), axis=-1)
+    else:
+        losses = _at_budgets(fit, budgets, supply, group, seed)["expected_loss"].median(SAMPLE_DIMS).values
+    return _place(budgets, -losses, -target) or float(budgets[-1])
+
+
+def _even(budgets: np.ndarray, chances: np.ndarray) -> float:
+    """Return the budget of even odds, not a number where every budget has better or none has."""
+    found = _place(budgets, chances, 0.5)
+    return np.nan if found is None or chances[0] > 0.5 else found
+
+
+def _place(budgets: np.ndarray, rising: np.ndarray, level: float) -> float | None:
+    """Return where a curve over budgets first reaches a level, straight between them in log C; none where it never does."""
+    reached = np.flatnonzero(rising >= level)
+    if not reached.size:
+        return None
+    first = int(reached[0])
+    if first == 0:
+        return float(budgets[0])
+    low, high = rising[first - 1], rising[first]
+    share = (level - low) / (high - low)
+    return float(budgets[first - 1] * (budgets[first] / budgets[first - 1]) ** share)

@@ -1,0 +1,338 @@
+"""Measured runs: read a table, refuse every bad cell at once, and keep what the table means."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
+from bayes_scaling.quantities import COMPUTE_TOLERANCE, completed, training_compute
+from bayes_scaling.runs.card import Card, checked_card, read_card
+from bayes_scaling.runs.validate import missing_cells, parse_cells, repeated_runs
+
+
+@dataclass(frozen=True, eq=False)
+class RunTable:
+    """Measured training runs, validated: every number in it can be trusted to be one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a run (or a checkpoint of one), canonical columns and any grouping columns.
+    name : str
+        Short name, for file names and reports.
+    card : Card
+        What the numbers mean.
+    derived : tuple of str
+        Columns computed from others by C = 6 N D or D = B S.
+    origin : tuple of str
+        What to give the command line for the same table: its file or name, then options.
+
+    Examples
+    --------
+    >>> runs = read_runs(pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]}))
+    >>> len(runs), runs.derived
+    (2, ('compute_flops',))
+    """
+
+    table: pd.DataFrame
+    name: str = "runs"
+    card: Card = field(default_factory=Card)
+    derived: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        """Return a line: name, size, ranges."""
+        spans = [
+            f"{column} {self.table[column].min():.3g}..{self.table[column].max():.3g}"
+            for column in ("params", "tokens", "compute_flops", "loss")
+            if column in self.table
+        ]
+        return f"<RunTable {self.name}: {len(self)} rows; {', '.join(spans)}; loss in {self.card.loss_unit}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self)[1:-1])}</p>{self.table.to_html(max_rows=10, max_cols=12)}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the table and the units: two tables with one digest are the same data."""
+        text = self.table.to_csv(index=False, lineterminator="\n", float_format="%.12g")
+        return hashlib.sha256(f"{self.card.loss_unit}\n{self.card.params}\n{text}".encode()).hexdigest()
+
+    def where(self, condition: str) -> RunTable:
+        """Return the rows for which a condition on the columns holds.
+
+        Parameters
+        ----------
+        condition : str
+            A pandas query, such as ``"compute_flops < 1e20 and corpus == 'C4'"``.
+
+        Raises
+        ------
+        InvalidRuns
+            If the condition cannot be evaluated, or no row is left.
+
+        Examples
+        --------
+        >>> runs = read_runs(pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]}))
+        >>> len(runs.where("params < 5e8"))
+        1
+        """
+        try:
+            kept = self.table.query(condition, engine="python")
+        except Exception as error:
+            reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+            raise InvalidRuns(
+                f"The condition {condition!r} cannot be evaluated on {self.name}: {reason}. "
+                f"Compare columns with numbers or quoted words; the columns are {', '.join(self.table)}."
+            ) from None
+        if not isinstance(kept, pd.DataFrame) or kept.empty:
+            raise InvalidRuns(f"No row of {self.name} is left where {condition}; give a condition that some row meets.")
+        return replace(self, table=kept.reset_index(drop=True), origin=(*self.origin, "--where", condition))
+
+
+def read_runs(
+    source: str | Path | pd.DataFrame | RunTable,
+    *,
+    columns: Mapping[str, str] | None = None,
+    loss_unit: str | None = None,
+    card: str | Path | Card | None = None,
+    needs: Collection[str] = ("loss",),
+    name: str | None = None,
+) -> RunTable:
+    """Read a table of measured runs and check every cell of it.
+
+    Parameters
+    ----------
+    source : path, DataFrame or RunTable
+        CSV (``.csv``, ``.csv.gz``), Parquet (``.parquet``) or JSON Lines (``.jsonl``, ``.ndjson``).
+    columns : mapping, optional
+        Canonical name to the name in the table, such as ``{"params": "N"}``.
+    loss_unit : str, optional
+        Unit of the loss, over the card's: ``"nats/token"``, ``"bits/token"`` or ``"bits/byte"``.
+    card : path or Card, optional
+        What the numbers mean; by default ``card.toml`` beside the table, if there is one.
+    needs : collection of str
+        Columns that must be there without gaps.
+    name : str, optional
+        Short name; by default that of the file.
+
+    Returns
+    -------
+    RunTable
+        The runs, with C, D or N filled in from C = 6 N D where the column is missing.
+
+    Raises
+    ------
+    InvalidRuns
+        If the table cannot be used: the error lists every bad cell with row, column, value and reason.
+
+    Warns
+    -----
+    InconsistentComputeWarning
+        If compute is more than a factor :data:`~bayes_scaling.quantities.COMPUTE_TOLERANCE` from 6 N D.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"N": [1e8, -1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]})
+    >>> read_runs(table, columns={"params": "N"})
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.InvalidRuns: The table has 1 bad cell (rows count from 1, after the header).
+      row 2, params: has to be positive (found -1000000000.0)
+    """
+    if isinstance(source, RunTable):
+        # A column that was worked out from one that is renamed now is worked out again.
+        given = source.table.drop(columns=[c for c in source.derived if columns and c not in columns.values()])
+        again = read_runs(
+            given,
+            columns=columns,
+            loss_unit=loss_unit,
+            card=card or source.card,
+            needs=needs,
+            name=name or source.name,
+        )
+        kept = tuple(column for column in source.derived if column in given)
+        return replace(again, derived=(*kept, *again.derived), origin=(*source.origin, *again.origin))
+    path = None if isinstance(source, pd.DataFrame) else Path(source)
+    raw, place = _raw(source, columns)
+    described = _described(card, path, loss_unit, raw, place)
+    if (columns or {}).get("params") == "params_total":
+        described = replace(described, params="total")
+    table, derived = _checked_table(raw, place, {"loss", *needs}, repeats=False)
+    _warn_of_compute(table, place)
+    origin = (str(path),) if path else ()
+    if columns:
+        origin += ("--columns", ",".join(f"{ours}={theirs}" for ours, theirs in columns.items()))
+    if loss_unit:
+        origin += ("--loss-unit", loss_unit)
+    return RunTable(table, name or (path.name.split(".")[0] if path else "runs"), described, derived, origin)
+
+
+def read_inputs(
+    source: str | Path | pd.DataFrame, *, columns: Mapping[str, str] | None = None, needs: Collection[str] = ()
+) -> pd.DataFrame:
+    """Read a table of runs to predict: checked like measured ones, but it needs no loss.
+
+    Parameters
+    ----------
+    source : path or DataFrame
+        As for :func:`read_runs`.
+    columns : mapping, optional
+        Canonical name to the name in the table.
+    needs : collection of str
+        Columns that must be there, or follow from others, without gaps.
+
+    Returns
+    -------
+    DataFrame
+        The table, numbers where numbers belong.
+
+    Raises
+    ------
+    InvalidRuns
+        If the table cannot be used.
+
+    Examples
+    --------
+    >>> read_inputs(pd.DataFrame({"compute_flops": [6e20], "params": [1e9]}), needs=["tokens"])["tokens"].item()
+    100000000000.0
+    """
+    raw, place = _raw(source, columns)
+    return _checked_table(raw, place, set(needs), repeats=True)[0]
+
+
+def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
+    """Return the table as it came, under canonical names, and what to call it in messages."""
+    place = "The table" if isinstance(source, pd.DataFrame) else str(source)
+    raw = _read(Path(source)) if isinstance(source, str | Path) else source.copy()
+    if any(name is not None for name in raw.index.names):
+        raw = raw.reset_index()
+    raw = _renamed(raw, columns or {}, place)
+    if raw.empty:
+        raise InvalidRuns(f"{place} has no rows: give one row a run.")
+    return raw.reset_index(drop=True), place
+
+
+def _checked_table(
+    raw: pd.DataFrame, place: str, needed: set[str], *, repeats: bool
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the table with numbers where numbers belong and whole columns filled in, or list every bad cell."""
+    table, failures = parse_cells(raw)
+    derived = completed(table)
+    missing = sorted(needed - set(table))
+    if missing:
+        raise InvalidRuns(
+            f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(map(str, raw))}. "
+            f"Rename with columns={{'{missing[0]}': '...'}} (on the command line: --columns {missing[0]}=...)."
+        )
+    failures += missing_cells(table, needed, failures)
+    if not repeats:
+        failures += repeated_runs(table)
+    if failures:
+        failures.sort(key=lambda cell: (cell.row or 0, cell.column))
+        count = f"{len(failures)} bad cell{'s' * (len(failures) > 1)}"
+        raise InvalidRuns(f"{place} has {count} (rows count from 1, after the header).", failures)
+    return table, derived
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Return the table as it stands in the file, text unparsed."""
+    if not path.is_file():
+        raise InvalidRuns(f"There is no table {path}: give a CSV, Parquet or JSON Lines file.")
+    kind = "".join(path.suffixes[-2:]).lower().removesuffix(".gz").rsplit(".", 1)[-1]
+    readers: dict[str, Callable[[], pd.DataFrame]] = {
+        "csv": lambda: _read_csv(path),
+        "parquet": lambda: pd.read_parquet(path),
+        "jsonl": lambda: pd.read_json(path, lines=True, dtype=False),
+    }
+    readers |= {"ndjson": readers["jsonl"], "pq": readers["parquet"]}
+    if kind not in readers:
+        raise InvalidRuns(f"{path} is of an unknown kind {path.suffix!r}: give .csv, .csv.gz, .parquet or .jsonl.")
+    try:
+        table = readers[kind]()
+    except UnicodeDecodeError as error:
+        raise InvalidRuns(
+            f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x} at {error.start}): save it as UTF-8."
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise InvalidRuns(f"{path} is empty: give a header and one row a run.") from None
+    except pd.errors.ParserWarning:
+        raise InvalidRuns(f"{path} cannot be read as {kind}: its rows have more cells than its header.") from None
+    except Exception as error:
+        first = str(error).removeprefix("Error tokenizing data. C error: ").strip().splitlines()[0]
+        raise InvalidRuns(f"{path} cannot be read as {kind}: {first}.") from None
+    if len(table.columns) == 1 and any(mark in str(table.columns[0]) for mark in ";\t|"):
+        raise InvalidRuns(f"{path} is not separated by commas: its header is {table.columns[0]!r}; save it with commas.")
+    return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read CSV as text, header apart, so that a repeated column is seen and a row of too many cells is none."""
+    settings: dict[str, Any] = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True, "keep_default_na": False}
+    header = pd.read_csv(path, header=None, nrows=1, **settings).iloc[0].str.strip()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(path, index_col=False, **settings).set_axis(list(header), axis=1)
+
+
+def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.DataFrame:
+    for canonical, theirs in columns.items():
+        if theirs not in table:
+            raise InvalidRuns(f"{place} has no column {theirs!r} to use as {canonical}; {choose(theirs, map(str, table))}.")
+    # A column that a rename replaces steps aside.
+    table = table.drop(columns=[c for c in columns if c in table and c not in columns.values()])
+    extra = [theirs for theirs in columns.values() if list(columns.values()).count(theirs) > 1]
+    if extra:
+        raise InvalidRuns(f"The column {extra[0]!r} cannot be used twice: give each canonical column one of its own.")
+    table = table.rename(columns={theirs: canonical for canonical, theirs in columns.items()})
+    repeated = table.columns[table.columns.duplicated()]
+    if len(repeated):
+        raise InvalidRuns(f"{place} has more than one column {repeated[0]!r}: keep one.")
+    return table
+
+
+def _described(
+    card: str | Path | Card | None, path: Path | None, loss_unit: str | None, table: pd.DataFrame, place: str
+) -> Card:
+    if card is None and path is not None and (path.parent / "card.toml").is_file():
+        card = path.parent / "card.toml"
+    described = card if isinstance(card, Card) else read_card(card) if card is not None else Card()
+    stated = sorted({str(unit) for unit in table["loss_unit"]}) if "loss_unit" in table else []
+    if len(stated) > 1:
+        raise InvalidRuns(f"{place} mixes losses in {' and '.join(stated)}: one fit takes one unit; convert them first.")
+    chosen = loss_unit or (stated[0] if stated else described.loss_unit)
+    if stated and chosen != stated[0]:
+        raise InvalidRuns(f"{place} says its loss is in {stated[0]}, the call says {chosen}: they have to agree.")
+    return checked_card(replace(described, loss_unit=chosen), place)
+
+
+def _warn_of_compute(table: pd.DataFrame, place: str) -> None:
+    counts = [column for column in ("params", "params_total") if column in table]
+    if "compute_flops" not in table or "tokens" not in table or not counts:
+        return
+    ratios = [np.log(table["compute_flops"] / training_compute(table[n], table["tokens"])) for n in counts]
+    nearest = np.exp(np.abs(np.array(ratios)).min(axis=0))
+    far = np.flatnonzero(nearest > COMPUTE_TOLERANCE)
+    if len(far):
+        worst = int(far[np.argmax(nearest[far])])
+        warnings.warn(
+            f"{place}: in {len(far)} of {len(table)} rows the compute is more than a factor {COMPUTE_TOLERANCE:g} "
+            f"from 6 N D, most in row {worst + 1} (a factor {nearest[worst]:.3g}). Check the units, and which "
+            f"parameters are counted.",
+            InconsistentComputeWarning,
+            stacklevel=3,
+        )

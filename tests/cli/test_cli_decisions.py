@@ -1,0 +1,180 @@
+"""The verbs that decide, on the command line: each answers in words and in JSON, and says no where it should."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from bayes_scaling.posterior.checks import check
+from bayes_scaling.posterior.examples import example_fit, example_system
+from bayes_scaling.posterior.fit import load_fit
+from bayes_scaling.posterior.mixture import Mixture
+from tests.command import command  # noqa: F401 - a fixture
+from tests.grouped import grouped_fit
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A fit that passes every check."""
+    fit = example_fit(chains=4, draws=500)
+    return replace(fit, checks=tuple(check(fit).to_dict("records"))).save(tmp_path / "fit.nc")
+
+
+@pytest.fixture
+def system(tmp_path):
+    """A fit of a system of laws."""
+    return example_system(chains=4, draws=500).save(tmp_path / "system.nc")
+
+
+def told(answer):
+    assert answer.code == 0, answer.err
+    return json.loads(answer.out)
+
+
+def test_a_target_and_its_bill(command, stored):  # noqa: F811
+    words = command("target", stored, "--loss", "2.0", "--count", "1024")
+    assert words.code == 0
+    assert "with a probability of 0.9 from" in words.out
+    assert "On NVIDIA H100 SXM 80 GB:" in words.out
+    numbers = told(command("target", stored, "--loss", "2.0", "--count", "1024", "--json"))
+    assert numbers["least"][0]["chance"] == 0.9
+    assert {row["cost"] for row in numbers["cost"]} == {"device_hours", "money", "megawatt_hours", "days"}
+    chances = told(command("target", stored, "--loss", "2.0", "--compute", "1e22", "--compute", "1e24", "--json"))["chances"]
+    assert chances[0]["chance"] < chances[1]["chance"]
+
+
+def test_a_decision_and_its_page(command, stored, tmp_path):  # noqa: F811
+    page = tmp_path / "decision.html"
+    answer = command(
+        "decide",
+        stored,
+        "--days",
+        "30",
+        "--count",
+        "512",
+        "--loss",
+        "2.0",
+        "--distinct-tokens",
+        "2e11",
+        "--head-width",
+        "128",
+        "--out",
+        page,
+    )
+    assert answer.code == 0, answer.err
+    assert "The page is" in answer.out
+    text = page.read_text()
+    for said in (
+        "What it costs",
+        "How likely it reaches 2",
+        "What would change the answer",
+        "endless text",
+        "whole layers and heads",
+    ):
+        assert said in text
+    numbers = told(command("decide", stored, "--compute", "5.76e23", "--json"))
+    assert numbers["question"] == "Allocation"
+    assert numbers["allocation"][0]["params"] == pytest.approx(7.2e10, rel=0.05)
+
+
+def test_a_doubt_is_in_the_way_and_on_the_page(command, stored, tmp_path):  # noqa: F811
+    refused = command("decide", stored, "--compute", "1e27", "--out", tmp_path / "no.html")
+    assert refused.code == 2
+    assert "--anyway" in refused.err
+    assert not (tmp_path / "no.html").exists()
+    wanted = command("decide", stored, "--compute", "1e27", "--anyway", "--out", tmp_path / "yes.html")
+    assert wanted.code == 0
+    assert wanted.out.startswith("DECIDED AGAINST ADVICE")
+    assert "Decided against advice" in (tmp_path / "yes.html").read_text()
+
+
+def test_an_unconverged_fit_is_doubted(command, tmp_path):  # noqa: F811
+    fit = example_fit(chains=1, draws=50)
+    path = replace(fit, checks=tuple(check(fit).to_dict("records"))).save(tmp_path / "fit.nc")
+    refused = command("regret", path, "--compute", "1e23")
+    assert refused.code == 2
+    assert "NOT converged" in refused.err
+    assert command("regret", path, "--compute", "1e23", "--anyway").out.startswith("DECIDED AGAINST ADVICE")
+
+
+def test_regret_lifetime_and_the_next_run(command, stored, tmp_path):  # noqa: F811
+    lost = told(command("regret", stored, "--compute", "5.76e23", "--params", "7e10", "--params", "2.8e11", "--json"))[
+        "regret"
+    ]
+    assert lost[1]["regret"] > lost[0]["regret"]
+    choice = told(command("lifetime", stored, "--loss", "2.1", "--demand", "1e13", "--demand-factor", "3", "--json"))[
+        "choice"
+    ]
+    assert choice[0]["params"] < choice[1]["params"]
+    pool, ranked = tmp_path / "pool.csv", tmp_path / "ranked.csv"
+    pd.DataFrame({"params": [1e9, 5e9], "tokens": [2e10, 1e11]}).to_csv(pool, index=False)
+    answer = command("next-run", stored, "--candidates", pool, "--compute", "1e24", "--out", ranked)
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("Next, train")
+    assert len(pd.read_csv(ranked)) == 2
+
+
+def test_the_next_run_is_checked_by_posteriors_sampled_anew(command, stored, monkeypatch):  # noqa: F811
+    seen = []
+
+    def sampled(runs, model, *, seed):
+        seen.append((len(runs), model.law, seed))
+        return load_fit(stored)
+
+    monkeypatch.setattr("bayes_scaling.inference.sample.fit", sampled)
+    ask = ["next-run", stored, "--most", "1e21", "--params", "7e10", "--tokens", "1.4e12", "--refits", "2", "--seed", "3"]
+    answer = told(command(*ask, "--json"))
+    assert seen == [(26, "chinchilla", 3)] * 2
+    assert [row["loss"] for row in answer["refits"]] == sorted(row["loss"] for row in answer["refits"])
+    assert "sampled anew with 2 outcomes of the first say that it takes 0 % of the risk" in command(*ask).out
+
+
+def test_a_system_is_asked_about_time_and_early_stops(command, system):  # noqa: F811
+    batch = told(
+        command("deadline", system, "--params", "1e9", "--loss", "2.9", "--days", "1", "--seconds-per-step", "1", "--json")
+    )["deadline"][0]
+    assert batch["chance"] >= 0.9
+    runs = told(command("stop-early", system, "--compute-min", "1e21", "--params", "1e9", "--json"))["runs"]
+    assert [row["run"] for row in runs] == ["stopped early", "nearly converged", "own size"]
+
+
+def test_a_mixture_is_asked_for_one_size(command, tmp_path):  # noqa: F811
+    fits = {"one": example_fit(chains=4, draws=500), "same": example_fit(chains=4, draws=500)}
+    Mixture(fits, {"one": 0.3, "same": 0.7}).save(tmp_path / "mixture")
+    answer = command("robust", tmp_path / "mixture", "--compute", "1e23")
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("Over all laws, train")
+    assert told(command("robust", tmp_path / "mixture", "--compute", "1e23", "--json"))["choices"][2]["choice"] == "all laws"
+
+
+def test_recipes_are_compared(command, tmp_path):  # noqa: F811
+    path = grouped_fit().save(tmp_path / "fit.nc")
+    answer = told(command("recipes", path, "--a", "group=a", "--b", "group=b", "--compute", "1e21", "--json"))
+    assert 0 <= answer["recipes"][0]["chance"] <= 1
+
+
+def test_forecasts_are_written_down_and_scored(command, stored, tmp_path):  # noqa: F811
+    planned, ledger, measured = (tmp_path / name for name in ("planned.csv", "forecasts.jsonl", "measured.csv"))
+    pd.DataFrame({"run_id": ["a", "b"], "params": [2e10, 7e10], "tokens": [4e11, 1.4e12]}).to_csv(planned, index=False)
+    seal = told(command("forecast", stored, "--inputs", planned, "--ledger", ledger, "--json"))["seal"]
+    pd.DataFrame({"run_id": ["a"], "loss": [2.04]}).to_csv(measured, index=False)
+    scored = command("score", ledger, "--runs", measured, "--seal", seal)
+    assert scored.code == 0, scored.err
+    assert "Waiting for their runs: b" in scored.out
+    assert told(command("score", ledger, "--runs", measured, "--json"))["forecasts"][0]["run_id"] == "a"
+    ledger.write_text(ledger.read_text().replace('"run_id": "a"', '"run_id": "c"'))
+    changed = command("score", ledger, "--runs", measured)
+    assert changed.code == 2
+    assert "was changed" in changed.err
+
+
+def test_a_run_under_way_is_updated(command, system, tmp_path):  # noqa: F811
+    curve = tmp_path / "curve.csv"
+    pd.DataFrame({"params": 1e8, "batch_tokens": 5e5, "steps": [2e4, 4e4, 8e4], "loss": [3.3, 3.15, 3.0]}).to_csv(
+        curve, index=False
+    )
+    answer = told(command("live", system, "--curve", curve, "--end", "steps=200000", "--json"))
+    assert answer["now"]["lower"] < answer["now"]["median"] < answer["now"]["upper"]

@@ -1,0 +1,174 @@
+"""Forecasts are registered once, scored as they were made, and updated by the curve of their run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.evaluation.forecasts import register_forecasts, score_forecasts
+from bayes_scaling.evaluation.ledger import read_ledger
+from bayes_scaling.evaluation.live import live
+from bayes_scaling.evaluation.scores import scored
+from bayes_scaling.posterior.examples import example_fit, example_system
+from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.rows import predict_rows
+
+PLANNED = pd.DataFrame(
+    {"run_id": [f"r{n}" for n in range(40)], "params": np.geomspace(1e10, 1e11, 40), "tokens": np.geomspace(2e11, 2e12, 40)}
+)
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ledger") / "forecasts.jsonl"
+    register_forecasts(example_fit(), PLANNED, path, note="before the run")
+    return path
+
+
+def outcomes(shift=0.0, seed=1):
+    """What the runs measure: one draw of the forecast each."""
+    draws = predict_rows(example_fit(), PLANNED, seed=99)["measured_loss"].stack(s=("chain", "draw"))
+    picked = np.random.default_rng(seed).integers(draws.sizes["s"], size=len(PLANNED))
+    losses = [draws.values[n, k] for n, k in enumerate(picked)]
+    return PLANNED[["run_id"]].assign(loss=np.array(losses) * np.exp(shift))
+
+
+def test_scores_are_those_of_the_draws(ledger):
+    measured = outcomes()
+    found = score_forecasts(ledger, measured)
+    draws = np.log(
+        predict_rows(example_fit(), PLANNED)["measured_loss"].stack(s=("chain", "draw")).transpose("s", "row").values
+    )
+    exact = scored(np.log(measured["loss"].to_numpy()), draws)
+    np.testing.assert_allclose(found.table["pit"], exact["pit"], atol=0.012)
+    np.testing.assert_allclose(found.table["crps"], exact["crps"], rtol=0.1, atol=3e-4)
+    assert found.table["inside_0.9"].mean() == pytest.approx(0.9, abs=0.12)
+    assert found.waiting == []
+    assert "90 % intervals held" in found.sentence
+
+
+def test_drift_is_seen_and_chance_is_not(ledger):
+    assert "above what was forecast" in score_forecasts(ledger, outcomes(shift=0.05)).sentence
+    assert "below what was forecast" in score_forecasts(ledger, outcomes(shift=-0.05)).sentence
+    assert "chance would" not in score_forecasts(ledger, outcomes()).sentence
+
+
+def test_what_a_fit_does_not_know_is_no_drift(tmp_path):
+    """Forecasts of one fit are all high or all low together: by a test that knows, rarely more than one in twenty drifts."""
+    path, few = tmp_path / "l.jsonl", PLANNED.iloc[::5]
+    register_forecasts(example_fit(), few, path)
+    joint = predict_rows(example_fit(), few, seed=7)["measured_loss"].stack(s=("chain", "draw")).values
+    drifts = [
+        score_forecasts(path, few[["run_id"]].assign(loss=joint[:, k])).drift[1] < 0.05 for k in range(0, joint.shape[1], 5)
+    ]
+    assert np.mean(drifts) == pytest.approx(0.05, abs=0.07)
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        (pd.DataFrame({"run_id": ["r0"], "loss": [0.7], "loss_unit": ["bits/byte"]}), "bring them to one unit"),
+        (pd.DataFrame({"run_id": ["r0", "r0"], "loss": [2.0, 2.1]}), "more than once"),
+        (pd.DataFrame({"run_id": ["r0"], "loss": [-2.0]}), "positive number"),
+        (pd.DataFrame({"run": ["r0"], "loss": [2.0]}), "columns run_id and loss"),
+    ],
+)
+def test_outcomes_that_cannot_be_scored_are_a_sentence(ledger, measured, said):
+    with pytest.raises(InvalidRequest, match=said):
+        score_forecasts(ledger, measured)
+
+
+def test_names_are_found_however_they_are_spelled(tmp_path):
+    path = tmp_path / "l.jsonl"
+    register_forecasts(example_fit(), PLANNED.iloc[:2].assign(run_id=[1, 2], compute_flops=[1e22, np.nan]), path)
+    found = score_forecasts(path, pd.DataFrame({"run_id": [1.0, 2.0], "loss": [2.1, 2.1]}))
+    assert len(found.table) == 2
+
+
+def test_runs_that_are_not_measured_wait(ledger):
+    found = score_forecasts(ledger, outcomes().iloc[:3])
+    assert len(found.table) == 3
+    assert len(found.waiting) == 37
+    nothing = score_forecasts(ledger, pd.DataFrame({"run_id": ["other"], "loss": [2.0]}))
+    assert "No run that was forecast" in nothing.sentence
+
+
+def test_a_forecast_is_made_once(ledger):
+    with pytest.raises(InvalidRequest, match=r"r0.* already"):
+        register_forecasts(example_fit(), PLANNED.iloc[:1], ledger)
+    before = len(read_ledger(ledger))
+    register_forecasts(example_fit(chains=2), PLANNED.iloc[:1], ledger)  # another fit may say its own
+    assert len(read_ledger(ledger)) == before + 1
+
+
+def test_runs_without_a_name_are_a_sentence(tmp_path):
+    with pytest.raises(InvalidRequest, match="run_id each"):
+        register_forecasts(example_fit(), PLANNED.drop(columns="run_id"), tmp_path / "l.jsonl")
+    assert not (tmp_path / "l.jsonl").exists()
+
+
+# Runs under way
+
+
+@pytest.fixture(scope="module")
+def curves():
+    """A system whose curves go together over a factor e in steps."""
+    fit = example_system(chains=4, draws=1000)
+    posterior = fit.posterior.assign(length_curves=xr.ones_like(fit.posterior["sigma_curves"]))
+    groups = {g.path: g.to_dataset(inherit=False) for g in fit.tree.subtree}
+    return replace(fit, tree=xr.DataTree.from_dict(groups | {"/posterior": posterior}))
+
+
+STEPS = np.geomspace(2e4, 2e5, 9)
+
+
+def curve_of(fit, number):
+    """A run whose law is one draw's, with noise that goes together."""
+    rng = np.random.default_rng(number)
+    where = {"chain": number % 4, "draw": 37 * number % 1000}
+    law = predict(fit.of("curves"), params=1e8, steps=STEPS, batch_tokens=5e5)["expected_loss"].isel(where).values
+    kept, noise = np.exp(-np.diff(np.log(STEPS)) / 1.0), rng.standard_normal(len(STEPS))
+    z = [noise[0]]
+    for share, fresh in zip(kept, noise[1:], strict=True):
+        z.append(share * z[-1] + np.sqrt(1 - share**2) * fresh)
+    return law * np.exp(0.01 * np.array(z))
+
+
+def test_a_curve_narrows_the_end_and_stays_honest(curves):
+    held, ratios, effective = [], [], []
+    for number in range(60):
+        losses = curve_of(curves, number)
+        points = pd.DataFrame({"params": 1e8, "steps": STEPS[:7], "batch_tokens": 5e5, "loss": losses[:7]})
+        found = live(curves, points, end={"steps": STEPS[-1]}, seed=number)
+        held.append(found.now[1] <= losses[-1] <= found.now[2])
+        ratios.append((found.now[2] - found.now[1]) / (found.before[2] - found.before[1]))
+        effective.append(found.effective_draws)
+    assert np.mean(held) == pytest.approx(0.9, abs=0.1)
+    assert np.mean(ratios) < 0.85
+    assert np.median(effective) > 200
+
+
+def test_a_run_that_leaves_is_flagged(curves):
+    losses = curve_of(curves, 3)
+    points = pd.DataFrame({"params": 1e8, "steps": STEPS[:6], "batch_tokens": 5e5, "loss": losses[:6]})
+    assert not live(curves, points, end={"steps": STEPS[-1]}).left
+    gone = live(curves, points.assign(loss=losses[:6] * np.linspace(1, 1.15, 6)), end={"steps": STEPS[-1]})
+    assert gone.left
+    assert gone.sentence.startswith("The run has LEFT its forecast: its last point lies above")
+
+
+def test_what_cannot_be_updated_is_a_sentence(curves):
+    points = pd.DataFrame({"params": [1e8], "steps": [2e4], "batch_tokens": [5e5], "loss": [4.0]})
+    with pytest.raises(InvalidRequest, match="independent"):
+        live(example_fit(), points, end={"steps": 1e5})
+    with pytest.raises(InvalidRequest, match="no further"):
+        live(curves, points, end={"steps": 1e4})
+    with pytest.raises(InvalidRequest, match="lacks batch_tokens"):
+        live(curves, points.drop(columns="batch_tokens"), end={"steps": 1e5})
+    with pytest.raises(InvalidRequest, match="positive loss"):
+        live(curves, points.assign(loss=-1.0), end={"steps": 1e5})

@@ -1,0 +1,140 @@
+"""A ledger loses nothing, whoever is killed, and shows every change."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bayes_scaling.errors import InvalidRequest, Unwritable
+from bayes_scaling.evaluation.ledger import append, append_all, read_ledger
+
+WRITER = """
+import sys
+from bayes_scaling.evaluation.ledger import append
+for n in range(int(sys.argv[3])):
+    print(append(sys.argv[1], {"who": sys.argv[2], "n": n})["number"], flush=True)
+"""
+
+
+def writer(path, who, count):
+    return subprocess.Popen([sys.executable, "-c", WRITER, str(path), who, str(count)], stdout=subprocess.PIPE, text=True)
+
+
+def test_entries_are_read_back_in_order(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    seals = [append(path, {"n": n})["seal"] for n in range(5)]
+    found = read_ledger(path)
+    assert [entry["n"] for entry in found] == list(range(5))
+    assert [entry["seal"] for entry in found] == seals
+    assert read_ledger(path, last=seals[2])
+
+
+def test_two_processes_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    writers = [writer(path, who, 60) for who in "ab"]
+    told = [process.communicate(timeout=120)[0].split() for process in writers]
+    found = read_ledger(path)
+    assert len(found) == 120
+    for who in "ab":
+        assert [e["n"] for e in found if e["who"] == who] == list(range(60))
+    assert sorted(int(n) for numbers in told for n in numbers) == list(range(120))
+
+
+def test_a_writer_that_is_killed_loses_nothing_it_said_was_written(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    for attempt in range(4):
+        process = writer(path, f"w{attempt}", 100_000)
+        assert process.stdout is not None
+        seen = [int(process.stdout.readline()) for _ in range(20 + 7 * attempt)]
+        time.sleep(0.003 * attempt)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        found = read_ledger(path)
+        assert [entry["number"] for entry in found] == list(range(len(found)))
+        assert seen[-1] < len(found)
+
+
+@pytest.mark.parametrize("cut", [1, 20, 90, -2])
+def test_a_line_without_an_end_was_never_written(tmp_path, cut):
+    """A writer killed within its one write leaves part of a line: nobody was told of it."""
+    path = tmp_path / "ledger.jsonl"
+    append(path, {"n": 0})
+    whole = path.read_bytes()
+    append(path, {"n": 1})
+    path.write_bytes(whole + path.read_bytes()[len(whole) :][:cut])
+    assert [entry["n"] for entry in read_ledger(path)] == [0]
+    append(path, {"n": 2})
+    assert [entry["n"] for entry in read_ledger(path)] == [0, 2]
+
+
+def test_an_editor_that_takes_the_last_end_of_line_takes_no_forecast(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    for n in range(2):
+        append(path, {"n": n})
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [entry["n"] for entry in read_ledger(path)] == [0, 1]
+    append(path, {"n": 2})
+    assert [entry["n"] for entry in read_ledger(path)] == [0, 1, 2]
+
+
+def test_entries_of_one_call_are_there_together_or_not_at_all(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append(path, {"n": 0})
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="JSON"):
+        append_all(path, lambda _: [{"n": 1}, {"n": float("nan")}])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["value", "removed", "swapped", "added"])
+def test_a_change_is_seen(tmp_path, change):
+    path = tmp_path / "ledger.jsonl"
+    for n in range(4):
+        append(path, {"loss": n})
+    lines = path.read_text().splitlines()
+    if change == "value":
+        lines[1] = json.dumps(json.loads(lines[1]) | {"loss": 7})
+    elif change == "removed":
+        del lines[1]
+    elif change == "swapped":
+        lines[1], lines[2] = lines[2], lines[1]
+    else:
+        lines.insert(2, lines[1])
+    path.write_text("\n".join(lines) + "\n")
+    for use in (lambda: read_ledger(path), lambda: append(path, {"loss": 9})):
+        with pytest.raises(InvalidRequest, match=r"was changed at or before line [23]"):
+            use()
+    assert len(path.read_text().splitlines()) == len(lines)  # nothing was added to it
+
+
+def test_what_is_cut_off_is_seen_by_whoever_noted_the_seal(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    seals = [append(path, {"n": n})["seal"] for n in range(3)]
+    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
+    assert len(read_ledger(path)) == 2
+    with pytest.raises(InvalidRequest, match="taken out or changed"):
+        read_ledger(path, last=seals[2])
+
+
+def test_another_file_is_no_ledger(tmp_path):
+    path = tmp_path / "notes.txt"
+    for content, said in (
+        ("not json\n", "broken at line 1"),
+        ('{"my": "file"}', "broken at line 1"),
+        ("words", "is no ledger"),
+    ):
+        path.write_text(content)
+        with pytest.raises(InvalidRequest, match=said):
+            append(path, {})
+        assert path.read_text() == content
+    with pytest.raises(InvalidRequest, match="cannot be read"):
+        read_ledger(tmp_path / "none.jsonl")
+    with pytest.raises(Unwritable, match="cannot be written"):
+        append(tmp_path / "no" / "folder.jsonl", {})

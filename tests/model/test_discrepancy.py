@@ -1,0 +1,187 @@
+"""What the law gets wrong: where it is known, how it goes on beyond, and what it adds to a forecast."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from bayes_scaling.errors import InvalidModel, InvalidSpecification
+from bayes_scaling.inference.marginal import draw_effects
+from bayes_scaling.model.discrepancy import STEPS, Path, paths_of, walk
+from bayes_scaling.model.documents import default_model, read_model
+from bayes_scaling.posterior.checks import check
+from bayes_scaling.posterior.fit import load_fit
+from bayes_scaling.posterior.predict import intervals, law_loss, loss_at_runs, predict
+from bayes_scaling.posterior.rows import predict_table
+from bayes_scaling.posterior.variance import variance_shares
+from tests.forecasting import forecast_by_hand
+
+MIDDLE = {"params": 1e9, "tokens": 2e10}
+
+
+def one_walk(draws=20_000, scale=0.02):
+    path = Path("C", np.linspace(18.0, 22.0, STEPS + 1), 20.0)
+    steps = scale * np.sqrt(path.widths) * np.random.default_rng(0).standard_normal((1, draws, STEPS))
+    dims = ("chain", "draw")
+    table = xr.Dataset({path.scale_name: (dims, np.full((1, draws), scale)), path.name: ((*dims, path.dim), steps)})
+    return path, table.assign_coords(path.coords)
+
+
+@pytest.mark.parametrize(
+    ("decades", "from_middle"), [(20.0, 0.0), (21.0, 1.0), (18.5, 1.5), (22.0, 2.0), (23.0, 3.0), (15.0, 5.0)]
+)
+def test_a_walk_widens_with_the_square_root_of_the_distance(decades, from_middle):
+    path, draws = one_walk()
+    spread = float(walk(path, draws, 10.0**decades, 1).std())
+    assert spread == pytest.approx(0.02 * np.sqrt(from_middle), rel=0.06, abs=1e-12)
+
+
+def test_beyond_the_runs_one_seed_is_one_walk():
+    path, draws = one_walk(draws=50)
+    alone, together = walk(path, draws, 1e24, 3), walk(path, draws, xr.DataArray([1e23, 1e24], dims="query"), 3)
+    xr.testing.assert_allclose(alone, together.isel(query=1))
+    assert not np.allclose(alone, walk(path, draws, 1e24, 4))
+    above, below = walk(path, draws, 1e24, 3), walk(path, draws, 1e16, 3)
+    assert abs(np.corrcoef(above.values.ravel(), below.values.ravel())[0, 1]) < 0.9
+    # It starts where the known part ends.
+    np.testing.assert_allclose(walk(path, draws, 1e22 * 1.0001, 3), walk(path, draws, 1e22, 3), atol=1e-4)
+
+
+def test_runs_that_share_a_quantity_give_a_walk_that_is_flat_among_them():
+    runs = pd.DataFrame({"params": [1e8, 1e9], "tokens": [1e10, 1e10], "compute_flops": [6e18, 6e19]})
+    tokens = paths_of(read_model("kappa"), runs)[1]
+    assert tokens.column == "tokens"
+    assert np.isfinite(tokens.design(runs)).all()
+    np.testing.assert_allclose(tokens.design(runs), 0.0, atol=1e-12)
+
+
+def test_without_steps_expected_is_the_law_and_at_steps_it_is_their_sum():
+    flat, known = forecast_by_hand(), forecast_by_hand(steps=0.01)
+    at_law = predict(flat, **MIDDLE)
+    xr.testing.assert_allclose(at_law["expected_loss"], at_law["law_loss"].rename("expected_loss"))
+    runs = known.runs
+    last = {c: runs[c].max() for c in ("params", "tokens", "compute_flops")}
+    here = predict(known, **last)
+    log_ratio = np.log(here["expected_loss"] / here["law_loss"])
+    expected = sum(
+        float((0.01 * np.sqrt(p.widths) * p.weights(np.log10(last[p.column]))).sum()) for p in paths_of(known.spec, runs)
+    )
+    np.testing.assert_allclose(log_ratio, expected, rtol=1e-9)
+
+
+def test_growth_widens_small_runs_and_narrows_large_ones():
+    plain, growing = forecast_by_hand(), forecast_by_hand(growth=3.0)
+    for run, wider in (({"params": 1e8, "tokens": 2e9}, True), ({"params": 1e10, "tokens": 2e11}, False)):
+        widths = [
+            float(np.log(predict(f, **run)["measured_loss"] / predict(f, **run)["law_loss"]).std()) for f in (plain, growing)
+        ]
+        assert (widths[1] > widths[0]) is wider
+
+
+def test_intervals_widen_with_the_reach_and_say_why():
+    fit = forecast_by_hand(scale=0.02)
+    ahead = [{"params": 1e10 * k, "tokens": 2e11 * k} for k in (1.0, 10.0, 1e3)]
+    widths = [float(np.log(i["upper"] / i["lower"])) for i in (intervals(predict(fit, **run)) for run in ahead)]
+    assert widths[0] < widths[1] < widths[2]
+    shares = [variance_shares(fit, **run) for run in ahead]
+    assert float(shares[0]["noise"]) > 0.95
+    assert float(shares[2]["discrepancy"]) > 0.95
+    for share in shares:
+        assert sum(float(share[part]) for part in ("parameters", "discrepancy", "noise")) == pytest.approx(1.0)
+
+
+def test_a_distant_variance_is_the_sum_of_the_walks():
+    fit = forecast_by_hand(scale=0.02, sigma=1e-6)
+    run = {"params": 1e11, "tokens": 2e12}  # a decade beyond in N and D, two in C
+    spread = float(np.log(predict(fit, **run)["measured_loss"]).std())
+    assert spread == pytest.approx(0.02 * np.sqrt(1 + 1 + 2), rel=0.08)
+
+
+def test_a_table_and_its_rows_agree():
+    fit = forecast_by_hand(steps=0.003)
+    table = pd.DataFrame({"params": [1e9, 1e12], "tokens": [2e10, 2e13]})
+    rows = predict_table(fit, table)
+    one = intervals(predict(fit, params=1e12, tokens=2e13))
+    assert rows["mean_upper"].iloc[1] == pytest.approx(float(one["mean_upper"]), rel=1e-12)
+
+
+def test_a_stored_fit_keeps_its_walks(tmp_path):
+    fit = forecast_by_hand(steps=0.003)
+    again = load_fit(fit.save(tmp_path / "fit.nc"))
+    xr.testing.assert_identical(predict(again, params=1e12, tokens=2e13), predict(fit, params=1e12, tokens=2e13))
+
+
+def test_residuals_are_what_law_and_walk_leave():
+    fit = forecast_by_hand(steps=0.02)
+    assert (
+        float(
+            abs(
+                loss_at_runs(fit)
+                / law_loss(fit, {c: xr.DataArray(fit.runs[c].to_numpy(), dims="run") for c in ("params", "tokens")})
+                - 1
+            ).max()
+        )
+        > 0.01
+    )
+    assert "p of the trend with C" in set(check(fit)["check"])
+
+
+def test_steps_are_drawn_from_their_conditional():
+    rng = np.random.default_rng(0)
+    loadings, variance, y = rng.standard_normal((9, 3)), rng.uniform(0.1, 0.5, 9), rng.standard_normal(9)
+    count = 40_000
+    scales = np.array([0.5, 1.0, 2.0])
+    before = np.array([-1, 0, 1, -1, 3, -1, -1, -1, 7])
+    kept = np.where(before >= 0, 0.7, 0.0)
+    same = [np.tile(each, (count, 1)) for each in (y, variance**0.5, scales, np.ones(9), kept)]
+    drawn = draw_effects(same[0], same[1], loadings / scales, same[2], same[3], same[4], np.maximum(before, 0), rng)
+    together = np.eye(9)
+    for first, second, power in ((0, 1, 1), (1, 2, 1), (0, 2, 2), (3, 4, 1), (7, 8, 1)):
+        together[first, second] = together[second, first] = 0.7**power
+    joint = loadings @ loadings.T + together * np.sqrt(np.outer(variance, variance))
+    np.testing.assert_allclose(drawn.mean(axis=0), loadings.T @ np.linalg.solve(joint, y), atol=0.02)
+    np.testing.assert_allclose(np.cov(drawn.T), np.eye(3) - loadings.T @ np.linalg.solve(joint, loadings), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("[discrepancy.Q]\nscale = { dist = 'HalfNormal', sigma = 0.1 }", "discrepancy.Q: there is no such quantity"),
+        ("[discrepancy.C]\nscael = { dist = 'HalfNormal', sigma = 0.1 }", "did you mean 'scale'"),
+        (
+            "[discrepancy.C]\nscale = { dist = 'HalfNormal', sigma = 0.1 }",
+            "likelihood.dist has to be Normal, found StudentT",
+        ),
+        ("[discrepancy.B]\nscale = { dist = 'HalfNormal', sigma = 0.1 }", "from which batch_tokens does not follow"),
+    ],
+)
+def test_a_wrong_discrepancy_is_a_sentence(tmp_path, line, says):
+    (tmp_path / "model.toml").write_text(f"{read_model('chinchilla').to_toml()}\n{line}\n")
+    with pytest.raises(InvalidSpecification, match=says):
+        read_model(tmp_path / "model.toml")
+
+
+def test_groups_with_a_discrepancy_are_refused(tmp_path):
+    text = read_model("kappa_by_group").to_toml().replace('dist = "StudentT"', 'dist = "Normal"')
+    text = text.replace("[likelihood.nu]", "[ignored]")
+    start = text.index("[ignored]")
+    text = text[:start] + text[text.index("[likelihood.sigma]") :]
+    (tmp_path / "model.toml").write_text(f"{text}\n[discrepancy.C]\nscale = {{ dist = 'HalfNormal', sigma = 0.1 }}\n")
+    with pytest.raises(InvalidSpecification, match="groups of runs each have one of their own"):
+        read_model(tmp_path / "model.toml")
+
+
+def test_the_default_model_follows_the_columns():
+    assert default_model({"params", "tokens"}) == "kappa"
+    assert [default_model({c}) for c in ("compute_flops", "tokens", "params")] == ["offset_c", "offset_d", "offset_n"]
+    with pytest.raises(InvalidModel, match="no resource to forecast from"):
+        default_model({"loss", "depth"})
+
+
+def test_one_word_takes_it_off():
+    spec = read_model("kappa")
+    assert spec.discrepancy
+    assert not spec.without_discrepancy().discrepancy
+    assert spec.without_discrepancy().digest != spec.digest

@@ -1,0 +1,101 @@
+"""Rows of a table go on from runs that the fit has seen, and from no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.rows import last_seen, predict_rows, predict_table
+from bayes_scaling.posterior.variance import included
+from tests.command import command  # noqa: F401 - a fixture
+from tests.forecasting import forecast_by_hand
+
+SIGMA, LENGTH, HIGH = 0.01, 2.0, 0.015
+
+
+@pytest.fixture(scope="module")
+def fit() -> Fit:
+    """Five runs of five points each, on the law but for the last point of the smallest, which is high; no other error."""
+    plain = forecast_by_hand(scale=1e-9, sigma=SIGMA)
+    kappa = read_model("kappa")
+    assert isinstance(kappa, ModelSpec)
+    size = plain.runs["params"]
+    last = (size == size.min()) & (plain.runs["tokens"] == plain.runs["tokens"].max())
+    groups = {g.path: g.to_dataset(inherit=False) for g in plain.tree.subtree}
+    groups["/posterior"] = groups["/posterior"].assign(length=xr.full_like(groups["/posterior"]["sigma"], LENGTH))
+    labels = [f"run {n:.3g}" for n in size]
+    groups["/constant_data"] = groups["/constant_data"].assign(run_id=("run", np.array(labels, dtype=str)))
+    loss = plain.runs["loss"] * np.where(last, np.exp(HIGH), 1.0)
+    groups["/observed_data"] = xr.Dataset({"loss": ("run", loss.to_numpy())})
+    spec = plain.spec.model_copy(update={"correlation": kappa.correlation})
+    return replace(plain, tree=xr.DataTree.from_dict(groups), spec=spec)
+
+
+def rows(**changed) -> pd.DataFrame:
+    table = {"params": [1e8, 1e8, 1e10], "tokens": [4e11, 8e11, 4e11], "run_id": ["run 1e+08", "run 1e+08", "run 1e+10"]}
+    return pd.DataFrame(table | changed)
+
+
+def test_a_run_goes_on_from_its_last_point_as_far_as_that_tells(fit):
+    """An Ornstein-Uhlenbeck process from a known point: mean kept * z, variance 1 - kept^2, kept = exp(-distance / length)."""
+    table = rows()
+    found = predict_rows(fit, table)
+    residual = np.log(found["measured_loss"] / found["expected_loss"])
+    kept = np.exp(-np.log([2.0, 4.0, 2.0]) / LENGTH)
+    error = SIGMA / np.sqrt(residual.sizes["chain"] * residual.sizes["draw"])
+    mean, sd = residual.mean(("chain", "draw")).values, residual.std(("chain", "draw")).values
+    np.testing.assert_allclose(mean, kept * [HIGH, HIGH, 0.0], atol=4 * error)
+    np.testing.assert_allclose(sd, SIGMA * np.sqrt(1 - kept**2), rtol=0.1)
+    as_new = predict_rows(fit, table.drop(columns="run_id"))
+    xr.testing.assert_allclose(found["expected_loss"], as_new["expected_loss"])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"run_id": ["run 7", "", None]},
+        {"tokens": [1e10, 2e11, 2e11]},
+        {"run_id": [float("nan")] * 3},
+    ],
+    ids=["runs not seen", "no further than seen", "no label"],
+)
+def test_all_else_is_a_new_run(fit, changed):
+    table = rows(**changed)
+    found = predict_rows(fit, table)
+    plain = predict(fit, params=table["params"].to_numpy(), tokens=table["tokens"].to_numpy())
+    np.testing.assert_array_equal(found["measured_loss"].values, plain["measured_loss"].values)
+
+
+def test_a_fit_that_takes_rows_as_independent_knows_no_runs(fit):
+    independent = replace(fit, spec=fit.spec.model_copy(update={"correlation": None}))
+    assert (last_seen(independent, rows())[0] == -1).all()
+
+
+def test_the_intervals_of_a_run_seen_are_narrower(fit):
+    width = [
+        t["upper"] - t["lower"] for t in (predict_table(fit, rows()), predict_table(fit, rows().drop(columns="run_id")))
+    ]
+    assert (width[0] < 0.95 * width[1]).all()
+
+
+def test_the_command_line_says_which_rows_go_on(fit, command, tmp_path):  # noqa: F811
+    stored, table = fit.save(tmp_path / "fit.nc"), tmp_path / "rows.csv"
+    rows(run_id=["run 1e+08", "new", "run 1e+10"]).to_csv(table, index=False)
+    answer = command("predict", stored, "--inputs", table)
+    assert answer.code == 0, answer.err
+    assert "2 of 3 rows go on from runs that the fit has seen" in answer.err
+    rows().drop(columns="run_id").to_csv(table, index=False)
+    assert "go on" not in command("predict", stored, "--inputs", table).err
+
+
+def test_what_intervals_include_names_runs_that_go_on(fit):
+    assert "further along a run of the fit" in included(fit)
+    assert "further along" not in included(forecast_by_hand())

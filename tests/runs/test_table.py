@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns
+from bayes_scaling.runs.card import Card, read_card
+from bayes_scaling.runs.table import read_inputs, read_runs
+
+GOOD = pd.DataFrame(
+    {"run_id": ["a", "b"], "params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8], "corpus": ["C4", "Pile"]}
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".jsonl", ".ndjson"])
+def test_every_format_reads_the_same(tmp_path, suffix):
+    path = tmp_path / f"runs{suffix}"
+    if "csv" in suffix:
+        GOOD.to_csv(path, index=False)
+    elif suffix == ".parquet":
+        GOOD.to_parquet(path)
+    else:
+        GOOD.to_json(path, orient="records", lines=True)
+    runs = read_runs(path)
+    assert runs.name == "runs"
+    assert runs.digest == read_runs(GOOD).digest
+    assert runs.derived == ("compute_flops",)
+
+
+def test_every_bad_cell_is_listed_at_once():
+    table = GOOD.astype(object)
+    table.loc[0, "params"] = "many"
+    table.loc[1, "params"] = -5
+    table.loc[0, "loss"] = np.inf
+    table.loc[1, "loss"] = None
+    table.loc[1, "tokens"] = 0
+    table.loc[1, "run_id"] = "a"
+    with pytest.raises(InvalidRuns) as caught:
+        read_runs(table)
+    found = {(cell.row, cell.column, cell.reason) for cell in caught.value.failures}
+    assert found == {
+        (1, "params", "is not a number"),
+        (2, "params", "has to be positive"),
+        (1, "loss", "has to be finite"),
+        (2, "loss", "is missing"),
+        (2, "tokens", "has to be positive"),
+        (2, "run_id", "stands in an earlier row too"),
+    }
+    assert "6 bad cells" in str(caught.value)
+    assert "row 1, params: is not a number (found 'many')" in str(caught.value)
+
+
+def test_hundreds_of_bad_cells_stay_readable():
+    table = pd.DataFrame({"params": [-1.0] * 300, "tokens": 1e9, "loss": 3.0})
+    with pytest.raises(InvalidRuns, match="and 280 more bad cells") as caught:
+        read_runs(table)
+    assert len(caught.value.failures) == 300
+
+
+def test_columns_are_renamed_and_the_replaced_one_steps_aside():
+    table = GOOD.rename(columns={"params": "N"}).assign(params=-1)
+    assert read_runs(table, columns={"params": "N"}).table["params"].tolist() == [1e8, 1e9]
+    with pytest.raises(InvalidRuns, match="did you mean 'tokens'"):
+        read_runs(GOOD, columns={"tokens": "tokans"})
+    swapped = read_runs(GOOD, columns={"params": "tokens", "tokens": "params"}).table
+    assert swapped["params"].tolist() == GOOD["tokens"].tolist()
+    with pytest.raises(InvalidRuns, match="cannot be used twice"):
+        read_runs(GOOD, columns={"tokens": "params", "params": "params"})
+
+
+def test_compute_far_from_6nd_is_a_warning_with_the_row():
+    table = GOOD.assign(compute_flops=[6 * 1e8 * 2e9, 6 * 1e9 * 2e10 * 5])
+    with pytest.warns(InconsistentComputeWarning, match=r"1 of 2 rows .* most in row 2 \(a factor 5\)"):
+        read_runs(table)
+
+
+def test_compute_of_the_total_count_is_no_warning():
+    read_runs(GOOD.assign(params_total=GOOD["params"] * 3, compute_flops=6 * GOOD["params"] * 3 * GOOD["tokens"]))
+
+
+def test_checkpoints_of_one_run_may_share_its_name():
+    table = pd.DataFrame(
+        {"run_id": "a", "params": 1e8, "tokens": [1e9, 2e9, 3e9], "loss": 3.0, "checkpoint": [True, True, False]}
+    )
+    assert len(read_runs(table)) == 3
+    with pytest.raises(InvalidRuns, match="stands in an earlier row too"):
+        read_runs(table.assign(tokens=1e9))
+
+
+def test_units_are_declared_and_never_mixed(tmp_path):
+    assert read_runs(GOOD, loss_unit="bits/byte").card.loss_unit == "bits/byte"
+    assert read_runs(GOOD.assign(loss_unit="bits/token")).card.loss_unit == "bits/token"
+    with pytest.raises(InvalidRuns, match="mixes losses in bits/byte and nats/token"):
+        read_runs(GOOD.assign(loss_unit=["nats/token", "bits/byte"]))
+    with pytest.raises(InvalidRuns, match="they have to agree"):
+        read_runs(GOOD.assign(loss_unit="bits/byte"), loss_unit="nats/token")
+    with pytest.raises(InvalidRuns, match="unit 'nats' is unknown"):
+        read_runs(GOOD, loss_unit="nats")
+    (tmp_path / "card.toml").write_text('loss_unit = "bits/byte"\nparams = "total"\n')
+    GOOD.to_csv(tmp_path / "runs.csv", index=False)
+    assert read_runs(tmp_path / "runs.csv").card == Card(loss_unit="bits/byte", params="total")
+
+
+def test_the_unit_is_part_of_what_the_data_are():
+    assert read_runs(GOOD).digest != read_runs(GOOD, loss_unit="bits/byte").digest
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("loss_unit = 3", "has to be text"),
+        ('los_unit = "bits/byte"', "did you mean 'loss_unit'"),
+        ("loss_unit = ", "is not TOML"),
+        ('params = "all"', "counts 'all'"),
+    ],
+)
+def test_a_bad_card_is_a_sentence(tmp_path, text, message):
+    (tmp_path / "card.toml").write_text(text)
+    with pytest.raises(InvalidRuns, match=message):
+        read_card(tmp_path / "card.toml")
+
+
+def test_where_keeps_what_a_condition_says():
+    runs = read_runs(GOOD)
+    assert runs.where("params < 5e8 and corpus == 'C4'").table["run_id"].tolist() == ["a"]
+    for condition in ("params <", "color == 'red'", "__import__('os').getcwd()", "params + 1"):
+        with pytest.raises(InvalidRuns, match=r"cannot be evaluated|No row"):
+            runs.where(condition)
+    with pytest.raises(InvalidRuns, match="No row"):
+        runs.where("params > 1e12")
+
+
+def test_inputs_need_no_loss():
+    table = read_inputs(pd.DataFrame({"params": [1e9], "compute_flops": [6e19], "loss": [None]}), needs=["tokens"])
+    assert table["tokens"].item() == pytest.approx(1e10)
+    with pytest.raises(InvalidRuns, match="no column 'tokens'"):
+        read_inputs(pd.DataFrame({"params": [1e9]}), needs=["tokens"])
+
+
+def test_a_table_read_again_is_the_same():
+    runs = read_runs(GOOD, loss_unit="bits/byte", name="mine")
+    again = read_runs(runs)
+    assert (again.name, again.card, again.digest, again.derived) == (runs.name, runs.card, runs.digest, runs.derived)
+
+
+def test_a_renamed_count_takes_its_meaning_and_its_compute_along():
+    runs = read_runs(GOOD.assign(params_total=GOOD["params"] * 3))
+    total = read_runs(runs, columns={"params": "params_total"})
+    assert total.card.params == "total"
+    assert total.table["compute_flops"].tolist() == pytest.approx([6 * 3e8 * 2e9, 6 * 3e9 * 2e10])
+
+
+def test_a_named_index_is_a_column():
+    assert read_runs(GOOD.set_index("corpus")).table["corpus"].tolist() == ["C4", "Pile"]
+
+
+def test_origin_is_how_to_ask_for_the_table_again(tmp_path):
+    GOOD.rename(columns={"params": "N"}).to_csv(tmp_path / "runs.csv", index=False)
+    runs = read_runs(tmp_path / "runs.csv", columns={"params": "N"}, loss_unit="bits/byte").where("params < 5e8")
+    options = ("--columns", "params=N", "--loss-unit", "bits/byte", "--where", "params < 5e8")
+    assert read_runs(runs).origin == (str(tmp_path / "runs.csv"), *options)
+
+
+def test_labels_that_look_like_numbers_stay_usable():
+    runs = read_runs(GOOD.assign(group=["1", "2"], tuned=["true", "false"]))
+    assert runs.table["group"].tolist() == ["1", "2"]
+    assert runs.table["tuned"].tolist() == [True, False]
+    assert "<table" in runs._repr_html_()
