@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from bayes_scaling.backtesting import backtest as room
 
 from bayes_scaling.errors import InvalidModel, InvalidRequest
+from bayes_scaling.evaluation import backtest as room
 from bayes_scaling.evaluation.backtest import backtest
 from bayes_scaling.evaluation.baselines import BASELINES
 from bayes_scaling.evaluation.origins import rolling_origins

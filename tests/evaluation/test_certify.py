@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from bayes_scaling.calibration import certify as room
 
 from bayes_scaling.errors import InvalidModel, InvalidRequest
+from bayes_scaling.evaluation import certify as room
 from bayes_scaling.evaluation.certificate import BROKEN, FROM_THE_MODEL, Certificate, read_certificate
 from bayes_scaling.evaluation.certify import certify
 from bayes_scaling.evaluation.ranks import band, ecdf_difference, p_of_uniform, rank_of

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from bayes_scaling.backtesting import backtest as room
 from scipy.optimize import minimize
 
 from bayes_scaling.errors import InvalidFit, InvalidRequest
+from bayes_scaling.evaluation import backtest as room
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.evaluation.weights import stacked, weigh
 from bayes_scaling.model.documents import model_from_json
@@ -19,8 +19,8 @@ from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.mixture import Mixture, load_mixture
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.posterior.variance import shares_of
-from tests.evaluation.test_backtest import ladder
 from tests.command import command  # noqa: F401 - a fixture
+from tests.evaluation.test_backtest import ladder
 from tests.forecasting import forecast_by_hand
 
 FAR = pd.DataFrame({"params": [1e9, 1e11], "tokens": [2e10, 2e12]})

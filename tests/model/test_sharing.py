@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from bayes_scaling.calibration import simulate
 
 import bayes_scaling as bs
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
+from bayes_scaling.evaluation import simulate
 from bayes_scaling.evaluation.simulate import from_the_model
 from bayes_scaling.model.documents import read_model
 from bayes_scaling.model.prior_draws import draw_prior
