@@ -54,7 +54,7 @@ from .questions.cost import cost as cost
 from .questions.deadline import deadline as deadline
 from .questions.deadline import front as front
 from .questions.derive import derive as derive
-from .questions.documents import question as question
+from .questions.base import question as question
 from .questions.early_stopping import early_stopping as early_stopping
 from .questions.effort import effort as effort
 from .questions.frontier import frontier as frontier

@@ -81,7 +81,8 @@ def decide(
     """Say what to train with a budget, what it costs, and what would change the answer."""
     from bayes_scaling.cli.options import of_one_law
     from bayes_scaling.files import check_writable
-    from bayes_scaling.questions.documents import Allocation, question
+    from bayes_scaling.questions.base import question
+    from bayes_scaling.questions.documents import Allocation
 
     if out is not None:
         check_writable(out)
@@ -329,7 +330,7 @@ def _ask(
     """Build a question, answer it from a stored fit, go further with the two, print the answer, and return it."""
     from bayes_scaling.cli.options import of_one_law
     from bayes_scaling.posterior.fit import load_fit
-    from bayes_scaling.questions.documents import question
+    from bayes_scaling.questions.base import question
 
     asked = question(name, **given)
     fit = load_fit(stored) if system else of_one_law(stored, observation)

@@ -1,1 +1,1 @@
-"""What a posterior is asked: each question a document with one answer."""
+"""Questions asked of a posterior: one file a question, found by :mod:`~bayes_scaling.questions.registry`."""

@@ -1,21 +1,39 @@
-"""What every question about a budget has, and every answer: reasons to refuse first, then a sentence and tables."""
+"""What every question has, and every answer: guardrails first, then a sentence, numbers and tables.
+
+To add a question, write one file with a subclass of :class:`Question`: its ``name`` is the verb, its docstring the help,
+its fields the options. The command line, requests and this registry follow from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from html import escape
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
+import numpy as np
 import pandas as pd
-from pydantic import Field
+import xarray as xr
+from pydantic import AliasChoices, Field, ValidationError
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.specification import Strict
-from bayes_scaling.posterior.fit import Fit, Sampled
-from bayes_scaling.posterior.predict import interval
-from bayes_scaling.questions.cost import cost, device
-from bayes_scaling.questions.guardrails import FURTHEST, doubts, refuse_unless
+from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
+from bayes_scaling.posterior.mixture import Mixture
+from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
+from bayes_scaling.questions.registry import LOADED, entries, find
 from bayes_scaling.questions.surface import Supply
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Positive = Annotated[float, Field(gt=0)]
+"""Item of a list of positive numbers."""
+Kind = Literal["observation", "fit", "mixture"]
+"""What a question is asked of: a fit of one law or a view of one observation; a whole fit, of one law or several; a mixture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,166 +44,375 @@ class Answer:
     ----------
     sentence : str
         In words.
+    values : mapping
+        Numbers and labels that stand at the top level of the JSON.
     tables : mapping of str to DataFrame
         In numbers.
-    doubts : list of str
-        Reasons not to rely on it, which were overridden.
+    data : Dataset, optional
+        Draws, no part of the JSON.
+    caveats : list of str
+        Reasons not to rely on it.
     about : mapping
-        The question, the fit's unit and its verdict.
+        The question, its fields that are not the default, the fit's unit and its verdict.
+    draw : callable, optional
+        From the answer to its figure; a function of a module, or a partial of one, so that an answer can be pickled.
+    compute : float, optional
+        Compute that the answer came to, FLOP, where it was not asked for: its extrapolation distance is checked.
     """
 
     sentence: str
-    tables: Mapping[str, pd.DataFrame]
-    doubts: list[str] = field(default_factory=list)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    data: xr.Dataset | None = None
+    caveats: list[str] = field(default_factory=list)
     about: Mapping[str, Any] = field(default_factory=dict)
+    draw: Callable[[Answer], Figure] | None = None
+    compute: float | None = None
+
+    def figure(self) -> Figure:
+        """Return the figure of the answer.
+
+        Raises
+        ------
+        InvalidRequest
+            If it has none.
+        """
+        if self.draw is None:
+            raise InvalidRequest(
+                f"{self.about.get('question', 'This question')} has no figure: its tables have the numbers."
+            )
+        return self.draw(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
-        tables = {
-            name: table.reset_index().to_dict("records") if table.index.name else table.to_dict("records")
-            for name, table in self.tables.items()
-        }
-        return {**self.about, "sentence": self.sentence, "doubts": self.doubts, **tables}
+        """Return everything but the draws as plain values, for JSON; what is not finite is None."""
+        return plain(
+            {**self.about, **self.values, "sentence": self.sentence, "caveats": self.caveats}
+            | {name: records(table) for name, table in self.tables.items()}
+        )
 
     def __str__(self) -> str:
-        """Return the answer for people: doubts first."""
-        warned = [f"DECIDED AGAINST ADVICE: {doubt}" for doubt in self.doubts]
-        return "\n".join([*warned, self.sentence])
+        """Return the answer for people: caveats first."""
+        mark = "DECIDED AGAINST ADVICE: " if self.about.get("override") else ""
+        return "\n".join([*(f"{mark}{caveat}" for caveat in self.caveats), self.sentence])
+
+    def _repr_html_(self) -> str:
+        lines = [f"<p><strong>{escape(caveat)}</strong></p>" for caveat in self.caveats]
+        lines += [f"<p>{escape(line)}</p>" for line in self.sentence.split("\n")]
+        for name, table in self.tables.items():
+            lines.append(f"<h4>{escape(name.replace('_', ' '))}</h4>")
+            lines.append(table.to_html(index=bool(table.index.name), max_rows=20, float_format=lambda value: f"{value:.4g}"))
+        return "\n".join(lines)
 
 
 class Question(Strict):
-    """What every question has.
+    """What every question has; a subclass says ``name`` and ``panel``, adds its fields, and answers in ``_result``."""
 
-    Parameters
-    ----------
-    group : dict
-        Label of each grouping column.
-    prob : float
-        Probability of the intervals.
-    seed : int
-        Of everything random.
-    anyway : bool
-        Whether to answer although the fit gives reasons not to.
-    furthest : float
-        Decades beyond the runs that are taken without doubt.
-    """
+    name: ClassVar[str] = ""
+    """The verb, such as ``stop-early``."""
+    panel: ClassVar[str] = ""
+    """Panel of ``--help``: Forecast, Budget, Training or Constants."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names a request may give."""
+    example: ClassVar[str] = ""
+    """What follows ``bayes-scaling`` in the example of ``--help``."""
+    takes: ClassVar[tuple[Kind, ...]] = ("observation",)
+    """What it can be asked of; nothing where it needs no posterior."""
+    guarded: ClassVar[bool] = True
+    """Whether caveats refuse the answer unless overridden; otherwise they stand before it."""
+    trade_off: ClassVar[bool] = True
+    """Whether it trades size against data, so that runs on one line of N and D are a caveat."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Fields of this class that the question has no use for."""
+    writes: ClassVar[str] = ""
+    """The table that ``--out`` writes."""
 
-    group: dict[str, str] = Field(default_factory=dict)
-    prob: float = Field(default=0.9, gt=0, lt=1)
-    seed: int = Field(default=0, ge=0)
-    anyway: bool = False
-    furthest: float = Field(default=FURTHEST, gt=0)
+    group: dict[str, str] = Field(
+        default_factory=dict, description="Group of the run; repeat for several columns.", json_schema_extra={"of": "LABEL"}
+    )
+    prob: float = Field(default=0.9, gt=0, lt=1, description="Probability of the intervals.")
+    seed: int = Field(default=0, ge=0, description="The same seed gives the same answer.")
+    override: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("override", "anyway"),
+        description="Answer in spite of caveats.",
+    )
+    furthest: float = Field(
+        default=FURTHEST, gt=0, description="Decades of compute beyond the runs at which extrapolation is a caveat."
+    )
 
-    def answer(self, fit: Sampled) -> Answer:
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Register a subclass that has a verb."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.__dict__.get("name"):
+            LOADED[cls.name] = cls
+
+    @classmethod
+    def options(cls) -> list[str]:
+        """Return the fields a request may set, those of its own first."""
+        common = [name for name in Question.model_fields if name not in cls.idle()]
+        return [*(name for name in cls.model_fields if name not in Question.model_fields), *common]
+
+    @classmethod
+    def idle(cls) -> tuple[str, ...]:
+        """Return the fields of every question that this one has no use for."""
+        return (*cls.unused, *(() if cls.guarded else ("override", "furthest")))
+
+    def answer(self, posterior: Sampled | Mixture | None = None) -> Answer:
         """Answer the question.
+
+        Parameters
+        ----------
+        posterior : Fit, view of one observation, or Mixture
+            What it is asked of.
+
+        Returns
+        -------
+        Answer
+            The answer, with every caveat.
 
         Raises
         ------
         Refused
-            If the fit gives reasons not to, and the question does not say ``anyway``.
+            If there are caveats, and the question does not override them.
         InvalidRequest
-            If it cannot be asked of this fit.
+            If it cannot be asked of this posterior.
         """
-        reasons = doubts(fit, compute=self._compute(), furthest=self.furthest, trade_off=self._trades())
-        refuse_unless(self.anyway, reasons)
-        sentence, tables, compute = self._answered(fit)
-        if compute is not None:
-            late = [r for r in doubts(fit, compute=compute, furthest=self.furthest) if r not in reasons]
-            refuse_unless(self.anyway, late)
-            reasons += late
-        said = self.model_dump(mode="json", exclude_defaults=True)
+        for name in self.idle():
+            if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
+                what = ", ".join(self.group) if name == "group" else name
+                raise InvalidRequest(f"{type(self).__name__} takes no {name}: leave {what} out.")
+        posterior = accepted(self, posterior)
+        found = self._caveats(posterior, self._compute())
+        result = self._result(posterior)
+        if result.compute is not None:
+            found += [caveat for caveat in self._caveats(posterior, result.compute) if caveat not in found]
+            if self.guarded:
+                refuse_unless(self.override, found)
+        rows = {
+            name for name in self.model_fields_set if isinstance(getattr(self, name), tuple | list) and _are_rows(self, name)
+        }
         about = {
             "question": type(self).__name__,
-            **said,
-            "loss_unit": fit.loss_unit,
-            "converged": fit.converged,
-            "verdict": fit.verdict,
+            **self.model_dump(mode="json", exclude_defaults=True, exclude=rows),
+            "prob": self.prob,
         }
-        return Answer(sentence, tables, reasons, about)
+        if posterior is not None:
+            about |= {name: getattr(posterior, name) for name in ("loss_unit", "converged", "verdict")}
+        return replace(result, caveats=[*found, *result.caveats], about={**about, **result.about})
+
+    def document(self, answer: Answer) -> Any:
+        """Return an answer as the command line prints it with ``--json``."""
+        return answer.to_dict()
+
+    def text(self, answer: Answer) -> str:
+        """Return an answer as the command line prints it."""
+        return str(answer)
+
+    def file(self, answer: Answer) -> pd.DataFrame:
+        """Return the table that ``--out`` writes."""
+        return answer.tables[self.writes]
+
+    def _caveats(self, posterior: Any, compute: Any) -> list[str]:
+        """Return the caveats, or refuse the answer for them."""
+        if posterior is None:
+            return []
+        if not self.guarded:
+            return [] if posterior.converged else [posterior.verdict]
+        found = caveats(posterior, compute=compute, furthest=self.furthest, trade_off=self.trade_off)
+        refuse_unless(self.override, found)
+        return found
 
     def _compute(self) -> Any:
-        """Return the budgets the question is about, where it says them."""
-        return getattr(self, "compute", None)
+        """Return the budgets the question is about, where it gives them."""
+        return getattr(self, "compute", None) or None
 
-    def _trades(self) -> bool:
-        """Whether the answer trades size against data."""
-        return True
-
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        """Return the answer in words and in tables, and the compute it came to, where that is part of it."""
+    def _result(self, posterior: Any) -> Answer:
+        """Return the answer without caveats, asked of a posterior that the question takes."""
         raise NotImplementedError
 
 
-def refuse_group(question: Question) -> None:
-    """Refuse a group where the question has no use for one."""
-    if question.group:
-        raise InvalidRequest(f"{type(question).__name__} takes no group: leave {', '.join(question.group)} out.")
-
-
-def of_one_law(fit: Sampled) -> Fit:
-    """Return the fit of one law that a question is asked of, or refuse a system."""
-    if not isinstance(fit, Fit):
-        raise InvalidRequest("This is asked of a fit of one law; of a system, ask one observation.")
-    return fit
-
-
-class OnHardware(Strict):
-    """What a question about cost runs on.
-
-    Parameters
-    ----------
-    device : str
-        An accelerator's name, or a TOML document.
-    count : int, optional
-        How many at once.
-    price : float, optional
-        Money an hour, over the device's.
-    utilisation : float, optional
-        Share of the peak, over the device's.
-    """
-
-    device: str = "h100"
-    count: int | None = Field(default=None, ge=1)
-    price: float | None = Field(default=None, gt=0)
-    utilisation: float | None = Field(default=None, gt=0, le=1)
-
-    def bill(self, compute: float, prob: float, seed: int) -> tuple[str, pd.DataFrame]:
-        """Return what a compute costs, in words and as a table."""
-        found = cost(compute, self.device, count=self.count, price=self.price, utilisation=self.utilisation, seed=seed)
-        rows = {str(name): [float(bound) for bound in interval(values, prob)] for name, values in found.items()}
-        table = pd.DataFrame.from_dict(rows, orient="index", columns=["median", "lower", "upper"]).rename_axis("cost")
-        on = device(self.device)
-        words = {name: on.currency if name == "money" else name.replace("_", " ") for name in rows}
-        said = ", ".join(
-            f"{_short(row[0])} {words[name]} ({_short(row[1])} to {_short(row[2])})" for name, row in rows.items()
-        )
-        return f"On {on.title}: {said}.", table
-
-
 class OfText(Question):
-    """A question about training on what text there is.
+    """A question about training on a supply of text."""
 
-    Parameters
-    ----------
-    distinct_tokens : float, optional
-        Distinct tokens; endless by default.
-    repeats_worth : float
-        As for :class:`~bayes_scaling.questions.surface.Supply`.
-    """
-
-    distinct_tokens: float | None = Field(default=None, gt=0)
-    repeats_worth: float = Field(default=15.39, gt=0)
+    distinct_tokens: float | None = Field(
+        default=None, gt=0, description="Distinct tokens available; repeated tokens are worth less. Unlimited by default."
+    )
+    repeats_worth: float = Field(
+        default=15.39, gt=0, description="Repetitions after which one more is worth a third of a fresh token (R*_D)."
+    )
 
     @property
     def given(self) -> dict[str, Any]:
-        """What every answer takes: the supply of text, where it is not endless, the group and the seed."""
+        """What every function about a budget takes: the supply of text, where it is limited, the group and the seed."""
         supply = None if self.distinct_tokens is None else Supply(self.distinct_tokens, self.repeats_worth)
         return {"supply": supply, "group": self.group, "seed": self.seed}
 
 
-def _short(number: float) -> str:
-    """Write an amount with three digits, thousands and millions in words."""
-    for size, word in ((1e9, " billion"), (1e6, " million")):
-        if abs(number) >= size:
-            return f"{number / size:.3g}{word}"
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+def accepted(question: Question, posterior: Any) -> Any:
+    """Return the posterior, if the question can be asked of its kind.
+
+    Raises
+    ------
+    InvalidRequest
+        If it cannot, with what to ask instead.
+    """
+    name, takes = question.name or type(question).__name__, question.takes
+    if not takes:
+        return posterior
+    if isinstance(posterior, Mixture):
+        if "mixture" in takes:
+            return posterior
+        raise InvalidRequest(f"A mixture of laws cannot be asked {name}: ask one of its fits, {', '.join(posterior.fits)}.")
+    if takes == ("mixture",):
+        raise InvalidRequest(f"{name} is asked of a mixture of laws: the folder that `bayes-scaling weigh` wrote.")
+    if isinstance(posterior, Fit):
+        return posterior
+    if isinstance(posterior, JointFit):
+        if "fit" in takes:
+            return posterior
+        names = ", ".join(o.name for o in posterior.spec.observations)
+        raise InvalidRequest(f"{name} is asked of a fit of one law; of a system of laws, ask one observation: {names}.")
+    raise InvalidRequest(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
+
+
+class Questions(Mapping[str, type[Question]]):
+    """Every question by its verb, an alias, or its class's name; its module is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> type[Question]:
+        entry = find(name)
+        if entry is None:
+            raise KeyError(name)
+        return entry.load()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(entries())
+
+    def __len__(self) -> int:
+        return len(entries())
+
+
+QUESTIONS: Final = Questions()
+"""Every question by the name a request gives."""
+
+
+def question(name: str, **given: Any) -> Question:
+    """Build a question from a request.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`QUESTIONS`.
+    **given
+        Its fields; None counts as left out.
+
+    Returns
+    -------
+    Question
+        The document.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is no such question, or a value is wrong: every one of them, in one sentence each.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> print(question("target", target=2.0, compute=[1e24]).answer(example_fit()))
+    1e+24 FLOP reach 2 nats/token with a probability of 0.97.
+    """
+    if name not in QUESTIONS:
+        raise InvalidRequest(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")
+    kind = QUESTIONS[name]
+    try:
+        document = json.dumps({n: v for n, v in given.items() if v is not None}, default=_json)
+        return kind.model_validate_json(document)
+    except ValidationError as error:
+        raise InvalidRequest(" ".join(_sentence(entry, kind) for entry in error.errors())) from None
+
+
+def ask(posterior: Sampled | Mixture | None, name: str, **given: Any) -> Answer:
+    """Ask a posterior a question.
+
+    Parameters
+    ----------
+    posterior : Fit, view of one observation, or Mixture
+        What it is asked of.
+    name, **given
+        As for :func:`question`.
+
+    Returns
+    -------
+    Answer
+        The answer.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> ask(example_fit(), "target", target=2.0, compute=[1e22, 1e24]).tables["chances"]["chance"].round(2).tolist()
+    [0.0, 0.97]
+    """
+    return question(name, **given).answer(posterior)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can have it: Python's numbers, lists, and None for what is not finite.
+
+    Examples
+    --------
+    >>> plain({"a": np.float64(1.0), "b": (float("inf"), pd.NA)})
+    {'a': 1.0, 'b': [None, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(name): plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.ndarray | xr.DataArray | pd.Series):
+        return plain(np.asarray(value).tolist())
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is pd.NA or value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, with its index where that has a name.
+
+    Examples
+    --------
+    >>> records(pd.DataFrame({"chance": [0.5]}, index=pd.Index(["a"], name="run")))
+    [{'run': 'a', 'chance': 0.5}]
+    """
+    rows = table.reset_index() if table.index.name else table
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _are_rows(document: Question, name: str) -> bool:
+    """Whether a field holds the rows of a table: too many to repeat in the answer."""
+    return any(isinstance(row, Mapping) for row in getattr(document, name)[:1])
+
+
+def _json(value: Any) -> Any:
+    """Return what JSON can hold of what Python gives: numbers of numpy, arrays, tables, priors."""
+    if isinstance(value, Prior):
+        return value.model_dump()
+    if isinstance(value, pd.DataFrame):
+        return [{n: None if v is None or v != v else v for n, v in row.items()} for row in records(value)]
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _sentence(wrong: Any, kind: type[Question]) -> str:
+    """Return one wrong value as a sentence."""
+    place, given = ".".join(str(part) for part in wrong["loc"]), wrong["input"]
+    if wrong["type"] == "extra_forbidden":
+        return f"{kind.__name__} takes no {place!r}; {choose(place, kind.options())}."
+    if wrong["type"] == "missing":
+        return f"{kind.__name__} needs {place}."
+    if wrong["type"] == "value_error":
+        return str(wrong["ctx"]["error"])
+    bounds = str(kind.model_fields[place].metadata) if place in kind.model_fields else ""
+    should = wrong["msg"].replace("Input should", "it should")
+    if "Gt(gt=0)" in bounds and "Lt(lt=1)" in bounds:
+        should = "it has to lie between 0 and 1, say 0.9"
+    return f"The {place} is {given!r}: {should}."

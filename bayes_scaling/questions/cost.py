@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from pydantic import Field, ValidationError
 
@@ -15,7 +16,8 @@ from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.files import DATA
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.specification import Strict
-from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
+from bayes_scaling.questions.wording import credible, short
 
 _DRAWS: Final = 4000
 _SECONDS_PER_HOUR: Final = 3600.0
@@ -183,3 +185,24 @@ def _drawn(name: str, value: float | Prior, rng: np.random.Generator) -> xr.Data
     if not (np.isfinite(value) and value > 0):
         raise InvalidRequest(f"The {name} is {value:g}: it has to be a positive number.")
     return xr.DataArray(np.full((1, _DRAWS), float(value)), dims=SAMPLE_DIMS)
+
+
+class OnHardware(Strict):
+    """What a question about cost runs on."""
+
+    device: str = Field(default="h100", description="a100, h100, h200, tpu_v4, or a TOML document.")
+    count: int | None = Field(default=None, ge=1, description="Devices that run at once.")
+    price: float | None = Field(default=None, gt=0, description="Money an hour of one device, in place of the table's.")
+    utilisation: float | None = Field(
+        default=None, gt=0, le=1, description="Share of the peak that training reaches, in place of the table's."
+    )
+
+    def bill(self, compute: float, prob: float, seed: int) -> tuple[str, pd.DataFrame]:
+        """Return what a compute costs, in words and as a table."""
+        spent = cost(compute, self.device, count=self.count, price=self.price, utilisation=self.utilisation, seed=seed)
+        rows = {str(name): [float(bound) for bound in interval(values, prob)] for name, values in spent.items()}
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=["median", "lower", "upper"]).rename_axis("cost")
+        on = device(self.device)
+        words = {name: on.currency if name == "money" else name.replace("_", " ") for name in rows}
+        parts = [f"{short(row[0])} {words[name]} ({credible(prob, *map(short, row[1:]))})" for name, row in rows.items()]
+        return f"On {on.title}: {', '.join(parts)}.", table

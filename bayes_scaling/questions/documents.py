@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.extrapolation import reach_sentence
-from bayes_scaling.posterior.fit import Sampled
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.allocation import allocate, budget_table
-from bayes_scaling.questions.base import OfText, OnHardware, Question, of_one_law, refuse_group
-from bayes_scaling.questions.cost import compute_in
+from bayes_scaling.questions.base import Answer, OfText, Question
+from bayes_scaling.questions.cost import OnHardware, compute_in
 from bayes_scaling.questions.deadline import deadline, front
-from bayes_scaling.questions.frontier import SPENT_OVER_LEAST
+from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
 from bayes_scaling.questions.lifetime import lifetime, overtraining
 from bayes_scaling.questions.next_run import ladder_of, mentioned, next_run, next_runs
 from bayes_scaling.questions.recipes import compare_recipes, crossing
@@ -30,7 +28,16 @@ from bayes_scaling.questions.target import chance, least_compute
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Target(OfText, OnHardware):
+class _Old(Question):
+    def _result(self, posterior: Any) -> Answer:
+        sentence, tables, compute = self._answered(posterior)
+        return Answer(sentence, tables=tables, compute=compute)
+
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        raise NotImplementedError
+
+
+class Target(OnHardware, OfText, _Old):
     """How likely budgets reach a loss, and the least that does.
 
     Parameters
@@ -43,6 +50,9 @@ class Target(OfText, OnHardware):
         Budgets to tell the chance of.
     """
 
+    name = "target"
+    panel = "Budget"
+
     target: float = Field(gt=0)
     sure: float = Field(default=0.9, gt=0, lt=1)
     compute: tuple[Positive, ...] = ()
@@ -50,8 +60,8 @@ class Target(OfText, OnHardware):
     def _compute(self) -> Any:
         return self.compute or None
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        of = of_one_law(fit)
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        of = fit
         asked: dict[str, Any] = {"target": self.target, **self.given}
         if self.compute:
             found = chance(of, compute=list(self.compute), **asked)
@@ -72,7 +82,7 @@ class Target(OfText, OnHardware):
         return said, {"least": least.to_frame().T, "cost": costs}, least["compute_flops"]
 
 
-class Allocation(OfText, OnHardware):
+class Allocation(OnHardware, OfText, _Old):
     """How to split a budget between size and data.
 
     Parameters
@@ -90,6 +100,10 @@ class Allocation(OfText, OnHardware):
     head_width : int, optional
         Width of an attention head, where Transformers of whole layers and heads near the size are wanted.
     """
+
+    name = "decide"
+    panel = "Budget"
+    aliases = ("allocation",)
 
     compute: float | None = Field(default=None, gt=0)
     days: float | None = Field(default=None, gt=0)
@@ -111,8 +125,8 @@ class Allocation(OfText, OnHardware):
     def _compute(self) -> Any:
         return self.budget
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        of = of_one_law(fit)
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        of = fit
         asked: dict[str, Any] = {"compute": self.budget, **self.given}
         limits: dict[str, Any] = {"least_params": self.least_params, "most_params": self.most_params}
         limits = {name: value for name, value in limits.items() if value is not None}
@@ -149,7 +163,7 @@ class Allocation(OfText, OnHardware):
         return "\n".join([*said, bill]), tables, None
 
 
-class Regret(OfText):
+class Regret(OfText, _Old):
     """What sizes cost that are not the optimum.
 
     Parameters
@@ -160,11 +174,14 @@ class Regret(OfText):
         Sizes; many around the choice by default.
     """
 
+    name = "regret"
+    panel = "Budget"
+
     compute: float = Field(gt=0)
     params: tuple[Positive, ...] = ()
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        of = of_one_law(fit)
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        of = fit
         asked: dict[str, Any] = {"compute": self.compute, **self.given}
         table = regret(of, params=list(self.params) or None, **asked)
         flat = near_optimal(of, within=[0.001, 0.002, 0.005, 0.01, 0.02], **asked)
@@ -183,7 +200,7 @@ class Regret(OfText):
         return "\n".join(said), {"regret": table, "near_optimal": flat}, None
 
 
-class Lifetime(OfText):
+class Lifetime(OfText, _Old):
     """The size that costs least over training and serving.
 
     Parameters
@@ -194,11 +211,14 @@ class Lifetime(OfText):
         Tokens to serve.
     """
 
+    name = "lifetime"
+    panel = "Budget"
+
     target: float = Field(gt=0)
     demand: float | Prior
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        of = of_one_law(fit)
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        of = fit
         table = lifetime(of, target=self.target, demand=self.demand, **self.given)
         best, plain = table.loc["lifetime"], table.loc["training"]
         spent = float(best["training_flops"])
@@ -211,7 +231,7 @@ class Lifetime(OfText):
         return said, {"choice": table, "overtraining": penalty}, spent
 
 
-class Deadline(Question):
+class Deadline(_Old):
     """The batch that reaches a loss in time, and its price.
 
     Parameters
@@ -228,17 +248,19 @@ class Deadline(Question):
         How sure to be.
     """
 
+    name = "deadline"
+    panel = "Training"
+    takes = ("fit",)
+    unused = ("group",)
+    trade_off = False
+
     params: float = Field(gt=0)
     loss: float = Field(gt=0)
     days: float = Field(gt=0)
     seconds_per_step: float = Field(gt=0)
     sure: float = Field(default=0.9, gt=0, lt=1)
 
-    def _trades(self) -> bool:
-        return False
-
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        refuse_group(self)
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
         found = deadline(
             fit,
             params=self.params,
@@ -261,7 +283,7 @@ class Deadline(Question):
         )
 
 
-class Stopping(Question):
+class Stopping(_Old):
     """Stop a large model early, or train a smaller one nearly to convergence.
 
     Parameters
@@ -274,6 +296,13 @@ class Stopping(Question):
         A size of one's own.
     """
 
+    name = "stop-early"
+    panel = "Training"
+    aliases = ("stopping",)
+    takes = ("fit",)
+    unused = ("group",)
+    trade_off = False
+
     compute_min: float = Field(gt=0)
     excess: float = Field(default=0.02, gt=0)
     params: float | None = Field(default=None, gt=0)
@@ -281,11 +310,7 @@ class Stopping(Question):
     def _compute(self) -> Any:
         return SPENT_OVER_LEAST * self.compute_min
 
-    def _trades(self) -> bool:
-        return False
-
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        refuse_group(self)
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
         table = stopping(fit, compute_min=self.compute_min, excess=self.excess, params=self.params, prob=self.prob)
         early = table.loc["stopped early"]
         said = [
@@ -299,7 +324,7 @@ class Stopping(Question):
         return "\n".join(said), {"runs": table}, None
 
 
-class Recipes(Question):
+class Recipes(_Old):
     """Which of two recipes is better at a compute.
 
     Parameters
@@ -310,13 +335,16 @@ class Recipes(Question):
         Budgets, FLOP.
     """
 
+    name = "recipes"
+    panel = "Budget"
+    unused = ("group",)
+
     a: dict[str, str]
     b: dict[str, str]
     compute: tuple[Positive, ...] = Field(min_length=1)
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        refuse_group(self)
-        of = of_one_law(fit)
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        of = fit
         table = compare_recipes(of, self.a, self.b, compute=list(self.compute), prob=self.prob, seed=self.seed)
         crosses = crossing(of, self.a, self.b, prob=self.prob, seed=self.seed)
         names = [", ".join(recipe.values()) for recipe in (self.a, self.b)]
@@ -329,7 +357,7 @@ class Recipes(Question):
         return "\n".join(said), {"recipes": table, "crossing": crosses.to_frame().T}, None
 
 
-class NextRun(Question):
+class NextRun(_Old):
     """The run to train next.
 
     Parameters
@@ -346,6 +374,10 @@ class NextRun(Question):
         Or the run to forecast.
     """
 
+    name = "next-run"
+    panel = "Budget"
+    trade_off = False
+
     most: float | None = Field(default=None, gt=0)
     candidates: tuple[dict[str, float], ...] = ()
     money: float | None = Field(default=None, gt=0)
@@ -358,11 +390,8 @@ class NextRun(Question):
             return training_compute(self.params, self.tokens)
         return self.compute
 
-    def _trades(self) -> bool:
-        return False  # a run off the line is what such a design needs: nothing to refuse
-
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        of = of_one_law(fit)
+    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
+        of = fit
         about = mentioned({"compute": self.compute, "params": self.params, "tokens": self.tokens})
         if bool(self.candidates) == (self.most is not None):
             raise InvalidRequest("Give either the candidates, or with most what one may cost.")
@@ -388,62 +417,3 @@ class NextRun(Question):
 
 def _even(budget: float) -> str:
     return f"even odds take {budget:.3g} FLOP" if np.isfinite(budget) else "odds are better than even below that already"
-
-
-QUESTIONS: dict[str, type[Question]] = {
-    "target": Target,
-    "allocation": Allocation,
-    "regret": Regret,
-    "lifetime": Lifetime,
-    "deadline": Deadline,
-    "stopping": Stopping,
-    "recipes": Recipes,
-    "next_run": NextRun,
-}
-"""Every question by the name a request gives."""
-
-
-def question(name: str, **given: Any) -> Question:
-    """Build a question from what a request says.
-
-    Parameters
-    ----------
-    name : str
-        One of :data:`QUESTIONS`.
-    **given
-        What the question takes; what is None counts as left out.
-
-    Raises
-    ------
-    InvalidRequest
-        If there is no such question, or a value is not what it takes: every value that is wrong, in one sentence each.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> print(question("target", target=2.0, compute=[1e24], anyway=True).answer(example_fit()))
-    1e+24 FLOP reach 2 nats/token with a probability of 0.97.
-    """
-    if name not in QUESTIONS:
-        raise InvalidRequest(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")
-    try:
-        return QUESTIONS[name].model_validate_json(
-            json.dumps({n: v for n, v in given.items() if v is not None}, default=_plain)
-        )
-    except ValidationError as error:
-        kind = QUESTIONS[name]
-        raise InvalidRequest(" ".join(_said(entry, kind) for entry in error.errors())) from None
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold of what Python gives: numbers of numpy, priors."""
-    return value.model_dump() if isinstance(value, Prior) else value.item()
-
-
-def _said(wrong: Any, kind: type[Question]) -> str:
-    place, found = ".".join(str(part) for part in wrong["loc"]), wrong["input"]
-    if wrong["type"] == "extra_forbidden":
-        return f"{kind.__name__} takes no {place!r}; {choose(place, kind.model_fields)}."
-    if wrong["type"] == "missing":
-        return f"{kind.__name__} needs {place}."
-    return f"{place} is {found!r}: {wrong['msg'].replace('Input should', 'it should')}."

@@ -16,15 +16,14 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess
-from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
+from bayes_scaling.posterior.fit import Sampled
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import interval
 from bayes_scaling.quantities import training_compute, training_tokens
+from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST, largest
 
 NEEDS: Final = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
 """Parameters a fit has to have."""
-SPENT_OVER_LEAST: Final = 2.0
-"""Steps, and compute, at the critical batch over the least there are: equations (5.4) and (5.5) at B = B_crit."""
 _NEWTON_STEPS: Final = 20
 _CLOSE: Final = 1e-13
 """Step in log t that changes nothing more; without an offset the first step is exact."""
@@ -178,15 +177,3 @@ def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.Dat
         columns |= {f"{name}_{end}": np.atleast_1d(bound.values) for end, bound in ends}
     beyond = np.log10(columns["compute_flops"] / most) if most else np.full(len(columns["compute_flops"]), np.nan)
     return pd.DataFrame(columns).assign(decades_beyond=np.maximum(beyond, 0.0))
-
-
-def largest(fit: Sampled, column: str) -> float:
-    """Return the largest value of a column among the rows of a fit; zero where no row has it.
-
-    Compute counts as spent at the critical batch: C_min is half of it.
-    """
-    if column == "compute_min_flops":
-        return largest(fit, "compute_flops") / SPENT_OVER_LEAST
-    tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else []
-    tables += [fit.runs] if isinstance(fit, Fit) else []
-    return max((float(table[column].max()) for table in tables if column in table), default=0.0)

@@ -1,4 +1,4 @@
-"""What should keep a person from deciding: said first, and in the way until they say `anyway`."""
+"""Guardrails: caveats of a decision, which refuse it until they are overridden."""
 
 from __future__ import annotations
 
@@ -7,48 +7,56 @@ from typing import Any, Final
 import numpy as np
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.posterior.fit import Fit, Sampled
-from bayes_scaling.questions.frontier import largest
+from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
+from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.surface import splits_a_budget
 
 FURTHEST: Final = 3.0
-"""Decades of compute beyond the runs within which a decision is answered without being asked twice."""
+"""Decades of compute beyond the runs at which extrapolation is a caveat."""
+SPENT_OVER_LEAST: Final = 2.0
+"""Steps, and compute, at the critical batch over the least there are: Kaplan et al. (2020), equations (5.4) and (5.5)."""
 _NARROWEST: Final = 0.1
 """Decades by which runs leave one line of N and D, at the least, for a law to tell the two apart."""
 
 
 class Refused(InvalidRequest):
-    """A decision that the fit should not be asked for; ``anyway`` asks all the same."""
+    """A decision with caveats; ``override`` asks all the same."""
 
 
-def doubts(fit: Sampled, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False) -> list[str]:
-    """Return the reasons not to rely on a decision, each a sentence.
+def caveats(
+    fit: Sampled | Mixture, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False
+) -> list[str]:
+    """Return the caveats of a decision, each a sentence.
 
     Parameters
     ----------
-    fit : Fit or JointFit
-        What the decision rests on.
+    fit : Fit, JointFit or Mixture
+        What the decision rests on; of a mixture, every fit that has weight.
     compute : float or array, optional
         Budgets the decision is about, FLOP.
     furthest : float
-        Decades beyond the runs that are taken without doubt.
+        Decades beyond the runs at which extrapolation is a caveat.
     trade_off : bool
         Whether the decision trades size against data.
 
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
-    >>> doubts(example_fit(), compute=1e27, trade_off=True)
-    ['The decision lies 4.9 decades of compute beyond the runs, more than 3: nobody has seen a law hold that far.']
+    >>> caveats(example_fit(), compute=1e27, trade_off=True)
+    ['The decision lies 4.9 decades of compute beyond the runs, more than 3: no law has been checked that far.']
     """
+    if isinstance(fit, Mixture):
+        weighed = [part for name, part in fit.fits.items() if fit.weights[name] > 0]
+        each = [caveats(part, compute=compute, furthest=furthest, trade_off=trade_off) for part in weighed]
+        return list(dict.fromkeys(caveat for found in each for caveat in found))
     found = [] if fit.converged else [fit.verdict]
     most = largest(fit, "compute_flops")
     if compute is not None and most:
         beyond = float(np.log10(np.max(np.asarray(compute, float)) / most))
         if beyond > furthest:
             found.append(
-                f"The decision lies {beyond:.1f} decades of compute beyond the runs, more than {furthest:g}: nobody has seen a law "
-                f"hold that far."
+                f"The decision lies {beyond:.1f} decades of compute beyond the runs, more than {furthest:g}: no law has been "
+                f"checked that far."
             )
     if trade_off and isinstance(fit, Fit) and splits_a_budget(fit):
         spread = _off_a_line(fit)
@@ -60,16 +68,30 @@ def doubts(fit: Sampled, *, compute: Any = None, furthest: float = FURTHEST, tra
     return found
 
 
-def refuse_unless(anyway: bool, reasons: list[str]) -> None:
-    """Refuse a decision that has doubts, unless it is wanted anyway.
+def refuse_unless(override: bool, reasons: list[str]) -> None:
+    """Refuse a decision that has caveats, unless they are overridden.
 
     Raises
     ------
     Refused
-        With the reasons, and how to get an answer all the same.
+        With the caveats, and how to get an answer all the same.
     """
-    if reasons and not anyway:
-        raise Refused(f"{' '.join(reasons)} Ask with anyway (on the command line: --anyway) for an answer all the same.")
+    if reasons and not override:
+        raise Refused(
+            f"{' '.join(reasons)} For an answer all the same, override (on the command line: --override or --anyway)."
+        )
+
+
+def largest(fit: Sampled, column: str) -> float:
+    """Return the largest value of a column among the rows of a fit; zero where no row has it.
+
+    Compute counts as spent at the critical batch: C_min is half of it.
+    """
+    if column == "compute_min_flops":
+        return largest(fit, "compute_flops") / SPENT_OVER_LEAST
+    tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else []
+    tables += [fit.runs] if isinstance(fit, Fit) else []
+    return max((float(table[column].max()) for table in tables if column in table), default=0.0)
 
 
 def _off_a_line(fit: Fit) -> float:

@@ -12,7 +12,7 @@ import pandas as pd
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.mixture import Mixture, shared_draws
 from bayes_scaling.quantities import tokens_at
-from bayes_scaling.questions.guardrails import FURTHEST, doubts, refuse_unless
+from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
 from bayes_scaling.questions.risk import RiskMeasure, risk_measure
 from bayes_scaling.questions.surface import Supply, Surface, budgets_of, choose, optima
 
@@ -71,7 +71,9 @@ def robust_choice(
     """
     budget = np.atleast_1d(budgets_of(compute).values)[:1]
     fits = {name: fit for name, fit in mixture.fits.items() if mixture.weights[name] > 0}
-    reasons = [reason for fit in fits.values() for reason in doubts(fit, compute=compute, furthest=furthest, trade_off=True)]
+    reasons = [
+        reason for fit in fits.values() for reason in caveats(fit, compute=compute, furthest=furthest, trade_off=True)
+    ]
     refuse_unless(anyway, list(dict.fromkeys(reasons)))
     surfaces = {
         name: Surface.of(fit, admit(fit, group or {}, seed), seed, supply).thinned(_DRAWS) for name, fit in fits.items()

@@ -55,7 +55,7 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
     Examples
     --------
     >>> import tempfile
-    >>> from bayes_scaling.questions.documents import question
+    >>> from bayes_scaling.questions.base import question
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> fit, asked = example_fit(), question("allocation", compute=1e24, target=2.0)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -69,13 +69,13 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
     shares = shares_of(allocate(fit, compute=asked.budget, **_how(asked)))
     content: dict[str, Any] = {
         "title": f"Decision: what to train with {asked.budget:.3g} FLOP",
-        "converged": fit.converged and not answer.doubts,
+        "converged": fit.converged and not answer.caveats,
         "verdict": fit.verdict,
         "answers": answer.sentence.split("\n"),
         "prob": percent(asked.prob),
         "unit": fit.loss_unit,
         "params": fit.facts.get("params", "non-embedding"),
-        "doubts": answer.doubts,
+        "doubts": answer.caveats,
         "target": "" if asked.target is None else f"{asked.target:g}",
         "run": _run_table(row, asked.prob),
         "shapes": _shapes_table(answer, fit.loss_unit),

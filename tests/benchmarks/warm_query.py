@@ -13,7 +13,7 @@ import warnings
 
 from bayes_scaling.errors import BayesScalingWarning
 from bayes_scaling.posterior.examples import example_fit, example_system
-from bayes_scaling.questions.documents import question
+from bayes_scaling.questions.base import question
 
 ROUNDS = 9
 OF_A_LAW = {

@@ -20,8 +20,8 @@ from bayes_scaling.posterior.predict import law_loss, predict
 from bayes_scaling.quantities import tokens_at, training_compute
 from bayes_scaling.questions.allocation import allocate
 from bayes_scaling.questions.cost import Device, compute_in, cost, device
-from bayes_scaling.questions.documents import QUESTIONS, question
-from bayes_scaling.questions.guardrails import Refused, doubts
+from bayes_scaling.questions.base import QUESTIONS, question
+from bayes_scaling.questions.guardrails import Refused, caveats
 from bayes_scaling.questions.lifetime import lifetime, overtraining
 from bayes_scaling.questions.recipes import compare_recipes, crossing
 from bayes_scaling.questions.regret import near_optimal, regret
@@ -293,7 +293,7 @@ def test_a_decision_too_far_away_is_refused_until_it_is_wanted_anyway(fit_by_han
         question("allocation", **asked).answer(fit_by_hand)
     answer = question("allocation", **asked, anyway=True).answer(fit_by_hand)
     assert str(answer).startswith("DECIDED AGAINST ADVICE: The decision lies 4.9 decades")
-    assert question("allocation", **asked, furthest=6.0).answer(fit_by_hand).doubts == []
+    assert question("allocation", **asked, furthest=6.0).answer(fit_by_hand).caveats == []
 
 
 def test_a_budget_that_is_the_answer_is_doubted_too(fit_by_hand):
@@ -308,7 +308,7 @@ def test_runs_on_one_line_cannot_split_a_budget(fit_by_hand):
     data = xr.Dataset({c: ("run", runs[c].to_numpy()) for c in ("params", "tokens", "compute_flops")})
     groups = {g.path: g.to_dataset(inherit=False) for g in fit_by_hand.tree.subtree}
     line = replace(fit_by_hand, tree=xr.DataTree.from_dict(groups | {"/constant_data": data}))
-    assert any("one line" in doubt for doubt in doubts(line, trade_off=True))
+    assert any("one line" in doubt for doubt in caveats(line, trade_off=True))
     with pytest.raises(Refused, match="priors' opinion"):
         question("regret", compute=1e22).answer(line)
     # A run off the line is what such a design needs: that question is answered.
