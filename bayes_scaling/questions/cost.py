@@ -1,4 +1,4 @@
-"""From FLOP to device-hours, days, money and energy, with what is not known about price and utilisation."""
+"""From FLOP to device-hours, days, money and energy, with the uncertainty of price and utilisation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bayes_scaling.files import DATA
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.specification import Strict
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
+from bayes_scaling.questions.surface import DRAWS
 from bayes_scaling.questions.wording import credible, short
 
-_DRAWS: Final = 4000
 _SECONDS_PER_HOUR: Final = 3600.0
 USUAL_UTILISATION: Final = Prior.model_validate({"dist": "LogNormal", "mu": float(np.log(0.4)), "sigma": 0.12})
 """Share of the peak that large training runs reach: .33 to .49, 90 %. PaLM reports .46, Llama 3 .38 to .43 of bf16 peak."""
@@ -156,10 +156,10 @@ def cost(
     if utilisation is not None and utilisation > 1:
         raise InvalidRequest(f"The utilisation is {utilisation:g}: a share of the peak is at most one.")
     hours = spent / (found.peak_flops * np.minimum(share, 1.0) * _SECONDS_PER_HOUR)
-    told = {"device_hours": hours, "money": hours * paid, "megawatt_hours": hours * found.watts * found.overhead / 1e6}
+    spent_on = {"device_hours": hours, "money": hours * paid, "megawatt_hours": hours * found.watts * found.overhead / 1e6}
     if count is not None:
-        told["days"] = hours / count / 24
-    return xr.Dataset(told).transpose(*SAMPLE_DIMS, ...)
+        spent_on["days"] = hours / count / 24
+    return xr.Dataset(spent_on).transpose(*SAMPLE_DIMS, ...)
 
 
 def compute_in(
@@ -181,10 +181,10 @@ def compute_in(
 
 def _drawn(name: str, value: float | Prior, rng: np.random.Generator) -> xr.DataArray:
     if isinstance(value, Prior):
-        return xr.DataArray(value.draw(rng, (1, _DRAWS)), dims=SAMPLE_DIMS)
+        return xr.DataArray(value.draw(rng, (1, DRAWS["cost"])), dims=SAMPLE_DIMS)
     if not (np.isfinite(value) and value > 0):
         raise InvalidRequest(f"The {name} is {value:g}: it has to be a positive number.")
-    return xr.DataArray(np.full((1, _DRAWS), float(value)), dims=SAMPLE_DIMS)
+    return xr.DataArray(np.full((1, DRAWS["cost"]), float(value)), dims=SAMPLE_DIMS)
 
 
 class OnHardware(Strict):

@@ -18,10 +18,9 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
 from bayes_scaling.posterior.predict import levels
 from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, tokens_at, training_compute
-from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of, optima
+from bayes_scaling.questions.surface import DRAWS, FEWEST, Supply, Surface, budgets_of, optima
 
 FLOP_PER_PARAMETER_AND_SERVED_TOKEN: Final = FLOP_PER_PARAMETER_AND_TOKEN / 3
-_DRAWS: Final = 400
 _SIZES: Final = 41
 _HALVINGS: Final = 26
 _MOST_TOKENS: Final = 1e22
@@ -35,6 +34,7 @@ def lifetime(
     supply: Supply | None = None,
     group: Mapping[str, str] | None = None,
     seed: int = 0,
+    prob: float = 0.9,
 ) -> pd.DataFrame:
     """Return the size and the tokens that reach an expected loss at the least cost of training and serving together.
 
@@ -45,16 +45,16 @@ def lifetime(
     target : float
         Expected loss to reach: the mean of the law's over the posterior.
     demand : float or Prior
-        Tokens that will be served; not known exactly, a prior. What is made least is the mean of the cost.
-    supply, group, seed
-        As for :func:`~bayes_scaling.allocate`.
+        Tokens that will be served; a prior where they are uncertain. What is made least is the mean cost.
+    prob : float
+        Probability of the interval.
 
     Returns
     -------
     DataFrame
-        Two rows: ``lifetime``, the choice, and ``training``, the choice that cares for training alone. ``params``,
+        Two rows: ``lifetime``, the choice, and ``training``, the choice of least training cost. ``params``,
         ``tokens``, ``tokens_per_param``; ``training_flops``, ``serving_flops``, ``total_flops``, means over the demand;
-        ``total_lower``, ``total_upper``, the 90 % interval over the demand.
+        ``total_flops_lower``, ``total_flops_upper``, the interval over the demand.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def lifetime(
     labels = admit(fit, group or {}, seed)
     wanted = float(positive("loss", target))
     served = _served(demand, seed)
-    surface = Surface.of(fit, labels, seed, supply).thinned(_DRAWS)
-    rows = [_row(*_cheapest(surface, wanted, float(of.mean())), served) for of in (served, np.zeros(1))]
-    return pd.DataFrame(rows, index=pd.Index(["lifetime", "training"], name="cares for"))
+    surface = Surface.of(fit, labels, seed, supply).thinned(DRAWS["lifetime"])
+    rows = [_row(*_cheapest(surface, wanted, float(of.mean())), served, prob) for of in (served, np.zeros(1))]
+    return pd.DataFrame(rows, index=pd.Index(["lifetime", "training"], name="cost of"))
 
 
 def overtraining(
@@ -100,16 +100,14 @@ def overtraining(
         Budget, FLOP.
     times : float or sequence
         How many times smaller than the compute-optimal size of each draw.
-    supply, group, seed
-        As for :func:`~bayes_scaling.allocate`.
     prob : float
         Probability of the intervals.
 
     Returns
     -------
     DataFrame
-        One row for each: ``times``; ``tokens_per_param`` there, the median; ``penalty``, ``lower``, ``upper``, by how much the
-        loss is above the optimum's, median and interval.
+        One row for each: ``times``; ``tokens_per_param`` there, the median; ``penalty``, by how much the loss
+        is above the optimum's, median, with ``penalty_lower``, ``penalty_upper``.
 
     Raises
     ------
@@ -134,7 +132,7 @@ def overtraining(
     excess = surface.along(at, moved) - surface.along(at, best)
     median, lower, upper = np.quantile(excess, levels(prob), axis=-1)
     ratio = np.median(tokens_at(budget, np.exp(moved)) / np.exp(moved), axis=-1)
-    return pd.DataFrame({"times": by, "tokens_per_param": ratio, "penalty": median, "lower": lower, "upper": upper})
+    return pd.DataFrame({"times": by, "tokens_per_param": ratio, "penalty": median, "penalty_lower": lower, "penalty_upper": upper})
 
 
 def tokens_to(surface: Surface, params: np.ndarray, target: float) -> np.ndarray:
@@ -178,7 +176,7 @@ def _cheapest(surface: Surface, target: float, served: float) -> tuple[float, fl
         total = _cost(sizes, tokens, served)
         if not np.isfinite(total).any():
             raise InvalidRequest(
-                f"No size reaches an expected loss of {target:g}: what no size and no data go below is about {_floor(surface):.3g}."
+                f"No size reaches an expected loss of {target:g}: the irreducible loss is about {_floor(surface):.3g}."
             )
         best = int(np.argmin(total))
     return float(sizes[best]), float(tokens[best])
@@ -186,7 +184,7 @@ def _cheapest(surface: Surface, target: float, served: float) -> tuple[float, fl
 
 def _served(demand: float | Prior, seed: int) -> np.ndarray:
     if isinstance(demand, Prior):
-        return np.asarray(demand.draw(np.random.default_rng(seed), 4000))
+        return np.asarray(demand.draw(np.random.default_rng(seed), DRAWS["demand"]))
     return np.array([float(positive("tokens", demand))])
 
 
@@ -194,10 +192,10 @@ def _cost(params: np.ndarray, tokens: np.ndarray, served: float) -> np.ndarray:
     return training_compute(params, tokens) + FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params * served
 
 
-def _row(params: float, tokens: float, served: np.ndarray) -> dict[str, float]:
+def _row(params: float, tokens: float, served: np.ndarray, prob: float) -> dict[str, float]:
     serving = FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params * served
     training = float(training_compute(params, tokens))
-    lower, upper = np.quantile(training + serving, [0.05, 0.95])
+    lower, upper = np.quantile(training + serving, levels(prob)[1:])
     return {
         "params": float(params),
         "tokens": float(tokens),
@@ -205,8 +203,8 @@ def _row(params: float, tokens: float, served: np.ndarray) -> dict[str, float]:
         "training_flops": training,
         "serving_flops": float(serving.mean()),
         "total_flops": training + float(serving.mean()),
-        "total_lower": float(lower),
-        "total_upper": float(upper),
+        "total_flops_lower": float(lower),
+        "total_flops_upper": float(upper),
     }
 
 

@@ -23,10 +23,8 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, predict, typical_relative_se
 from bayes_scaling.quantities import training_compute
-from bayes_scaling.questions.surface import Surface, budgets_of, optima
+from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
 
-_DRAWS: Final = 1000
-_OUTCOMES: Final = 100
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01
 FEWEST_EFFECTIVE: Final = 50.0
@@ -103,10 +101,10 @@ def next_run(
     >>> bool((found["value"] >= 0).all())
     True
     """
-    known = _known(fit, candidates, about, group, seed)
-    table = _plain(candidates).assign(cost=known.cost, risk=known.risk)
+    state = _draws(fit, candidates, about, group, seed)
+    table = _plain(candidates).assign(cost=state.cost, risk=state.risk)
     sets = [[number] for number in range(len(candidates))]
-    table = table.join(_told(known, sets))
+    table = table.join(_worth(state, sets))
     table["value_per_cost"] = table["value"] / table["cost"]
     return table.sort_values("value_per_cost", ascending=False, kind="stable").reset_index(drop=True)
 
@@ -146,35 +144,35 @@ def next_runs(
     InvalidRequest
         As for :func:`next_run`; or if the money pays for none.
     """
-    known = _known(fit, candidates, about, group, seed)
-    if not (np.isfinite(money) and money >= known.cost.min()):
-        raise InvalidRequest(f"With {money:g} none of the candidates can be paid: the cheapest costs {known.cost.min():g}.")
-    ways = [_added(known, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
-    chosen = max(ways, key=known.value)
-    table = _plain(candidates.iloc[chosen]).assign(cost=known.cost[chosen], spent=np.cumsum(known.cost[chosen]))
-    return table.join(_told(known, [chosen[: n + 1] for n in range(len(chosen))]))
+    state = _draws(fit, candidates, about, group, seed)
+    if not (np.isfinite(money) and money >= state.cost.min()):
+        raise InvalidRequest(f"With {money:g} none of the candidates can be paid: the cheapest costs {state.cost.min():g}.")
+    ways = [_added(state, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
+    chosen = max(ways, key=state.value)
+    table = _plain(candidates.iloc[chosen]).assign(cost=state.cost[chosen], spent=np.cumsum(state.cost[chosen]))
+    return table.join(_worth(state, [chosen[: n + 1] for n in range(len(chosen))]))
 
 
-def _added(known: _Known, money: float, most: int, *, by_cost: bool) -> list[int]:
+def _added(state: _Draws, money: float, most: int, *, by_cost: bool) -> list[int]:
     """Return runs added one by one while they are paid for and tell more: that of most value, or of most for its cost."""
     chosen: list[int] = []
     value, spent = 0.0, 0.0
     while len(chosen) < most:
-        paid = np.flatnonzero(spent + known.cost <= money * (1 + 1e-12))
+        paid = np.flatnonzero(spent + state.cost <= money * (1 + 1e-12))
         left = [int(number) for number in paid if number not in chosen]
-        gains = [(known.value([*chosen, number]) - value) / (known.cost[number] if by_cost else 1.0) for number in left]
+        gains = [(state.value([*chosen, number]) - value) / (state.cost[number] if by_cost else 1.0) for number in left]
         if not gains or not max(gains) > 0:
             break
         chosen.append(left[int(np.argmax(gains))])
-        value, spent = known.value(chosen), spent + float(known.cost[chosen[-1]])
+        value, spent = state.value(chosen), spent + float(state.cost[chosen[-1]])
     return chosen
 
 
-def _told(known: _Known, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
+def _worth(state: _Draws, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
     """Return what each set of runs is worth, and how sure weights of draws are of it."""
-    values = [max(0.0, known.value(chosen)) for chosen in sets]
-    weighed = [known.reweighted(chosen) for chosen in sets]
-    risk = known.risk or 1.0  # nothing is at risk, nothing is won
+    values = [max(0.0, state.value(chosen)) for chosen in sets]
+    weighed = [state.reweighted(chosen) for chosen in sets]
+    risk = state.risk or 1.0  # nothing is at risk, nothing is won
     table = pd.DataFrame({"value": values, "share": np.minimum(np.array(values) / risk, 1.0)})
     table["reweighted"] = [share for share, _ in weighed]
     table["effective_draws"] = [effective for _, effective in weighed]
@@ -190,7 +188,7 @@ def risk_now(fit: Fit, about: Forecast | Budget, *, group: Mapping[str, str] | N
     >>> risk_now(example_fit(), Forecast(params=7e10, tokens=1.4e12)) > 0
     True
     """
-    return _known(fit, fit.runs[["params", "tokens"]].iloc[:1], about, group, seed).risk
+    return _draws(fit, fit.runs[["params", "tokens"]].iloc[:1], about, group, seed).risk
 
 
 def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.DataFrame:
@@ -226,7 +224,7 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Draws:
     """What the draws say of the candidates and of the decision."""
 
     means: np.ndarray  # (candidate, draw): log of the expected loss
@@ -253,22 +251,22 @@ class _Known:
     def value(self, chosen: Sequence[int]) -> float:
         """Return by how much a set of runs lowers the risk, where what is decided on is linear in what is measured."""
         chosen = list(chosen)
-        told = self.means[chosen] - self.means[chosen].mean(axis=1, keepdims=True)
+        about_runs = self.means[chosen] - self.means[chosen].mean(axis=1, keepdims=True)
         about = self.losses - self.losses.mean(axis=1, keepdims=True)
         # A heavy tail tells as much as a Normal of this variance: its Fisher information.
         tail = 1.0 if self.nu is None else (self.nu + 3) / (self.nu + 1)
         noise = np.diag((self.scales[chosen] ** 2 * tail).mean(axis=1))
-        covariance = about @ told.T / told.shape[1]
-        gain = np.linalg.solve(told @ told.T / told.shape[1] + noise, covariance.T).T
+        covariance = about @ about_runs.T / about_runs.shape[1]
+        gain = np.linalg.solve(about_runs @ about_runs.T / about_runs.shape[1] + noise, covariance.T).T
         if self.forecast:
             return float((gain * covariance).sum())
-        measured = told + self.scales[chosen] * self.noise[chosen]
+        measured = about_runs + self.scales[chosen] * self.noise[chosen]
         choice = (self.losses.mean(axis=1, keepdims=True) + gain @ measured).argmin(axis=0)
         return float((self.losses[self._now] - self.losses[choice, np.arange(len(choice))]).mean())
 
     def reweighted(self, chosen: Sequence[int]) -> tuple[float, float]:
         """Return the share of the risk a set of runs takes by importance weights, and the effective draws left on average."""
-        drawn = np.arange(0, self.means.shape[1], max(1, self.means.shape[1] // _OUTCOMES))
+        drawn = np.arange(0, self.means.shape[1], max(1, self.means.shape[1] // DRAWS["outcomes"]))
         log_weights = np.zeros((len(drawn), self.means.shape[1]))
         for number in chosen:
             mean, scale = self.means[number], self.scales[number]
@@ -296,15 +294,15 @@ class _Known:
         return self.norm - 0.5 * (self.nu + 1) * np.log1p(z**2 / self.nu)
 
 
-def _known(
+def _draws(
     fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, group: Mapping[str, str] | None, seed: int
-) -> _Known:
+) -> _Draws:
     missing = [column for column in ("params", "tokens") if column not in candidates]
     if missing or not len(candidates):
         said = f"they lack {', '.join(missing)}" if missing else "there is none"
         raise InvalidRequest(f"Candidates are runs with params and tokens: {said}.")
     params, tokens = (positive(column, candidates[column].to_numpy(float)).values for column in ("params", "tokens"))
-    thinned = fit.thinned(-(-_DRAWS // fit.posterior.sizes["chain"]))
+    thinned = fit.thinned(-(-DRAWS["next_run"] // fit.posterior.sizes["chain"]))
     wanted = about if isinstance(about, Forecast) else None
     at: dict[str, Any] = {"params": params, "tokens": tokens}
     if wanted is not None:
@@ -336,7 +334,7 @@ def _known(
         nu = (given + 0 * thinned.posterior["sigma"]).transpose(*SAMPLE_DIMS).values.ravel()
         norm = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu)
         noise = noise / np.sqrt(rng.chisquare(nu, size=noise.shape) / nu)
-    return _Known(means[:count], scales[:count], losses, wanted is not None, np.asarray(cost), noise, nu, norm)
+    return _Draws(means[:count], scales[:count], losses, wanted is not None, np.asarray(cost), noise, nu, norm)
 
 
 def _plain(candidates: pd.DataFrame) -> pd.DataFrame:

@@ -13,12 +13,11 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, levels, measured_anew
-from bayes_scaling.questions.surface import Surface, budgets_of, optima
+from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
 
 _GRID: Final = 121
 _BEYOND: Final = 1e4
-"""Compute multipliers are looked for between a ten-thousandth and ten thousand times."""
-_DRAWS: Final = 1000
+"""Compute multipliers are searched between a ten-thousandth and ten thousand."""
 
 
 def compare_recipes(
@@ -37,7 +36,7 @@ def compare_recipes(
     prob : float
         Probability of the intervals.
     seed : int
-        Of groups the fit has not seen.
+        Of groups that are new to the fit.
 
     Returns
     -------
@@ -87,10 +86,8 @@ def crossing(
 
     Parameters
     ----------
-    fit, a, b, seed
-        As for :func:`compare_recipes`.
     furthest : float
-        Decades beyond the largest run that are looked at.
+        Decades beyond the largest run to search.
     prob : float
         Probability of the interval.
 
@@ -98,7 +95,7 @@ def crossing(
     -------
     Series
         ``chance`` that they cross between the smallest run and the furthest compute; ``ahead``, the chance that `a` is
-        ahead at the furthest; ``compute_flops``, ``lower``, ``upper``, where, of the draws in which they do, the last time.
+        ahead at the furthest; ``compute_flops``, with ``compute_flops_lower``, ``compute_flops_upper``, the last crossing of the draws that have one.
 
     Raises
     ------
@@ -106,17 +103,17 @@ def crossing(
         As for :func:`compare_recipes`.
     """
     surfaces = surfaces_of(_thinned(fit), a, b, seed)
-    known = fit.runs["compute_flops"]
-    grid = np.geomspace(float(known.min()), float(known.max()) * 10**furthest, _GRID)
+    spent = fit.runs["compute_flops"]
+    grid = np.geomspace(float(spent.min()), float(spent.max()) * 10**furthest, _GRID)
     ours, theirs = (surface.along(grid[:, None], optima(surface, grid)) for surface in surfaces)
     ahead = ours < theirs
     turns = ahead[1:] != ahead[:-1]
     crosses = turns.any(axis=0)
     last = len(grid) - 2 - turns[::-1].argmax(axis=0)
     where = np.sqrt(grid[last] * grid[last + 1])[crosses]
-    told = {"chance": float(crosses.mean()), "ahead": float(ahead[-1].mean())}
+    found = {"chance": float(crosses.mean()), "ahead": float(ahead[-1].mean())}
     ends = np.quantile(where, levels(prob)) if where.size else np.full(3, np.nan)
-    return pd.Series(told | dict(zip(("compute_flops", "lower", "upper"), ends, strict=True)))
+    return pd.Series(found | dict(zip(("compute_flops", "compute_flops_lower", "compute_flops_upper"), ends, strict=True)))
 
 
 def surfaces_of(fit: Fit, a: Mapping[str, str], b: Mapping[str, str], seed: int) -> tuple[Surface, Surface]:
@@ -137,7 +134,7 @@ def surfaces_of(fit: Fit, a: Mapping[str, str], b: Mapping[str, str], seed: int)
 
 
 def _thinned(fit: Fit) -> Fit:
-    return fit.thinned(-(-_DRAWS // fit.posterior.sizes["chain"]))
+    return fit.thinned(-(-DRAWS["recipes"] // fit.posterior.sizes["chain"]))
 
 
 def _measured(fit: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:

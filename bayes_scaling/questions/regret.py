@@ -11,16 +11,15 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
+from bayes_scaling.posterior.predict import levels
 from bayes_scaling.quantities import tokens_at
 from bayes_scaling.questions.risk import expectation
-from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of, choose, optima
+from bayes_scaling.questions.surface import DRAWS, FEWEST, Supply, Surface, budgets_of, choose, optima
 
 _SIZES: Final = 41
 _AROUND: Final = 30.0
-"""Sizes are looked at from a thirtieth of the choice to thirty times it."""
+"""Sizes go from a thirtieth of the choice to thirty times it."""
 _TAIL: Final = 0.9
-_DRAWS: Final = 2000
-_FEW: Final = 200
 
 
 def regret(
@@ -31,11 +30,12 @@ def regret(
     supply: Supply | None = None,
     group: Mapping[str, str] | None = None,
     seed: int = 0,
+    prob: float = 0.9,
 ) -> pd.DataFrame:
     """Return what sizes cost that are not the optimum, at one budget.
 
-    The regret of a size in a draw is its loss less the loss of the best size of that draw, by the law alone: what both share,
-    the scatter of runs and what the law gets wrong at the budget, is no regret.
+    The regret of a size in a draw is its loss less the loss of the best size of that draw, by the law alone: residual noise and
+    model discrepancy at the budget are common to both.
 
     Parameters
     ----------
@@ -45,14 +45,14 @@ def regret(
         Budget, FLOP.
     params : float or sequence, optional
         Sizes; by default some from a thirtieth of the choice to thirty times it.
-    supply, group, seed
-        As for :func:`~bayes_scaling.allocate`.
+    prob : float
+        Probability of the interval.
 
     Returns
     -------
     DataFrame
         One row a size: ``params``, ``tokens``; ``regret``, expected, ``regret_cvar``, the mean of its worst tenth, and
-        ``regret_lower``, ``regret_upper``, its 90 % interval, in the fit's loss unit; ``relative``, the expected regret over
+        ``regret_lower``, ``regret_upper``, its interval, in the fit's loss unit; ``relative``, the expected regret over
         the loss; ``wasted``, the share of the budget with which the best size reaches the same loss that is not needed,
         the median; ``best``, the chance that the true optimum is nearer to this size than to any other row.
 
@@ -70,7 +70,7 @@ def regret(
     """
     labels = admit(fit, group or {}, seed)
     budget = float(budgets_of(compute))
-    surface = Surface.of(fit, labels, seed, supply).thinned(_DRAWS)
+    surface = Surface.of(fit, labels, seed, supply).thinned(DRAWS["regret"])
     best = optima(surface, np.array([budget]))
     least = surface.along(np.array([[budget]]), best)[0]
     if params is None:
@@ -82,7 +82,7 @@ def regret(
     losses = surface.along(np.array([[budget]]), np.log(sizes)[:, None])
     lost = np.maximum(losses - least, 0.0)
     worst = np.sort(lost, axis=-1)[:, int(_TAIL * lost.shape[1]) :]
-    lower, upper = np.quantile(lost, [0.05, 0.95], axis=-1)
+    lower, upper = np.quantile(lost, levels(prob)[1:], axis=-1)
     nearest = np.abs(best[0][None, :] - np.log(sizes)[:, None]).argmin(axis=0)
     return pd.DataFrame(
         {
@@ -122,8 +122,6 @@ def near_optimal(
         Share of the least expected loss that is given up.
     least_params, most_params : float, optional
         Sizes allowed: the least loss is that of these.
-    supply, group, seed
-        As for :func:`~bayes_scaling.allocate`.
 
     Returns
     -------
@@ -148,7 +146,7 @@ def near_optimal(
     given = np.sort(np.atleast_1d(np.asarray(within, float)))
     if not ((given > 0) & (given < 1)).all():
         raise InvalidRequest(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
-    surface = Surface.of(fit, labels, seed, supply).thinned(_DRAWS)
+    surface = Surface.of(fit, labels, seed, supply).thinned(DRAWS["regret"])
     at = np.array([[budget]])
     middle = choose(surface, at[0], expectation, optima(surface, at[0]))[0]
     ends = np.log(FEWEST), np.log(tokens_at(budget, FEWEST))
@@ -157,7 +155,7 @@ def near_optimal(
     low = max(ends[0], np.log(least_params) if least_params is not None else -np.inf)
     high = min(ends[1], np.log(most_params) if most_params is not None else np.inf)
     sizes = np.unique(np.clip(sizes, low, high))
-    few = surface.thinned(400)
+    few = surface.thinned(DRAWS["near_optimal"])
     expected = few.along(at, sizes[:, None]).mean(axis=-1)
     least = expected.min()
     rows = []
@@ -171,8 +169,8 @@ def near_optimal(
 
 def _wasted(surface: Surface, budget: float, losses: np.ndarray) -> np.ndarray:
     """Return the share of the budget that the best size would not need for the same loss: the median over draws."""
-    few = surface.thinned(_FEW)
-    wanted = losses[:, :: -(-losses.shape[1] // _FEW)]
+    few = surface.thinned(DRAWS["wasted"])
+    wanted = losses[:, :: -(-losses.shape[1] // DRAWS["wasted"])]
     budgets = np.geomspace(budget / 1e3, budget, 121)
     least = few.along(budgets[:, None], optima(few, budgets))
     shares = []

@@ -1,4 +1,4 @@
-"""One size to train when it is not known which law holds: the choice over all of them, and what each would lose by it."""
+"""One size to train under several laws: the choice over a mixture, and its regret under each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from bayes_scaling.posterior.mixture import Mixture, shared_draws
 from bayes_scaling.quantities import tokens_at
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
 from bayes_scaling.questions.risk import RiskMeasure, risk_measure
-from bayes_scaling.questions.surface import Supply, Surface, budgets_of, choose, optima
+from bayes_scaling.questions.surface import DRAWS, Supply, Surface, budgets_of, choose, optima
 
-_DRAWS: Final = 2000
 ROBUST: Final = "all laws"
-"""Name of the choice that minds every law."""
+"""Name of the choice over every law."""
 
 
 def robust_choice(
@@ -32,7 +31,7 @@ def robust_choice(
     furthest: float = FURTHEST,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Choose a size over several laws, and say what it loses if one of them is right.
+    """Choose a size over several laws, with its regret under each.
 
     Parameters
     ----------
@@ -42,17 +41,17 @@ def robust_choice(
         Budget, FLOP.
     risk : str or callable
         What to make small of the loss over all laws and draws, as for :func:`~bayes_scaling.allocate`. A tail, such as
-        ``cvar:0.9``, minds the law that says the worst.
-    supply, group, seed
-        As for :func:`~bayes_scaling.allocate`.
-    anyway, furthest
-        As for a :class:`~bayes_scaling.questions.base.Question`.
+        ``cvar:0.9``, weighs the most pessimistic law.
+    anyway : bool
+        Whether to answer in spite of caveats.
+    furthest : float
+        Decades beyond the runs at which extrapolation is a caveat.
 
     Returns
     -------
     DataFrame
         One row a choice: that of each law alone, and that over all of them, ``all laws``. ``weight``; ``params`` and
-        ``tokens``; ``regret_{law}``, what the choice is expected to lose against the best size where that law holds, in the
+        ``tokens``; ``regret_{law}``, the expected regret of the choice under that law, in the
         loss unit of the mixture; ``regret``, by their weights; ``worst``, the largest.
 
     Raises
@@ -71,17 +70,14 @@ def robust_choice(
     """
     budget = np.atleast_1d(budgets_of(compute).values)[:1]
     fits = {name: fit for name, fit in mixture.fits.items() if mixture.weights[name] > 0}
-    reasons = [
-        reason for fit in fits.values() for reason in caveats(fit, compute=compute, furthest=furthest, trade_off=True)
-    ]
-    refuse_unless(anyway, list(dict.fromkeys(reasons)))
+    refuse_unless(anyway, caveats(mixture, compute=compute, furthest=furthest, trade_off=True))
     surfaces = {
-        name: Surface.of(fit, admit(fit, group or {}, seed), seed, supply).thinned(_DRAWS) for name, fit in fits.items()
+        name: Surface.of(fit, admit(fit, group or {}, seed), seed, supply).thinned(DRAWS["robust"]) for name, fit in fits.items()
     }
     measure = risk_measure(risk) if isinstance(risk, str) else risk
     best = {name: optima(surface, budget) for name, surface in surfaces.items()}
     chosen = {name: choose(surface, budget, measure, best[name])[0] for name, surface in surfaces.items()}
-    counts = shared_draws({name: mixture.weights[name] for name in fits}, _DRAWS)
+    counts = shared_draws({name: mixture.weights[name] for name in fits}, DRAWS["robust"])
     pooled = _Pooled({name: surface for name, surface in surfaces.items() if counts[name]}, counts)
     chosen[ROBUST] = choose(pooled, budget, measure, np.concatenate(list(best.values()), axis=1))[0]
     rows = []

@@ -23,6 +23,21 @@ from bayes_scaling.questions.risk import RiskMeasure, expectation
 
 FEWEST: Final = 1e3
 """Parameters, and tokens, that a run has at the least."""
+DRAWS: Final = {
+    "start": 8,  # whose optima start Newton's method for all
+    "target": 250,  # of each chain, for a probability over budgets: one half is then exact to 2 %
+    "regret": 2000,  # for the regret of sizes
+    "near_optimal": 400,  # for the mean loss over sizes
+    "wasted": 200,  # for the budget that the best size would need
+    "lifetime": 400,  # for the mean loss that sizes and tokens are to reach
+    "recipes": 1000,  # for the probability that one recipe is better
+    "robust": 2000,  # for the choice over several laws, shared by their weights
+    "next_run": 1000,  # for the value of a run
+    "outcomes": 100,  # of a run, for its value by importance weights
+    "demand": 4000,  # of an uncertain demand
+    "cost": 4000,  # of price and utilisation
+}
+"""How many draws each answer rests on: of the posterior where a comment says nothing else, evenly spaced."""
 _COARSE: Final = 41
 _GOLDEN: Final = (5**0.5 - 1) / 2
 _STEPS: Final = 25
@@ -187,7 +202,7 @@ def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
     """
     at = np.asarray(budgets, float)[:, None]
     ends = (np.log(FEWEST), np.log(params_at(at, FEWEST)))
-    few = surface.thinned(8)
+    few = surface.thinned(DRAWS["start"])
     start = np.median(minimum(lambda x: few.along(at, x), *ends), axis=-1, keepdims=True)
     x = start + np.zeros((1, surface.shape[0] * surface.shape[1]))
     for _ in range(12):

@@ -16,15 +16,13 @@ from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.allocation import allocate
-from bayes_scaling.questions.surface import Supply, Surface, optima, splits_a_budget
+from bayes_scaling.questions.surface import DRAWS, Supply, Surface, optima, splits_a_budget
 
-_PER_CHAIN: Final = 250
-"""Draws of each chain that a curve of chances is made of: a chance of one half is then known to 2 %."""
 _BUDGETS: Final = 25
 _NEAR: Final = 17
 _RUN: Final = ("params", "tokens")
 FURTHEST: Final = 6.0
-"""Decades beyond the largest run within which a budget is looked for."""
+"""Decades beyond the largest run within which a budget is searched."""
 
 
 def chance(
@@ -39,8 +37,8 @@ def chance(
 ) -> xr.Dataset:
     """Return how likely a new run of a budget reaches a loss.
 
-    The run is the one to choose with the budget: the size of least expected loss, where the law is of N and D. It scatters
-    as runs do, and what the law may get wrong is in it.
+    The run is the one to choose with the budget: the size of least expected loss, where the law is of N and D. Residual noise
+    and model discrepancy are included.
 
     Parameters
     ----------
@@ -50,8 +48,6 @@ def chance(
         Loss to reach, in the fit's unit.
     compute : float or sequence, optional
         Budgets, FLOP; by default from the smallest run to six decades beyond the largest.
-    supply, group, seed
-        As for :func:`~bayes_scaling.allocate`.
     **choice
         How the run is chosen, where the law is of N and D: ``risk``, ``least_params`` and ``most_params`` of
         :func:`~bayes_scaling.allocate`.
@@ -59,8 +55,7 @@ def chance(
     Returns
     -------
     Dataset, dims (compute_flops)
-        ``chance`` that a new run measures less, ``chance_expected`` that the law's loss there, without the scatter of runs,
-        is less; ``params`` and ``tokens`` of the run, where the law is of N and D; the reach. A single budget has no
+        ``chance`` that a new run measures less, ``chance_expected`` that its expected loss is less; ``params`` and ``tokens`` of the run, where the law is of N and D; the reach. A single budget has no
         dimension.
 
     Raises
@@ -106,20 +101,18 @@ def least_compute(
     target : float
         Loss to reach, in the fit's unit.
     prob : float
-        How sure to be.
-    supply, group, seed
-        As for :func:`~bayes_scaling.allocate`.
+        Probability to reach it with.
 
     Returns
     -------
     Series
         ``compute_flops``; ``params`` and ``tokens`` of the run, where the law is of N and D; ``chance`` there; ``even``, the
-        budget at even odds; ``reach_compute_flops``, decades beyond the runs.
+        budget at even odds; ``reach_compute_flops``, its extrapolation distance in decades.
 
     Raises
     ------
     InvalidRequest
-        If no budget within six decades of the runs is that sure: there, the form of the law is anyone's guess.
+        If no budget within six decades of the runs has that probability.
 
     Examples
     --------
@@ -166,7 +159,7 @@ def _at_budgets(
     fit: Fit, compute: Any, supply: Supply | None, group: Mapping[str, str] | None, seed: int, **choice: Any
 ) -> xr.Dataset:
     """Return what a new run of each budget measures: a prediction, along compute."""
-    thinned = fit.thinned(_PER_CHAIN)
+    thinned = fit.thinned(DRAWS["target"])
     if splits_a_budget(fit):
         return allocate(thinned, compute=compute, supply=supply, group=group, seed=seed, **choice)
     if set(fit.spec.columns.values()) != {"compute_flops"}:
