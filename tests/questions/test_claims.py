@@ -151,7 +151,7 @@ def with_posterior(fit, **draws):
 
 
 def test_a_number_stands_for_all_that_are_rounded_to_it():
-    by_name = {claim.says: claim for claim in CLAIMS}
+    by_name = {claim.statement: claim for claim in CLAIMS}
     assert by_name["exponent of the critical batch"].allowed == pytest.approx((0.205, 0.215))
     assert by_name["exponent of data in L(D)"].allowed == pytest.approx((0.09495, 0.1035))
     assert by_name["size at one PF-day"].allowed == pytest.approx((1.25e9, 1.35e9))
