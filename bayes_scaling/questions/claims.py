@@ -134,23 +134,33 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     >>> float(row["median"].round(2)), row["published"], row["verdict"]
     (0.1, '0.1', 'agrees')
     """
-    warn_unless_converged(fit)
+    return _table(fit, _numbers(fit), prob)
+
+
+def _numbers(fit: Sampled) -> list[tuple[Claim, np.ndarray, float]]:
+    """Return each claim that follows from a fit, its number in every draw, and the least contraction of its parameters."""
+    warn_unless_converged(fit, stacklevel=4)
     given, informed = _arguments(fit), _contractions(fit)
-    rows = []
+    shape = [fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]
+    numbers = []
     for claim in CLAIMS:
         parameters = {n for name in claim.arguments for n in _RESTS_ON.get(name, (name,))} & set(informed)
         if not parameters or not {name for name, needed in claim.arguments.items() if needed} <= set(given):
             continue
         value = claim.value(**{name: given[name] for name in claim.arguments if name in given})
-        draws = np.broadcast_to(np.asarray(value, float), [fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]).ravel()
+        draws = np.broadcast_to(np.asarray(value, float), shape)
         if not np.isnan(draws).all():
-            rows.append(_row(claim, draws, prob, min(informed[name] for name in parameters), fit))
-    if not rows:
+            numbers.append((claim, draws, min(informed[name] for name in parameters)))
+    if not numbers:
         raise InvalidRequest(
             f"This fit has learned {', '.join(informed) or 'no single parameter'}: no claim of the paper rests on that alone. "
             f"Fit a system such as kaplan_system."
         )
-    table = pd.DataFrame(rows)
+    return numbers
+
+
+def _table(fit: Sampled, numbers: list[tuple[Claim, np.ndarray, float]], prob: float) -> pd.DataFrame:
+    table = pd.DataFrame([_row(claim, draws.ravel(), prob, informed, fit) for claim, draws, informed in numbers])
     table.attrs["prob"] = prob
     return table
 
@@ -343,7 +353,8 @@ class Claims(Question):
     writes = "claims"
 
     def _result(self, posterior: Sampled) -> Answer:
-        table = claims(posterior, prob=self.prob)
+        numbers = _numbers(posterior)
+        table = _table(posterior, numbers, self.prob)
         agree = int((table["verdict"] == "agrees").sum())
         lines = [f"{agree} of {len(table)} statements agree with the {percent(self.prob)} interval of this posterior."]
         for row in table.to_dict("records"):
@@ -355,4 +366,6 @@ class Claims(Question):
                 f"{row['claim']}, {row['equation']}: published {row['published']}{unit}; ours {number(row['median'])} "
                 f"({width}){beyond}{exists}: {row['verdict']}."
             )
-        return Answer("\n".join(lines), tables={"claims": table})
+        drawn = ("claim", *SAMPLE_DIMS), np.stack([draws for _, draws, _ in numbers])
+        data = xr.Dataset({"value": drawn}, coords={"claim": table["claim"].to_numpy()})
+        return Answer("\n".join(lines), tables={"claims": table}, data=data)

@@ -6,6 +6,7 @@ McCandlish et al. 2018): fewer steps are paid for in tokens.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.effort import effort
+from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import credible, flop, number, percent, short
 
 _POINTS: Final = 41
@@ -190,4 +192,5 @@ class Deadline(Question):
             f"{percent(row['extra_tokens'])} more than at a small batch. A deadline one day later would save {flop(row['price_of_a_day'])}."
         )
         tables = {"deadline": row.to_frame().T, "front": front(posterior, **run)}
-        return Answer(sentence, tables=tables, compute=row["compute_flops"])
+        draw = partial(curve, table="front", x="tokens", y="steps", log="xy")
+        return Answer(sentence, tables=tables, compute=row["compute_flops"], draw=draw)

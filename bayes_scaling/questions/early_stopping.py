@@ -53,7 +53,12 @@ def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     >>> early_stopping(example_system()).columns.tolist()
     ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'above']
     """
-    warn_unless_converged(fit)
+    return _table(_bounds(fit), prob)
+
+
+def _bounds(fit: Sampled) -> xr.Dataset:
+    """Return the adjusted steps at which each run was best, and the bound, dims (chain, draw, run)."""
+    warn_unless_converged(fit, stacklevel=4)
     if not isinstance(fit, JointFit):
         raise InvalidRequest("A fit of one law tells no bound on stopping: fit a system such as kaplan_system.")
     limited = [o for o in fit.spec.observations if o.law == _LIMITED and set(_COLUMNS) <= set(fit.rows(o.name))]
@@ -72,9 +77,17 @@ def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     bound = stopping_step(loss, kaplan_n(params, **of_size), S_c=own["S_c"], alpha_S=own["alpha_S"])
     critical = critical_batch(loss, B_star=own["B_star"], alpha_B=own["alpha_B"])
     stopped = minimum_steps(steps, batch, B_crit=critical)
-    ends = dict(zip(("bound", "lower", "upper"), (end.values for end in interval(bound, prob)), strict=True))
-    table = rows[["params", "dataset_tokens"]].assign(stopped=stopped.median(SAMPLE_DIMS).values, **ends)
-    return table.assign(above=(stopped >= bound).mean(SAMPLE_DIMS).values)
+    at = {"params": params, "dataset_tokens": data}
+    return xr.Dataset({"stopped": stopped, "bound": bound}, coords=at).transpose(*SAMPLE_DIMS, "run")
+
+
+def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
+    """Return medians and intervals, one row a run."""
+    columns = {name: runs[name].values for name in ("params", "dataset_tokens")}
+    columns["stopped"] = runs["stopped"].median(SAMPLE_DIMS).values
+    ends = zip(("bound", "lower", "upper"), interval(runs["bound"], prob), strict=True)
+    columns |= {name: end.values for name, end in ends}
+    return pd.DataFrame(columns | {"above": (runs["stopped"] >= runs["bound"]).mean(SAMPLE_DIMS).values})
 
 
 class EarlyStopping(Question):
@@ -89,11 +102,12 @@ class EarlyStopping(Question):
     writes = "runs"
 
     def _result(self, posterior: Sampled) -> Answer:
-        table = early_stopping(posterior, prob=self.prob)
+        runs = _bounds(posterior)
+        table = _table(runs, self.prob)
         sure = (1 + self.prob) / 2
         later, earlier = (int((chance >= sure).sum()) for chance in (table["above"], 1 - table["above"]))
         sentence = (
             f"Of {len(table)} runs on limited data, {later} were best after the lower bound on the stopping step and {earlier} before "
             f"it, each with a probability of {percent(sure)} or more."
         )
-        return Answer(sentence, tables={"runs": table})
+        return Answer(sentence, tables={"runs": table}, data=runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, Positive, Question
 from bayes_scaling.questions.frontier import laws_of
+from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import credible, flop, number, short
 
 
@@ -120,4 +122,6 @@ class Effort(Question):
                     f"{short(row['tokens_min'])} tokens and {flop(row['compute_min_flops'])} at a small one"
                 )
             lines.append(f"{line}.")
-        return Answer("\n".join(lines), tables={"sizes": table}, data=taken)
+        ends = ("compute_min_flops_lower", "compute_min_flops_upper")
+        draw = partial(curve, table="sizes", x="params", y="compute_min_flops", band=ends, log="xy")
+        return Answer("\n".join(lines), tables={"sizes": table}, data=taken, draw=draw)

@@ -7,6 +7,7 @@ L = E + (1 + alpha_N/alpha_S) t, and everything else follows from t, which Newto
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, Positive, Question
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST, largest
+from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import flop, number, percent, short
 
 NEEDS: Final = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
@@ -224,4 +226,6 @@ class Frontier(Question):
                 lines.append(f"  {symbol:<5}{median} {unit} ({lower} to {upper})")
             median, lower, upper = (number(row[f"loss_{end}"]) for end in ("median", "lower", "upper"))
             lines.append(f"  loss {median} {posterior.loss_unit} ({lower} to {upper})")
-        return Answer("\n".join(lines), tables={"frontier": table}, data=found)
+        ends = ("params_lower", "params_upper")
+        draw = partial(curve, table="frontier", x="compute_flops", y="params_median", band=ends, log="xy")
+        return Answer("\n".join(lines), tables={"frontier": table}, data=found, draw=draw)

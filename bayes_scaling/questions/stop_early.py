@@ -17,7 +17,7 @@ from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.fit import Sampled
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
-from bayes_scaling.posterior.predict import interval
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.frontier import efficient, laws_of, plain, stopped_at
@@ -67,7 +67,12 @@ def stopping(
     >>> bool(runs.loc["nearly converged", "gain"] > 0)
     True
     """
-    warn_unless_converged(fit)
+    return _table(_runs(fit, compute_min, excess, params), prob)
+
+
+def _runs(fit: Sampled, compute_min: float, excess: float, params: float | None) -> xr.Dataset:
+    """Return size, least steps, loss and gain of each run, dims (run, chain, draw)."""
+    warn_unless_converged(fit, stacklevel=4)
     named = laws_of(fit)
     spent, share = float(positive("compute_min_flops", compute_min)), float(excess)
     if not 0 < share < 10:
@@ -80,15 +85,22 @@ def stopping(
     }
     if params is not None:
         runs["own size"] = of_size(float(positive("params", params)), spent, **laws)
-    best = runs["stopped early"][2]
-    rows = []
-    for size, steps, loss in runs.values():
-        row = {"params": np.median(size), "steps_min": np.median(steps)}
-        for name, draws in (("loss", loss), ("gain", loss - best)):
-            ends = interval(xr.DataArray(draws, dims=like.dims), prob)
-            row |= dict(zip((name, f"{name}_lower", f"{name}_upper"), map(float, ends), strict=True))
-        rows.append(row | {"chance": float((loss > best).mean())})
-    return pd.DataFrame(rows, index=pd.Index(list(runs), name="run"))
+    found = {
+        name: (("run", *like.dims), np.stack(values))
+        for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
+    }
+    drawn = xr.Dataset(found, coords={"run": list(runs)})
+    return drawn.assign(gain=drawn["loss"] - drawn["loss"].sel(run="stopped early", drop=True))
+
+
+def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
+    """Return medians and intervals, one row a run."""
+    columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS).values for name in ("params", "steps_min")}
+    for name in ("loss", "gain"):
+        ends = zip((name, f"{name}_lower", f"{name}_upper"), interval(runs[name], prob), strict=True)
+        columns |= {end: bound.values for end, bound in ends}
+    columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS).values
+    return pd.DataFrame(columns, index=pd.Index(runs["run"].values, name="run"))
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
@@ -138,7 +150,8 @@ class Stopping(Question):
         return SPENT_OVER_LEAST * self.compute_min
 
     def _result(self, posterior: Sampled) -> Answer:
-        table = stopping(posterior, compute_min=self.compute_min, excess=self.excess, params=self.params, prob=self.prob)
+        runs = _runs(posterior, self.compute_min, self.excess, self.params)
+        table = _table(runs, self.prob)
         early, *others = table.reset_index().to_dict("records")
         lines = [
             f"{flop(self.compute_min)} train {short(early['params'])} parameters for {short(early['steps_min'])} steps to a loss of "
@@ -150,4 +163,4 @@ class Stopping(Question):
                 f"{short(row['params'])} parameters ({row['run']}) end at {row['loss']:.4f}: stopping early lowers the loss by "
                 f"{number(row['gain'])} ({width}); the probability that it is lower is {row['chance']:.2f}."
             )
-        return Answer("\n".join(lines), tables={"runs": table})
+        return Answer("\n".join(lines), tables={"runs": table}, data=runs)

@@ -130,3 +130,33 @@ def test_early_stops_before_and_after_the_bound_are_counted():
 
 def test_observations_that_share_everything_say_so(exact_fit):
     assert answer("heterogeneity", exact_fit).sentence == "The observations share every parameter."
+
+
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [
+        ("frontier", ("C (FLOP)", "params median")),
+        ("effort", ("N (parameters)", None)),
+        ("deadline", ("D (tokens)", "S (steps)")),
+    ],
+)
+def test_curves_have_a_figure(name, axes):
+    drawn = answer(name).figure().axes[0]
+    assert drawn.get_xlabel() == axes[0]
+    assert drawn.get_ylabel() == axes[1] or axes[1] is None
+    with pytest.raises(InvalidRequest, match="has no figure"):
+        answer("claims").figure()
+
+
+def test_the_table_is_that_of_the_draws():
+    for name, value, row, column in (
+        ("claims", "value", {"claim": "exponent of size in compute"}, "median"),
+        ("stop-early", "gain", {"run": "own size"}, "gain"),
+    ):
+        found = answer(name, prob=0.5)
+        (key, label), table = *row.items(), next(iter(found.tables.values()))
+        draws = found.data[value].sel(row)
+        table = table.reset_index().set_index(key).loc[label]
+        assert float(draws.median()) == pytest.approx(table[column])
+    runs = answer("early-stopping")
+    assert runs.data["bound"].median(("chain", "draw")).values == pytest.approx(runs.tables["runs"]["bound"])

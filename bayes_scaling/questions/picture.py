@@ -1,0 +1,55 @@
+"""The figure of an answer: one quantity over another, with its interval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayes_scaling.questions.wording import axis_label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bayes_scaling.questions.base import Answer
+
+
+def curve(answer: Answer, *, table: str, x: str, y: str, band: tuple[str, str] | None = None, log: str = "x") -> Figure:
+    """Return the figure of one table of an answer.
+
+    Parameters
+    ----------
+    answer : Answer
+        The answer.
+    table : str
+        Name of the table.
+    x, y : str
+        Its columns.
+    band : tuple of str, optional
+        Columns of the lower and upper end of an interval.
+    log : str
+        Axes on a logarithmic scale: ``x``, ``xy`` or nothing.
+
+    Returns
+    -------
+    Figure
+        Matplotlib's.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> from bayes_scaling.questions.base import ask
+    >>> ask(example_system(), "frontier", compute=[1e21, 1e23]).figure().axes[0].get_xlabel()
+    'C (FLOP)'
+    """
+    from matplotlib.figure import Figure
+
+    rows = answer.tables[table].sort_values(x)
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axes = figure.subplots()
+    if band is not None:
+        axes.fill_between(rows[x], rows[band[0]], rows[band[1]], alpha=0.2, lw=0)
+    axes.plot(rows[x], rows[y], marker="o" if len(rows) < 12 else "")
+    scales = {f"{axis}scale": "log" for axis in log if np.all(rows[{"x": x, "y": y}[axis]] > 0)}
+    axes.set(xlabel=axis_label(x), ylabel=axis_label(y).replace("_", " "), **scales)
+    return figure
