@@ -1,4 +1,4 @@
-"""Roots, minima and quantiles, elementwise on plain arrays: how often a loop runs is said by its caller, so that answers repeat."""
+"""Roots, minima and quantiles, elementwise on plain arrays; the caller sets the number of steps."""
 
 from __future__ import annotations
 

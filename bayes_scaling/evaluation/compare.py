@@ -1,4 +1,4 @@
-"""Which of several models the runs prefer: by how well each predicts a run that was left out."""
+"""Several models compared by how well each predicts a run that was left out."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     """Compare models by leaving out one run at a time.
 
     The expected log predictive density of a left-out run is estimated by Pareto-smoothed importance sampling. All rows of
-    a run are left out at once, whatever they are observations of, since the rest of a curve tells a single point of it;
-    where rows have no ``run_id``, each is a run.
+    a run are left out at once, whatever they are observations of, since the points of a curve predict each other; where
+    rows have no ``run_id``, each is a run.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     -------
     DataFrame
         One row a model, best first: ``elpd``, ``difference`` to the best and its standard error ``difference_se`` over
-        runs, ``effective_parameters``, and ``unreliable``, the runs whose importance weights have no finite variance
-        (their share of the figure is not to be trusted). A difference of several standard errors is a preference, unless
-        it is below four or so: then the two say much the same, whatever its standard error.
+        runs, ``effective_parameters``, and ``unreliable``, the runs whose importance weights have no finite variance. A
+        difference of several standard errors is a preference, unless it is below four or so: then the two are much the
+        same, whatever its standard error.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     [0.0, 0.0]
     """
     if len(fits) < 2:
-        raise InvalidRequest("Give at least two fits: a comparison of one says nothing.")
+        raise InvalidRequest("Give at least two fits to compare.")
     for name, fit in fits.items():
         draws = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
         if draws < _FEWEST:

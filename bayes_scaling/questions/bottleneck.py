@@ -52,8 +52,8 @@ def bottleneck(fit: Sampled, *, params: Any, dataset_tokens: Any, steps: Any, ba
     A hundred million parameters on thirty million tokens want data:
 
     >>> from bayes_scaling.posterior.examples import example_system
-    >>> found = bottleneck(example_system(), params=1e8, dataset_tokens=3e7, steps=1e5, batch_tokens=2**19)
-    >>> found["probability"].idxmax("resource").item()
+    >>> effects = bottleneck(example_system(), params=1e8, dataset_tokens=3e7, steps=1e5, batch_tokens=2**19)
+    >>> effects["probability"].idxmax("resource").item()
     'dataset_tokens'
     """
     plan = {"params": params, "dataset_tokens": dataset_tokens, "steps": steps, "batch_tokens": batch_tokens}
@@ -83,13 +83,13 @@ class Bottleneck(Question):
 
     def _result(self, posterior: Sampled) -> Answer:
         plan = {name: getattr(self, name) for name in RESOURCES}
-        found = bottleneck(posterior, **plan)
-        median, lower, upper = (float(bound) for bound in interval(found["loss"], self.prob))
-        gain, gain_lower, gain_upper = (bound.values for bound in interval(found["gain"], self.prob))
+        effects = bottleneck(posterior, **plan)
+        median, lower, upper = (float(bound) for bound in interval(effects["loss"], self.prob))
+        gain, gain_lower, gain_upper = (bound.values for bound in interval(effects["gain"], self.prob))
         table = pd.DataFrame(
             {
                 "resource": RESOURCES,
-                "probability": found["probability"].values,
+                "probability": effects["probability"].values,
                 "gain": gain,
                 "gain_lower": gain_lower,
                 "gain_upper": gain_upper,
@@ -103,4 +103,4 @@ class Bottleneck(Question):
                 f"{percent(row['gain_upper'])}); most with probability {row['probability']:.2f}"
             )
         loss = {"median": median, "lower": lower, "upper": upper}
-        return Answer("\n".join(lines), values={"loss": loss}, tables={"resources": table}, data=found)
+        return Answer("\n".join(lines), values={"loss": loss}, tables={"resources": table}, data=effects)

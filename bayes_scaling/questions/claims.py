@@ -31,7 +31,7 @@ from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest, plain
-from bayes_scaling.questions.wording import credible, number, percent
+from bayes_scaling.questions.wording import credible, number, percent, power, short
 
 _NEARLY_CONVERGED: Final = 0.02
 """Excess over the converged loss that the paper lays beside efficient training (appendix B)."""
@@ -41,6 +41,8 @@ _LARGEST: Final = 1.5e9
 """Parameters of the largest model of the paper."""
 _LOSSES: Final = (20.0, 0.02)
 """Loss left by finite size between which the contradiction of section 6.3 is looked for."""
+_WRITTEN: Final = {"1": number, "nats": number, "FLOP": power}
+"""How a number is written by its unit; all others with a suffix."""
 _AT_A_PF_DAY: Final = ("compute_min_flops", PF_DAY)
 _RESTS_ON: Final = {
     "path": (*NEEDS, "E"),
@@ -215,12 +217,12 @@ def _arguments(fit: Sampled) -> dict[str, Any]:
 def _contractions(fit: Sampled) -> dict[str, float]:
     """Return the posterior contraction of every parameter that has a prior."""
     table = contraction(fit)["contraction"]
-    found = {}
+    contractions = {}
     for name in fit.learned:
         if fit.spec.parameters[name].prior is not None:
             labels = (f"{name}_at_reference", f"{name}_population", name)
-            found |= {name: float(table[next(label for label in labels if label in table.index)])}
-    return found
+            contractions |= {name: float(table[next(label for label in labels if label in table.index)])}
+    return contractions
 
 
 def _row(claim: Claim, draws: np.ndarray, prob: float, informed: float, fit: Sampled) -> dict[str, Any]:
@@ -361,10 +363,12 @@ class Claims(Question):
             unit = "" if row["unit"] == "1" else f" {row['unit']}"
             beyond = f", {row['decades_beyond']:.1f} decades beyond the runs" if row["decades_beyond"] > 0 else ""
             exists = f", where it exists ({percent(row['defined'])} of the draws)" if row["defined"] < 1 else ""
-            width = credible(self.prob, number(row["lower"]), number(row["upper"]))
+            write = _WRITTEN.get(row["unit"], short)
+            published = " to ".join(write(float(end)) for end in row["published"].split(" to "))
+            median, lower, upper = (write(row[end]) for end in ("median", "lower", "upper"))
             lines.append(
-                f"{row['claim']}, {row['equation']}: published {row['published']}{unit}; ours {number(row['median'])} "
-                f"({width}){beyond}{exists}: {row['verdict']}."
+                f"{row['claim']}, {row['equation']}: published {published}{unit}; ours {median} "
+                f"({credible(self.prob, lower, upper)}){beyond}{exists}: {row['verdict']}."
             )
         drawn = ("claim", *SAMPLE_DIMS), np.stack([draws for _, draws, _ in numbers])
         data = xr.Dataset({"value": drawn}, coords={"claim": table["claim"].to_numpy()})

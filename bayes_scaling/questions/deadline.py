@@ -186,8 +186,9 @@ class Deadline(Question):
         timed = {"days": self.days, "seconds_per_step": self.seconds_per_step, "sure": self.sure}
         row = deadline(posterior, **run, **timed)
         width = credible(self.prob, short(row["steps_lower"]), short(row["steps_upper"]))
+        days = "day" if self.days == 1 else "days"
         sentence = (
-            f"A batch of {short(row['batch_tokens'])} tokens reaches {number(self.loss)} {posterior.loss_unit} in {self.days:g} days with "
+            f"A batch of {short(row['batch_tokens'])} tokens reaches {number(self.loss)} {posterior.loss_unit} in {self.days:g} {days} with "
             f"a probability of {row['chance']:.2f}: {short(row['steps'])} steps ({width}) and {short(row['tokens'])} tokens, "
             f"{percent(row['extra_tokens'])} more than at a small batch. A deadline one day later would save {flop(row['price_of_a_day'])}."
         )

@@ -15,10 +15,12 @@ from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_con
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 from bayes_scaling.questions.base import Answer, Question
-from bayes_scaling.questions.wording import credible, percent
+from bayes_scaling.questions.wording import credible, number, percent, power, short
 
 _WITHOUT_OFFSET = ("compute_exponent", "efficient_excess", "efficient_compute_scale", "efficient_params")
 """Laws that hold where no loss is irreducible."""
+_NUMBERS = ("loss", "exponent", "ratio", "overfitting")
+"""Outputs that are written as numbers; amounts have a suffix."""
 
 
 def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
@@ -114,7 +116,9 @@ class Derive(Question):
         draws = derive(posterior, self.law, **self.inputs)
         median, lower, upper = (float(bound) for bound in interval(draws, self.prob))
         defined = float(np.isfinite(draws).mean())
-        sentence = f"{self.law}: {median:.4g} ({credible(self.prob, f'{lower:.4g}', f'{upper:.4g}')})."
+        output = LAWS[self.law].output
+        write = number if output in _NUMBERS else power if output == "compute_min_flops" else short
+        sentence = f"{self.law}: {write(median)} ({credible(self.prob, write(lower), write(upper))})."
         if defined < 1:
             sentence += f" It exists in {percent(defined)} of the draws, and the interval is that of these."
         values = {**self.inputs, "median": median, "lower": lower, "upper": upper, "defined": defined}

@@ -60,7 +60,7 @@ def _bounds(fit: Sampled) -> xr.Dataset:
     """Return the adjusted steps at which each run was best, and the bound, dims (chain, draw, run)."""
     warn_unless_converged(fit, stacklevel=4)
     if not isinstance(fit, JointFit):
-        raise InvalidRequest("A fit of one law tells no bound on stopping: fit a system such as kaplan_system.")
+        raise InvalidRequest("A fit of one law has no bound on stopping: fit a system such as kaplan_system.")
     limited = [o for o in fit.spec.observations if o.law == _LIMITED and set(_COLUMNS) <= set(fit.rows(o.name))]
     if not limited:
         raise InvalidRequest(f"No observation of this fit is of {_LIMITED} with rows that have {', '.join(_COLUMNS)}.")

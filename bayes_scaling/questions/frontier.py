@@ -162,9 +162,9 @@ def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
     log_t, _ = newton(excess, np.full(spent.shape, np.log(2.0)), steps=20, tolerance=1e-13)
     path = efficient_at(log_t, **arrays)
     del path["share"], path["compute_min_flops"]
-    found = xr.Dataset({name: (like.dims, value) for name, value in path.items()}, coords=like.coords)
+    draws = xr.Dataset({name: (like.dims, value) for name, value in path.items()}, coords=like.coords)
     at = {"compute_min_flops": compute_min, "compute_flops": SPENT_OVER_LEAST * compute_min}
-    return found.transpose(*SAMPLE_DIMS, ...).assign_coords(at)
+    return draws.transpose(*SAMPLE_DIMS, ...).assign_coords(at)
 
 
 def efficient_at(
@@ -215,8 +215,8 @@ class Frontier(Question):
     )
 
     def _result(self, posterior: Sampled) -> Answer:
-        found = frontier(posterior, compute=list(self.compute))
-        table = frontier_table(posterior, found, self.prob)
+        draws = frontier(posterior, compute=list(self.compute))
+        table = frontier_table(posterior, draws, self.prob)
         lines = []
         for row in table.to_dict("records"):
             beyond = f", {row['decades_beyond']:.2f} decades beyond the runs" if row["decades_beyond"] > 0 else ""
@@ -228,4 +228,4 @@ class Frontier(Question):
             lines.append(f"  loss {median} {posterior.loss_unit} ({lower} to {upper})")
         ends = ("params_lower", "params_upper")
         draw = partial(curve, table="frontier", x="compute_flops", y="params_median", band=ends, log="xy")
-        return Answer("\n".join(lines), tables={"frontier": table}, data=found, draw=draw)
+        return Answer("\n".join(lines), tables={"frontier": table}, data=draws, draw=draw)

@@ -85,11 +85,11 @@ def _runs(fit: Sampled, compute_min: float, excess: float, params: float | None)
     }
     if params is not None:
         runs["own size"] = of_size(float(positive("params", params)), spent, **laws)
-    found = {
+    columns = {
         name: (("run", *like.dims), np.stack(values))
         for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
     }
-    drawn = xr.Dataset(found, coords={"run": list(runs)})
+    drawn = xr.Dataset(columns, coords={"run": list(runs)})
     return drawn.assign(gain=drawn["loss"] - drawn["loss"].sel(run="stopped early", drop=True))
 
 

@@ -198,5 +198,5 @@ def test_closed_forms_without_an_offset_are_refused_where_there_is_one():
         derive(example_system(), "critical_batch", loss=xr.DataArray(-1.0))
     with pytest.raises(InvalidRequest, match="2 and 3 entries"):
         bottleneck(example_system(), params=[1e8, 1e9], dataset_tokens=[1e9] * 3, steps=1e5, batch_tokens=1e5)
-    with pytest.raises(InvalidRequest, match="tells no bound on stopping"):
+    with pytest.raises(InvalidRequest, match="has no bound on stopping"):
         early_stopping(example_fit())
