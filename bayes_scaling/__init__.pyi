@@ -48,13 +48,13 @@ from .quantities import training_compute as training_compute
 from .questions.allocation import allocate as allocate
 from .questions.allocation import budget_table as budget_table
 from .questions.base import Answer as Answer
+from .questions.base import question as question
 from .questions.bottleneck import bottleneck as bottleneck
 from .questions.claims import claims as claims
 from .questions.cost import cost as cost
 from .questions.deadline import deadline as deadline
 from .questions.deadline import front as front
 from .questions.derive import derive as derive
-from .questions.base import question as question
 from .questions.early_stopping import early_stopping as early_stopping
 from .questions.effort import effort as effort
 from .questions.frontier import frontier as frontier

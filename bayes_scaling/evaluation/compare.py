@@ -1,4 +1,4 @@
-"""Which of several models the runs prefer: by how well each predicts a run that was left out."""
+"""Several models compared by how well each predicts a run that was left out."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     """Compare models by leaving out one run at a time.
 
     The expected log predictive density of a left-out run is estimated by Pareto-smoothed importance sampling. All rows of
-    a run are left out at once, whatever they are observations of, since the rest of a curve tells a single point of it;
-    where rows have no ``run_id``, each is a run.
+    a run are left out at once, whatever they are observations of, since the points of a curve predict each other; where
+    rows have no ``run_id``, each is a run.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     -------
     DataFrame
         One row a model, best first: ``elpd``, ``difference`` to the best and its standard error ``difference_se`` over
-        runs, ``effective_parameters``, and ``unreliable``, the runs whose importance weights have no finite variance
-        (their share of the figure is not to be trusted). A difference of several standard errors is a preference, unless
-        it is below four or so: then the two say much the same, whatever its standard error.
+        runs, ``effective_parameters``, and ``unreliable``, the runs whose importance weights have no finite variance. A
+        difference of several standard errors is a preference, unless it is below four or so: then the two are much the
+        same, whatever its standard error.
 
     Raises
     ------
@@ -61,58 +61,58 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     [0.0, 0.0]
     """
     if len(fits) < 2:
-        raise InvalidRequest("Give at least two fits: a comparison of one says nothing.")
+        raise InvalidRequest("Give at least two fits to compare.")
     for name, fit in fits.items():
         draws = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
         if draws < _FEWEST:
             raise InvalidRequest(f"{name} has {draws} draws: importance sampling needs {_FEWEST} at the least.")
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
-    for fit in fits.values():
-        warn_unless_converged(fit)
-    found, runs = {}, {}
+    estimates, rows = {}, {}
     for name, fit in fits.items():
-        runs[name], density = _by_run(fit)
+        warn_unless_converged(fit)
+        density = _by_run(fit)
+        rows[name] = density["run"].values.tolist()
         tree = xr.DataTree.from_dict({"posterior": fit.posterior, "log_likelihood": density.to_dataset(name="measured")})
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what the column of unreliable runs tells
-            found[name] = arviz_stats.loo(tree, pointwise=True)
-    first = next(iter(fits))
-    for name in fits:
-        if runs[name] != runs[first]:
+            warnings.simplefilter("ignore")  # the column of unreliable runs has it
+            estimates[name] = arviz_stats.loo(tree, pointwise=True)
+    first, *others = fits
+    for name in others:
+        if rows[name] != rows[first]:
             raise InvalidRequest(f"{name} and {first} have not seen the same rows: fit them to the same table.")
-    each: dict[str, Any] = {name: loo.elpd_i.values for name, loo in found.items()}
+    each: dict[str, Any] = {name: loo.elpd_i.values for name, loo in estimates.items()}
     best = max(each, key=lambda name: each[name].sum())
-    rows = [
+    table = [
         {
             "model": name,
             "elpd": float(values.sum()),
             "difference": float((values - each[best]).sum()),
             "difference_se": float(np.sqrt(len(values)) * np.std(values - each[best])),
-            "effective_parameters": float(found[name].p),
-            "unreliable": int((found[name].pareto_k.values > found[name].good_k).sum()),
+            "effective_parameters": float(estimates[name].p),
+            "unreliable": int((estimates[name].pareto_k.values > estimates[name].good_k).sum()),
             "runs": len(values),
         }
         for name, values in each.items()
     ]
-    return pd.DataFrame(rows).sort_values("elpd", ascending=False, ignore_index=True)
+    return pd.DataFrame(table).sort_values("elpd", ascending=False, ignore_index=True)
 
 
-def _by_run(fit: Sampled) -> tuple[list[str], xr.DataArray]:
-    """Return what is left out together, and its log density: dims (chain, draw, run)."""
+def _by_run(fit: Sampled) -> xr.DataArray:
+    """Return the log density of each run, dims (chain, draw, run); a run's label holds what it measured."""
     density = log_likelihood(fit)
     if isinstance(fit, JointFit):
         tables = {o.name: (fit.rows(o.name), o.output) for o in fit.spec.observations}
     else:
         tables = {"": (fit.runs, "loss")}  # pyright: ignore[reportAttributeAccessIssue]
     whole: dict[str, Any] = {}
-    seen: dict[str, float] = {}
+    measured: dict[str, float] = {}
     for name, (rows, output) in tables.items():
         values = density[f"measured_{name}" if name else "measured"]
         values = values.rename({dim: "run" for dim in values.dims if dim not in SAMPLE_DIMS})
         label = rows["run_id"].astype(str) if "run_id" in rows else pd.Series([f"{name} {i}" for i in range(len(rows))])
         for run, of in label.groupby(label, sort=False).indices.items():
             whole[str(run)] = whole.get(str(run), 0.0) + values.isel(run=of).sum("run")
-            seen[str(run)] = seen.get(str(run), 0.0) + float(np.log(rows[output].to_numpy(float)[of]).sum())
-    named = [f"{run} {measured:.9g}" for run, measured in seen.items()]
-    return named, xr.concat(list(whole.values()), dim="run").transpose(*SAMPLE_DIMS, "run")
+            measured[str(run)] = measured.get(str(run), 0.0) + float(np.log(rows[output].to_numpy(float)[of]).sum())
+    labels = [f"{run} {value:.9g}" for run, value in measured.items()]
+    return xr.concat(list(whole.values()), dim="run").assign_coords(run=labels).transpose(*SAMPLE_DIMS, "run")

@@ -1,8 +1,8 @@
-"""A run that is under way: what its curve so far says of its end, and whether it has left what was forecast of it."""
+"""A run under way: the forecast of its end given its curve so far, and whether the curve has left the forecast."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +13,10 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.scatter import kept_from_before, relative_se, scale_of, sigma_of_new, uncorrelated
 from bayes_scaling.model.specification import Correlation
+from bayes_scaling.numerics import weighted_quantile
 from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, level_at, predict, typical_relative_se
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, level_at, levels, predict, typical_relative_se
+from bayes_scaling.questions.wording import credible
 
 FEWEST_EFFECTIVE: Final = 50.0
 """Effective draws below which the posterior has to be sampled anew with the curve."""
@@ -23,18 +25,18 @@ _OUTSIDE: Final = 0.99
 
 @dataclass(frozen=True, eq=False)
 class Live:
-    """What a fit says of a run under way.
+    """The forecast of a run under way.
 
     Parameters
     ----------
     before, now : tuple of float
-        Median, lower and upper end of what the run measures at its end, before its curve and given it.
+        Median, lower and upper end of the loss at its end, before its curve and given it.
     prob : float
         Probability of the intervals.
     effective_draws : float
-        How many draws the curve leaves; with fewer than fifty the answer is a guess.
+        Effective number of draws, weighted by the curve; with fewer than fifty the answer is a guess.
     curve : DataFrame
-        The points of the curve with ``lower`` and ``upper``, what was forecast of each with 99 %, and ``outside``.
+        The points of the curve with ``lower`` and ``upper``, the 99 % forecast interval of each, and ``outside``.
     """
 
     before: tuple[float, float, float]
@@ -45,23 +47,21 @@ class Live:
 
     @property
     def left(self) -> bool:
-        """Whether the run has left its forecast: its last point is outside what was forecast of it with 99 %."""
+        """Whether the run has left its forecast: its last point is outside the 99 % interval."""
         return bool(self.curve["outside"].iloc[-1])
 
     @property
     def sentence(self) -> str:
         """The state of the run in a line."""
         (_, low, high), (middle, lower, upper) = self.before, self.now
-        said = (
-            f"The run will end at {middle:.4g} ({100 * self.prob:g} % interval {lower:.4g} to {upper:.4g}); before its curve it was "
-            f"{low:.4g} to {high:.4g}."
-        )
+        width = credible(self.prob, f"{lower:.4g}", f"{upper:.4g}")
+        sentence = f"The run will end at a loss of {middle:.4g} ({width}); the forecast before its curve was {low:.4g} to {high:.4g}."
         if self.left:
             where = "above" if self.curve["loss"].iloc[-1] > self.curve["upper"].iloc[-1] else "below"
-            said = f"The run has LEFT its forecast: its last point lies {where} the 99 % interval. {said}"
+            sentence = f"The run has LEFT its forecast: its last point lies {where} the 99 % interval. {sentence}"
         if self.effective_draws < FEWEST_EFFECTIVE:
-            said += f" Its curve leaves {self.effective_draws:.0f} effective draws: fit anew with it."
-        return said
+            sentence += f" Its curve leaves {self.effective_draws:.0f} effective draws: fit anew with it."
+        return sentence
 
 
 def live(
@@ -74,15 +74,15 @@ def live(
     prob: float = 0.9,
     seed: int = 0,
 ) -> Live:
-    """Update what is forecast of the end of a run by its curve so far.
+    """Update the forecast of the end of a run by its curve so far.
 
-    The draws are reweighted by how well each describes the curve, whose points go together as the model says, and the end of
-    the run goes on from its last point: a run that is a little low stays so for a while.
+    The draws are reweighted by the likelihood of the curve with its serial correlation, and the end of the run is conditioned
+    on the last residual: a run that is a little low stays so for a while.
 
     Parameters
     ----------
     fit : Fit or JointFit
-        A fit whose residuals go together along runs: of a system with learning curves, or of ``kappa`` on such points.
+        A fit whose residuals are correlated along runs: of a system with learning curves, or of ``kappa`` on such points.
     curve : DataFrame
         Points of the run: the law's inputs and ``loss``.
     end : mapping
@@ -106,38 +106,18 @@ def live(
     InvalidRequest
         If the fit takes points of a run as independent, or the curve lacks an input or its loss.
     """
-    found, correlation, length = _along(fit, observation)
-    columns = list(dict.fromkeys([*found.spec.columns.values(), correlation.along]))
-    missing = [column for column in (*columns, "loss") if column not in curve]
-    if missing or not len(curve):
-        raise InvalidRequest(f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}.")
-    points = curve.sort_values(correlation.along).reset_index(drop=True)
-    rows = pd.concat(
-        [points[columns], pd.DataFrame([{c: end.get(c, points[c].iloc[-1]) for c in columns}])], ignore_index=True
-    )
+    law, correlation, length = _along(fit, observation)
+    points, rows = _rows(curve, end, [*law.spec.columns.values()], correlation)
     place = np.log(rows[correlation.along].to_numpy(float))
-    if not (np.isfinite(points["loss"]) & (points["loss"] > 0)).all() or not np.isfinite(place).all():
-        raise InvalidRequest(f"Every point of a curve needs a positive loss and {correlation.along}.")
-    runs = set(points[correlation.by]) if correlation.by in points else set()
-    if len(runs) > 1:
-        raise InvalidRequest(f"The curve has {len(runs)} values of {correlation.by}: give the points of one run.")
-    if (np.diff(place[:-1]) <= 0).any():
-        raise InvalidRequest(f"Two points of the curve have the same {correlation.along}: keep one of them.")
-    if place[-1] <= place[-2]:
-        raise InvalidRequest(
-            f"The end of the run has {correlation.along} {rows[correlation.along].iloc[-1]:g}, no further than its curve."
-        )
-    prediction = predict(found, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in found.spec.columns.values()})
-    # Of a system, errors of single points are part of the scatter; of one law they stand beside it.
-    own = np.zeros(len(rows)) if isinstance(fit, JointFit) else np.append(relative_se(points), typical_relative_se(found))
-    errors = xr.DataArray(own, dims="query")
+    prediction = predict(law, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in law.spec.columns.values()})
+    # Of a system, errors of single points are part of the residual noise; of one law they stand beside it.
+    own = np.zeros(len(rows)) if isinstance(fit, JointFit) else np.append(relative_se(points), typical_relative_se(law))
     expected = _flat(prediction["expected_loss"])
-    scale = _flat(
-        scale_of(sigma_of_new(found.posterior), errors, level_at(found, prediction["law_loss"])) + 0 * prediction["law_loss"]
-    )
+    sd = scale_of(sigma_of_new(law.posterior), xr.DataArray(own, dims="query"), level_at(law, prediction["law_loss"]))
+    scale = _flat(sd + 0 * prediction["law_loss"])
     before = np.arange(len(rows)) - 1
-    distance = np.append(1.0, np.diff(place))
-    kept = kept_from_before(before, distance, length.transpose(*SAMPLE_DIMS).values.reshape(-1, 1))
+    decay = length.transpose(*SAMPLE_DIMS).values.reshape(-1, 1)
+    kept = kept_from_before(before, np.append(1.0, np.diff(place)), decay)
     z = (np.log(points["loss"].to_numpy(float)) - np.log(expected[:, :-1])) / scale[:, :-1]
     inner = kept[:, :-1]
     left = uncorrelated(z, np.maximum(before[:-1], 0), inner)
@@ -145,19 +125,46 @@ def live(
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     noise = np.random.default_rng([seed, 3]).standard_normal(len(weight))
-    goes_on = kept[:, -1] * z[:, -1] + np.sqrt(1 - kept[:, -1] ** 2) * noise
-    ends = expected[:, -1] * np.exp(scale[:, -1] * goes_on)
+    residual = kept[:, -1] * z[:, -1] + np.sqrt(1 - kept[:, -1] ** 2) * noise
+    ends = expected[:, -1] * np.exp(scale[:, -1] * residual)
     measured = prediction["measured_loss"]
-    _, lower, upper = interval(measured, _OUTSIDE)
-    told = points.assign(lower=lower.values[:-1], upper=upper.values[:-1])
-    told["outside"] = (told["loss"] < told["lower"]) | (told["loss"] > told["upper"])
-    first = tuple(float(bound.values[-1]) for bound in interval(measured, prob))
-    now = _weighted(ends, weight, (0.5, (1 - prob) / 2, (1 + prob) / 2))
-    return Live((first[0], first[1], first[2]), (now[0], now[1], now[2]), prob, float(1 / (weight**2).sum()), told)
+    _, lower, upper = (bound.values[:-1] for bound in interval(measured, _OUTSIDE))
+    outside = (points["loss"] < lower) | (points["loss"] > upper)
+    return Live(
+        before=_three(float(bound.values[-1]) for bound in interval(measured, prob)),
+        now=_three(weighted_quantile(ends, weight, levels(prob)).tolist()),
+        prob=prob,
+        effective_draws=float(1 / (weight**2).sum()),
+        curve=points.assign(lower=lower, upper=upper, outside=outside),
+    )
+
+
+def _rows(
+    curve: pd.DataFrame, end: Mapping[str, float], inputs: list[str], correlation: Correlation
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the points of a curve in order, and the inputs of these and of the end, or refuse the curve."""
+    along, columns = correlation.along, list(dict.fromkeys([*inputs, correlation.along]))
+    missing = [column for column in (*columns, "loss") if column not in curve]
+    if missing or not len(curve):
+        raise InvalidRequest(f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}.")
+    points = curve.sort_values(along).reset_index(drop=True)
+    last = {column: end.get(column, points[column].iloc[-1]) for column in columns}
+    rows = pd.concat([points[columns], pd.DataFrame([last])], ignore_index=True)
+    place = rows[along].to_numpy(float)
+    if not (np.isfinite(points["loss"]) & (points["loss"] > 0)).all() or not (np.isfinite(place) & (place > 0)).all():
+        raise InvalidRequest(f"Every point of a curve needs a positive loss and {along}.")
+    runs = set(points[correlation.by]) if correlation.by in points else set()
+    if len(runs) > 1:
+        raise InvalidRequest(f"The curve has {len(runs)} values of {correlation.by}: give the points of one run.")
+    if (np.diff(place[:-1]) <= 0).any():
+        raise InvalidRequest(f"Two points of the curve have the same {along}: keep one of them.")
+    if place[-1] <= place[-2]:
+        raise InvalidRequest(f"The end of the run has {along} {place[-1]:g}, no further than its curve.")
+    return points, rows
 
 
 def _along(fit: Sampled, observation: str | None) -> tuple[Fit, Correlation, xr.DataArray]:
-    """Return the fit of the law of a curve, how its points go together, and the draws of the length over which they do."""
+    """Return the fit of the law of a curve, the serial correlation of its points, and the draws of its length."""
     if isinstance(fit, JointFit):
         curves = [o.name for o in fit.spec.observations if o.correlation is not None and o.output == "loss"]
         name = observation if observation is not None else curves[0] if len(curves) == 1 else None
@@ -168,7 +175,8 @@ def _along(fit: Sampled, observation: str | None) -> tuple[Fit, Correlation, xr.
         correlation = fit.observation(name).correlation
         assert correlation is not None
         return fit.of(name), correlation, fit.posterior[f"length_{name}"]
-    assert isinstance(fit, Fit)
+    if not isinstance(fit, Fit):
+        raise InvalidRequest("A curve updates the forecast of one fit: give a fit of the mixture.")
     if fit.spec.correlation is None:
         raise InvalidRequest(
             "This fit takes points of a run as independent, and a curve would count for far too much: fit a system with learning "
@@ -181,8 +189,6 @@ def _flat(draws: xr.DataArray) -> np.ndarray:
     return draws.stack(sample=SAMPLE_DIMS).transpose("sample", "query").values
 
 
-def _weighted(values: np.ndarray, weights: np.ndarray, at: tuple[float, ...]) -> list[float]:
-    """Return quantiles of weighted draws."""
-    order = np.argsort(values)
-    below = np.cumsum(weights[order]) - 0.5 * weights[order]
-    return [float(np.interp(level, below, values[order])) for level in at]
+def _three(ends: Iterable[float]) -> tuple[float, float, float]:
+    median, lower, upper = ends
+    return median, lower, upper

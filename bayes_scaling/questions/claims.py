@@ -1,8 +1,7 @@
-"""What Kaplan et al. (2020) state, each as a function of the constants it rests on, told by a posterior with an interval.
+"""Statements of Kaplan et al. (2020), each a function of the constants it rests on, with the interval of a posterior.
 
-A claim is a function. Its arguments are parameters of the laws; ``path``, compute-optimal training at the largest compute
-measured, and ``path_at_pf_day`` at one petaflop/s-day; and ``crossing``, where the laws contradict each other. A fit that
-has learned what they follow from tells the claim.
+The arguments of a claim are parameters of the laws; ``path``, compute-optimal training at the largest compute measured, and
+``pf_day``, the same at one petaflop/s-day; and ``crossing``, where the laws contradict each other.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -23,52 +23,63 @@ from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess, size_factor_cost, step_factor
 from bayes_scaling.laws.kaplan import data_requirement, kaplan_d, kaplan_n
 from bayes_scaling.laws.shape import shape_range_cost
+from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.checks import contraction
 from bayes_scaling.posterior.fit import Sampled
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
 from bayes_scaling.quantities import PF_DAY
-from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest
+from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest, plain
+from bayes_scaling.questions.wording import credible, number, percent, power, short
 
 _NEARLY_CONVERGED: Final = 0.02
 """Excess over the converged loss that the paper lays beside efficient training (appendix B)."""
-_TAUGHT: Final = 0.5
-"""Contraction of a parameter below which what it says is the prior's."""
+_INFORMED: Final = 0.5
+"""Contraction of a parameter below which a number is the prior's."""
 _LARGEST: Final = 1.5e9
 """Parameters of the largest model of the paper."""
 _LOSSES: Final = (20.0, 0.02)
 """Loss left by finite size between which the contradiction of section 6.3 is looked for."""
-_HALVINGS: Final = 50
+_WRITTEN: Final = {"1": number, "nats": number, "FLOP": power}
+"""How a number is written by its unit; all others with a suffix."""
+_AT_A_PF_DAY: Final = ("compute_min_flops", PF_DAY)
+_RESTS_ON: Final = {
+    "path": (*NEEDS, "E"),
+    "pf_day": (*NEEDS, "E"),
+    "crossing": (*NEEDS, "E", "D_c", "alpha_D"),
+}
+"""Parameters behind the arguments of claims that are none."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing the paper states.
+    """One statement of the paper.
 
     Parameters
     ----------
-    says : str
-        What, in a phrase.
+    statement : str
+        In a phrase.
     equation : str
-        Where.
+        Where it stands.
+    published : tuple of float
+        The number, or the two ends of a range.
+    value : callable
+        The number as a function of parameters.
     unit : str
         Unit of the number.
-    published : tuple of float
-        The number, or the two ends of the range it is said to lie in.
-    tells : callable
-        The number as a function of parameters.
-    at : tuple of str and float, optional
-        Column and place whose reach beyond the data counts; without a place it is the number itself.
+    place : tuple of str and float, optional
+        Column, and value of it, whose extrapolation distance counts; without a value it is the number itself.
     digits : int
         Significant digits the paper gives: a number stands for all that are rounded to it.
     """
 
-    says: str
+    statement: str
     equation: str
-    unit: str
     published: tuple[float, ...]
-    tells: Callable[..., Any]
-    at: tuple[str, float | None] | None = None
+    value: Callable[..., Any]
+    unit: str = "1"
+    place: tuple[str, float | None] | None = None
     digits: int = 2
 
     @property
@@ -79,24 +90,19 @@ class Claim:
         ]
         return ends[0][0] - ends[0][1], ends[-1][0] + ends[-1][1]
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Arguments without a default."""
-        return tuple(n for n, p in inspect.signature(self.tells).parameters.items() if p.default is p.empty)
-
-    @property
-    def takes(self) -> tuple[str, ...]:
-        """All arguments."""
-        return tuple(inspect.signature(self.tells).parameters)
+    @cached_property
+    def arguments(self) -> dict[str, bool]:
+        """Every argument, and whether the claim needs it."""
+        return {n: p.default is p.empty for n, p in inspect.signature(self.value).parameters.items()}
 
 
 def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
-    """Return what a posterior says about the statements of Kaplan et al. (2020).
+    """Return statements of Kaplan et al. (2020) beside what follows from a posterior.
 
     Parameters
     ----------
     fit : Fit or JointFit
-        A fit of any of the paper's laws; the more of them, the more it tells. A parameter that differs between
+        A fit of any of the paper's laws; the more of them, the more claims. A parameter that differs between
         observations is taken as the first observation has it.
     prob : float
         Probability of the equal-tailed intervals.
@@ -107,15 +113,15 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
         One row a claim: ``claim``, ``equation``, ``unit``, ``published`` (as text, a range where the paper gives one),
         ``median``, ``lower``, ``upper``, and ``above``, the probability that ours is larger than what was published (than
         the top of a range). ``verdict`` is ``agrees`` where the interval has numbers that are rounded to the published one,
-        or in its range; ``ours is larger`` or ``ours is smaller`` where it has none; and ``the prior's`` where the rows
-        taught less than half about a parameter it rests on (``contraction``, as :func:`~bayes_scaling.contraction` has it). ``decades_beyond`` says how far beyond
-        the measured compute or size it reaches. ``defined`` is the share of draws for which the number exists: the interval is that of
-        these.
+        or in its range; ``ours is larger`` or ``ours is smaller`` where it has none; and ``the prior's`` where ``contraction``,
+        as :func:`~bayes_scaling.contraction` has it, is less than one half for a parameter it rests on. ``decades_beyond``
+        is its extrapolation distance in compute or size. ``defined`` is the share of draws for which the number exists:
+        the interval is that of these.
 
     Raises
     ------
     InvalidRequest
-        If the fit tells none of them.
+        If no claim follows from the fit.
 
     Warns
     -----
@@ -130,93 +136,35 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     >>> float(row["median"].round(2)), row["published"], row["verdict"]
     (0.1, '0.1', 'agrees')
     """
-    warn_unless_converged(fit)
-    known, taught = _known(fit), _taught(fit)
-    rows = []
+    return _table(fit, _numbers(fit), prob)
+
+
+def _numbers(fit: Sampled) -> list[tuple[Claim, np.ndarray, float]]:
+    """Return each claim that follows from a fit, its number in every draw, and the least contraction of its parameters."""
+    warn_unless_converged(fit, stacklevel=4)
+    given, informed = _arguments(fit), _contractions(fit)
+    shape = [fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]
+    numbers = []
     for claim in CLAIMS:
-        rests_on = _parameters(claim, known)
-        if not set(claim.needs) <= set(known) or not set(rests_on) & set(taught):
+        parameters = {n for name in claim.arguments for n in _RESTS_ON.get(name, (name,))} & set(informed)
+        if not parameters or not {name for name, needed in claim.arguments.items() if needed} <= set(given):
             continue
-        draws = claim.tells(**{name: known[name] for name in claim.takes if name in known})
-        told = np.broadcast_to(np.asarray(draws, float), [fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]).ravel()
-        if not np.isnan(told).all():
-            rows.append(_row(claim, told, prob, min(taught[name] for name in rests_on if name in taught), fit))
-    if not rows:
+        value = claim.value(**{name: given[name] for name in claim.arguments if name in given})
+        draws = np.broadcast_to(np.asarray(value, float), shape)
+        if not np.isnan(draws).all():
+            numbers.append((claim, draws, min(informed[name] for name in parameters)))
+    if not numbers:
         raise InvalidRequest(
-            f"This fit has learned {', '.join(taught) or 'no single parameter'}: no claim of the paper rests on that alone. "
+            f"This fit has learned {', '.join(informed) or 'no single parameter'}: no claim of the paper rests on that alone. "
             f"Fit a system such as kaplan_system."
         )
-    table = pd.DataFrame(rows)
+    return numbers
+
+
+def _table(fit: Sampled, numbers: list[tuple[Claim, np.ndarray, float]], prob: float) -> pd.DataFrame:
+    table = pd.DataFrame([_row(claim, draws.ravel(), prob, informed, fit) for claim, draws, informed in numbers])
     table.attrs["prob"] = prob
     return table
-
-
-def _known(fit: Sampled) -> dict[str, Any]:
-    """Return everything a claim may take."""
-    known: dict[str, Any] = dict(fit.learned)
-    if "E" in known and not bool((known["E"] != 0).any()):
-        known.pop("E")  # the form of the paper
-    if set(NEEDS) <= set(known):
-        laws = {name: known[name] for name in (*NEEDS, "E") if name in known}
-        known["path_at_pf_day"] = efficient(xr.DataArray(PF_DAY), **laws)
-        known["path"] = efficient(xr.DataArray(largest(fit, "compute_min_flops") or PF_DAY), **laws)
-        if {"D_c", "alpha_D"} <= set(known):
-            of_data = {name: known[name] for name in ("D_c", "alpha_D", "E") if name in known}
-            known["crossing"] = contradiction(laws=laws, **of_data)
-    return known
-
-
-def _parameters(claim: Claim, known: Mapping[str, Any]) -> list[str]:
-    """Return the parameters a claim rests on."""
-    found = []
-    for name in claim.takes:
-        found += (
-            [*NEEDS, "E"] if name.startswith("path") else [*NEEDS, "E", "D_c", "alpha_D"] if name == "crossing" else [name]
-        )
-    return [name for name in dict.fromkeys(found) if name in known]
-
-
-def _taught(fit: Sampled) -> dict[str, float]:
-    """Return, for every parameter that is no number of the document, how much the rows taught about it."""
-    all_of_it = contraction(fit)["contraction"]
-    found = {}
-    for name in fit.learned:
-        if fit.spec.parameters[name].prior is not None:
-            rows = [label for label in (f"{name}_at_reference", f"{name}_population", name) if label in all_of_it.index]
-            found[name] = float(all_of_it[rows[0]])
-    return found
-
-
-def _row(claim: Claim, draws: np.ndarray, prob: float, taught: float, fit: Sampled) -> dict[str, Any]:
-    exists = draws[~np.isnan(draws)]
-    # What is never reached costs without end: then a quantile is one of the draws.
-    method = "linear" if np.isfinite(exists).all() else "inverted_cdf"
-    median, lower, upper = np.quantile(exists, levels(prob), method=method)
-    least, most = claim.allowed
-    verdict = "ours is larger" if lower > most else "ours is smaller" if upper < least else "agrees"
-    return {
-        "claim": claim.says,
-        "equation": claim.equation,
-        "unit": claim.unit,
-        "published": " to ".join(f"{value:.3g}" for value in claim.published),
-        "median": median,
-        "lower": lower,
-        "upper": upper,
-        "above": float(np.mean(exists > claim.published[-1])),
-        "verdict": verdict if taught >= _TAUGHT else "the prior's",
-        "decades_beyond": _reach(claim, median, fit),
-        "defined": len(exists) / len(draws),
-        "contraction": taught,
-    }
-
-
-def _reach(claim: Claim, median: float, fit: Sampled) -> float:
-    """Return how many decades beyond the rows a claim looks."""
-    if claim.at is None:
-        return 0.0
-    column, place = claim.at
-    most = largest(fit, column)
-    return float(max(0.0, np.log10((place or median) / most))) if most else np.nan
 
 
 def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0.0) -> xr.Dataset:
@@ -237,29 +185,80 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
     Dataset, dims (chain, draw)
         ``compute_min_flops``, ``params``, ``tokens`` and ``loss`` of the crossing, not a number where there is none.
     """
+    like, arrays = plain(**{"E": 0.0, **laws, "D_c": D_c, "alpha_D": alpha_D, "E_of_data": E})
+    of_data = {"D_c": arrays.pop("D_c"), "alpha_D": arrays.pop("alpha_D"), "E": arrays.pop("E_of_data")}
 
     def gap(log_t: Any) -> Any:
-        path = efficient_at(log_t, **laws)
-        return np.log(kaplan_d(path["tokens"], D_c=D_c, alpha_D=alpha_D, E=E)) - np.log(path["loss"])
+        path = efficient_at(log_t, **arrays)
+        return np.log(kaplan_d(path["tokens"], **of_data)) - np.log(path["loss"])
 
-    zero = xr.zeros_like(laws["alpha_N"] + alpha_D)
-    before, after = (np.log(loss) + zero for loss in _LOSSES)
-    crosses = (gap(before) < 0) & (gap(after) > 0)
-    for _ in range(_HALVINGS):
-        middle = (before + after) / 2
-        below = gap(middle) < 0
-        before, after = xr.where(below, middle, before), xr.where(below, after, middle)
-    found = efficient_at(before, **laws)
-    return found[["compute_min_flops", "params", "tokens", "loss"]].where(crosses)
+    ends = np.log(_LOSSES)
+    crosses = (gap(ends[0]) < 0) & (gap(ends[1]) > 0)
+    path = efficient_at(bisect(gap, *ends)[0], **arrays)
+    names = ("compute_min_flops", "params", "tokens", "loss")
+    return xr.Dataset({n: (like.dims, np.where(crosses, path[n], np.nan)) for n in names}, coords=like.coords)
+
+
+def _arguments(fit: Sampled) -> dict[str, Any]:
+    """Return everything a claim may take."""
+    given: dict[str, Any] = dict(fit.learned)
+    if "E" in given and not bool((given["E"] != 0).any()):
+        given.pop("E")  # the form of the paper
+    if set(NEEDS) <= set(given):
+        laws = {name: given[name] for name in (*NEEDS, "E") if name in given}
+        given["pf_day"] = efficient(xr.DataArray(PF_DAY), **laws)
+        given["path"] = efficient(xr.DataArray(largest(fit, "compute_min_flops") or PF_DAY), **laws)
+        if {"D_c", "alpha_D"} <= set(given):
+            of_data = {name: given[name] for name in ("D_c", "alpha_D", "E") if name in given}
+            given["crossing"] = contradiction(laws=laws, **of_data)
+    return given
+
+
+def _contractions(fit: Sampled) -> dict[str, float]:
+    """Return the posterior contraction of every parameter that has a prior."""
+    table = contraction(fit)["contraction"]
+    contractions = {}
+    for name in fit.learned:
+        if fit.spec.parameters[name].prior is not None:
+            labels = (f"{name}_at_reference", f"{name}_population", name)
+            contractions |= {name: float(table[next(label for label in labels if label in table.index)])}
+    return contractions
+
+
+def _row(claim: Claim, draws: np.ndarray, prob: float, informed: float, fit: Sampled) -> dict[str, Any]:
+    exists = draws[~np.isnan(draws)]
+    # The cost of a loss that is never reached is infinite: then a quantile is one of the draws.
+    method = "linear" if np.isfinite(exists).all() else "inverted_cdf"
+    median, lower, upper = np.quantile(exists, levels(prob), method=method)
+    least, most = claim.allowed
+    verdict = "ours is larger" if lower > most else "ours is smaller" if upper < least else "agrees"
+    beyond = 0.0
+    if claim.place is not None:
+        edge = largest(fit, claim.place[0]) or np.nan
+        beyond = float(np.maximum(0.0, np.log10((claim.place[1] or median) / edge)))
+    return {
+        "claim": claim.statement,
+        "equation": claim.equation,
+        "unit": claim.unit,
+        "published": " to ".join(f"{value:.3g}" for value in claim.published),
+        "median": median,
+        "lower": lower,
+        "upper": upper,
+        "above": float(np.mean(exists > claim.published[-1])),
+        "verdict": verdict if informed >= _INFORMED else "the prior's",
+        "decades_beyond": beyond,
+        "defined": len(exists) / len(draws),
+        "contraction": informed,
+    }
 
 
 def _or_never(law: Law, size_factor: float, alpha_N: Any, alpha_S: Any) -> Any:
-    """Return what a size off the best one costs: without end where it never reaches the loss."""
+    """Return what a size off the best one costs: infinite where it never reaches the loss."""
     reaches = 1 + alpha_S / alpha_N * (1 - size_factor**-alpha_N) > 0
     return law(size_factor=size_factor, alpha_N=alpha_N, alpha_S=alpha_S).where(reaches, np.inf)
 
 
-def _excess(alpha_N: Any, alpha_S: Any, E: Any, N_c: Any, path: Any) -> Any:
+def _excess(alpha_N: Any, alpha_S: Any, E: Any = 0.0, N_c: Any = None, path: Any = None) -> Any:
     """Return how far above its converged loss efficient training stops; with an offset, at the largest compute measured."""
     if _absent(E):
         return efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
@@ -283,165 +282,94 @@ def _absent(E: Any) -> bool:
     return isinstance(E, float) and E == 0.0
 
 
+def _data_asked_for(N_c: Any, alpha_N: Any, D_c: Any, alpha_D: Any, E: Any = 0.0) -> Any:
+    return data_requirement(1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D, E=E)
+
+
+def _batch_of_the_largest(N_c: Any, alpha_N: Any, B_star: Any, alpha_B: Any, E: Any = 0.0) -> Any:
+    return critical_batch(kaplan_n(_LARGEST, N_c=N_c, alpha_N=alpha_N, E=E), B_star=B_star, alpha_B=alpha_B)
+
+
+# fmt: off
 CLAIMS: Final = (
-    Claim("exponent of size in L(N)", "(1.1)", "1", (0.076,), lambda alpha_N: alpha_N),
-    Claim("exponent of data in L(D)", "(1.2)", "1", (0.095, 0.103), lambda alpha_D: alpha_D, digits=3),
-    Claim("exponent of steps in L(N, S_min)", "(1.6)", "1", (0.76,), lambda alpha_S: alpha_S),
-    Claim("exponent of the critical batch", "(1.4)", "1", (0.21,), lambda alpha_B: alpha_B),
-    Claim("fall of the loss that doubles the critical batch", "section 5.1", "1", (0.13,), lambda alpha_B: 1 - 2**-alpha_B),
-    Claim("gradient noise scale over critical batch", "section 5.1", "1", (1.0,), lambda noise_ratio: noise_ratio),
-    Claim(
-        "critical batch at the convergence of the paper's largest model",
-        "section 5.1",
-        "tokens",
-        (1e6, 2e6),
-        lambda N_c, alpha_N, B_star, alpha_B, E=0.0: critical_batch(
-            kaplan_n(_LARGEST, N_c=N_c, alpha_N=alpha_N, E=E), B_star=B_star, alpha_B=alpha_B
-        ),
-        ("params", _LARGEST),
-    ),
-    Claim("exponent of the loss in compute", "(1.8)", "1", (0.050, 0.054), lambda path: path["loss_exponent"]),
-    Claim("exponent of size in compute", "(1.7)", "1", (0.73,), lambda path: path["params_exponent"]),
-    Claim(
-        "exponent of size in compute by L(N, D), each token seen once",
-        "(1.5) against (1.7)",
-        "1",
-        (0.73,),
-        lambda alpha_N, alpha_D: 1 / (1 + alpha_N / alpha_D),
-    ),
-    Claim("exponent of the batch in compute", "(1.7)", "1", (0.24,), lambda path: path["batch_exponent"]),
-    Claim("exponent of the steps in compute", "(1.7)", "1", (0.03,), lambda path: path["steps_exponent"], digits=1),
-    Claim("exponent of the data in compute", "Table 6", "1", (0.27,), lambda path: path["tokens_exponent"]),
-    Claim(
-        "size at one PF-day",
-        "(6.1)",
-        "parameters",
-        (1.3e9,),
-        lambda path_at_pf_day: path_at_pf_day["params"],
-        ("compute_min_flops", PF_DAY),
-    ),
-    Claim(
-        "critical batch at one PF-day",
-        "Table 6",
-        "tokens",
-        (2.0e6,),
-        lambda path_at_pf_day: path_at_pf_day["batch_tokens"],
-        ("compute_min_flops", PF_DAY),
-    ),
-    Claim(
-        "least steps at one PF-day",
-        "Table 6",
-        "steps",
-        (5.4e3,),
-        lambda path_at_pf_day: path_at_pf_day["steps_min"],
-        ("compute_min_flops", PF_DAY),
-    ),
-    Claim(
-        "data at one PF-day",
-        "Table 6",
-        "tokens",
-        (2e10,),
-        lambda path_at_pf_day: path_at_pf_day["tokens"],
-        ("compute_min_flops", PF_DAY),
-    ),
-    Claim("exponent of the data that size asks for", "(4.4)", "1", (0.74,), lambda alpha_N, alpha_D: alpha_N / alpha_D),
-    Claim(
-        "data that keep a billion parameters within two per cent of endless data",
-        "(4.4)",
-        "tokens",
-        (5e3 * 1e9**0.74,),
-        lambda N_c, alpha_N, D_c, alpha_D, E=0.0: data_requirement(
-            1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D, E=E
-        ),
-        ("params", 1e9),
-    ),
-    Claim(
-        "exponent in compute of the data that size asks for",
-        "(6.6)",
-        "1",
-        (0.54,),
-        lambda path, alpha_N, alpha_D: path["params_exponent"] * alpha_N / alpha_D,
-    ),
-    Claim(
-        "compute where the laws contradict each other",
-        "(6.8)",
-        "FLOP",
-        (1e4 * PF_DAY,),
-        lambda crossing: crossing["compute_min_flops"],
-        ("compute_min_flops", None),
-    ),
-    Claim(
-        "size where the laws contradict each other",
-        "(6.8)",
-        "parameters",
-        (1e12,),
-        lambda crossing: crossing["params"],
-        ("params", None),
-    ),
-    Claim(
-        "data where the laws contradict each other",
-        "(6.8)",
-        "tokens",
-        (1e12,),
-        lambda crossing: crossing["tokens"],
-        ("tokens", None),
-    ),
-    Claim("loss where the laws contradict each other", "(6.8)", "nats", (1.7,), lambda crossing: crossing["loss"]),
-    Claim(
-        "compute-optimal training stops above the converged loss by",
-        "appendix B",
-        "1",
-        (0.10,),
-        lambda alpha_N, alpha_S, E=0.0, N_c=None, path=None: _excess(alpha_N, alpha_S, E, N_c, path),
-    ),
-    Claim(
-        "compute for 0.6 times the best size",
-        "appendix B",
-        "1",
-        (1.2,),
-        lambda alpha_N, alpha_S: _or_never(size_factor_cost, 0.6, alpha_N, alpha_S),
-    ),
-    Claim(
-        "compute for 2.2 times the best size",
-        "appendix B",
-        "1",
-        (1.2,),
-        lambda alpha_N, alpha_S: _or_never(size_factor_cost, 2.2, alpha_N, alpha_S),
-    ),
-    Claim(
-        "steps for 2.2 times the best size",
-        "appendix B",
-        "1",
-        (0.55,),
-        lambda alpha_N, alpha_S: _or_never(step_factor, 2.2, alpha_N, alpha_S),
-    ),
-    Claim(
-        "size of efficient training over that trained to 2 % above convergence",
-        "appendix B",
-        "1",
-        (2.7,),
-        lambda alpha_N, alpha_S, E=0.0: _against_nearly_converged(alpha_N, alpha_S, E)[0],
-    ),
-    Claim(
-        "steps of training to 2 % above convergence over efficient ones",
-        "appendix B",
-        "1",
-        (7.7,),
-        lambda alpha_N, alpha_S, E=0.0: 1 / _against_nearly_converged(alpha_N, alpha_S, E)[1],
-    ),
-    Claim(
-        "compute of efficient training over that to 2 % above convergence",
-        "appendix B",
-        "1",
-        (0.35,),
-        lambda alpha_N, alpha_S, E=0.0: math.prod(_against_nearly_converged(alpha_N, alpha_S, E)),
-    ),
-    Claim(
-        "cost of the ends of a 40-fold range of aspect ratios",
-        "section 3.1",
-        "1",
-        (0.0, 0.03),
-        lambda aspect_cost: shape_range_cost(aspect_range=40.0, aspect_cost=aspect_cost),
-    ),
+    Claim("exponent of size in L(N)", "(1.1)", (0.076,), lambda alpha_N: alpha_N),
+    Claim("exponent of data in L(D)", "(1.2)", (0.095, 0.103), lambda alpha_D: alpha_D, digits=3),
+    Claim("exponent of steps in L(N, S_min)", "(1.6)", (0.76,), lambda alpha_S: alpha_S),
+    Claim("exponent of the critical batch", "(1.4)", (0.21,), lambda alpha_B: alpha_B),
+    Claim("fall of the loss that doubles the critical batch", "section 5.1", (0.13,), lambda alpha_B: 1 - 2**-alpha_B),
+    Claim("gradient noise scale over critical batch", "section 5.1", (1.0,), lambda noise_ratio: noise_ratio),
+    Claim("critical batch at the convergence of the paper's largest model", "section 5.1", (1e6, 2e6),
+          _batch_of_the_largest, "tokens", ("params", _LARGEST)),
+    Claim("exponent of the loss in compute", "(1.8)", (0.050, 0.054), lambda path: path["loss_exponent"]),
+    Claim("exponent of size in compute", "(1.7)", (0.73,), lambda path: path["params_exponent"]),
+    Claim("exponent of size in compute by L(N, D), each token seen once", "(1.5) against (1.7)", (0.73,),
+          lambda alpha_N, alpha_D: 1 / (1 + alpha_N / alpha_D)),
+    Claim("exponent of the batch in compute", "(1.7)", (0.24,), lambda path: path["batch_exponent"]),
+    Claim("exponent of the steps in compute", "(1.7)", (0.03,), lambda path: path["steps_exponent"], digits=1),
+    Claim("exponent of the data in compute", "Table 6", (0.27,), lambda path: path["tokens_exponent"]),
+    Claim("size at one PF-day", "(6.1)", (1.3e9,), lambda pf_day: pf_day["params"], "parameters", _AT_A_PF_DAY),
+    Claim("critical batch at one PF-day", "Table 6", (2.0e6,), lambda pf_day: pf_day["batch_tokens"], "tokens", _AT_A_PF_DAY),
+    Claim("least steps at one PF-day", "Table 6", (5.4e3,), lambda pf_day: pf_day["steps_min"], "steps", _AT_A_PF_DAY),
+    Claim("data at one PF-day", "Table 6", (2e10,), lambda pf_day: pf_day["tokens"], "tokens", _AT_A_PF_DAY),
+    Claim("exponent of the data that size asks for", "(4.4)", (0.74,), lambda alpha_N, alpha_D: alpha_N / alpha_D),
+    Claim("data that keep a billion parameters within two per cent of endless data", "(4.4)", (5e3 * 1e9**0.74,),
+          _data_asked_for, "tokens", ("params", 1e9)),
+    Claim("exponent in compute of the data that size asks for", "(6.6)", (0.54,),
+          lambda path, alpha_N, alpha_D: path["params_exponent"] * alpha_N / alpha_D),
+    Claim("compute where the laws contradict each other", "(6.8)", (1e4 * PF_DAY,),
+          lambda crossing: crossing["compute_min_flops"], "FLOP", ("compute_min_flops", None)),
+    Claim("size where the laws contradict each other", "(6.8)", (1e12,),
+          lambda crossing: crossing["params"], "parameters", ("params", None)),
+    Claim("data where the laws contradict each other", "(6.8)", (1e12,),
+          lambda crossing: crossing["tokens"], "tokens", ("tokens", None)),
+    Claim("loss where the laws contradict each other", "(6.8)", (1.7,), lambda crossing: crossing["loss"], "nats"),
+    Claim("compute-optimal training stops above the converged loss by", "appendix B", (0.10,), _excess),
+    Claim("compute for 0.6 times the best size", "appendix B", (1.2,),
+          lambda alpha_N, alpha_S: _or_never(size_factor_cost, 0.6, alpha_N, alpha_S)),
+    Claim("compute for 2.2 times the best size", "appendix B", (1.2,),
+          lambda alpha_N, alpha_S: _or_never(size_factor_cost, 2.2, alpha_N, alpha_S)),
+    Claim("steps for 2.2 times the best size", "appendix B", (0.55,),
+          lambda alpha_N, alpha_S: _or_never(step_factor, 2.2, alpha_N, alpha_S)),
+    Claim("size of efficient training over that trained to 2 % above convergence", "appendix B", (2.7,),
+          lambda alpha_N, alpha_S, E=0.0: _against_nearly_converged(alpha_N, alpha_S, E)[0]),
+    Claim("steps of training to 2 % above convergence over efficient ones", "appendix B", (7.7,),
+          lambda alpha_N, alpha_S, E=0.0: 1 / _against_nearly_converged(alpha_N, alpha_S, E)[1]),
+    Claim("compute of efficient training over that to 2 % above convergence", "appendix B", (0.35,),
+          lambda alpha_N, alpha_S, E=0.0: math.prod(_against_nearly_converged(alpha_N, alpha_S, E))),
+    Claim("cost of the ends of a 40-fold range of aspect ratios", "section 3.1", (0.0, 0.03),
+          lambda aspect_cost: shape_range_cost(aspect_range=40.0, aspect_cost=aspect_cost)),
 )
+# fmt: on
 """Every claim, in the order of the paper's argument."""
+
+
+class Claims(Question):
+    """The statements of Kaplan et al. (2020) beside what follows from a fit of their laws."""
+
+    name = "claims"
+    panel = "Constants"
+    example = "claims system.nc --prob 0.9"
+    takes = ("fit",)
+    guarded = False
+    unused = ("group", "seed")
+    writes = "claims"
+
+    def _result(self, posterior: Sampled) -> Answer:
+        numbers = _numbers(posterior)
+        table = _table(posterior, numbers, self.prob)
+        agree = int((table["verdict"] == "agrees").sum())
+        lines = [f"{agree} of {len(table)} statements agree with the {percent(self.prob)} interval of this posterior."]
+        for row in table.to_dict("records"):
+            unit = "" if row["unit"] == "1" else f" {row['unit']}"
+            beyond = f", {row['decades_beyond']:.1f} decades beyond the runs" if row["decades_beyond"] > 0 else ""
+            exists = f", where it exists ({percent(row['defined'])} of the draws)" if row["defined"] < 1 else ""
+            write = _WRITTEN.get(row["unit"], short)
+            published = " to ".join(write(float(end)) for end in row["published"].split(" to "))
+            median, lower, upper = (write(row[end]) for end in ("median", "lower", "upper"))
+            lines.append(
+                f"{row['claim']}, {row['equation']}: published {published}{unit}; ours {median} "
+                f"({credible(self.prob, lower, upper)}){beyond}{exists}: {row['verdict']}."
+            )
+        drawn = ("claim", *SAMPLE_DIMS), np.stack([draws for _, draws, _ in numbers])
+        data = xr.Dataset({"value": drawn}, coords={"claim": table["claim"].to_numpy()})
+        return Answer("\n".join(lines), tables={"claims": table}, data=data)

@@ -1,4 +1,4 @@
-"""What follows from a posterior: any law whose parameters it has, with everything it is unsure of carried along."""
+"""Any law whose parameters a posterior has, evaluated in every draw."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from pydantic import AliasChoices, Field
 
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.posterior.fit import Sampled
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.wording import credible, number, percent, power, short
 
 _WITHOUT_OFFSET = ("compute_exponent", "efficient_excess", "efficient_compute_scale", "efficient_params")
 """Laws that hold where no loss is irreducible."""
+_NUMBERS = ("loss", "exponent", "ratio", "overfitting")
+"""Outputs that are written as numbers; amounts have a suffix."""
 
 
 def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
@@ -29,7 +34,7 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
         A law whose parameters the fit has: an exponent that follows from others, a size, a batch, a requirement.
     **given : float, sequence or DataArray
         The law's inputs by their columns (``params``, ``tokens``, ``compute_min_flops``, ...), and parameters of the law
-        that are no unknowns of the fit (``excess``, ``size_factor``).
+        that are not of the fit (``excess``, ``size_factor``).
 
     Returns
     -------
@@ -41,8 +46,8 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
     UnknownName
         If there is no such law.
     InvalidRequest
-        If an input is missing, unknown or not a positive number, the fit has not learned a parameter, or the law has no
-        value there in any draw.
+        If an input is missing, unknown or not a positive number, the fit lacks a parameter, or the law has no value there
+        in any draw.
 
     Warns
     -----
@@ -59,10 +64,10 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
     warn_unless_converged(fit)
     law = LAWS[law] if isinstance(law, str) else law
     columns = {symbol: QUANTITIES[symbol].column if symbol in QUANTITIES else symbol for symbol in law.inputs}
-    known = {*columns.values(), *law.parameters}
+    names = {*columns.values(), *law.parameters}
     for name in given:
-        if name not in known:
-            raise InvalidRequest(f"{law.name} has no input {name!r}; {choose(name, known)}.")
+        if name not in names:
+            raise InvalidRequest(f"{law.name} has no input {name!r}; {choose(name, names)}.")
     for symbol, column in columns.items():
         if column not in given:
             meaning = f", {BY_COLUMN[column].meaning}" if column in BY_COLUMN else ""
@@ -74,16 +79,47 @@ def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
             f"{law.name} is a closed form of laws without an irreducible loss, and this fit has one: ask frontier instead."
         )
     values = fit.learned | given
-    parameters = {name: values[name] for name in law.parameters if name in values}
     for name in law.parameters:
-        if name not in parameters and name not in law.optional:
+        if name not in values and name not in law.optional:
             raise InvalidRequest(
                 f"{law.name} needs {name}, which this fit has not learned: fit a model that has it, or give {name}=..."
             )
-    found = law(*(given[column] for column in columns.values()), **parameters)
-    if not isinstance(found, xr.DataArray) or "chain" not in found.dims:
-        # Nothing is unknown: each draw says the same.
-        found = found * xr.DataArray(np.ones([fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]), dims=SAMPLE_DIMS)
-    if not bool(np.isfinite(found).any()):
+    parameters = {name: values[name] for name in law.parameters if name in values}
+    draws = law(*(given[column] for column in columns.values()), **parameters)
+    if not isinstance(draws, xr.DataArray) or "chain" not in draws.dims:
+        # Nothing is unknown: each draw has the same.
+        draws = draws * xr.DataArray(np.ones([fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]), dims=SAMPLE_DIMS)
+    if not bool(np.isfinite(draws).any()):
         raise InvalidRequest(f"{law.name} has no value there in any draw: it asks for what the law never reaches.")
-    return found.transpose(*SAMPLE_DIMS, ...)
+    return draws.transpose(*SAMPLE_DIMS, ...)
+
+
+class Derive(Question):
+    """Any law on the posterior of a fit, with an interval."""
+
+    name = "derive"
+    panel = "Constants"
+    example = "derive system.nc critical_batch --input loss=2.0"
+    takes = ("fit",)
+    guarded = False
+    unused = ("group", "seed")
+
+    law: str = Field(description="A law whose parameters the fit has: see `bayes-scaling laws`.")
+    inputs: dict[str, float] = Field(
+        default_factory=dict,
+        validation_alias=AliasChoices("inputs", "input"),
+        description="Input of the law by its column; repeat for several.",
+        json_schema_extra={"of": "NUMBER"},
+    )
+
+    def _result(self, posterior: Sampled) -> Answer:
+        draws = derive(posterior, self.law, **self.inputs)
+        median, lower, upper = (float(bound) for bound in interval(draws, self.prob))
+        defined = float(np.isfinite(draws).mean())
+        output = LAWS[self.law].output
+        write = number if output in _NUMBERS else power if output == "compute_min_flops" else short
+        sentence = f"{self.law}: {write(median)} ({credible(self.prob, write(lower), write(upper))})."
+        if defined < 1:
+            sentence += f" It exists in {percent(defined)} of the draws, and the interval is that of these."
+        values = {**self.inputs, "median": median, "lower": lower, "upper": upper, "defined": defined}
+        return Answer(sentence, values=values, data=draws.to_dataset(name=self.law))

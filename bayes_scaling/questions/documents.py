@@ -15,14 +15,11 @@ from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.allocation import allocate, budget_table
 from bayes_scaling.questions.base import Answer, OfText, Question
 from bayes_scaling.questions.cost import OnHardware, compute_in
-from bayes_scaling.questions.deadline import deadline, front
-from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
 from bayes_scaling.questions.lifetime import lifetime, overtraining
 from bayes_scaling.questions.next_run import ladder_of, mentioned, next_run, next_runs
 from bayes_scaling.questions.recipes import compare_recipes, crossing
 from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.shapes import shapes_near
-from bayes_scaling.questions.stop_early import stopping
 from bayes_scaling.questions.target import chance, least_compute
 
 Positive = Annotated[float, Field(gt=0)]
@@ -229,99 +226,6 @@ class Lifetime(OfText, _Old):
             f"{100 * (1 - best['total_flops'] / plain['total_flops']):.0f} % less than the {plain['params']:.3g} parameters that training alone would choose."
         )
         return said, {"choice": table, "overtraining": penalty}, spent
-
-
-class Deadline(_Old):
-    """The batch that reaches a loss in time, and its price.
-
-    Parameters
-    ----------
-    params : float
-        Size.
-    loss : float
-        Loss to reach.
-    days : float
-        Until when.
-    seconds_per_step : float
-        How long a step takes.
-    sure : float
-        How sure to be.
-    """
-
-    name = "deadline"
-    panel = "Training"
-    takes = ("fit",)
-    unused = ("group",)
-    trade_off = False
-
-    params: float = Field(gt=0)
-    loss: float = Field(gt=0)
-    days: float = Field(gt=0)
-    seconds_per_step: float = Field(gt=0)
-    sure: float = Field(default=0.9, gt=0, lt=1)
-
-    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        found = deadline(
-            fit,
-            params=self.params,
-            loss=self.loss,
-            days=self.days,
-            seconds_per_step=self.seconds_per_step,
-            sure=self.sure,
-            prob=self.prob,
-        )
-        said = (
-            f"A batch of {found['batch_tokens']:.3g} tokens reaches {self.loss:g} {fit.loss_unit} in {self.days:g} days with a probability of "
-            f"{found['chance']:.2f}: {found['steps']:.3g} steps ({100 * self.prob:g} % interval {found['steps_lower']:.3g} to "
-            f"{found['steps_upper']:.3g}), {found['tokens']:.3g} tokens, {100 * found['extra_tokens']:.0f} % more than a small batch would take. A "
-            f"deadline one day later would save {found['price_of_a_day']:.2g} FLOP."
-        )
-        return (
-            said,
-            {"deadline": found.to_frame().T, "front": front(fit, params=self.params, loss=self.loss, prob=self.prob)},
-            found["compute_flops"],
-        )
-
-
-class Stopping(_Old):
-    """Stop a large model early, or train a smaller one nearly to convergence.
-
-    Parameters
-    ----------
-    compute_min : float
-        Compute at a small batch, FLOP.
-    excess : float
-        How far above convergence the smaller one stops.
-    params : float, optional
-        A size of one's own.
-    """
-
-    name = "stop-early"
-    panel = "Training"
-    aliases = ("stopping",)
-    takes = ("fit",)
-    unused = ("group",)
-    trade_off = False
-
-    compute_min: float = Field(gt=0)
-    excess: float = Field(default=0.02, gt=0)
-    params: float | None = Field(default=None, gt=0)
-
-    def _compute(self) -> Any:
-        return SPENT_OVER_LEAST * self.compute_min
-
-    def _answered(self, fit: Any) -> tuple[str, dict[str, pd.DataFrame], Any]:
-        table = stopping(fit, compute_min=self.compute_min, excess=self.excess, params=self.params, prob=self.prob)
-        early = table.loc["stopped early"]
-        said = [
-            f"{self.compute_min:.3g} FLOP train {early['params']:.3g} parameters for {early['steps_min']:.3g} steps to {early['loss']:.4f} {fit.loss_unit}."
-        ]
-        for name, row in table.iloc[1:].iterrows():
-            said.append(
-                f"A run of {row['params']:.3g} parameters ({name}) ends at {row['loss']:.4f}: the early stop gains {row['gain']:.3g} "
-                f"({100 * self.prob:g} % interval {row['gain_lower']:.3g} to {row['gain_upper']:.3g}), with a probability of {row['chance']:.2f}."
-            )
-        return "\n".join(said), {"runs": table}, None
 
 
 class Recipes(_Old):

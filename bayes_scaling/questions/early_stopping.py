@@ -1,8 +1,7 @@
-"""Early stopping on limited data: the step at which it may begin to pay (Kaplan et al. 2020, section 5.3), and what runs did."""
+"""Early stopping on limited data: the earliest step at which it may pay (Kaplan et al. 2020, section 5.3), and that of the runs."""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -12,14 +11,17 @@ from bayes_scaling.laws.kaplan import kaplan_n, kaplan_nd, stopping_step
 from bayes_scaling.model.levels import own_parameters
 from bayes_scaling.posterior.fit import JointFit, Sampled
 from bayes_scaling.posterior.inputs import warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
+from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.wording import percent
 
 _LIMITED = "kaplan_nd"
-_NEEDS = ("steps", "batch_tokens", "params", "dataset_tokens")
+_COLUMNS = ("params", "dataset_tokens", "steps", "batch_tokens")
+_NEEDS = ("N_c", "alpha_N", "D_c", "alpha_D", "S_c", "alpha_S", "B_star", "alpha_B")
 
 
 def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
-    """Lay the steps at which runs on limited data were best beside the lower bound of equation (5.7).
+    """Compare the steps at which runs on limited data were best with the lower bound of equation (5.7).
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     Raises
     ------
     InvalidRequest
-        If no observation is of L(N, D) with steps and batches, or L(N, S_min) was not learned.
+        If no observation is of L(N, D) with steps and batches, or the fit lacks a parameter.
 
     Warns
     -----
@@ -51,38 +53,61 @@ def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     >>> early_stopping(example_system()).columns.tolist()
     ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'above']
     """
-    warn_unless_converged(fit)
+    return _table(_bounds(fit), prob)
+
+
+def _bounds(fit: Sampled) -> xr.Dataset:
+    """Return the adjusted steps at which each run was best, and the bound, dims (chain, draw, run)."""
+    warn_unless_converged(fit, stacklevel=4)
     if not isinstance(fit, JointFit):
-        raise InvalidRequest("A fit of one law tells no bound on stopping: fit a system such as kaplan_system.")
-    limited = [o for o in fit.spec.observations if o.law == _LIMITED and set(_NEEDS) <= set(fit.rows(o.name))]
+        raise InvalidRequest("A fit of one law has no bound on stopping: fit a system such as kaplan_system.")
+    limited = [o for o in fit.spec.observations if o.law == _LIMITED and set(_COLUMNS) <= set(fit.rows(o.name))]
     if not limited:
-        raise InvalidRequest(f"No observation of this fit is of {_LIMITED} with rows that have {', '.join(_NEEDS)}.")
-    observation, rows = limited[0], fit.rows(limited[0].name)
-    own = fit.learned | {str(n): v for n, v in own_parameters(fit.spec, observation, fit.posterior).items()}
-    wanted = ("N_c", "alpha_N", "D_c", "alpha_D", "S_c", "alpha_S", "B_star", "alpha_B")
-    missing = [name for name in wanted if name not in own or set(own[name].dims) != set(SAMPLE_DIMS)]
+        raise InvalidRequest(f"No observation of this fit is of {_LIMITED} with rows that have {', '.join(_COLUMNS)}.")
+    rows = fit.rows(limited[0].name)
+    own = fit.learned | {str(n): v for n, v in own_parameters(fit.spec, limited[0], fit.posterior).items()}
+    missing = [name for name in _NEEDS if name not in own or set(own[name].dims) != set(SAMPLE_DIMS)]
     if missing:
         raise InvalidRequest(
-            f"The bound follows from {', '.join(wanted)}; of this fit {', '.join(missing)} is no one number."
+            f"The bound follows from {', '.join(_NEEDS)}; of this fit {', '.join(missing)} is no one number."
         )
     of_size = {n: own[n] for n in ("N_c", "alpha_N", "E") if n in own}
-    params, data, steps, batch = (
-        xr.DataArray(rows[c].to_numpy(float), dims="run") for c in ("params", "dataset_tokens", "steps", "batch_tokens")
-    )
+    params, data, steps, batch = (xr.DataArray(rows[c].to_numpy(float), dims="run") for c in _COLUMNS)
     loss = kaplan_nd(params, data, D_c=own["D_c"], alpha_D=own["alpha_D"], **of_size)
     bound = stopping_step(loss, kaplan_n(params, **of_size), S_c=own["S_c"], alpha_S=own["alpha_S"])
     critical = critical_batch(loss, B_star=own["B_star"], alpha_B=own["alpha_B"])
     stopped = minimum_steps(steps, batch, B_crit=critical)
-    median, lower, upper = np.quantile(
-        bound.transpose(*SAMPLE_DIMS, "run").values.reshape(-1, len(rows)), levels(prob), axis=0
-    )
-    told = {
-        "params": rows["params"],
-        "dataset_tokens": rows["dataset_tokens"],
-        "stopped": stopped.median(SAMPLE_DIMS).values,
-        "bound": median,
-        "lower": lower,
-        "upper": upper,
-        "above": (stopped >= bound).mean(SAMPLE_DIMS).values,
-    }
-    return pd.DataFrame(told)
+    at = {"params": params, "dataset_tokens": data}
+    return xr.Dataset({"stopped": stopped, "bound": bound}, coords=at).transpose(*SAMPLE_DIMS, "run")
+
+
+def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
+    """Return medians and intervals, one row a run."""
+    columns = {name: runs[name].values for name in ("params", "dataset_tokens")}
+    columns["stopped"] = runs["stopped"].median(SAMPLE_DIMS).values
+    ends = zip(("bound", "lower", "upper"), interval(runs["bound"], prob), strict=True)
+    columns |= {name: end.values for name, end in ends}
+    return pd.DataFrame(columns | {"above": (runs["stopped"] >= runs["bound"]).mean(SAMPLE_DIMS).values})
+
+
+class EarlyStopping(Question):
+    """The earliest step at which stopping on limited data may pay, beside the best step of each run."""
+
+    name = "early-stopping"
+    panel = "Training"
+    example = "early-stopping system.nc"
+    takes = ("fit",)
+    guarded = False
+    unused = ("group", "seed")
+    writes = "runs"
+
+    def _result(self, posterior: Sampled) -> Answer:
+        runs = _bounds(posterior)
+        table = _table(runs, self.prob)
+        sure = (1 + self.prob) / 2
+        later, earlier = (int((chance >= sure).sum()) for chance in (table["above"], 1 - table["above"]))
+        sentence = (
+            f"Of {len(table)} runs on limited data, {later} were best after the lower bound on the stopping step and {earlier} before "
+            f"it, each with a probability of {percent(sure)} or more."
+        )
+        return Answer(sentence, tables={"runs": table}, data=runs)

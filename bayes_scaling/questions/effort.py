@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import xarray as xr
+from pydantic import Field
 
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.posterior.fit import Sampled
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
 from bayes_scaling.quantities import training_compute, training_tokens
+from bayes_scaling.questions.base import Answer, Positive, Question
 from bayes_scaling.questions.frontier import laws_of
+from bayes_scaling.questions.picture import curve
+from bayes_scaling.questions.wording import credible, flop, number, short
 
 
 def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
@@ -23,7 +30,7 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     Parameters
     ----------
     fit : Fit or JointFit
-        A fit that has learned N_c, alpha_N, S_c, alpha_S, B_star and alpha_B: a fit of ``kaplan_system``, say.
+        As for :func:`~bayes_scaling.frontier`.
     loss : float, sequence or DataArray
         Loss to reach, in the fit's unit.
     params : float, sequence or DataArray
@@ -39,7 +46,7 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     Raises
     ------
     InvalidRequest
-        If the fit has not learned a parameter, or an input is not a positive number.
+        If the fit lacks a parameter, or an input is not a positive number.
 
     Warns
     -----
@@ -54,25 +61,67 @@ def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
     --------
     >>> from bayes_scaling.posterior.examples import example_system
     >>> sizes = xr.DataArray([1e8, 1e9, 1e10], dims="params")
-    >>> found = effort(example_system(chains=1, draws=1), loss=2.9, params=sizes).isel(chain=0, draw=0)
-    >>> [f"{tokens:.2g}" for tokens in found["tokens_min"].values]
+    >>> taken = effort(example_system(chains=1, draws=1), loss=2.9, params=sizes).isel(chain=0, draw=0)
+    >>> [f"{tokens:.2g}" for tokens in taken["tokens_min"].values]
     ['6e+10', '6e+09', '3e+09']
     """
     warn_unless_converged(fit)
     given = {"loss": positive("loss", loss), "params": positive("params", params)}
     one_length(given)
     loss, params = given.values()
-    known = laws_of(fit)
-    left = loss - kaplan_n(params, N_c=known["N_c"], alpha_N=known["alpha_N"], E=known.get("E", 0.0))
+    laws = laws_of(fit)
+    left = loss - kaplan_n(params, N_c=laws["N_c"], alpha_N=laws["alpha_N"], E=laws.get("E", 0.0))
     reaches = left > 0
-    steps = known["S_c"] * left.where(reaches) ** (-1 / known["alpha_S"])
-    batch = critical_batch(loss, B_star=known["B_star"], alpha_B=known["alpha_B"]) + xr.zeros_like(steps)
+    steps = laws["S_c"] * left.where(reaches) ** (-1 / laws["alpha_S"])
+    batch = critical_batch(loss, B_star=laws["B_star"], alpha_B=laws["alpha_B"]) + xr.zeros_like(steps)
     tokens = training_tokens(steps, batch)
-    found = {
-        "steps_min": steps,
-        "tokens_min": tokens,
-        "compute_min_flops": training_compute(params, tokens),
-        "batch_tokens": batch,
-    }
-    told = xr.Dataset(found).transpose(*SAMPLE_DIMS, ...)
-    return told.assign(reaches=reaches.mean(SAMPLE_DIMS))
+    taken = xr.Dataset(
+        {
+            "steps_min": steps,
+            "tokens_min": tokens,
+            "compute_min_flops": training_compute(params, tokens),
+            "batch_tokens": batch,
+        }
+    )
+    return taken.transpose(*SAMPLE_DIMS, ...).assign(reaches=reaches.mean(SAMPLE_DIMS))
+
+
+class Effort(Question):
+    """The steps, tokens and compute that sizes take to a loss, and the probability that they reach it."""
+
+    name = "effort"
+    panel = "Training"
+    example = "effort system.nc --loss 2.9 --params 1e8 --params 1e9"
+    takes = ("fit",)
+    guarded = False
+    unused = ("group", "seed")
+    writes = "sizes"
+
+    loss: float = Field(gt=0, description="Loss to reach on endless data.")
+    params: tuple[Positive, ...] = Field(min_length=1, description="A size; repeat for several.")
+
+    def _result(self, posterior: Sampled) -> Answer:
+        taken = effort(posterior, loss=self.loss, params=list(self.params))
+        columns: dict[str, Any] = {"params": list(self.params), "reaches": taken["reaches"].values}
+        for name in ("steps_min", "tokens_min", "compute_min_flops", "batch_tokens"):
+            # Not a number where the loss is never reached: then a quantile is infinite, or one of the draws.
+            draws = taken[name].fillna(np.inf).transpose(*SAMPLE_DIMS, ...).values.reshape(-1, len(self.params))
+            ends = np.quantile(draws, levels(self.prob), axis=0, method="inverted_cdf")
+            columns |= dict(zip((name, f"{name}_lower", f"{name}_upper"), ends, strict=True))
+        table = pd.DataFrame(columns)
+        lines = []
+        for row in table.to_dict("records"):
+            line = (
+                f"{short(row['params'])} parameters reach {number(self.loss)} {posterior.loss_unit} with a probability of "
+                f"{row['reaches']:.2f}"
+            )
+            if row["reaches"] > 0.5:
+                ends = (short(row[f"steps_min_{end}"]) for end in ("lower", "upper"))
+                line += (
+                    f", in {short(row['steps_min'])} steps at a large batch ({credible(self.prob, *ends)}), or on "
+                    f"{short(row['tokens_min'])} tokens and {flop(row['compute_min_flops'])} at a small one"
+                )
+            lines.append(f"{line}.")
+        ends = ("compute_min_flops_lower", "compute_min_flops_upper")
+        draw = partial(curve, table="sizes", x="params", y="compute_min_flops", band=ends, log="xy")
+        return Answer("\n".join(lines), tables={"sizes": table}, data=taken, draw=draw)

@@ -1,41 +1,50 @@
 """Compute-optimal training by L(N, S_min) and the critical batch: size, batch, steps, data and loss at a compute.
 
-The closed form of Kaplan et al. (2020), appendix B, holds without an offset. With one, what is left is one unknown: the
-loss t that finite size leaves. The size that reaches a loss with the least compute stops at L = E + (1 + alpha_N/alpha_S) t,
-and everything else follows from t; the t of a compute is found by Newton's method in the logarithms.
+The closed form of Kaplan et al. (2020), appendix B, holds without an offset. With one, a single unknown is left: the part t
+of the loss that is due to finite size. The size that reaches a loss with the least compute stops at
+L = E + (1 + alpha_N/alpha_S) t, and everything else follows from t, which Newton's method finds in the logarithms.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess
+from bayes_scaling.numerics import newton
 from bayes_scaling.posterior.fit import Sampled
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
-from bayes_scaling.posterior.predict import interval
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
+from bayes_scaling.questions.base import Answer, Positive, Question
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST, largest
+from bayes_scaling.questions.picture import curve
+from bayes_scaling.questions.wording import flop, number, percent, short
 
 NEEDS: Final = ("N_c", "alpha_N", "S_c", "alpha_S", "B_star", "alpha_B")
 """Parameters a fit has to have."""
-_NEWTON_STEPS: Final = 20
-_CLOSE: Final = 1e-13
-"""Step in log t that changes nothing more; without an offset the first step is exact."""
+_LINES: Final = (
+    ("params", "N", "parameters"),
+    ("tokens", "D", "tokens"),
+    ("batch_tokens", "B", "tokens a step"),
+    ("steps", "S", "steps"),
+)
 
 
 def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> xr.Dataset:
-    """Return what compute-optimal training is at a compute, as draws from the posterior.
+    """Return compute-optimal training at a compute, as draws from the posterior.
 
     Parameters
     ----------
     fit : Fit or JointFit
-        A fit that has learned N_c, alpha_N, S_c, alpha_S, B_star and alpha_B; an offset E where the document has one.
+        A fit that has N_c, alpha_N, S_c, alpha_S, B_star and alpha_B; an offset E where the document has one.
     compute_min : float or sequence, optional
         Compute C_min, FLOP, as it would be at a batch far below the critical one.
     compute : float or sequence, optional
@@ -53,7 +62,7 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
     Raises
     ------
     InvalidRequest
-        If the fit has not learned a parameter, or a compute is not a positive number.
+        If the fit lacks a parameter, or a compute is not a positive number.
 
     Warns
     -----
@@ -63,85 +72,20 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
     References
     ----------
     Kaplan et al. (2020), equations (1.7), (1.8) and appendix B.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> f"{frontier(example_system(chains=1, draws=1), compute=1e21)['params'].item():.3g}"
+    '1.93e+09'
     """
     warn_unless_converged(fit)
     if (compute is None) == (compute_min is None):
         raise InvalidRequest("Give one of compute, FLOP at the critical batch, and compute_min, FLOP at a tiny batch.")
     laws = laws_of(fit)
-    given = ("compute_flops", compute) if compute_min is None else ("compute_min_flops", compute_min)
-    spent = positive(*given)
+    spent = positive("compute_flops", compute) if compute_min is None else positive("compute_min_flops", compute_min)
     spent = spent.rename(query="compute") if "query" in spent.dims else spent
-    least = spent / SPENT_OVER_LEAST if compute_min is None else spent
-    return efficient(least, **laws)
-
-
-def laws_of(fit: Sampled) -> dict[str, Any]:
-    """Return the parameters of L(N, S_min) and of the critical batch that a fit has learned, with an offset where it has one.
-
-    Raises
-    ------
-    InvalidRequest
-        If it has not learned one.
-    """
-    learned = fit.learned
-    missing = [name for name in NEEDS if name not in learned]
-    if missing:
-        raise InvalidRequest(
-            f"This follows from {', '.join(NEEDS)}; the fit has not learned {', '.join(missing)}: fit a system such as "
-            f"kaplan_system."
-        )
-    return {name: learned[name] for name in (*NEEDS, "E") if name in learned}
-
-
-def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
-    """Return compute-optimal training at a compute for known parameters of the laws: what :func:`frontier` returns."""
-    labels = laws["N_c"].coords
-    # To align labels of draws sixty times takes longer than the arithmetic.
-    plain = {name: value.drop_vars(list(value.coords)) for name, value in laws.items()}
-    log_t = np.log(2.0) + xr.zeros_like(compute_min + plain["N_c"])
-    for _ in range(_NEWTON_STEPS):
-        found = efficient_at(log_t, **plain)
-        step = np.log(found["compute_min_flops"] / compute_min) * found["loss_exponent"] / found["share"]
-        log_t = log_t + step
-        if float(np.abs(step).max()) < _CLOSE:
-            break
-    found = efficient_at(log_t, **plain).transpose("chain", "draw", ...).drop_vars("share").assign_coords(labels)
-    at = {"compute_min_flops": compute_min, "compute_flops": SPENT_OVER_LEAST * compute_min}
-    return found.assign_coords(at)
-
-
-def efficient_at(
-    log_t: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S: Any, B_star: Any, alpha_B: Any, E: Any = 0.0
-) -> xr.Dataset:
-    """Return the compute-optimal training whose size leaves the loss t: quantities, and exponents in compute there."""
-    stops = efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
-    t = np.exp(log_t)
-    params, steps, loss = stopped_at(t, stops, N_c=N_c, alpha_N=alpha_N, S_c=S_c, alpha_S=alpha_S, E=E)
-    batch = critical_batch(loss, B_star=B_star, alpha_B=alpha_B)
-    share = (1 + stops) * t / loss  # of the loss that is not the offset
-    of_compute = -1 / (1 / alpha_N + 1 / alpha_S + share / alpha_B)  # slope of log t in log C
-    taken = SPENT_OVER_LEAST * steps
-    found = {
-        "params": params,
-        "batch_tokens": batch,
-        "steps_min": steps,
-        "steps": taken,
-        "tokens": training_tokens(taken, batch),
-        "loss": loss,
-        "params_exponent": -of_compute / alpha_N,
-        "batch_exponent": -of_compute * share / alpha_B,
-        "steps_exponent": -of_compute / alpha_S,
-        "tokens_exponent": -of_compute * (share / alpha_B + 1 / alpha_S),
-        "loss_exponent": -of_compute * share,
-        "compute_min_flops": training_compute(params, training_tokens(steps, batch)),
-        "share": share,
-    }
-    return xr.Dataset({name: value + xr.zeros_like(loss) for name, value in found.items()})
-
-
-def stopped_at(t: Any, excess: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S: Any, E: Any = 0.0) -> tuple[Any, Any, Any]:
-    """Return size, least steps and loss of the run whose size leaves the loss t, stopped at an excess above that, a share of t."""
-    return N_c * t ** (-1 / alpha_N), S_c * (excess * t) ** (-1 / alpha_S), E + (1 + excess) * t
+    return efficient(spent / SPENT_OVER_LEAST if compute_min is None else spent, **laws)
 
 
 def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
@@ -170,10 +114,118 @@ def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.Dat
     >>> frontier_table(fit, frontier(fit, compute=1e22))["decades_beyond"].round(1).tolist()
     [1.1]
     """
-    most = largest(fit, "compute_flops")
+    most = largest(fit, "compute_flops") or np.nan
     columns: dict[str, Any] = {c: np.atleast_1d(found[c].values) for c in ("compute_flops", "compute_min_flops")}
     for name in found.data_vars:
         ends = zip(("median", "lower", "upper"), interval(found[name], prob), strict=True)
         columns |= {f"{name}_{end}": np.atleast_1d(bound.values) for end, bound in ends}
-    beyond = np.log10(columns["compute_flops"] / most) if most else np.full(len(columns["compute_flops"]), np.nan)
-    return pd.DataFrame(columns).assign(decades_beyond=np.maximum(beyond, 0.0))
+    return pd.DataFrame(columns | {"decades_beyond": np.maximum(np.log10(columns["compute_flops"] / most), 0.0)})
+
+
+def laws_of(fit: Sampled) -> dict[str, Any]:
+    """Return the parameters of L(N, S_min) and of the critical batch in a fit, with an offset where it has one.
+
+    Raises
+    ------
+    InvalidRequest
+        If it lacks one.
+    """
+    learned = fit.learned
+    missing = [name for name in NEEDS if name not in learned]
+    if missing:
+        raise InvalidRequest(
+            f"This follows from {', '.join(NEEDS)}; the fit has not learned {', '.join(missing)}: fit a system such as "
+            f"kaplan_system."
+        )
+    return {name: learned[name] for name in (*NEEDS, "E") if name in learned}
+
+
+def plain(**named: Any) -> tuple[xr.DataArray, dict[str, np.ndarray]]:
+    """Return the first of several values as it broadcasts with the others, and all as plain arrays of one shape.
+
+    To align labels of draws sixty times takes longer than the arithmetic.
+    """
+    each = xr.broadcast(*(xr.DataArray(value) for value in named.values()))
+    return each[0], {name: value.values for name, value in zip(named, each, strict=True)}
+
+
+def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
+    """Return compute-optimal training at a compute for given parameters of the laws: what :func:`frontier` returns."""
+    like, arrays = plain(compute_min=compute_min, **laws)
+    spent = arrays.pop("compute_min")
+
+    def excess(log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        path = efficient_at(log_t, **arrays)
+        return np.log(path["compute_min_flops"] / spent), -path["share"] / path["loss_exponent"]
+
+    # Without an offset the first step is exact.
+    log_t, _ = newton(excess, np.full(spent.shape, np.log(2.0)), steps=20, tolerance=1e-13)
+    path = efficient_at(log_t, **arrays)
+    del path["share"], path["compute_min_flops"]
+    draws = xr.Dataset({name: (like.dims, value) for name, value in path.items()}, coords=like.coords)
+    at = {"compute_min_flops": compute_min, "compute_flops": SPENT_OVER_LEAST * compute_min}
+    return draws.transpose(*SAMPLE_DIMS, ...).assign_coords(at)
+
+
+def efficient_at(
+    log_t: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S: Any, B_star: Any, alpha_B: Any, E: Any = 0.0
+) -> dict[str, Any]:
+    """Return the compute-optimal training whose size leaves the loss t: quantities, and exponents in compute there."""
+    stops = efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
+    t = np.exp(log_t)
+    params, steps, loss = stopped_at(t, stops, N_c=N_c, alpha_N=alpha_N, S_c=S_c, alpha_S=alpha_S, E=E)
+    batch = critical_batch(loss, B_star=B_star, alpha_B=alpha_B)
+    share = (1 + stops) * t / loss  # of the loss that is not the offset
+    of_compute = -1 / (1 / alpha_N + 1 / alpha_S + share / alpha_B)  # slope of log t in log C
+    return {
+        "params": params,
+        "batch_tokens": batch,
+        "steps_min": steps,
+        "steps": SPENT_OVER_LEAST * steps,
+        "tokens": training_tokens(SPENT_OVER_LEAST * steps, batch),
+        "loss": loss,
+        "params_exponent": -of_compute / alpha_N,
+        "batch_exponent": -of_compute * share / alpha_B,
+        "steps_exponent": -of_compute / alpha_S,
+        "tokens_exponent": -of_compute * (share / alpha_B + 1 / alpha_S),
+        "loss_exponent": -of_compute * share,
+        "compute_min_flops": training_compute(params, training_tokens(steps, batch)),
+        "share": share,
+    }
+
+
+def stopped_at(t: Any, excess: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S: Any, E: Any = 0.0) -> tuple[Any, Any, Any]:
+    """Return size, least steps and loss of the run whose size leaves the loss t, stopped at an excess above that, a share of t."""
+    return N_c * t ** (-1 / alpha_N), S_c * (excess * t) ** (-1 / alpha_S), E + (1 + excess) * t
+
+
+class Frontier(Question):
+    """Compute-optimal size, batch, steps, data and loss by L(N, S_min) and the critical batch."""
+
+    name = "frontier"
+    panel = "Training"
+    example = "frontier system.nc --compute 1e21 --compute 1e23"
+    takes = ("fit",)
+    guarded = False
+    unused = ("group", "seed")
+    writes = "frontier"
+
+    compute: tuple[Positive, ...] = Field(
+        min_length=1, description="Compute at the critical batch, FLOP; repeat for several."
+    )
+
+    def _result(self, posterior: Sampled) -> Answer:
+        draws = frontier(posterior, compute=list(self.compute))
+        table = frontier_table(posterior, draws, self.prob)
+        lines = []
+        for row in table.to_dict("records"):
+            beyond = f", {row['decades_beyond']:.2f} decades beyond the runs" if row["decades_beyond"] > 0 else ""
+            lines.append(f"At {flop(row['compute_flops'])}{beyond} ({percent(self.prob)} intervals):")
+            for name, symbol, unit in _LINES:
+                median, lower, upper = (short(row[f"{name}_{end}"]) for end in ("median", "lower", "upper"))
+                lines.append(f"  {symbol:<5}{median} {unit} ({lower} to {upper})")
+            median, lower, upper = (number(row[f"loss_{end}"]) for end in ("median", "lower", "upper"))
+            lines.append(f"  loss {median} {posterior.loss_unit} ({lower} to {upper})")
+        ends = ("params_lower", "params_upper")
+        draw = partial(curve, table="frontier", x="compute_flops", y="params_median", band=ends, log="xy")
+        return Answer("\n".join(lines), tables={"frontier": table}, data=draws, draw=draw)

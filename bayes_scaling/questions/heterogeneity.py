@@ -1,8 +1,9 @@
-"""Whether kinds of observation that could share a parameter do: the factors between their own values of it."""
+"""Heterogeneity between observations: the factors between their own values of a parameter that they could share."""
 
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,10 @@ from bayes_scaling.model.systems import OBSERVATION
 from bayes_scaling.posterior.fit import JointFit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import levels
+from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.wording import credible, number
+
+_COLUMNS: Final = ["parameter", "first", "second", "median", "lower", "upper", "larger", "agree"]
 
 
 def agreement(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
@@ -20,7 +25,7 @@ def agreement(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
     Parameters
     ----------
     fit : JointFit
-        A fit of a system in which a parameter says ``varies_by = "observation"``.
+        A fit of a system in which a parameter has ``varies_by = "observation"``.
     prob : float
         Probability of the equal-tailed intervals.
 
@@ -52,7 +57,28 @@ def agreement(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
         for first, second in combinations([observation.name for observation in fit.spec.users(name)], 2):
             ratio = np.exp((effects.sel({dim: second}) - effects.sel({dim: first})).values)
             median, lower, upper = np.quantile(ratio, levels(prob))
-            said = {"parameter": name, "first": first, "second": second, "median": median, "lower": lower, "upper": upper}
-            rows.append(said | {"larger": float((ratio > 1).mean()), "agree": bool(lower <= 1 <= upper)})
-    columns = ["parameter", "first", "second", "median", "lower", "upper", "larger", "agree"]
-    return pd.DataFrame(rows, columns=columns)
+            larger, agree = float((ratio > 1).mean()), bool(lower <= 1 <= upper)
+            rows.append((name, first, second, median, lower, upper, larger, agree))
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+class Heterogeneity(Question):
+    """How far the observations of a system disagree about the parameters they could share."""
+
+    name = "heterogeneity"
+    panel = "Constants"
+    aliases = ("agreement",)
+    example = "heterogeneity system.nc"
+    takes = ("fit",)
+    guarded = False
+    unused = ("group", "seed")
+    writes = "pairs"
+
+    def _result(self, posterior: Any) -> Answer:
+        table = agreement(posterior, prob=self.prob) if isinstance(posterior, JointFit) else pd.DataFrame(columns=_COLUMNS)
+        lines = [
+            f"{row['parameter']} is {number(row['median'])} times as large in {row['second']} as in {row['first']} "
+            f"({credible(self.prob, number(row['lower']), number(row['upper']))}): they {'agree' if row['agree'] else 'differ'}."
+            for row in table.to_dict("records")
+        ]
+        return Answer("\n".join(lines) or "The observations share every parameter.", tables={"pairs": table})

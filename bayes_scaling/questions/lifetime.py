@@ -14,6 +14,7 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.priors import Prior
+from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
 from bayes_scaling.posterior.predict import levels
@@ -22,7 +23,6 @@ from bayes_scaling.questions.surface import DRAWS, FEWEST, Supply, Surface, budg
 
 FLOP_PER_PARAMETER_AND_SERVED_TOKEN: Final = FLOP_PER_PARAMETER_AND_TOKEN / 3
 _SIZES: Final = 41
-_HALVINGS: Final = 26
 _MOST_TOKENS: Final = 1e22
 
 
@@ -132,7 +132,9 @@ def overtraining(
     excess = surface.along(at, moved) - surface.along(at, best)
     median, lower, upper = np.quantile(excess, levels(prob), axis=-1)
     ratio = np.median(tokens_at(budget, np.exp(moved)) / np.exp(moved), axis=-1)
-    return pd.DataFrame({"times": by, "tokens_per_param": ratio, "penalty": median, "penalty_lower": lower, "penalty_upper": upper})
+    return pd.DataFrame(
+        {"times": by, "tokens_per_param": ratio, "penalty": median, "penalty_lower": lower, "penalty_upper": upper}
+    )
 
 
 def tokens_to(surface: Surface, params: np.ndarray, target: float) -> np.ndarray:
@@ -156,13 +158,9 @@ def tokens_to(surface: Surface, params: np.ndarray, target: float) -> np.ndarray
     def mean(tokens: np.ndarray) -> np.ndarray:
         return surface.loss(params[:, None], tokens[:, None]).mean(axis=-1)
 
-    low, high = np.full(len(params), np.log(FEWEST)), np.full(len(params), np.log(_MOST_TOKENS))
-    never = mean(np.exp(high)) > target
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        above = mean(np.exp(middle)) > target
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.where(never, np.inf, np.exp(high))
+    ends = np.log(FEWEST), np.full(len(params), np.log(_MOST_TOKENS))
+    _, high = bisect(lambda log_tokens: target - mean(np.exp(log_tokens)), *ends, halvings=26)
+    return np.where(mean(np.exp(ends[1])) > target, np.inf, np.exp(high))
 
 
 def _cheapest(surface: Surface, target: float, served: float) -> tuple[float, float]:

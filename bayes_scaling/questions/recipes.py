@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, levels, measured_anew
@@ -65,7 +66,7 @@ def compare_recipes(
     rows = []
     for budget, of_a, of_b in zip(budgets, ours, theirs, strict=True):
         gain = np.quantile(of_b - of_a, levels(prob))
-        times = np.array([_needed(grid, least, loss) for least, loss in zip(curve.T, of_a, strict=True)]) / budget
+        times = np.exp(first_crossing(np.log(grid), -curve, -of_a)) / budget
         multiplier = np.quantile(times, levels(prob), method="nearest")
         rows.append(
             {
@@ -142,10 +143,3 @@ def _measured(fit: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.nd
     shape = fit.posterior.sizes["chain"], fit.posterior.sizes["draw"]
     law = xr.DataArray(expected.reshape(shape), dims=SAMPLE_DIMS, coords={d: fit.posterior[d] for d in SAMPLE_DIMS})
     return measured_anew(fit, law, rng, level=level_at(fit, law)).values.ravel()
-
-
-def _needed(grid: np.ndarray, least: np.ndarray, loss: float) -> float:
-    """Return the compute at which a falling curve reaches a loss; nothing where it begins below, infinite where it never does."""
-    if loss < least[-1]:
-        return float("inf")
-    return 0.0 if loss > least[0] else float(np.exp(np.interp(-loss, -least, np.log(grid))))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
 from bayes_scaling.posterior.predict import levels
@@ -175,6 +176,6 @@ def _wasted(surface: Surface, budget: float, losses: np.ndarray) -> np.ndarray:
     least = few.along(budgets[:, None], optima(few, budgets))
     shares = []
     for row in wanted:
-        needed = [np.interp(-loss, -curve, np.log(budgets)) for loss, curve in zip(row, least.T, strict=True)]
+        needed = first_crossing(np.log(budgets), -least, -row, before=np.log(budgets[0]), never=np.log(budgets[-1]))
         shares.append(1 - np.exp(np.median(needed)) / budget)
     return np.clip(shares, 0.0, 1.0)

@@ -72,7 +72,8 @@ def robust_choice(
     fits = {name: fit for name, fit in mixture.fits.items() if mixture.weights[name] > 0}
     refuse_unless(anyway, caveats(mixture, compute=compute, furthest=furthest, trade_off=True))
     surfaces = {
-        name: Surface.of(fit, admit(fit, group or {}, seed), seed, supply).thinned(DRAWS["robust"]) for name, fit in fits.items()
+        name: Surface.of(fit, admit(fit, group or {}, seed), seed, supply).thinned(DRAWS["robust"])
+        for name, fit in fits.items()
     }
     measure = risk_measure(risk) if isinstance(risk, str) else risk
     best = {name: optima(surface, budget) for name, surface in surfaces.items()}

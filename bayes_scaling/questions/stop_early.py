@@ -1,25 +1,28 @@
-"""Stop a large model early, or train a smaller one nearly to convergence: the same compute, two losses, and how sure (Kaplan et al. 2020, appendix B)."""
+"""Stop a large model early, or train a smaller one nearly to convergence: the same compute, two losses (Kaplan et al. 2020, appendix B)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
+from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.fit import Sampled
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.frontier import efficient, laws_of, stopped_at
-
-_HALVINGS: Final = 34
+from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.frontier import efficient, laws_of, plain, stopped_at
+from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
+from bayes_scaling.questions.wording import credible, flop, number, short
 
 
 def stopping(
@@ -30,7 +33,7 @@ def stopping(
     Parameters
     ----------
     fit : Fit or JointFit
-        A fit that has learned N_c, alpha_N, S_c, alpha_S, B_star and alpha_B: of ``kaplan_system``, say.
+        As for :func:`~bayes_scaling.frontier`.
     compute_min : float
         Compute C_min, FLOP, as it would be at a batch far below the critical one.
     excess : float
@@ -50,7 +53,7 @@ def stopping(
     Raises
     ------
     InvalidRequest
-        If the fit has not learned a parameter, or a number is not positive.
+        If the fit lacks a parameter, or a number is not positive.
 
     Warns
     -----
@@ -60,74 +63,104 @@ def stopping(
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_system
-    >>> found = stopping(example_system(), compute_min=1e21)
-    >>> bool(found.loc["nearly converged", "gain"] > 0)
+    >>> runs = stopping(example_system(), compute_min=1e21)
+    >>> bool(runs.loc["nearly converged", "gain"] > 0)
     True
     """
-    warn_unless_converged(fit)
-    known = laws_of(fit)
-    plain = {name: value.transpose(*SAMPLE_DIMS).values for name, value in known.items()}
+    return _table(_runs(fit, compute_min, excess, params), prob)
+
+
+def _runs(fit: Sampled, compute_min: float, excess: float, params: float | None) -> xr.Dataset:
+    """Return size, least steps, loss and gain of each run, dims (run, chain, draw)."""
+    warn_unless_converged(fit, stacklevel=4)
+    named = laws_of(fit)
     spent, share = float(positive("compute_min_flops", compute_min)), float(excess)
-    if not (np.isfinite(share) and 0 < share < 10):
+    if not 0 < share < 10:
         raise InvalidRequest(f"The excess is {excess:g}: it has to be a positive share of the loss, such as 0.02.")
-    early = efficient(xr.DataArray(spent), **known)
-    runs = {"stopped early": (early["params"], early["steps_min"], early["loss"])}
-    runs["nearly converged"] = _named(nearly_converged(spent, share, **plain))
+    like, laws = plain(**named)
+    early = efficient(xr.DataArray(spent), **named).transpose(*like.dims)
+    runs: dict[str, tuple[Any, Any, Any]] = {
+        "stopped early": (early["params"].values, early["steps_min"].values, early["loss"].values),
+        "nearly converged": nearly_converged(spent, share, **laws),
+    }
     if params is not None:
-        runs["own size"] = _named(of_size(float(positive("params", params)), spent, **plain))
-    rows = []
-    for size, steps, loss in runs.values():
-        median, lower, upper = (float(bound) for bound in interval(loss, prob))
-        gain, gain_lower, gain_upper = (float(bound) for bound in interval(loss - runs["stopped early"][2], prob))
-        rows.append(
-            {
-                "params": float(size.median(SAMPLE_DIMS)),
-                "steps_min": float(steps.median(SAMPLE_DIMS)),
-                "loss": median,
-                "loss_lower": lower,
-                "loss_upper": upper,
-                "gain": gain,
-                "gain_lower": gain_lower,
-                "gain_upper": gain_upper,
-                "chance": float((loss > runs["stopped early"][2]).mean()),
-            }
-        )
-    return pd.DataFrame(rows, index=pd.Index(list(runs), name="run"))
+        runs["own size"] = of_size(float(positive("params", params)), spent, **laws)
+    columns = {
+        name: (("run", *like.dims), np.stack(values))
+        for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
+    }
+    drawn = xr.Dataset(columns, coords={"run": list(runs)})
+    return drawn.assign(gain=drawn["loss"] - drawn["loss"].sel(run="stopped early", drop=True))
+
+
+def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
+    """Return medians and intervals, one row a run."""
+    columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS).values for name in ("params", "steps_min")}
+    for name in ("loss", "gain"):
+        ends = zip((name, f"{name}_lower", f"{name}_upper"), interval(runs[name], prob), strict=True)
+        columns |= {end: bound.values for end, bound in ends}
+    columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS).values
+    return pd.DataFrame(columns, index=pd.Index(runs["run"].values, name="run"))
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
     """Return size, least steps and loss of the model that a compute trains to an excess over what its size leaves."""
-    curve = {name: value for name, value in laws.items() if name not in ("B_star", "alpha_B")}
+    trained = {name: value for name, value in laws.items() if name not in ("B_star", "alpha_B")}
 
     def spent(log_t: Any) -> Any:
-        params, steps, loss = stopped_at(np.exp(log_t), excess, **curve)
+        params, steps, loss = stopped_at(np.exp(log_t), excess, **trained)
         batch = critical_batch(loss, B_star=laws["B_star"], alpha_B=laws["alpha_B"])
-        return np.log(training_compute(params, training_tokens(steps, batch)))
+        return training_compute(params, training_tokens(steps, batch))
 
-    return stopped_at(np.exp(_where(spent, np.log(compute_min), -12.0, 6.0, laws["N_c"])), excess, **curve)
+    return stopped_at(np.exp(_where(spent, compute_min, -12.0)), excess, **trained)
 
 
 def of_size(params: float, compute_min: float, **laws: Any) -> tuple[Any, Any, Any]:
     """Return size, least steps and loss of a model of a size, trained as far as a compute takes it."""
     converged = kaplan_n(params, N_c=laws["N_c"], alpha_N=laws["alpha_N"], E=laws.get("E", 0.0))
-
-    def spent(log_left: Any) -> Any:
-        return np.log(compute_to_loss(params, converged + np.exp(log_left), **laws))
-
-    left = np.exp(_where(spent, np.log(compute_min), -40.0, 6.0, converged))
+    left = np.exp(_where(lambda x: compute_to_loss(params, converged + np.exp(x), **laws), compute_min, -40.0))
     return converged * 0 + params, laws["S_c"] * left ** (-1 / laws["alpha_S"]), converged + left
 
 
-def _where(falling: Callable[[Any], Any], level: float, low: float, high: float, like: np.ndarray) -> np.ndarray:
-    """Return where a falling function has a value, elementwise, by halving."""
-    below, above = np.full(np.shape(like), low), np.full(np.shape(like), high)
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        right = falling(middle) > level
-        below, above = np.where(right, middle, below), np.where(right, above, middle)
+def _where(spent: Callable[[Any], Any], compute: float, low: float) -> np.ndarray:
+    """Return the log of the part of the loss at which a compute is spent."""
+    below, above = bisect(lambda x: np.log(compute) - np.log(spent(x)), low, 6.0, halvings=34)
     return (below + above) / 2
 
 
-def _named(run: tuple[np.ndarray, ...]) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    size, steps, loss = (xr.DataArray(values, dims=SAMPLE_DIMS) for values in run)
-    return size, steps, loss
+class Stopping(Question):
+    """Compare a large model stopped early with a smaller one trained nearly to convergence, at equal compute."""
+
+    name = "stop-early"
+    panel = "Training"
+    aliases = ("stopping",)
+    example = "stop-early system.nc --compute-min 1e21 --excess 0.02"
+    takes = ("fit",)
+    trade_off = False
+    unused = ("group", "seed")
+    writes = "runs"
+
+    compute_min: float = Field(gt=0, description="Compute at a small batch, FLOP.")
+    excess: float = Field(
+        default=0.02, gt=0, description="How far above its converged loss the smaller model stops, a share of it."
+    )
+    params: float | None = Field(default=None, gt=0, description="A size of your own, beside.")
+
+    def _compute(self) -> float:
+        return SPENT_OVER_LEAST * self.compute_min
+
+    def _result(self, posterior: Sampled) -> Answer:
+        runs = _runs(posterior, self.compute_min, self.excess, self.params)
+        table = _table(runs, self.prob)
+        early, *others = table.reset_index().to_dict("records")
+        lines = [
+            f"{flop(self.compute_min)} train {short(early['params'])} parameters for {short(early['steps_min'])} steps to a loss of "
+            f"{early['loss']:.4f} {posterior.loss_unit}."
+        ]
+        for row in others:
+            width = credible(self.prob, number(row["gain_lower"]), number(row["gain_upper"]))
+            lines.append(
+                f"{short(row['params'])} parameters ({row['run']}) end at {row['loss']:.4f}: stopping early lowers the loss by "
+                f"{number(row['gain'])} ({width}); the probability that it is lower is {row['chance']:.2f}."
+            )
+        return Answer("\n".join(lines), tables={"runs": table}, data=runs)

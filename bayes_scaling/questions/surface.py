@@ -6,7 +6,7 @@ and names would cost more than the law.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws import Law
 from bayes_scaling.laws.repeated import effective_tokens
+from bayes_scaling.numerics import minimise, newton
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, parameters_in
 from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
@@ -38,9 +39,6 @@ DRAWS: Final = {
     "cost": 4000,  # of price and utilisation
 }
 """How many draws each answer rests on: of the posterior where a comment says nothing else, evenly spaced."""
-_COARSE: Final = 41
-_GOLDEN: Final = (5**0.5 - 1) / 2
-_STEPS: Final = 25
 _APART: Final = 0.01
 """Distance in log N over which the slope of the loss is taken."""
 _CLOSE: Final = 1e-6
@@ -203,18 +201,16 @@ def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
     at = np.asarray(budgets, float)[:, None]
     ends = (np.log(FEWEST), np.log(params_at(at, FEWEST)))
     few = surface.thinned(DRAWS["start"])
-    start = np.median(minimum(lambda x: few.along(at, x), *ends), axis=-1, keepdims=True)
-    x = start + np.zeros((1, surface.shape[0] * surface.shape[1]))
-    for _ in range(12):
+    start = np.median(minimise(lambda x: few.along(at, x), *ends), axis=-1, keepdims=True)
+
+    def slope(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         below, here, above = (surface.along(at, x + d) for d in (-_APART, 0.0, _APART))
-        slope, bend = (above - below) / (2 * _APART), (above - 2 * here + below) / _APART**2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = np.where(bend > 0, -slope / bend, -np.sign(slope))
-        step = np.clip(np.nan_to_num(step), -1.0, 1.0)
-        x = np.clip(x + step, *ends)
-        if np.abs(step).max() < _CLOSE:
-            return x
-    return minimum(lambda x: surface.along(at, x), *ends)
+        first, second = (above - below) / (2 * _APART), (above - 2 * here + below) / _APART**2
+        return first, np.where(second > 0, second, np.abs(first))  # where it bends down, one step downhill
+
+    x = start + np.zeros((1, surface.shape[0] * surface.shape[1]))
+    x, rests = newton(slope, x, steps=12, tolerance=_CLOSE, largest=1.0, bounds=ends)
+    return x if rests else minimise(lambda x: surface.along(at, x), *ends)
 
 
 class Losses(Protocol):
@@ -267,32 +263,4 @@ def choose(
     low, high = best.min(axis=-1) - 0.1, best.max(axis=-1) + 0.1
     if limits is not None:
         low, high = (np.clip(end, *limits) for end in (low, high))
-    return minimum(risk, low, high, coarse=13, steps=18)
-
-
-def minimum(
-    f: Callable[[np.ndarray], np.ndarray], lowest: Any, highest: Any, *, coarse: int = _COARSE, steps: int = _STEPS
-) -> np.ndarray:
-    """Return where a function of one variable is least, elementwise, between two bounds: a grid, then golden sections.
-
-    Examples
-    --------
-    >>> minimum(lambda x: (x - np.array([1.0, 2.0])) ** 2, np.zeros(2), np.full(2, 5.0)).round(4).tolist()
-    [1.0, 2.0]
-    """
-    share = np.linspace(0.0, 1.0, coarse)
-    lowest, highest = np.asarray(lowest, float), np.asarray(highest, float)
-    step = (highest - lowest) / (coarse - 1)
-    tried = [f(lowest + s * (highest - lowest)) for s in share]
-    best = np.argmin(tried, axis=0)
-    left, right = lowest + np.maximum(best - 1, 0) * step, lowest + np.minimum(best + 1, coarse - 1) * step
-    inner, outer = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
-    at_inner, at_outer = f(inner), f(outer)
-    for _ in range(steps):
-        falls = at_inner > at_outer  # the minimum lies right of `inner`; one of the two points serves again
-        left, right = np.where(falls, inner, left), np.where(falls, right, outer)
-        fresh = np.where(falls, left + _GOLDEN * (right - left), right - _GOLDEN * (right - left))
-        at_fresh = f(fresh)
-        inner, outer = np.where(falls, outer, fresh), np.where(falls, fresh, inner)
-        at_inner, at_outer = np.where(falls, at_outer, at_fresh), np.where(falls, at_fresh, at_inner)
-    return (left + right) / 2
+    return minimise(risk, low, high, grid=13, steps=18)

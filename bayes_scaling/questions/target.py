@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.extrapolation import reach
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
@@ -129,10 +130,10 @@ def least_compute(
     for budgets in (near, np.geomspace(smallest, furthest, 2 * _BUDGETS)):
         curve = chance(fit, target=target, compute=budgets, supply=supply, group=group, seed=seed)
         found = _place(budgets, curve["chance"].values, prob)
-        if found is not None and found > budgets[0]:
+        if curve["chance"][0] < prob and found < np.inf:
             break
     else:
-        if found is not None:
+        if found < np.inf:
             raise InvalidRequest(
                 f"The smallest run, {smallest:.2g} FLOP, already reaches {target:g} with a probability of {prob:g}: ask for a "
                 f"lower loss."
@@ -181,23 +182,16 @@ def _even_law(fit: Fit, target: float, supply: Supply | None, group: Mapping[str
         losses = np.median(surface.along(budgets[:, None], optima(surface, budgets)), axis=-1)
     else:
         losses = _at_budgets(fit, budgets, supply, group, seed)["expected_loss"].median(SAMPLE_DIMS).values
-    return _place(budgets, -losses, -target) or float(budgets[-1])
+    return _place(budgets, -losses, -target, never=budgets[-1])
 
 
 def _even(budgets: np.ndarray, chances: np.ndarray) -> float:
     """Return the budget of even odds, not a number where every budget has better or none has."""
     found = _place(budgets, chances, 0.5)
-    return np.nan if found is None or chances[0] > 0.5 else found
+    return found if chances[0] <= 0.5 and found < np.inf else np.nan
 
 
-def _place(budgets: np.ndarray, rising: np.ndarray, level: float) -> float | None:
-    """Return where a curve over budgets first reaches a level, straight between them in log C; none where it never does."""
-    reached = np.flatnonzero(rising >= level)
-    if not reached.size:
-        return None
-    first = int(reached[0])
-    if first == 0:
-        return float(budgets[0])
-    low, high = rising[first - 1], rising[first]
-    share = (level - low) / (high - low)
-    return float(budgets[first - 1] * (budgets[first] / budgets[first - 1]) ** share)
+def _place(budgets: np.ndarray, rising: np.ndarray, level: float, *, never: float = np.inf) -> float:
+    """Return the budget at which a curve first reaches a level, straight between budgets in log C: the first if it begins above."""
+    at = np.log(budgets)
+    return float(np.exp(first_crossing(at, rising, level, before=at[0], never=np.log(never))))

@@ -88,7 +88,7 @@ def _introduction() -> str:
 
 
 def _claims_table(results: Mapping[str, Any]) -> str:
-    by_name = {claim.says: claim for claim in CLAIMS}
+    by_name = {claim.statement: claim for claim in CLAIMS}
     head = ["claim", "paper", *SYSTEMS.values()]
     rows = []
     for says in SHOWN:
@@ -101,8 +101,8 @@ def _claims_table(results: Mapping[str, Any]) -> str:
         rows.append(row)
     shape = by_name["cost of the ends of a 40-fold range of aspect ratios"]
     ours, theirs = results["ladder"]["shape"], results["gemstones2025"]
-    cells = [_cell(each["claims"][shape.says], each["converged"]) for each in (ours, theirs)]
-    rows.append([f"{shape.says}, {shape.equation}", "below 0.03", cells[0], f"gemstones2025: {cells[1]}", "", ""])
+    cells = [_cell(each["claims"][shape.statement], each["converged"]) for each in (ours, theirs)]
+    rows.append([f"{shape.statement}, {shape.equation}", "below 0.03", cells[0], f"gemstones2025: {cells[1]}", "", ""])
     return table(head, rows)
 
 

@@ -151,7 +151,7 @@ def with_posterior(fit, **draws):
 
 
 def test_a_number_stands_for_all_that_are_rounded_to_it():
-    by_name = {claim.says: claim for claim in CLAIMS}
+    by_name = {claim.statement: claim for claim in CLAIMS}
     assert by_name["exponent of the critical batch"].allowed == pytest.approx((0.205, 0.215))
     assert by_name["exponent of data in L(D)"].allowed == pytest.approx((0.09495, 0.1035))
     assert by_name["size at one PF-day"].allowed == pytest.approx((1.25e9, 1.35e9))
@@ -198,5 +198,5 @@ def test_closed_forms_without_an_offset_are_refused_where_there_is_one():
         derive(example_system(), "critical_batch", loss=xr.DataArray(-1.0))
     with pytest.raises(InvalidRequest, match="2 and 3 entries"):
         bottleneck(example_system(), params=[1e8, 1e9], dataset_tokens=[1e9] * 3, steps=1e5, batch_tokens=1e5)
-    with pytest.raises(InvalidRequest, match="tells no bound on stopping"):
+    with pytest.raises(InvalidRequest, match="has no bound on stopping"):
         early_stopping(example_fit())

@@ -19,8 +19,8 @@ from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.posterior.predict import law_loss, predict
 from bayes_scaling.quantities import tokens_at, training_compute
 from bayes_scaling.questions.allocation import allocate
-from bayes_scaling.questions.cost import Device, compute_in, cost, device
 from bayes_scaling.questions.base import QUESTIONS, question
+from bayes_scaling.questions.cost import Device, compute_in, cost, device
 from bayes_scaling.questions.guardrails import Refused, caveats
 from bayes_scaling.questions.lifetime import lifetime, overtraining
 from bayes_scaling.questions.recipes import compare_recipes, crossing

@@ -15,8 +15,8 @@ from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.model.scatter import sigma_of_new
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import predict
-from bayes_scaling.questions.deadline import deadline, front
 from bayes_scaling.questions.base import question
+from bayes_scaling.questions.deadline import deadline, front
 from bayes_scaling.questions.frontier import efficient, laws_of
 from bayes_scaling.questions.next_run import Budget, Forecast, ladder_of, mentioned, next_run, next_runs, risk_now
 from bayes_scaling.questions.preposterior import refits

@@ -1,0 +1,196 @@
+"""Roots, minima and quantiles, elementwise on plain arrays; the caller sets the number of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+_GOLDEN: Final = (5**0.5 - 1) / 2
+
+
+def bisect(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, halvings: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Return a bracket around the root of a rising function, elementwise.
+
+    Parameters
+    ----------
+    f : callable
+        Rises in each element; not a number where it has no value.
+    low, high : float or ndarray
+        Bounds, which broadcast with what `f` returns.
+    halvings : int
+        How often the bracket is halved: it ends as wide as the bounds, over 2 to this power.
+
+    Returns
+    -------
+    tuple of ndarray
+        Lower and upper end. Without a change of sign both lie at the bound that is nearest to a root, to the width of the
+        bracket; where `f` is not a number neither is.
+
+    Examples
+    --------
+    >>> low, high = bisect(lambda x: x**2 - np.array([2.0, 9.0]), 0.0, 4.0)
+    >>> low.round(6).tolist()
+    [1.414214, 3.0]
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        value = np.asarray(f(middle))
+        middle = np.where(np.isnan(value), np.nan, middle)
+        low, high = np.where(value >= 0, low, middle), np.where(value < 0, high, middle)
+    return low, high
+
+
+def newton(
+    f: Callable[[np.ndarray], tuple[Any, Any]],
+    start: np.ndarray,
+    *,
+    steps: int,
+    tolerance: float,
+    largest: float = np.inf,
+    bounds: tuple[Any, Any] = (-np.inf, np.inf),
+) -> tuple[np.ndarray, bool]:
+    """Return the root of a function by Newton's method, elementwise, and whether every element came to rest.
+
+    Parameters
+    ----------
+    f : callable
+        The function and its derivative.
+    start : ndarray
+        Where to begin.
+    steps : int
+        How many to take at most.
+    tolerance : float
+        A step smaller than this is rest. An element whose step is not a number stays where it is, and rests.
+    largest : float
+        No step is larger.
+    bounds : tuple of float or ndarray
+        No element leaves them.
+
+    Returns
+    -------
+    tuple of ndarray and bool
+        The elements, and whether all rest.
+
+    Examples
+    --------
+    >>> root, rests = newton(lambda x: (x**2 - np.array([2.0, 9.0]), 2 * x), np.ones(2), steps=20, tolerance=1e-12)
+    >>> root.round(6).tolist(), rests
+    ([1.414214, 3.0], True)
+    """
+    x = np.asarray(start, float)
+    for _ in range(steps):
+        value, derivative = f(x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.clip(-np.asarray(value) / derivative, -largest, largest)
+        step = np.where(np.isnan(step), 0.0, step)
+        x = np.clip(x + step, *bounds)
+        if np.abs(step).max() < tolerance:
+            return x, True
+    return x, False
+
+
+def minimise(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int = 41, steps: int = 25) -> np.ndarray:
+    """Return where a function is least between two bounds, elementwise: the best point of a grid, then golden sections.
+
+    Parameters
+    ----------
+    f : callable
+        The function; between the neighbours of the best point of the grid it has one minimum.
+    low, high : float or ndarray
+        Bounds, which broadcast with what `f` returns.
+    grid : int
+        Points of the grid.
+    steps : int
+        Sections: two steps of the grid are narrowed by 0.618 to this power.
+
+    Returns
+    -------
+    ndarray
+        Middle of what is left.
+
+    Examples
+    --------
+    >>> minimise(lambda x: (x - np.array([1.0, 2.0])) ** 2, np.zeros(2), np.full(2, 5.0)).round(4).tolist()
+    [1.0, 2.0]
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    width = (high - low) / (grid - 1)
+    best = np.argmin([f(low + share * (high - low)) for share in np.linspace(0.0, 1.0, grid)], axis=0)
+    left, right = low + np.maximum(best - 1, 0) * width, low + np.minimum(best + 1, grid - 1) * width
+    inner, outer = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
+    at_inner, at_outer = f(inner), f(outer)
+    for _ in range(steps):
+        falls = at_inner > at_outer  # the minimum lies right of `inner`; one of the two points serves again
+        left, right = np.where(falls, inner, left), np.where(falls, right, outer)
+        fresh = np.where(falls, left + _GOLDEN * (right - left), right - _GOLDEN * (right - left))
+        at_fresh = f(fresh)
+        inner, outer = np.where(falls, outer, fresh), np.where(falls, fresh, inner)
+        at_inner, at_outer = np.where(falls, at_outer, at_fresh), np.where(falls, at_fresh, at_inner)
+    return (left + right) / 2
+
+
+def first_crossing(
+    x: np.ndarray, y: np.ndarray, level: Any, *, before: float = -np.inf, never: float = np.inf
+) -> np.ndarray:
+    """Return where curves first reach a level, straight between their points: inverse interpolation, elementwise.
+
+    Parameters
+    ----------
+    x : ndarray, shape (point,)
+        Places of the points, rising.
+    y : ndarray, shape (point, ...)
+        Curves from below.
+    level : float or ndarray
+        One for each curve, or for all.
+    before : float
+        For a curve that begins above its level.
+    never : float
+        For a curve none of whose points reaches it.
+
+    Returns
+    -------
+    ndarray
+        One place for each curve.
+
+    Examples
+    --------
+    >>> first_crossing(np.arange(3.0), np.array([[0.0, 5.0, 0.0], [1.0, 6.0, 0.0], [4.0, 7.0, 0.0]]), 2.5).tolist()
+    [1.5, -inf, inf]
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    level = np.broadcast_to(np.asarray(level, float), y.shape[1:])
+    reached = y >= level
+    first = np.maximum(reached.argmax(axis=0), 1)
+    low, high = (np.take_along_axis(y, of[None], axis=0)[0] for of in (first - 1, first))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        place = x[first - 1] + (level - low) / (high - low) * (x[first] - x[first - 1])
+    place = np.where(y[0] == level, x[0], np.where(y[0] > level, before, place))
+    return np.where(reached.any(axis=0), place, never)
+
+
+def weighted_quantile(values: np.ndarray, weights: np.ndarray, at: Any) -> np.ndarray:
+    """Return quantiles of weighted draws: a draw stands in the middle of its weight, and between two it is straight.
+
+    Parameters
+    ----------
+    values, weights : ndarray, shape (draw,)
+        Draws, and weights that sum to one.
+    at : float or sequence
+        Probabilities.
+
+    Returns
+    -------
+    ndarray
+        One quantile each.
+
+    Examples
+    --------
+    >>> weighted_quantile(np.array([3.0, 1.0, 2.0]), np.array([0.5, 0.25, 0.25]), [0.125, 0.5]).tolist()
+    [1.0, 2.3333333333333335]
+    """
+    order = np.argsort(values)
+    below = np.cumsum(weights[order]) - 0.5 * weights[order]
+    return np.interp(at, below, values[order])
