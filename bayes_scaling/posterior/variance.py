@@ -11,35 +11,36 @@ import xarray as xr
 
 from bayes_scaling.model.scatter import PART
 from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.mixture import shared_draws
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict, typical_relative_se
 
 PARTS: Final = ("parameters", "discrepancy", "noise")
 """What the variance of a forecast is made of."""
+_CONSTANT: Final = 1e-24
+"""Variance of a logarithm below which it is a constant."""
 
 
 def included(fit: Fit) -> str:
-    """Say what the intervals of a fit include, and what they take for granted.
+    """Return what the intervals of a fit include, and what they are conditional on, as a sentence.
 
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> included(example_fit())
-    'Intervals include what the runs leave open about the parameters, and the scatter of a new run, 0.4 %; they take the form of the law for granted.'
+    'Intervals include parameter uncertainty and the residual noise of a new run, 0.4 %; they are conditional on the form of the law.'
     """
-    known = (
-        f"Intervals include what the runs leave open about the parameters, and the scatter of a new run{_said_of_noise(fit)}"
-    )
+    parts = f"Intervals include parameter uncertainty and the residual noise of a new run{_noise_sentence(fit)}"
     if fit.spec.correlation is not None:
-        known += ", or, further along a run of the fit, what of it is not known from its last point"
+        parts += ", or, further along a run of the fit, its noise given the last residual"
     if not fit.spec.discrepancy:
-        return f"{known}; they take the form of the law for granted."
+        return f"{parts}; they are conditional on the form of the law."
     widths = [(s, 100 * float(fit.posterior[f"discrepancy_scale_{s}"].median())) for s in fit.spec.discrepancy]
-    said = ", ".join(f"{width:.2g} % a decade along {symbol}" for symbol, width in widths)
-    return f"{known}, and what the law may get wrong: a random walk of the log loss, {said} (posterior medians)."
+    listed = ", ".join(f"{width:.2g} % a decade along {symbol}" for symbol, width in widths)
+    return f"{parts}, and model discrepancy: a random walk of the log loss, {listed} (posterior medians)."
 
 
 def noise_parts(fit: Fit) -> pd.DataFrame:
-    """Return the parts of the scatter of a new run, each with a name.
+    """Return the variance components of the residual noise of a new run.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def noise_parts(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["sd", "what"])
 
 
-def _said_of_noise(fit: Fit) -> str:
+def _noise_sentence(fit: Fit) -> str:
     parts = noise_parts(fit)
     if len(parts) == 1:
         return f", {100 * parts['sd'].iloc[0]:.2g} %"
@@ -79,9 +80,10 @@ def _said_of_noise(fit: Fit) -> str:
 def variance_shares(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:
     """Return the shares of the variance of a forecast log loss.
 
-    The log of a new run's loss is a sum: the law's, what the law gets wrong there, and the scatter of runs. The share of
-    a part is its covariance with the sum over the variance of the sum, so that shares add up to one. Among the runs,
-    where law and discrepancy stand in for each other, one of them can be negative; far beyond, each is what it seems.
+    The variance is explained step by step, in this order: by the parameters (of a mixture, by which law first), by model
+    discrepancy given these, and by noise, which is the rest. A share is what its step explains beyond the steps before it,
+    by linear regression over the draws; shares are not negative and add up to one. What discrepancy and parameters explain
+    together, as among the runs, counts for the parameters.
 
     Parameters
     ----------
@@ -107,45 +109,51 @@ def variance_shares(fit: Fit, *, group: Mapping[str, str] | None = None, seed: i
 
 def shares_of(prediction: xr.Dataset) -> xr.Dataset:
     """Return the shares of a prediction that has been made: what :func:`variance_shares` returns."""
-    law, expected, measured = (_log(prediction[name]) for name in ("law_loss", "expected_loss", "measured_loss"))
-    variance = measured.var(SAMPLE_DIMS)
-    parts = {"parameters": law, "discrepancy": expected - law, "noise": measured - expected}
-    shares = {name: _covariance(part, measured) / variance for name, part in parts.items()}
+    law, expected, measured = (_centred(np.log(prediction[n])) for n in ("law_loss", "expected_loss", "measured_loss"))
+    steps = {"parameters": law, "discrepancy": expected}
     if "form" in prediction.coords:
-        # What the laws of a mixture say on average differs from law to law: that much of it is their form.
+        # What the laws of a mixture predict on average differs from law to law: that much of it is their form.
         form = prediction["form"]
         each = ((form == name) * law.where(form == name).mean(SAMPLE_DIMS) for name in np.unique(form))
-        of_form = sum(each, start=xr.zeros_like(law))
-        shares["form"] = _covariance(of_form, measured) / variance
-        shares["parameters"] = shares["parameters"] - shares["form"]
+        steps = {"form": sum(each, start=xr.zeros_like(law)), **steps}
+    variance = (measured**2).mean(SAMPLE_DIMS)
+    shares: dict[str, xr.DataArray] = {}
+    explained: list[xr.DataArray] = []
+    for name, part in steps.items():
+        for earlier in explained:
+            part = part - _per(part * earlier, earlier**2) * earlier
+        explained.append(part)
+        shares[name] = _per(part * measured, part**2) * (part * measured).mean(SAMPLE_DIMS) / variance
+    shares["noise"] = (1 - sum(shares.values(), start=xr.zeros_like(variance))).clip(0.0)
     return xr.Dataset({**shares, "sd": variance**0.5})
 
 
+def _centred(draws: Any) -> xr.DataArray:
+    return draws - draws.mean(SAMPLE_DIMS)
+
+
+def _per(product: xr.DataArray, square: xr.DataArray) -> xr.DataArray:
+    """Return the slope of a regression through the origin, nothing on a constant."""
+    scale = square.mean(SAMPLE_DIMS)
+    return (product.mean(SAMPLE_DIMS) / scale.where(scale > _CONSTANT)).fillna(0.0)
+
+
 def shares_sentence(shares: xr.Dataset) -> str:
-    """Say the shares of one forecast in words.
+    """Return the shares of one forecast as a sentence; whole per cents that add up to a hundred.
 
     Examples
     --------
-    >>> shares_sentence(xr.Dataset({"parameters": 0.3, "discrepancy": 0.65, "noise": 0.05, "sd": 0.02}))
-    'Of the variance of its logarithm (sd 2 %), 30 % is the parameters, 65 % what the law may get wrong, 5 % the scatter of runs.'
+    >>> shares_sentence(xr.Dataset({"parameters": 0.305, "discrepancy": 0.645, "noise": 0.05, "sd": 0.02}))
+    'Variance of the log loss (sd 2 %), in this order: 31 % parameters, 64 % model discrepancy, 5 % residual noise.'
     """
-    said = {
-        "parameters": "the parameters",
-        "form": "which law",
-        "discrepancy": "what the law may get wrong",
-        "noise": "the scatter of runs",
+    words = {
+        "form": "form of the law",
+        "parameters": "parameters",
+        "discrepancy": "model discrepancy",
+        "noise": "residual noise",
     }
-    parts = [
-        f"{max(0.0, 100 * float(shares[name])):.0f} % {'is ' if not i else ''}{words}"
-        for i, (name, words) in enumerate(said.items())
-        if name in shares
-    ]
-    return f"Of the variance of its logarithm (sd {100 * float(shares['sd']):.2g} %), {', '.join(parts)}."
-
-
-def _log(draws: xr.DataArray) -> Any:
-    return np.log(draws)
-
-
-def _covariance(part: Any, whole: Any) -> xr.DataArray:
-    return ((part - part.mean(SAMPLE_DIMS)) * (whole - whole.mean(SAMPLE_DIMS))).mean(SAMPLE_DIMS)
+    given = {name: float(shares[name]) for name in words if name in shares}
+    if not np.isfinite(list(given.values())).all():
+        return "The log loss has no variance."
+    listed = ", ".join(f"{count} % {words[name]}" for name, count in shared_draws(given, 100).items())
+    return f"Variance of the log loss (sd {100 * float(shares['sd']):.2g} %), in this order: {listed}."

@@ -1,23 +1,28 @@
-"""The compute-optimal size: what the law says it is, and which one to choose not knowing the law exactly."""
+"""The compute-optimal size: the optimum of each draw, and the one size to choose over all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.repeated import effective_tokens
-from bayes_scaling.posterior.extrapolation import reach
+from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, predict_at
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
-from bayes_scaling.questions.risk import RiskMeasure, risk_measure
+from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.picture import curve
+from bayes_scaling.questions.risk import RISK, RiskMeasure, risk_measure
 from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of, choose, optima
+from bayes_scaling.questions.wording import credible, flop, short
 
 
 def allocate(
@@ -33,9 +38,9 @@ def allocate(
 ) -> xr.Dataset:
     """Split a compute budget between parameters and tokens.
 
-    Two answers that differ: the optimum of each draw, whose scatter is how well the runs know it, and
+    Two answers that differ: the optimum of each draw, whose spread is its posterior uncertainty, and
     the one size to choose, which makes the risk of the law's loss over all draws least. A discrepancy widens the loss there;
-    it does not move the choice, since where a walk goes along an untried budget nobody knows.
+    it does not move the choice, since its sign along an untried budget is unknown.
 
     Parameters
     ----------
@@ -153,3 +158,56 @@ def budget_table(allocation: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
     _, columns["mean_lower"], columns["mean_upper"] = interval(allocation["expected_loss"], prob)
     columns |= {str(name): c for name, c in allocation.coords.items() if str(name).startswith("reach_")}
     return pd.DataFrame({name: np.atleast_1d(np.asarray(column)) for name, column in columns.items()})
+
+
+class Allocate(Question):
+    """The split of a compute budget between parameters and tokens, with credible intervals."""
+
+    name = "allocate"
+    panel = "Budget"
+    example = "allocate fit.nc --compute 5.76e23 --risk cvar:0.9"
+    guarded = False
+    writes = "budgets"
+
+    compute: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] = Field(description="Budget, FLOP; repeat for several.")
+    risk: str = RISK
+
+    def _result(self, posterior: Fit) -> Answer:
+        draws = allocate(posterior, compute=list(self.compute), risk=self.risk, group=self.group, seed=self.seed)
+        table = budget_table(draws, self.prob)
+        rows = table.to_dict("records")
+        values = {**rows[0], "risk": self.risk} if len(rows) == 1 else {}
+        draw = partial(
+            curve, table="budgets", x="compute_flops", y="params", band=("params_lower", "params_upper"), log="xy"
+        )
+        sentence = "\n".join(budget_sentence(row, self.prob, posterior.loss_unit) for row in rows)
+        return Answer(sentence, values, {"budgets": table}, data=draws, draw=draw)
+
+    def document(self, answer: Answer) -> Any:
+        """Return one budget flat, and several as a list."""
+        whole = answer.to_dict()
+        rows, about = whole["budgets"], {n: whole[n] for n in ("prob", "loss_unit", "converged", "verdict")}
+        return whole if len(rows) == 1 else [{**row, **about, "risk": self.risk} for row in rows]
+
+
+def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:
+    """Return one row of a budget table in words.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> row = budget_table(allocate(example_fit(), compute=5.76e23)).iloc[0].to_dict()
+    >>> print(budget_sentence(row, 0.9, "nats/token").splitlines()[1])
+      N    72.2B parameters (90 % interval 69.5B to 75.2B of the optimum)
+    """
+    reaches = {c.removeprefix("reach_"): v for c, v in row.items() if c.startswith("reach_")}
+    sizes = {n: (short(row[f"{n}_lower"]), short(row[f"{n}_upper"])) for n in ("params", "tokens", "tokens_per_param")}
+    return (
+        f"At {flop(row['compute_flops'])}:\n"
+        f"  N    {short(row['params'])} parameters ({credible(prob, *sizes['params'])} of the optimum)\n"
+        f"  D    {short(row['tokens'])} tokens ({' to '.join(sizes['tokens'])})\n"
+        f"  D/N  {short(row['tokens_per_param'])} ({' to '.join(sizes['tokens_per_param'])})\n"
+        f"  loss {row['median']:.4f} {unit} of a new run ({row['lower']:.4f} to {row['upper']:.4f}); "
+        f"mean {row['mean_lower']:.4f} to {row['mean_upper']:.4f}\n"
+        f"  {reach_sentence(reaches)}"
+    )

@@ -150,8 +150,11 @@ class Question(Strict):
     @classmethod
     def options(cls) -> list[str]:
         """Return the fields a request may set, those of its own first."""
-        common = [name for name in Question.model_fields if name not in cls.idle()]
-        return [*(name for name in cls.model_fields if name not in Question.model_fields), *common]
+        found: dict[str, None] = {}
+        for kind in cls.__mro__:
+            inherited = {name for base in kind.__bases__ for name in getattr(base, "model_fields", ())}
+            found |= dict.fromkeys(name for name in getattr(kind, "model_fields", ()) if name not in inherited)
+        return [name for name in found if name not in cls.idle()]
 
     @classmethod
     def idle(cls) -> tuple[str, ...]:
@@ -320,7 +323,7 @@ def question(name: str, **given: Any) -> Question:
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> print(question("target", target=2.0, compute=[1e24]).answer(example_fit()))
-    1e+24 FLOP reach 2 nats/token with a probability of 0.97.
+    1e24 FLOP reach 2 nats/token with a probability of 0.97.
     """
     if name not in QUESTIONS:
         raise InvalidRequest(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")

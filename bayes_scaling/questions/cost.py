@@ -17,8 +17,9 @@ from bayes_scaling.files import DATA
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.specification import Strict
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
+from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.surface import DRAWS
-from bayes_scaling.questions.wording import credible, short
+from bayes_scaling.questions.wording import credible, flop, short
 
 _SECONDS_PER_HOUR: Final = 3600.0
 USUAL_UTILISATION: Final = Prior.model_validate({"dist": "LogNormal", "mu": float(np.log(0.4)), "sigma": 0.12})
@@ -206,3 +207,21 @@ class OnHardware(Strict):
         words = {name: on.currency if name == "money" else name.replace("_", " ") for name in rows}
         parts = [f"{short(row[0])} {words[name]} ({credible(prob, *map(short, row[1:]))})" for name, row in rows.items()]
         return f"On {on.title}: {', '.join(parts)}.", table
+
+
+class Cost(OnHardware, Question):
+    """Device-hours, days, money and energy of a training run."""
+
+    name = "cost"
+    panel = "Budget"
+    example = "cost --compute 1e24 --device h100 --count 1024"
+    takes = ()
+    guarded = False
+    unused = ("group",)
+    writes = "cost"
+
+    compute: float = Field(gt=0, description="Compute of the run, FLOP.")
+
+    def _result(self, posterior: Any) -> Answer:
+        sentence, table = self.bill(self.compute, self.prob, self.seed)
+        return Answer(f"{flop(self.compute)}. {sentence}", tables={"cost": table})

@@ -1,4 +1,4 @@
-"""A model that is trained once and served for long: the size and the training that cost least over its lifetime.
+"""A model that is trained once and served: the size and the training of least cost over its lifetime.
 
 Serving a token takes two FLOP a parameter, training on one six (Kaplan et al. 2020, section 2.1). A smaller model trained
 for longer reaches the same loss at more training and less serving (Sardana et al. 2024).
@@ -7,10 +7,13 @@ for longer reaches the same loss at more training and less serving (Sardana et a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from math import log
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.priors import Prior
@@ -19,7 +22,10 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
 from bayes_scaling.posterior.predict import levels
 from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, tokens_at, training_compute
+from bayes_scaling.questions.base import Answer, OfText
+from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, FEWEST, Supply, Surface, budgets_of, optima
+from bayes_scaling.questions.wording import flop, short
 
 FLOP_PER_PARAMETER_AND_SERVED_TOKEN: Final = FLOP_PER_PARAMETER_AND_TOKEN / 3
 _SIZES: Final = 41
@@ -54,7 +60,7 @@ def lifetime(
     DataFrame
         Two rows: ``lifetime``, the choice, and ``training``, the choice of least training cost. ``params``,
         ``tokens``, ``tokens_per_param``; ``training_flops``, ``serving_flops``, ``total_flops``, means over the demand;
-        ``total_flops_lower``, ``total_flops_upper``, the interval over the demand.
+        ``total_lower``, ``total_upper``, the interval over the demand.
 
     Raises
     ------
@@ -77,7 +83,7 @@ def lifetime(
     served = _served(demand, seed)
     surface = Surface.of(fit, labels, seed, supply).thinned(DRAWS["lifetime"])
     rows = [_row(*_cheapest(surface, wanted, float(of.mean())), served, prob) for of in (served, np.zeros(1))]
-    return pd.DataFrame(rows, index=pd.Index(["lifetime", "training"], name="cost of"))
+    return pd.DataFrame(rows, index=pd.Index(["lifetime", "training"], name="cares for"))
 
 
 def overtraining(
@@ -107,7 +113,7 @@ def overtraining(
     -------
     DataFrame
         One row for each: ``times``; ``tokens_per_param`` there, the median; ``penalty``, by how much the loss
-        is above the optimum's, median, with ``penalty_lower``, ``penalty_upper``.
+        is above the optimum's, median, with ``lower``, ``upper``.
 
     Raises
     ------
@@ -132,9 +138,7 @@ def overtraining(
     excess = surface.along(at, moved) - surface.along(at, best)
     median, lower, upper = np.quantile(excess, levels(prob), axis=-1)
     ratio = np.median(tokens_at(budget, np.exp(moved)) / np.exp(moved), axis=-1)
-    return pd.DataFrame(
-        {"times": by, "tokens_per_param": ratio, "penalty": median, "penalty_lower": lower, "penalty_upper": upper}
-    )
+    return pd.DataFrame({"times": by, "tokens_per_param": ratio, "penalty": median, "lower": lower, "upper": upper})
 
 
 def tokens_to(surface: Surface, params: np.ndarray, target: float) -> np.ndarray:
@@ -201,10 +205,45 @@ def _row(params: float, tokens: float, served: np.ndarray, prob: float) -> dict[
         "training_flops": training,
         "serving_flops": float(serving.mean()),
         "total_flops": training + float(serving.mean()),
-        "total_flops_lower": float(lower),
-        "total_flops_upper": float(upper),
+        "total_lower": float(lower),
+        "total_upper": float(upper),
     }
 
 
 def _floor(surface: Surface) -> float:
     return float(surface.loss(1e18, _MOST_TOKENS).mean())
+
+
+class Lifetime(OfText):
+    """The size of least cost over training and serving."""
+
+    name = "lifetime"
+    panel = "Budget"
+    example = "lifetime fit.nc --loss 2.0 --demand 1e13 --demand-factor 3"
+
+    target: float = Field(gt=0, description="Expected loss to reach.", json_schema_extra={"option": "--loss"})
+    demand: float | Prior = Field(description="Tokens that will be served; their median, where uncertain.")
+    demand_factor: float | None = Field(default=None, description="Factor within which the demand lies with 90 %.")
+
+    @property
+    def served(self) -> float | Prior:
+        """The demand, as a prior where it is uncertain."""
+        if self.demand_factor is None or isinstance(self.demand, Prior):
+            return self.demand
+        if not (self.demand > 0 and self.demand_factor > 1):
+            raise InvalidRequest("The demand has to be positive, and its factor more than one.")
+        return Prior(dist="LogNormal", mu=log(self.demand), sigma=log(self.demand_factor) / 1.645)
+
+    def _result(self, posterior: Fit) -> Answer:
+        table = lifetime(posterior, target=self.target, demand=self.served, prob=self.prob, **self.given)
+        best, plain = table.loc["lifetime"], table.loc["training"]
+        spent = float(best["training_flops"])
+        penalty = overtraining(posterior, compute=spent, times=[1, 2, 4, 8], prob=self.prob, **self.given)
+        saved = 100 * (1 - best["total_flops"] / plain["total_flops"])
+        sentence = (
+            f"To serve this demand at an expected loss of {self.target:g} {posterior.loss_unit}, train {short(best['params'])} parameters "
+            f"on {short(best['tokens'])} tokens ({best['tokens_per_param']:.0f} per parameter): {flop(best['total_flops'])} over its "
+            f"lifetime, {saved:.0f} % less than the {short(plain['params'])} parameters of least training cost."
+        )
+        draw = partial(curve, table="overtraining", x="times", y="penalty", band=("lower", "upper"))
+        return Answer(sentence, tables={"choice": table, "overtraining": penalty}, draw=draw, compute=spent)

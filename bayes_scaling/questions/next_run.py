@@ -1,4 +1,4 @@
-"""The next run to train: which of several, at what they cost, makes the decision at hand better.
+"""The next run to train: the expected value of the information of several, for their cost.
 
 A run is worth what is expected to be better decided with it: the expected value of sample information (Raiffa and
 Schlaifer 1961). Each draw of the posterior in turn is the truth, and measures the candidate; the decision is then made by
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.scatter import scale_of, sigma_of_new
@@ -23,7 +24,9 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, predict, typical_relative_se
 from bayes_scaling.quantities import training_compute
+from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
+from bayes_scaling.questions.wording import flop, short
 
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01
@@ -364,3 +367,58 @@ def mentioned(about: Mapping[str, Any]) -> Forecast | Budget:
     raise InvalidRequest(
         "Say what is to be decided: --params and --tokens of the run to forecast, or --compute of the budget."
     )
+
+
+class NextRun(Question):
+    """The runs one could train next, ranked by the value of their information for a decision, for their cost."""
+
+    name = "next-run"
+    panel = "Budget"
+    example = "next-run fit.nc --most 1e21 --params 7e10 --tokens 1.4e12"
+    trade_off = False  # a run off the line is what such a design needs
+    writes = "candidates"
+
+    most: float | None = Field(
+        default=None, gt=0, description="Most a run may cost, FLOP: candidates are a grid around the runs."
+    )
+    candidates: tuple[dict[str, float], ...] = Field(
+        default=(), description="Or the candidates: params, tokens and, if it is not 6 N D, cost."
+    )
+    money: float | None = Field(default=None, gt=0, description="Most that several runs may cost together.")
+    params: float | None = Field(default=None, gt=0, description="N of the run to forecast.")
+    tokens: float | None = Field(default=None, gt=0, description="D of the run to forecast.")
+    compute: float | None = Field(default=None, gt=0, description="Or the budget whose split is to be decided, FLOP.")
+
+    @property
+    def about(self) -> Forecast | Budget:
+        """The decision."""
+        return mentioned({"compute": self.compute, "params": self.params, "tokens": self.tokens})
+
+    def _compute(self) -> Any:
+        if self.params is not None and self.tokens is not None:
+            return training_compute(self.params, self.tokens)
+        return self.compute
+
+    def _result(self, posterior: Fit) -> Answer:
+        about = self.about
+        if bool(self.candidates) == (self.most is not None):
+            raise InvalidRequest("Give either the candidates, or with most what one may cost.")
+        pool = pd.DataFrame(list(self.candidates)) if self.candidates else ladder_of(posterior, most=self.most or 0.0)
+        cost = short if "cost" in pool else flop
+        what = "forecast" if self.params is not None else "choice of size"
+        table = next_run(posterior, pool, about, group=self.group, seed=self.seed)
+        best, most = table.iloc[0], table.loc[table["value"].idxmax()]
+        sentence = (
+            f"Next, train {short(best['params'])} parameters on {short(best['tokens'])} tokens ({cost(best['cost'])}): it is expected to "
+            f"remove {100 * best['share']:.0f} % of the risk of the {what}, the most for its cost of {len(table)} candidates. The most "
+            f"informative is {short(most['params'])} on {short(most['tokens'])} ({cost(most['cost'])}): {100 * most['share']:.0f} %."
+        )
+        tables = {"candidates": table}
+        if self.money is not None:
+            chosen = next_runs(posterior, pool, about, money=self.money, group=self.group, seed=self.seed)
+            tables["together"] = chosen
+            runs = [f"{short(run['params'])} on {short(run['tokens'])}" for run in chosen.to_dict("records")]
+            share = chosen["share"].max() if runs else 0.0
+            sentence += f"\nFor {cost(self.money)}, {len(runs)} runs together are expected to remove {100 * share:.0f} %"
+            sentence += f": {', '.join(runs)}." if runs else "."
+        return Answer(sentence, tables=tables)

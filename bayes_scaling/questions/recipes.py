@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, levels, measured_anew
+from bayes_scaling.questions.base import Answer, Positive, Question
+from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
+from bayes_scaling.questions.wording import credible, flop
 
 _GRID: Final = 121
 _BEYOND: Final = 1e4
@@ -96,7 +101,7 @@ def crossing(
     -------
     Series
         ``chance`` that they cross between the smallest run and the furthest compute; ``ahead``, the chance that `a` is
-        ahead at the furthest; ``compute_flops``, with ``compute_flops_lower``, ``compute_flops_upper``, the last crossing of the draws that have one.
+        ahead at the furthest; ``compute_flops``, with ``lower``, ``upper``, the last crossing of the draws that have one.
 
     Raises
     ------
@@ -114,7 +119,7 @@ def crossing(
     where = np.sqrt(grid[last] * grid[last + 1])[crosses]
     found = {"chance": float(crosses.mean()), "ahead": float(ahead[-1].mean())}
     ends = np.quantile(where, levels(prob)) if where.size else np.full(3, np.nan)
-    return pd.Series(found | dict(zip(("compute_flops", "compute_flops_lower", "compute_flops_upper"), ends, strict=True)))
+    return pd.Series(found | dict(zip(("compute_flops", "lower", "upper"), ends, strict=True)))
 
 
 def surfaces_of(fit: Fit, a: Mapping[str, str], b: Mapping[str, str], seed: int) -> tuple[Surface, Surface]:
@@ -143,3 +148,32 @@ def _measured(fit: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.nd
     shape = fit.posterior.sizes["chain"], fit.posterior.sizes["draw"]
     law = xr.DataArray(expected.reshape(shape), dims=SAMPLE_DIMS, coords={d: fit.posterior[d] for d in SAMPLE_DIMS})
     return measured_anew(fit, law, rng, level=level_at(fit, law)).values.ravel()
+
+
+class Recipes(Question):
+    """The better of two recipes at a compute, with a probability, and what it saves in compute."""
+
+    name = "recipes"
+    panel = "Budget"
+    example = "recipes fit.nc --a group=C4 --b group=RedPajama --compute 1e22"
+    unused = ("group",)
+    writes = "recipes"
+
+    a: dict[str, str] = Field(description="One recipe: its label in each grouping column.")
+    b: dict[str, str] = Field(description="The other.")
+    compute: tuple[Positive, ...] = Field(min_length=1, description="Budget, FLOP; repeatable.")
+
+    def _result(self, posterior: Fit) -> Answer:
+        asked: dict[str, Any] = {"prob": self.prob, "seed": self.seed}
+        table = compare_recipes(posterior, self.a, self.b, compute=list(self.compute), **asked)
+        crosses = crossing(posterior, self.a, self.b, **asked)
+        ours, theirs = (", ".join(recipe.values()) for recipe in (self.a, self.b))
+        lines = [
+            f"At {flop(row['compute_flops'])} {ours} is better than {theirs} with a probability of {row['chance']:.2f}; {theirs} needs "
+            f"{row['multiplier']:.3g} times the compute "
+            f"({credible(self.prob, f'{row["multiplier_lower"]:.3g}', f'{row["multiplier_upper"]:.3g}')})."
+            for row in table.to_dict("records")
+        ]
+        lines.append(f"They cross with a probability of {crosses['chance']:.2f} within six decades beyond the runs.")
+        draw = partial(curve, table="recipes", x="compute_flops", y="gain", band=("gain_lower", "gain_upper"))
+        return Answer("\n".join(lines), tables={"recipes": table, "crossing": crosses.to_frame().T}, draw=draw)

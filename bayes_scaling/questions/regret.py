@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
@@ -14,8 +16,11 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
 from bayes_scaling.posterior.predict import levels
 from bayes_scaling.quantities import tokens_at
+from bayes_scaling.questions.base import Answer, OfText, Positive
+from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import expectation
 from bayes_scaling.questions.surface import DRAWS, FEWEST, Supply, Surface, budgets_of, choose, optima
+from bayes_scaling.questions.wording import credible, percent, short
 
 _SIZES: Final = 41
 _AROUND: Final = 30.0
@@ -179,3 +184,33 @@ def _wasted(surface: Surface, budget: float, losses: np.ndarray) -> np.ndarray:
         needed = first_crossing(np.log(budgets), -least, -row, before=np.log(budgets[0]), never=np.log(budgets[-1]))
         shares.append(1 - np.exp(np.median(needed)) / budget)
     return np.clip(shares, 0.0, 1.0)
+
+
+class Regret(OfText):
+    """The loss of sizes above that of the optimum at a budget, and how flat the optimum is."""
+
+    name = "regret"
+    panel = "Budget"
+    example = "regret fit.nc --compute 5.76e23 --params 7e10 --params 2.8e11"
+    writes = "regret"
+
+    compute: float = Field(gt=0, description="Budget, FLOP.")
+    params: tuple[Positive, ...] = Field(default=(), description="A size; repeatable. By default many around the choice.")
+
+    def _result(self, posterior: Fit) -> Answer:
+        asked: dict[str, Any] = {"compute": self.compute, **self.given}
+        table = regret(posterior, params=list(self.params) or None, prob=self.prob, **asked)
+        flat = near_optimal(posterior, within=[0.001, 0.002, 0.005, 0.01, 0.02], **asked)
+        lines = [
+            f"{short(row['params'])} parameters lose {row['regret']:.2g} {posterior.loss_unit} against the best size "
+            f"({credible(self.prob, f'{row["regret_lower"]:.2g}', f'{row["regret_upper"]:.2g}')}; mean of the worst tenth "
+            f"{row['regret_cvar']:.2g}): {100 * row['wasted']:.0f} % of the budget is wasted."
+            for row in (table.to_dict("records") if self.params else [])
+        ]
+        lines += [
+            f"Within {percent(row['within'])} of the least loss lie {short(row['params_lower'])} to {short(row['params_upper'])} "
+            f"parameters, on {short(row['tokens_upper'])} to {short(row['tokens_lower'])} tokens."
+            for row in flat.to_dict("records")
+        ]
+        draw = partial(curve, table="regret", x="params", y="regret", band=("regret_lower", "regret_upper"))
+        return Answer("\n".join(lines), tables={"regret": table, "near_optimal": flat}, draw=draw)

@@ -12,12 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.predict import SAMPLE_DIMS
 
 RiskMeasure = Callable[[xr.DataArray], xr.DataArray]
 """Takes a loss with dims (chain, draw, ...) and returns one without the sample dims."""
+RISK: Final[Any] = Field(default="mean", description="Risk to minimise: mean, median, quantile:0.9, cvar:0.9, exceed:2.1.")
+"""The field of a question that chooses by a risk measure."""
 
 
 def expectation(loss: xr.DataArray) -> xr.DataArray:

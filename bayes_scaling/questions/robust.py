@@ -8,13 +8,16 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.mixture import Mixture, shared_draws
 from bayes_scaling.quantities import tokens_at
+from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
-from bayes_scaling.questions.risk import RiskMeasure, risk_measure
+from bayes_scaling.questions.risk import RISK, RiskMeasure, risk_measure
 from bayes_scaling.questions.surface import DRAWS, Supply, Surface, budgets_of, choose, optima
+from bayes_scaling.questions.wording import short
 
 ROBUST: Final = "all laws"
 """Name of the choice over every law."""
@@ -116,3 +119,31 @@ class _Pooled:
 def _regret(surface: Surface, budget: np.ndarray, log_params: float, best: np.ndarray) -> float:
     at = budget[:, None]
     return float((surface.along(at, np.full((1, 1), log_params)) - surface.along(at, best)).mean())
+
+
+class Robust(OfText):
+    """One size over several laws, and its regret under each of them."""
+
+    name = "robust"
+    panel = "Budget"
+    example = "robust mixture --compute 1e24 --risk cvar:0.9"
+    takes = ("mixture",)
+    unused = ("prob",)
+    writes = "choices"
+
+    compute: float = Field(gt=0, description="Budget, FLOP.")
+    risk: str = RISK
+
+    def _result(self, posterior: Mixture) -> Answer:
+        table = robust_choice(posterior, compute=self.compute, risk=self.risk, anyway=True, **self.given)
+        best, unit = table.loc[ROBUST], posterior.loss_unit
+        lines = [
+            f"Over all laws, train {short(best['params'])} parameters on {short(best['tokens'])} tokens: its expected regret is "
+            f"{best['regret']:.2g} {unit}, {best['worst']:.2g} under the law it suits least."
+        ]
+        lines += [
+            f"  {name}, weight {row['weight']:.2f}: alone {short(row['params'])} parameters on {short(row['tokens'])} tokens; regret "
+            f"{row['regret']:.2g}, at worst {row['worst']:.2g}"
+            for name, row in table.drop(ROBUST).iterrows()
+        ]
+        return Answer("\n".join(lines), tables={"choices": table})

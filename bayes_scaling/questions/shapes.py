@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.transformer import Transformer
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import tokens_at
+from bayes_scaling.questions.allocation import allocate
+from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.regret import regret
 from bayes_scaling.questions.surface import Supply
+from bayes_scaling.questions.wording import short
 
 _WIDEST: Final = 2**18
 
@@ -34,8 +38,8 @@ def shapes_near(
 ) -> pd.DataFrame:
     """Return Transformers of whole layers and heads near a size, nearest first.
 
-    How deep or wide a model is matters little at one size within the aspects allowed (Kaplan et al. 2020, Figure 5): what
-    is told apart here is the size that a shape has.
+    Depth and width matter little at one size within the aspects allowed (Kaplan et al. 2020, Figure 5): shapes are ranked by
+    size alone.
 
     Parameters
     ----------
@@ -53,8 +57,6 @@ def shapes_near(
         How many shapes.
     least_params, most_params : float
         Sizes allowed.
-    supply, group, seed
-        As for :func:`~bayes_scaling.allocate`.
 
     Returns
     -------
@@ -96,3 +98,28 @@ def shapes_near(
         )
     lost = regret(fit, compute=compute, params=table["params"].to_numpy(float), supply=supply, group=group, seed=seed)
     return table.assign(tokens=tokens_at(compute, table["params"]), regret=lost["regret"])
+
+
+class Shapes(OfText):
+    """Transformers of whole layers and heads near a size, and their regret at a budget."""
+
+    name = "shapes"
+    panel = "Budget"
+    example = "shapes fit.nc --compute 5.76e23 --head-width 128"
+    writes = "shapes"
+
+    compute: float = Field(gt=0, description="Budget, FLOP.")
+    params: float | None = Field(default=None, gt=0, description="Size; by default the compute-optimal one.")
+    head_width: int = Field(default=128, ge=1, description="Width of an attention head.")
+    most: int = Field(default=5, ge=1, description="How many shapes.")
+
+    def _result(self, posterior: Fit) -> Answer:
+        asked: dict[str, Any] = {"compute": self.compute, **self.given}
+        params = float(allocate(posterior, **asked)["params"]) if self.params is None else self.params
+        table = shapes_near(posterior, params=params, head_width=self.head_width, count=self.most, **asked)
+        lines = [
+            f"{row['depth']:.0f} layers of width {row['width']:.0f}, {row['heads']:.0f} heads: {short(row['params'])} parameters on "
+            f"{short(row['tokens'])} tokens, expected regret {row['regret']:.2g} {posterior.loss_unit}."
+            for row in table.to_dict("records")
+        ]
+        return Answer("\n".join(lines), tables={"shapes": table})

@@ -1,23 +1,29 @@
-"""A loss to reach: how likely a budget reaches it, and the least budget that does with a probability."""
+"""A loss to reach: the chance of a budget, and the least budget for a chance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
-from bayes_scaling.posterior.extrapolation import reach
+from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.allocation import allocate
+from bayes_scaling.questions.base import Answer, OfText, Positive
+from bayes_scaling.questions.cost import OnHardware
+from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, Supply, Surface, optima, splits_a_budget
+from bayes_scaling.questions.wording import flop, short
 
 _BUDGETS: Final = 25
 _NEAR: Final = 17
@@ -75,13 +81,13 @@ def chance(
         raise InvalidRequest(f"The target is {target:g}: it has to be a loss, a positive number.")
     budgets = np.geomspace(*_ends(fit), 2 * _BUDGETS) if compute is None else compute
     found = _at_budgets(fit, budgets, supply, group, seed, **choice)
-    told = {
+    chances = {
         "chance": (found["measured_loss"] < target).mean(SAMPLE_DIMS),
         "chance_expected": (found["expected_loss"] < target).mean(SAMPLE_DIMS),
         **{name: found[name] for name in _RUN if name in found and splits_a_budget(fit)},
     }
     reaches = {name: c for name, c in found.coords.items() if str(name).startswith("reach_")}
-    return xr.Dataset(told, coords=reaches | {"compute_flops": found["compute_flops"]}, attrs={"target": target})
+    return xr.Dataset(chances, coords=reaches | {"compute_flops": found["compute_flops"]}, attrs={"target": target})
 
 
 def least_compute(
@@ -142,18 +148,18 @@ def least_compute(
             f"No budget up to {furthest:.2g} FLOP, {FURTHEST:g} decades beyond the runs, reaches {target:g} with a probability "
             f"of {prob:g}: the best chance is {float(curve['chance'].max()):.2g}. Ask for less, or for a smaller probability."
         )
-    told = {"compute_flops": found}
-    told |= {n: float(np.exp(np.interp(np.log(found), np.log(budgets), np.log(curve[n])))) for n in curve if n in _RUN}
-    told |= {"chance": prob, "even": _even(budgets, curve["chance"].values)}
-    return pd.Series(told | {"reach_compute_flops": float(reach(fit, "compute_flops", found))})
+    least = {"compute_flops": found}
+    least |= {n: float(np.exp(np.interp(np.log(found), np.log(budgets), np.log(curve[n])))) for n in curve if n in _RUN}
+    least |= {"chance": prob, "even": _even(budgets, curve["chance"].values)}
+    return pd.Series(least | {"reach_compute_flops": float(reach(fit, "compute_flops", found))})
 
 
 def _ends(fit: Fit) -> tuple[float, float]:
-    """Return the smallest run's compute, and the furthest beyond the largest that is looked at."""
+    """Return the smallest run's compute, and the furthest beyond the largest that is searched."""
     if "compute_flops" not in fit.runs:
         raise InvalidRequest("The runs of this fit have no compute: a budget for a loss needs one.")
-    known = fit.runs["compute_flops"]
-    return float(known.min()), float(min(known.max() * 10**FURTHEST, BY_COLUMN["compute_flops"].maximum))
+    spent = fit.runs["compute_flops"]
+    return float(spent.min()), float(min(spent.max() * 10**FURTHEST, BY_COLUMN["compute_flops"].maximum))
 
 
 def _at_budgets(
@@ -165,11 +171,11 @@ def _at_budgets(
         return allocate(thinned, compute=compute, supply=supply, group=group, seed=seed, **choice)
     if set(fit.spec.columns.values()) != {"compute_flops"}:
         raise InvalidRequest(
-            f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: what compute buys is said by a law of N and D, "
+            f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: what compute buys follows from a law of N and D, "
             f"or of C."
         )
     if supply is not None:
-        raise InvalidRequest("A law of C alone does not know how much text a run sees: leave the supply out.")
+        raise InvalidRequest("A law of C alone has no tokens: leave the supply out.")
     found = predict(thinned, compute_flops=compute, group=group, seed=seed)
     return found.rename(query="compute_flops") if "query" in found.dims else found
 
@@ -195,3 +201,39 @@ def _place(budgets: np.ndarray, rising: np.ndarray, level: float, *, never: floa
     """Return the budget at which a curve first reaches a level, straight between budgets in log C: the first if it begins above."""
     at = np.log(budgets)
     return float(np.exp(first_crossing(at, rising, level, before=at[0], never=np.log(never))))
+
+
+class Target(OnHardware, OfText):
+    """The budget that reaches a loss with a probability, and what it costs in hours, days and money."""
+
+    name = "target"
+    panel = "Budget"
+    example = "target fit.nc --loss 2.0 --sure 0.9 --device h100 --count 1024"
+
+    target: float = Field(gt=0, description="Loss that a new run is to reach.", json_schema_extra={"option": "--loss"})
+    sure: float = Field(default=0.9, gt=0, lt=1, description="Probability to reach it with.")
+    compute: tuple[Positive, ...] = Field(default=(), description="Or the chance of this budget, FLOP; repeatable.")
+
+    def _result(self, posterior: Fit) -> Answer:
+        asked: dict[str, Any] = {"target": self.target, **self.given}
+        goal = f"{self.target:g} {posterior.loss_unit}"
+        if self.compute:
+            draws = chance(posterior, compute=list(self.compute), **asked)
+            table = pd.DataFrame({str(n): np.atleast_1d(v.values) for n, v in (draws.coords | draws.data_vars).items()})
+            lines = [
+                f"{flop(row['compute_flops'])} reach {goal} with a probability of {row['chance']:.2f}."
+                for row in table.to_dict("records")
+            ]
+            draw = partial(curve, table="chances", x="compute_flops", y="chance")
+            return Answer("\n".join(lines), tables={"chances": table}, data=draws, draw=draw)
+        least = least_compute(posterior, prob=self.sure, **asked)
+        compute = float(least["compute_flops"])
+        bill, costs = self.bill(compute, self.prob, self.seed)
+        run = f", {short(least['params'])} parameters on {short(least['tokens'])} tokens" if "params" in least else ""
+        even = least["even"]
+        odds = f"even odds take {flop(even)}" if np.isfinite(even) else "odds are better than even below that already"
+        sentence = (
+            f"A new run measures less than {goal} with a probability of {self.sure:g} from {flop(compute)}{run}; {odds}. The budget is "
+            f"{reach_sentence({'compute_flops': least['reach_compute_flops']})}.\n{bill}"
+        )
+        return Answer(sentence, tables={"least": least.to_frame().T, "cost": costs}, compute=compute)
