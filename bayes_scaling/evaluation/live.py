@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.scatter import kept_from_before, relative_se, scale_of, sigma_of_new, uncorrelated
-from bayes_scaling.model.specification import Correlation
-from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, level_at, predict, typical_relative_se
+from bayes_scaling.model.gaussian import Serial, innovations
+from bayes_scaling.model.names import SAMPLE_DIMS
+from bayes_scaling.model.noise import Correlation, relative_error, standard_deviation
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.predict import growth_at, interval, new_run_sd, predict, typical_relative_se
+from bayes_scaling.posterior.rows import Seen, flat_draws
 
 FEWEST_EFFECTIVE: Final = 50.0
 """Effective draws below which the posterior has to be sampled anew with the curve."""
@@ -65,7 +67,7 @@ class Live:
 
 
 def live(
-    fit: Sampled,
+    fit: Fit,
     curve: pd.DataFrame,
     *,
     end: Mapping[str, float],
@@ -81,7 +83,7 @@ def live(
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit whose residuals go together along runs: of a system with learning curves, or of ``kappa`` on such points.
     curve : DataFrame
         Points of the run: the law's inputs and ``loss``.
@@ -106,8 +108,8 @@ def live(
     InvalidRequest
         If the fit takes points of a run as independent, or the curve lacks an input or its loss.
     """
-    found, correlation, length = _along(fit, observation)
-    columns = list(dict.fromkeys([*found.spec.columns.values(), correlation.along]))
+    found, correlation = _along(fit, observation)
+    columns = list(dict.fromkeys([*found.model.only.columns.values(), correlation.along]))
     missing = [column for column in (*columns, "loss") if column not in curve]
     if missing or not len(curve):
         raise InvalidRequest(f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}.")
@@ -127,26 +129,29 @@ def live(
         raise InvalidRequest(
             f"The end of the run has {correlation.along} {rows[correlation.along].iloc[-1]:g}, no further than its curve."
         )
-    prediction = predict(found, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in found.spec.columns.values()})
-    # Of a system, errors of single points are part of the scatter; of one law they stand beside it.
-    own = np.zeros(len(rows)) if isinstance(fit, JointFit) else np.append(relative_se(points), typical_relative_se(found))
-    errors = xr.DataArray(own, dims="query")
-    expected = _flat(prediction["expected_loss"])
-    scale = _flat(
-        scale_of(sigma_of_new(found.posterior), errors, level_at(found, prediction["law_loss"])) + 0 * prediction["law_loss"]
+    prediction = predict(
+        found, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in found.model.only.columns.values()}
     )
-    before = np.arange(len(rows)) - 1
-    distance = np.append(1.0, np.diff(place))
-    kept = kept_from_before(before, distance, length.transpose(*SAMPLE_DIMS).values.reshape(-1, 1))
-    z = (np.log(points["loss"].to_numpy(float)) - np.log(expected[:, :-1])) / scale[:, :-1]
-    inner = kept[:, :-1]
-    left = uncorrelated(z, np.maximum(before[:-1], 0), inner)
-    log_weight = (-0.5 * left**2 / (1 - inner**2) - 0.5 * np.log(1 - inner**2) - np.log(scale[:, :-1])).sum(axis=1)
+    law = prediction["law_loss"]
+    growth = growth_at(found, law)
+    stated = np.append(relative_error(points), typical_relative_se(found))
+    nugget: Any = found.posterior.get("nugget", 0.0)
+    error = _flat(standard_deviation(nugget, xr.DataArray(stated, dims="query"), growth) + 0 * law)
+    scale = _flat(new_run_sd(found, nugget=False) * growth + 0 * law)
+    expected, length = _flat(prediction["expected_loss"]), flat_draws(found.posterior["length"])
+    residual = np.log(points["loss"].to_numpy(float)) - np.log(expected[:, :-1])
+    along = place[:-1]
+    block = np.arange(len(points))[None]
+    serial = Serial(block, np.ones(block.shape), np.abs(along[:, None] - along[None, :])[None], np.empty(0, int))
+    left, deviation = innovations(residual, scale[:, :-1], error[:, :-1], serial, length)
+    log_weight = (-0.5 * left**2 - np.log(deviation)).sum(axis=1)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
+    seen = Seen(residual, scale[:, :-1], error[:, :-1], length)
+    mean, share = seen.forecast(np.arange(len(points)), along, float(place[-1]))
     noise = np.random.default_rng([seed, 3]).standard_normal(len(weight))
-    goes_on = kept[:, -1] * z[:, -1] + np.sqrt(1 - kept[:, -1] ** 2) * noise
-    ends = expected[:, -1] * np.exp(scale[:, -1] * goes_on)
+    spread = np.sqrt(scale[:, -1] ** 2 * (1 - share) + error[:, -1] ** 2)
+    ends = expected[:, -1] * np.exp(scale[:, -1] * mean + spread * noise)
     measured = prediction["measured_loss"]
     _, lower, upper = interval(measured, _OUTSIDE)
     told = points.assign(lower=lower.values[:-1], upper=upper.values[:-1])
@@ -156,25 +161,22 @@ def live(
     return Live((first[0], first[1], first[2]), (now[0], now[1], now[2]), prob, float(1 / (weight**2).sum()), told)
 
 
-def _along(fit: Sampled, observation: str | None) -> tuple[Fit, Correlation, xr.DataArray]:
-    """Return the fit of the law of a curve, how its points go together, and the draws of the length over which they do."""
-    if isinstance(fit, JointFit):
-        curves = [o.name for o in fit.spec.observations if o.correlation is not None and o.output == "loss"]
-        name = observation if observation is not None else curves[0] if len(curves) == 1 else None
-        if name not in curves:
+def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
+    """Return the fit of the law of a curve, and how its points are correlated."""
+    curves = [o.name for o in fit.model.observations if o.correlation is not None and o.output == "loss"]
+    name = observation if observation is not None else curves[0] if len(curves) == 1 else None
+    if name not in curves:
+        if fit.model.is_one:
             raise InvalidRequest(
-                f"Say which observation the curve is of: {', '.join(curves) or 'none of this fit is correlated along runs'}."
+                "This fit takes points of a run as independent, and a curve would count for far too much: fit a model with "
+                "learning curves, or a table with points along runs."
             )
-        correlation = fit.observation(name).correlation
-        assert correlation is not None
-        return fit.of(name), correlation, fit.posterior[f"length_{name}"]
-    assert isinstance(fit, Fit)
-    if fit.spec.correlation is None:
         raise InvalidRequest(
-            "This fit takes points of a run as independent, and a curve would count for far too much: fit a system with learning "
-            "curves, or a table with points along runs."
+            f"Say which observation the curve is of: {', '.join(curves) or 'none of this fit is correlated along runs'}."
         )
-    return fit, fit.spec.correlation, fit.posterior["length"]
+    correlation = fit.model.observation(name).correlation
+    assert correlation is not None
+    return fit.view(name), correlation
 
 
 def _flat(draws: xr.DataArray) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.model.scatter import PART
+from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict, typical_relative_se
+from bayes_scaling.posterior.predict import predict, typical_relative_se
 
 PARTS: Final = ("parameters", "discrepancy", "noise")
 """What the variance of a forecast is made of."""
@@ -29,11 +29,11 @@ def included(fit: Fit) -> str:
     known = (
         f"Intervals include what the runs leave open about the parameters, and the scatter of a new run{_said_of_noise(fit)}"
     )
-    if fit.spec.correlation is not None:
+    if fit.model.only.correlation is not None:
         known += ", or, further along a run of the fit, what of it is not known from its last point"
-    if not fit.spec.discrepancy:
+    if not fit.model.only.discrepancy:
         return f"{known}; they take the form of the law for granted."
-    widths = [(s, 100 * float(fit.posterior[f"discrepancy_scale_{s}"].median())) for s in fit.spec.discrepancy]
+    widths = [(s, 100 * float(fit.posterior[f"discrepancy_scale_{s}"].median())) for s in fit.model.only.discrepancy]
     said = ", ".join(f"{width:.2g} % a decade along {symbol}" for symbol, width in widths)
     return f"{known}, and what the law may get wrong: a random walk of the log loss, {said} (posterior medians)."
 
@@ -59,7 +59,7 @@ def noise_parts(fit: Fit) -> pd.DataFrame:
     >>> noise_parts(example_fit())["what"].tolist()
     ['of a run']
     """
-    shared = {name: float(fit.posterior[f"{PART}{name}"].median()) for name in fit.spec.noise}
+    shared = {e.name: float(fit.posterior[e.scale_name].median()) for e in fit.layout.only.noise}
     own = "of a seed" if "recipe" in shared else "of a run" if "run" not in shared else "of a point of a run"
     rows = {"own": (float(fit.posterior["sigma"].median()), own)}
     rows |= {name: (sd, f"of a {name}") for name, sd in shared.items()}

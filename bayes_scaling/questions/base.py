@@ -10,8 +10,8 @@ import pandas as pd
 from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.specification import Strict
-from bayes_scaling.posterior.fit import Fit, Sampled
+from bayes_scaling.model.document import Strict
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval
 from bayes_scaling.questions.cost import cost, device
 from bayes_scaling.questions.guardrails import FURTHEST, doubts, refuse_unless
@@ -76,7 +76,7 @@ class Question(Strict):
     anyway: bool = False
     furthest: float = Field(default=FURTHEST, gt=0)
 
-    def answer(self, fit: Sampled) -> Answer:
+    def answer(self, fit: Fit) -> Answer:
         """Answer the question.
 
         Raises
@@ -111,7 +111,7 @@ class Question(Strict):
         """Whether the answer trades size against data."""
         return True
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         """Return the answer in words and in tables, and the compute it came to, where that is part of it."""
         raise NotImplementedError
 
@@ -122,11 +122,9 @@ def refuse_group(question: Question) -> None:
         raise InvalidRequest(f"{type(question).__name__} takes no group: leave {', '.join(question.group)} out.")
 
 
-def of_one_law(fit: Sampled) -> Fit:
+def of_one_law(fit: Fit) -> Fit:
     """Return the fit of one law that a question is asked of, or refuse a system."""
-    if not isinstance(fit, Fit):
-        raise InvalidRequest("This is asked of a fit of one law; of a system, ask one observation.")
-    return fit
+    return fit.for_loss()
 
 
 class OnHardware(Strict):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import xarray as xr
 
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS
 from bayes_scaling.questions.derive import derive
@@ -16,12 +16,12 @@ RESOURCES: Final = ("params", "dataset_tokens", "steps", "batch_tokens")
 _MORE: Final = 2.0
 
 
-def bottleneck(fit: Sampled, *, params: Any, dataset_tokens: Any, steps: Any, batch_tokens: Any) -> xr.Dataset:
+def bottleneck(fit: Fit, *, params: Any, dataset_tokens: Any, steps: Any, batch_tokens: Any) -> xr.Dataset:
     """Say what a planned run is short of: which of its resources, doubled, would lower the loss most.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit that has learned the parameters of :func:`~bayes_scaling.laws.kaplan.kaplan_ndsb`: a fit of
         ``kaplan_system``, say.
     params, dataset_tokens, steps, batch_tokens : float, sequence or DataArray

@@ -24,9 +24,9 @@ from bayes_scaling.laws.efficient import efficient_excess, size_factor_cost, ste
 from bayes_scaling.laws.kaplan import data_requirement, kaplan_d, kaplan_n
 from bayes_scaling.laws.shape import shape_range_cost
 from bayes_scaling.posterior.checks import contraction
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest
 
@@ -90,12 +90,12 @@ class Claim:
         return tuple(inspect.signature(self.tells).parameters)
 
 
-def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
+def claims(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     """Return what a posterior says about the statements of Kaplan et al. (2020).
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit of any of the paper's laws; the more of them, the more it tells. A parameter that differs between
         observations is taken as the first observation has it.
     prob : float
@@ -151,7 +151,7 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     return table
 
 
-def _known(fit: Sampled) -> dict[str, Any]:
+def _known(fit: Fit) -> dict[str, Any]:
     """Return everything a claim may take."""
     known: dict[str, Any] = dict(fit.learned)
     if "E" in known and not bool((known["E"] != 0).any()):
@@ -176,22 +176,22 @@ def _parameters(claim: Claim, known: Mapping[str, Any]) -> list[str]:
     return [name for name in dict.fromkeys(found) if name in known]
 
 
-def _taught(fit: Sampled) -> dict[str, float]:
+def _taught(fit: Fit) -> dict[str, float]:
     """Return, for every parameter that is no number of the document, how much the rows taught about it."""
     all_of_it = contraction(fit)["contraction"]
     found = {}
     for name in fit.learned:
-        if fit.spec.parameters[name].prior is not None:
+        if fit.model.parameters[name].prior is not None:
             rows = [label for label in (f"{name}_at_reference", f"{name}_population", name) if label in all_of_it.index]
             found[name] = float(all_of_it[rows[0]])
     return found
 
 
-def _row(claim: Claim, draws: np.ndarray, prob: float, taught: float, fit: Sampled) -> dict[str, Any]:
+def _row(claim: Claim, draws: np.ndarray, prob: float, taught: float, fit: Fit) -> dict[str, Any]:
     exists = draws[~np.isnan(draws)]
     # What is never reached costs without end: then a quantile is one of the draws.
     method = "linear" if np.isfinite(exists).all() else "inverted_cdf"
-    median, lower, upper = np.quantile(exists, levels(prob), method=method)
+    median, lower, upper = np.quantile(exists, quantiles(prob), method=method)
     least, most = claim.allowed
     verdict = "ours is larger" if lower > most else "ours is smaller" if upper < least else "agrees"
     return {
@@ -210,7 +210,7 @@ def _row(claim: Claim, draws: np.ndarray, prob: float, taught: float, fit: Sampl
     }
 
 
-def _reach(claim: Claim, median: float, fit: Sampled) -> float:
+def _reach(claim: Claim, median: float, fit: Fit) -> float:
     """Return how many decades beyond the rows a claim looks."""
     if claim.at is None:
         return 0.0

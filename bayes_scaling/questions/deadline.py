@@ -14,9 +14,9 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import steps_to_loss
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.effort import effort
 
@@ -24,12 +24,12 @@ _POINTS: Final = 41
 _SECONDS_PER_DAY: Final = 86_400.0
 
 
-def front(fit: Sampled, *, params: float, loss: float, batch: Any = None, prob: float = 0.9) -> pd.DataFrame:
+def front(fit: Fit, *, params: float, loss: float, batch: Any = None, prob: float = 0.9) -> pd.DataFrame:
     """Return the steps and the tokens to a loss, by the batch.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit that has learned L(N, S_min) and the critical batch: of ``kaplan_system``, say.
     params : float
         Size N.
@@ -69,7 +69,7 @@ def front(fit: Sampled, *, params: float, loss: float, batch: Any = None, prob: 
 
 
 def deadline(
-    fit: Sampled,
+    fit: Fit,
     *,
     params: float,
     loss: float,
@@ -82,7 +82,7 @@ def deadline(
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         As for :func:`front`.
     params, loss : float
         Size N, and the loss to reach.
@@ -134,7 +134,7 @@ def deadline(
     return pd.Series(told | {"chance": chance, "price_of_a_day": float(saved.median(SAMPLE_DIMS))})
 
 
-def _least(fit: Sampled, params: float, loss: float) -> tuple[xr.DataArray, xr.DataArray]:
+def _least(fit: Fit, params: float, loss: float) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the least steps to the loss, infinite where the size never gets there, and the critical batch."""
     found = effort(fit, loss=float(loss), params=float(params))
     reaches = float(found["reaches"])
@@ -162,7 +162,7 @@ def _told(batch: np.ndarray, steps_min: Any, critical: Any, params: float, prob:
         told |= dict(
             zip(
                 (name, f"{name}_lower", f"{name}_upper"),
-                np.quantile(draws, levels(prob), axis=-1, method="lower"),
+                np.quantile(draws, quantiles(prob), axis=-1, method="lower"),
                 strict=True,
             )
         )

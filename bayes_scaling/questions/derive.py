@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.laws import LAWS, Law
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
@@ -18,12 +18,12 @@ _WITHOUT_OFFSET = ("compute_exponent", "efficient_excess", "efficient_compute_sc
 """Laws that hold where no loss is irreducible."""
 
 
-def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
+def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
     """Evaluate a law on the posterior of a fit.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         The fit.
     law : str or Law
         A law whose parameters the fit has: an exponent that follows from others, a size, a batch, a requirement.

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.extrapolation import reach_sentence
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.allocation import allocate, budget_table
 from bayes_scaling.questions.base import OfText, OnHardware, Question, of_one_law, refuse_group
@@ -50,7 +50,7 @@ class Target(OfText, OnHardware):
     def _compute(self) -> Any:
         return self.compute or None
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
         asked: dict[str, Any] = {"target": self.target, **self.given}
         if self.compute:
@@ -111,7 +111,7 @@ class Allocation(OfText, OnHardware):
     def _compute(self) -> Any:
         return self.budget
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
         asked: dict[str, Any] = {"compute": self.budget, **self.given}
         limits: dict[str, Any] = {"least_params": self.least_params, "most_params": self.most_params}
@@ -163,7 +163,7 @@ class Regret(OfText):
     compute: float = Field(gt=0)
     params: tuple[Positive, ...] = ()
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
         asked: dict[str, Any] = {"compute": self.compute, **self.given}
         table = regret(of, params=list(self.params) or None, **asked)
@@ -197,7 +197,7 @@ class Lifetime(OfText):
     target: float = Field(gt=0)
     demand: float | Prior
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
         table = lifetime(of, target=self.target, demand=self.demand, **self.given)
         best, plain = table.loc["lifetime"], table.loc["training"]
@@ -237,7 +237,7 @@ class Deadline(Question):
     def _trades(self) -> bool:
         return False
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         refuse_group(self)
         found = deadline(
             fit,
@@ -284,7 +284,7 @@ class Stopping(Question):
     def _trades(self) -> bool:
         return False
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         refuse_group(self)
         table = stopping(fit, compute_min=self.compute_min, excess=self.excess, params=self.params, prob=self.prob)
         early = table.loc["stopped early"]
@@ -314,7 +314,7 @@ class Recipes(Question):
     b: dict[str, str]
     compute: tuple[Positive, ...] = Field(min_length=1)
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         refuse_group(self)
         of = of_one_law(fit)
         table = compare_recipes(of, self.a, self.b, compute=list(self.compute), prob=self.prob, seed=self.seed)
@@ -361,7 +361,7 @@ class NextRun(Question):
     def _trades(self) -> bool:
         return False  # a run off the line is what such a design needs: nothing to refuse
 
-    def _answered(self, fit: Sampled) -> tuple[str, dict[str, pd.DataFrame], Any]:
+    def _answered(self, fit: Fit) -> tuple[str, dict[str, pd.DataFrame], Any]:
         of = of_one_law(fit)
         about = mentioned({"compute": self.compute, "params": self.params, "tokens": self.tokens})
         if bool(self.candidates) == (self.most is not None):

@@ -9,21 +9,20 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch, minimum_steps
 from bayes_scaling.laws.kaplan import kaplan_n, kaplan_nd, stopping_step
-from bayes_scaling.model.levels import own_parameters
-from bayes_scaling.posterior.fit import JointFit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 
 _LIMITED = "kaplan_nd"
 _NEEDS = ("steps", "batch_tokens", "params", "dataset_tokens")
 
 
-def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
+def early_stopping(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     """Lay the steps at which runs on limited data were best beside the lower bound of equation (5.7).
 
     Parameters
     ----------
-    fit : JointFit
+    fit : Fit
         A fit of a system with L(N, D), L(N, S_min) and the critical batch: ``kaplan_system``, say.
     prob : float
         Probability of the equal-tailed intervals.
@@ -52,13 +51,11 @@ def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'above']
     """
     warn_unless_converged(fit)
-    if not isinstance(fit, JointFit):
-        raise InvalidRequest("A fit of one law tells no bound on stopping: fit a system such as kaplan_system.")
-    limited = [o for o in fit.spec.observations if o.law == _LIMITED and set(_NEEDS) <= set(fit.rows(o.name))]
+    limited = [o for o in fit.model.observations if o.law == _LIMITED and set(_NEEDS) <= set(fit.rows(o.name))]
     if not limited:
         raise InvalidRequest(f"No observation of this fit is of {_LIMITED} with rows that have {', '.join(_NEEDS)}.")
     observation, rows = limited[0], fit.rows(limited[0].name)
-    own = fit.learned | {str(n): v for n, v in own_parameters(fit.spec, observation, fit.posterior).items()}
+    own = fit.learned | {str(n): v for n, v in fit.view(observation.name).posterior.items()}
     wanted = ("N_c", "alpha_N", "D_c", "alpha_D", "S_c", "alpha_S", "B_star", "alpha_B")
     missing = [name for name in wanted if name not in own or set(own[name].dims) != set(SAMPLE_DIMS)]
     if missing:
@@ -74,7 +71,7 @@ def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     critical = critical_batch(loss, B_star=own["B_star"], alpha_B=own["alpha_B"])
     stopped = minimum_steps(steps, batch, B_crit=critical)
     median, lower, upper = np.quantile(
-        bound.transpose(*SAMPLE_DIMS, "run").values.reshape(-1, len(rows)), levels(prob), axis=0
+        bound.transpose(*SAMPLE_DIMS, "run").values.reshape(-1, len(rows)), quantiles(prob), axis=0
     )
     told = {
         "params": rows["params"],

@@ -8,21 +8,21 @@ import xarray as xr
 
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.frontier import laws_of
 
 
-def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
+def effort(fit: Fit, *, loss: Any, params: Any) -> xr.Dataset:
     """Return what it takes a model of a size to reach a loss on endless data.
 
     Larger models take fewer steps and fewer tokens, and up to some size less compute: why large models stopped early win.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit that has learned N_c, alpha_N, S_c, alpha_S, B_star and alpha_B: a fit of ``kaplan_system``, say.
     loss : float, sequence or DataArray
         Loss to reach, in the fit's unit.

@@ -16,7 +16,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess
-from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import interval
 from bayes_scaling.quantities import training_compute, training_tokens
@@ -30,12 +30,12 @@ _CLOSE: Final = 1e-13
 """Step in log t that changes nothing more; without an offset the first step is exact."""
 
 
-def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> xr.Dataset:
+def frontier(fit: Fit, *, compute_min: Any = None, compute: Any = None) -> xr.Dataset:
     """Return what compute-optimal training is at a compute, as draws from the posterior.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit that has learned N_c, alpha_N, S_c, alpha_S, B_star and alpha_B; an offset E where the document has one.
     compute_min : float or sequence, optional
         Compute C_min, FLOP, as it would be at a batch far below the critical one.
@@ -76,7 +76,7 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
     return efficient(least, **laws)
 
 
-def laws_of(fit: Sampled) -> dict[str, Any]:
+def laws_of(fit: Fit) -> dict[str, Any]:
     """Return the parameters of L(N, S_min) and of the critical batch that a fit has learned, with an offset where it has one.
 
     Raises
@@ -145,12 +145,12 @@ def stopped_at(t: Any, excess: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S
     return N_c * t ** (-1 / alpha_N), S_c * (excess * t) ** (-1 / alpha_S), E + (1 + excess) * t
 
 
-def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
+def frontier_table(fit: Fit, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
     """Return a frontier as a table, one row a compute.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         The fit it follows from.
     found : Dataset
         What :func:`frontier` returned.
@@ -180,13 +180,12 @@ def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.Dat
     return pd.DataFrame(columns).assign(decades_beyond=np.maximum(beyond, 0.0))
 
 
-def largest(fit: Sampled, column: str) -> float:
+def largest(fit: Fit, column: str) -> float:
     """Return the largest value of a column among the rows of a fit; zero where no row has it.
 
     Compute counts as spent at the critical batch: C_min is half of it.
     """
     if column == "compute_min_flops":
         return largest(fit, "compute_flops") / SPENT_OVER_LEAST
-    tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else []
-    tables += [fit.runs] if isinstance(fit, Fit) else []
+    tables = [fit.rows(observation.name) for observation in fit.model.observations]
     return max((float(table[column].max()) for table in tables if column in table), default=0.0)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.posterior.fit import Fit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.frontier import largest
 from bayes_scaling.questions.surface import splits_a_budget
 
@@ -21,12 +21,12 @@ class Refused(InvalidRequest):
     """A decision that the fit should not be asked for; ``anyway`` asks all the same."""
 
 
-def doubts(fit: Sampled, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False) -> list[str]:
+def doubts(fit: Fit, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False) -> list[str]:
     """Return the reasons not to rely on a decision, each a sentence.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         What the decision rests on.
     compute : float or array, optional
         Budgets the decision is about, FLOP.
@@ -50,7 +50,7 @@ def doubts(fit: Sampled, *, compute: Any = None, furthest: float = FURTHEST, tra
                 f"The decision lies {beyond:.1f} decades of compute beyond the runs, more than {furthest:g}: nobody has seen a law "
                 f"hold that far."
             )
-    if trade_off and isinstance(fit, Fit) and splits_a_budget(fit):
+    if trade_off and splits_a_budget(fit):
         spread = _off_a_line(fit)
         if spread < _NARROWEST:
             found.append(
@@ -74,5 +74,5 @@ def refuse_unless(anyway: bool, reasons: list[str]) -> None:
 
 def _off_a_line(fit: Fit) -> float:
     """Return how far runs scatter off the best line through log N and log D: a standard deviation, decades."""
-    place = np.log10(fit.runs[["params", "tokens"]].to_numpy(float))
+    place = np.log10(fit.table[["params", "tokens"]].to_numpy(float))
     return float(np.linalg.svd(place - place.mean(axis=0), compute_uv=False)[-1] / np.sqrt(len(place)))

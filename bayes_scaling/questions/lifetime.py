@@ -16,7 +16,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
-from bayes_scaling.posterior.predict import levels
+from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, tokens_at, training_compute
 from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of, optima
 
@@ -132,7 +132,7 @@ def overtraining(
     best = optima(surface, at[0])
     moved = best - np.log(by)[:, None]
     excess = surface.along(at, moved) - surface.along(at, best)
-    median, lower, upper = np.quantile(excess, levels(prob), axis=-1)
+    median, lower, upper = np.quantile(excess, quantiles(prob), axis=-1)
     ratio = np.median(tokens_at(budget, np.exp(moved)) / np.exp(moved), axis=-1)
     return pd.DataFrame({"times": by, "tokens_per_param": ratio, "penalty": median, "lower": lower, "upper": upper})
 

@@ -12,7 +12,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, levels, measured_anew
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, measured_anew, quantiles
 from bayes_scaling.questions.surface import Surface, budgets_of, optima
 
 _GRID: Final = 121
@@ -65,9 +65,9 @@ def compare_recipes(
     curve = surfaces[1].along(grid[:, None], optima(surfaces[1], grid))
     rows = []
     for budget, of_a, of_b in zip(budgets, ours, theirs, strict=True):
-        gain = np.quantile(of_b - of_a, levels(prob))
+        gain = np.quantile(of_b - of_a, quantiles(prob))
         times = np.array([_needed(grid, least, loss) for least, loss in zip(curve.T, of_a, strict=True)]) / budget
-        multiplier = np.quantile(times, levels(prob), method="nearest")
+        multiplier = np.quantile(times, quantiles(prob), method="nearest")
         rows.append(
             {
                 "compute_flops": budget,
@@ -106,7 +106,7 @@ def crossing(
         As for :func:`compare_recipes`.
     """
     surfaces = surfaces_of(_thinned(fit), a, b, seed)
-    known = fit.runs["compute_flops"]
+    known = fit.table["compute_flops"]
     grid = np.geomspace(float(known.min()), float(known.max()) * 10**furthest, _GRID)
     ours, theirs = (surface.along(grid[:, None], optima(surface, grid)) for surface in surfaces)
     ahead = ours < theirs
@@ -115,7 +115,7 @@ def crossing(
     last = len(grid) - 2 - turns[::-1].argmax(axis=0)
     where = np.sqrt(grid[last] * grid[last + 1])[crosses]
     told = {"chance": float(crosses.mean()), "ahead": float(ahead[-1].mean())}
-    ends = np.quantile(where, levels(prob)) if where.size else np.full(3, np.nan)
+    ends = np.quantile(where, quantiles(prob)) if where.size else np.full(3, np.nan)
     return pd.Series(told | dict(zip(("compute_flops", "lower", "upper"), ends, strict=True)))
 
 
@@ -127,7 +127,7 @@ def surfaces_of(fit: Fit, a: Mapping[str, str], b: Mapping[str, str], seed: int)
     InvalidRequest
         If the model has no groups, or both are the same.
     """
-    if not fit.spec.group_columns:
+    if not fit.model.group_columns:
         raise InvalidRequest("The model has no groups to compare: fit one that varies by a column, such as kappa_by_group.")
     labels = [admit(fit, recipe, seed) for recipe in (a, b)]
     if labels[0] == labels[1]:
@@ -144,7 +144,7 @@ def _measured(fit: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.nd
     """Return what new runs measure whose expected losses are given, a draw of the fit each."""
     shape = fit.posterior.sizes["chain"], fit.posterior.sizes["draw"]
     law = xr.DataArray(expected.reshape(shape), dims=SAMPLE_DIMS, coords={d: fit.posterior[d] for d in SAMPLE_DIMS})
-    return measured_anew(fit, law, rng, level=level_at(fit, law)).values.ravel()
+    return measured_anew(fit, law, rng, growth=growth_at(fit, law)).values.ravel()
 
 
 def _needed(grid: np.ndarray, least: np.ndarray, loss: float) -> float:

@@ -13,7 +13,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
@@ -23,13 +23,13 @@ _HALVINGS: Final = 34
 
 
 def stopping(
-    fit: Sampled, *, compute_min: float, excess: float = 0.02, params: float | None = None, prob: float = 0.9
+    fit: Fit, *, compute_min: float, excess: float = 0.02, params: float | None = None, prob: float = 0.9
 ) -> pd.DataFrame:
     """Compare the compute-efficient run with a smaller model trained nearly to convergence, at equal compute.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit that has learned N_c, alpha_N, S_c, alpha_S, B_star and alpha_B: of ``kaplan_system``, say.
     compute_min : float
         Compute C_min, FLOP, as it would be at a batch far below the critical one.

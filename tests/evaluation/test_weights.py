@@ -14,7 +14,7 @@ from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.evaluation import backtest as room
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.evaluation.weights import stacked, weigh
-from bayes_scaling.model.documents import model_from_json
+from bayes_scaling.model.document import model_from_json
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.mixture import Mixture, load_mixture
 from bayes_scaling.posterior.rows import predict_rows

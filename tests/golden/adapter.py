@@ -21,50 +21,66 @@ from pytensor.scalar.basic import Add
 from pytensor.tensor.elemwise import Elemwise
 
 import bayes_scaling as bs
-from bayes_scaling.inference.build import build_model
-from bayes_scaling.inference.joint import build_system
-from bayes_scaling.inference.sample import _constant_data
+from bayes_scaling.inference.build import build
 from bayes_scaling.model.design import identifiability
-from bayes_scaling.model.levels import Levels
-from bayes_scaling.model.prior_draws import draw_joint_prior, draw_prior
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior as Prior
-from bayes_scaling.model.sharing import as_columns_allow
-from bayes_scaling.model.specification import ModelSpec
-from bayes_scaling.model.systems import SystemSpec
 from bayes_scaling.model.tables import rows_of
-from bayes_scaling.posterior.fit import Fit, JointFit
-from bayes_scaling.posterior.predict import loss_at_runs as loss_at_runs
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.residuals import innovations
 from bayes_scaling.posterior.residuals import log_likelihood as log_likelihood
-from bayes_scaling.posterior.residuals import surprises as surprises_of_observation
-from bayes_scaling.posterior.residuals import surprises_at_runs as surprises_at_runs
+from bayes_scaling.posterior.residuals import loss_at_runs as loss_at_runs
 from bayes_scaling.questions.deadline import front as front_of  # noqa: F401
-from bayes_scaling.questions.effort import effort  # noqa: F401
-from bayes_scaling.questions.surface import Supply  # noqa: F401
+from bayes_scaling.questions.effort import effort as effort
+from bayes_scaling.questions.surface import Supply as Supply
 from bayes_scaling.runs.table import RunTable, read_runs
 
-VALUE_NAMES: dict[str, str] = {}
-"""Value variables of a compiled model: name that is stored, and the name it has now."""
-DRAW_NAMES: dict[str, str] = {}
-"""Variables of a posterior or prior: name that is stored, and the name it has now."""
+
+def _both(stored: str, now: str, documents: tuple[str, ...]) -> dict[str, str]:
+    return {f"{document}/{stored}": now for document in documents}
+
+
+def _grouped(parameter: str, grouping: str, documents: tuple[str, ...], form: str) -> dict[str, str]:
+    then, now = (form.format(parameter, label) for label in (f"{grouping}_of_{parameter}", grouping))
+    return _both(then, now, documents)
+
+
+_SYSTEMS = ("kaplan_system", "kaplan_system_offset")
+_BATCHES = ("critical_batch", "critical_batch_of_data")
+_GROUPED = (
+    ("N_c", "observation", _SYSTEMS),
+    ("S_least", "scan", _BATCHES),
+    ("aspect_best", "size", ("shape",)),
+    ("aspect_cost", "size", ("shape",)),
+)
+VALUE_NAMES: dict[str, str] = {
+    **{k: v for g in _GROUPED for form in ("{}_z_{}", "{}_spread_{}_log__") for k, v in _grouped(*g, form).items()},
+    "shape/sigma_shapes_log__": "sigma_log__",
+}
+"""Value variables of a compiled model: document and stored name, and the name it has now."""
+DRAW_NAMES: dict[str, str] = {
+    **{k: v for g in _GROUPED for form in ("{}_effect_{}", "{}_spread_{}") for k, v in _grouped(*g, form).items()},
+    "shape/sigma_shapes": "sigma",
+}
+"""Variables of a posterior or prior: document and stored name, and the name it has now."""
 _MOST_OPERANDS = 16
 
 
 def residuals_at_runs(fit: Any) -> xr.Dataset:
     """Return standardised residuals and their standard deviations."""
-    z, scale = surprises_at_runs(fit)
+    z, scale = innovations(fit)
     return xr.Dataset({"z": z, "scale": scale})
 
 
 def residuals_of_system(fit: Any) -> xr.Dataset:
     """Return the standardised residuals of every observation."""
-    return xr.Dataset(
-        {o.name: surprises_of_observation(fit, o.name).rename(run=f"run_{o.name}") for o in fit.spec.observations}
-    )
+    return xr.Dataset({name: innovations(view)[0].rename(run=f"run_{name}") for name, view in fit.views.items()})
 
 
 def observation_of(fit: Any, name: str) -> Any:
     """Return one observation as a fit of its own."""
-    return fit.of(name)
+    return fit.view(name)
 
 
 def design_of(model: str, runs: RunTable) -> pd.DataFrame:
@@ -74,7 +90,7 @@ def design_of(model: str, runs: RunTable) -> pd.DataFrame:
 
 def rows_by_name(fit: Any) -> dict[str, pd.DataFrame]:
     """Return the rows of every observation."""
-    return {o.name: fit.rows(o.name) for o in fit.spec.observations}
+    return {o.name: fit.rows(o.name) for o in fit.model.observations}
 
 
 def nearest_prior(model: str, runs: RunTable, chains: int, draws: int) -> tuple[xr.Dataset, xr.Dataset]:
@@ -92,7 +108,7 @@ def nearest_prior(model: str, runs: RunTable, chains: int, draws: int) -> tuple[
 
 def documents() -> list[str]:
     """Return the names of all shipped documents."""
-    return [*bs.shipped_models(), *bs.shipped_systems()]
+    return bs.shipped_models()
 
 
 def runs_of(frame: pd.DataFrame) -> RunTable:
@@ -113,12 +129,10 @@ def curves() -> RunTable:
     return bs.load_curves("ladder")
 
 
-def as_sampled(model: str, runs: RunTable) -> tuple[ModelSpec | SystemSpec, Any]:
-    """Return a document as ``fit`` samples it, and its rows."""
-    spec = bs.read_model(model)
-    if isinstance(spec, ModelSpec):
-        return as_columns_allow(spec, runs.table), runs
-    return spec, {observation.name: rows_of(observation, runs, curves()) for observation in spec.observations}
+def as_sampled(name: str, runs: RunTable) -> Layout:
+    """Return a document as ``fit`` samples it, on its rows."""
+    model = bs.read_model(name)
+    return Layout.of(model, {observation.name: rows_of(observation, runs, curves()) for observation in model.observations})
 
 
 @dataclass(frozen=True)
@@ -131,8 +145,7 @@ class Density:
 
 def density(model: str, runs: RunTable) -> Density:
     """Return the log density of a document given runs, and its gradient."""
-    spec, rows = as_sampled(model, runs)
-    built = build_model(spec, rows) if isinstance(spec, ModelSpec) else build_system(spec, rows)
+    built = build(as_sampled(model, runs))
     values = list(built.continuous_value_vars)
     graph = FunctionGraph(outputs=[built.logp(), built.dlogp()], clone=True, copy_inputs=False)
     for node in graph.toposort():
@@ -145,10 +158,11 @@ def density(model: str, runs: RunTable) -> Density:
             graph.replace(node.outputs[0], total)
     compiled = function(values, graph.outputs, mode=Mode(linker="py", optimizer="minimum_compile"))
     start = {name: np.asarray(value, dtype=float) for name, value in built.initial_point().items()}
-    stored = {now: then for then, now in VALUE_NAMES.items()}
+    now_called = names_of(model, VALUE_NAMES)
+    stored = {now: then for then, now in now_called.items()}
 
     def at(point: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
-        now = {VALUE_NAMES.get(name, name): np.asarray(value, dtype=float) for name, value in point.items()}
+        now = {now_called.get(name, name): np.asarray(value, dtype=float) for name, value in point.items()}
         assert set(now) == {v.name for v in values}, "the unknowns are others"
         found, slopes = compiled(*(now[v.name] for v in values))
         sizes = np.cumsum([now[v.name].size for v in values])[:-1]
@@ -160,38 +174,31 @@ def density(model: str, runs: RunTable) -> Density:
 
 def prior(model: str, runs: RunTable, *, seed: int = 7, draws: int = 3) -> xr.Dataset:
     """Return draws from the prior of a document given runs, by stored names."""
-    spec, rows = as_sampled(model, runs)
-    rng = np.random.default_rng(seed)
-    if isinstance(spec, ModelSpec):
-        found = draw_prior(spec, rows.table, rng, draws=draws)
-    else:
-        found = draw_joint_prior(spec, Levels.of(spec, rows), rng, draws=draws)
-    return found.rename({now: then for then, now in DRAW_NAMES.items() if now in found})
+    drawn = draw_prior(as_sampled(model, runs), np.random.default_rng(seed), draws=draws)
+    return drawn.rename({now: then for then, now in names_of(model, DRAW_NAMES).items() if now in drawn})
+
+
+def names_of(model: str, renamed: Mapping[str, str]) -> dict[str, str]:
+    """Return what is called otherwise now in a document: stored name, and the name it has now."""
+    return {key.partition("/")[2]: now for key, now in renamed.items() if key.startswith(f"{model}/")}
 
 
 def pretended_fit(model: str, runs: RunTable, draws: Mapping[str, xr.Dataset], *, unit: str = "nats/token") -> Fit:
-    """Return stored draws as if they were the posterior of a document of one law given runs."""
-    spec, _ = as_sampled(model, runs)
-    tree = {
-        **{group: _renamed(found) for group, found in draws.items()},
-        "constant_data": _constant_data(spec, runs),
-        "observed_data": xr.Dataset({"loss": ("run", runs.table["loss"].to_numpy(float))}),
-    }
-    return Fit(xr.DataTree.from_dict(tree), spec, spec.reference_point(runs.table), _facts(unit))
+    """Return stored draws as if they were the posterior of a document given runs."""
+    groups = {group: _renamed(model, stored) for group, stored in draws.items()}
+    return Fit.of(as_sampled(model, runs), groups, _facts(unit))
 
 
-def pretended_joint_fit(model: str, rows: Mapping[str, pd.DataFrame], draws: Mapping[str, xr.Dataset]) -> JointFit:
-    """Return stored draws as if they were the posterior of a system given the rows of each observation."""
-    spec = bs.read_model(model)
-    groups: dict[str, Any] = {group: _renamed(found) for group, found in draws.items()}
-    for name, table in rows.items():
-        kept = {str(c): ("run", v.to_numpy(float) if v.dtype.kind in "fiu" else v.to_numpy(str)) for c, v in table.items()}
-        groups[f"observations/{name}"] = xr.Dataset(kept)
-    return JointFit(xr.DataTree.from_dict(groups), spec, dict(spec.reference), _facts("nats/token"))
+def pretended_joint_fit(model: str, rows: Mapping[str, pd.DataFrame], draws: Mapping[str, xr.Dataset]) -> Fit:
+    """Return stored draws as if they were the posterior of several observations given the rows of each."""
+    layout = Layout.of(bs.read_model(model), rows)
+    return Fit.of(layout, {group: _renamed(model, stored) for group, stored in draws.items()}, _facts("nats/token"))
 
 
-def _renamed(found: xr.Dataset) -> xr.Dataset:
-    return found.rename({then: now for then, now in DRAW_NAMES.items() if then in found})
+def _renamed(model: str, stored: xr.Dataset) -> xr.Dataset:
+    dims = {"observation_of_N_c": "observation"}
+    names = names_of(model, DRAW_NAMES) | dims
+    return stored.rename({then: now for then, now in names.items() if then in stored or then in stored.dims})
 
 
 def _facts(unit: str) -> dict[str, Any]:

@@ -46,14 +46,24 @@ def _along() -> pd.DataFrame:
 def _live() -> Any:
     curve = pd.DataFrame({"params": 1e8, "tokens": [5e8, 1e9, 2e9], "loss": [3.35, 3.2, 3.05]})
     state = bs.live(posterior("kappa along runs"), curve, end={"tokens": 8e9})
-    return {"before": list(state.before), "now": list(state.now), "effective": state.effective_draws, "curve": plain(state.curve)}
+    return {
+        "before": list(state.before),
+        "now": list(state.now),
+        "effective": state.effective_draws,
+        "curve": plain(state.curve),
+    }
 
 
 def _live_of_system() -> Any:
     rows = posterior("system").rows("curves")
     one = rows[rows["run_id"] == rows["run_id"].iloc[0]].iloc[:4]
     state = bs.live(posterior("system"), one, end={"steps": 1e6}, observation="curves")
-    return {"before": list(state.before), "now": list(state.now), "effective": state.effective_draws, "curve": plain(state.curve)}
+    return {
+        "before": list(state.before),
+        "now": list(state.now),
+        "effective": state.effective_draws,
+        "curve": plain(state.curve),
+    }
 
 
 RUNS = pd.DataFrame({"params": [1e5, 1e6], "tokens": [1e7, 3e6]})

@@ -43,7 +43,7 @@ def make() -> None:
         name: json.loads(table.to_json(orient="split", double_precision=15)) for name, table in rows_by_name(system).items()
     }
     (DRAWS / "system_rows.json").write_text(json.dumps(rows, separators=(",", ":")))
-    table = json.loads(example_fit(chains=CHAINS, draws=COUNT).runs.to_json(orient="split", double_precision=15))
+    table = json.loads(example_fit(chains=CHAINS, draws=COUNT).table.to_json(orient="split", double_precision=15))
     (DRAWS / "chinchilla_rows.json").write_text(json.dumps(table, separators=(",", ":")))
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytensor
 import pytest
+from bayes_scaling.model.only.discrepancy import STEPS
 from scipy import stats
 
 from bayes_scaling.inference import build_model
 from bayes_scaling.inference.coordinates import is_proportional, terms_of
 from bayes_scaling.laws import LAWS
-from bayes_scaling.model.discrepancy import STEPS
-from bayes_scaling.model.documents import read_model, shipped_models
+from bayes_scaling.model.document import read_model, shipped_models
 from bayes_scaling.model.grouping import Groups, member
 from bayes_scaling.quantities import QUANTITIES
 from bayes_scaling.runs.table import read_runs
@@ -54,7 +54,7 @@ def believed(prior, value):
 
 def by_hand(spec, at):
     """Log density of a model document, from its unknowns alone."""
-    groups, law = Groups.of(spec, RUNS.table), spec.the_law
+    groups, law = Groups.of(spec, RUNS.table), spec.only.the_law
     total, values = 0.0, {}
     for name, parameter in spec.parameters.items():
         effects = []

@@ -10,9 +10,9 @@ from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.sample import Sampler, Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.fit import load_fit
-from bayes_scaling.posterior.predict import loss_at_runs
+from bayes_scaling.posterior.residuals import loss_at_runs
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.runs.table import read_runs
 

@@ -11,7 +11,7 @@ import xarray as xr
 from bayes_scaling.errors import CheckpointWarning, InvalidModel, InvalidRequest
 from bayes_scaling.inference import fit
 from bayes_scaling.inference.sample import Sampler, Settings
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.fit import load_fit
 from bayes_scaling.posterior.predict import intervals, predict
 from bayes_scaling.runs.table import read_runs

@@ -7,7 +7,7 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference import build_model
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.model.grouping import Groups, effects_at
 from bayes_scaling.runs.table import read_runs
 

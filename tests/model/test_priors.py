@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from bayes_scaling.inference import build_model
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.runs.table import read_runs

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bayes_scaling.errors import InvalidSpecification, UnknownName
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 
 GOOD = read_model("chinchilla").to_toml()
 

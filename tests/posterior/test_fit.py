@@ -16,10 +16,10 @@ def test_save_and_load_keep_everything(fit_by_hand, tmp_path):
     path = fit_by_hand.save(tmp_path / "fit.nc")
     again = load_fit(path)
     xr.testing.assert_identical(again.posterior, fit_by_hand.posterior)
-    assert again.spec == fit_by_hand.spec
+    assert again.model == fit_by_hand.spec
     assert dict(again.facts) == dict(fit_by_hand.facts)
     assert again.reference == pytest.approx(fit_by_hand.reference)
-    assert again.runs.equals(fit_by_hand.runs)
+    assert again.table.equals(fit_by_hand.runs)
     again.save(path)  # the file is closed: it can be written over
     assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
 

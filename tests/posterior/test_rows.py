@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import predict
 from bayes_scaling.posterior.rows import last_seen, predict_rows, predict_table
@@ -26,7 +25,7 @@ def fit() -> Fit:
     """Five runs of five points each, on the law but for the last point of the smallest, which is high; no other error."""
     plain = forecast_by_hand(scale=1e-9, sigma=SIGMA)
     kappa = read_model("kappa")
-    assert isinstance(kappa, ModelSpec)
+    assert isinstance(kappa, Model)
     size = plain.runs["params"]
     last = (size == size.min()) & (plain.runs["tokens"] == plain.runs["tokens"].max())
     groups = {g.path: g.to_dataset(inherit=False) for g in plain.tree.subtree}
@@ -75,7 +74,7 @@ def test_all_else_is_a_new_run(fit, changed):
 
 
 def test_a_fit_that_takes_rows_as_independent_knows_no_runs(fit):
-    independent = replace(fit, spec=fit.spec.model_copy(update={"correlation": None}))
+    independent = replace(fit, spec=fit.model.model_copy(update={"correlation": None}))
     assert (last_seen(independent, rows())[0] == -1).all()
 
 

@@ -13,19 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from bayes_scaling.inference.joint import SystemSampler
+from bayes_scaling.model.levels import Levels
 from scipy import stats
 
-from bayes_scaling.inference.joint import SystemSampler
 from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.levels import Levels
+from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.model.prior_draws import draw_joint_prior
 from bayes_scaling.model.reference import publish
-from bayes_scaling.model.systems import SystemSpec
 from bayes_scaling.model.tables import rows_of
-from bayes_scaling.posterior.fit import JointFit
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.claims import claims
 from bayes_scaling.runs.catalog import load_curves, load_runs
@@ -126,7 +125,7 @@ def with_truth(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def of_the_truth(system: SystemSpec, tables: dict[str, pd.DataFrame]) -> JointFit:
+def of_the_truth(system: Model, tables: dict[str, pd.DataFrame]) -> Fit:
     """Return a fit whose one draw is the truth, to ask it for claims."""
     values = {n: kind.at_reference(TRUTH[n], system.reference, TRUTH) for n, kind in system.kinds.items()}
     draws = {n: xr.DataArray([[v]], dims=("chain", "draw")) for n, v in publish(system, values, system.reference).items()}
@@ -137,7 +136,7 @@ def of_the_truth(system: SystemSpec, tables: dict[str, pd.DataFrame]) -> JointFi
         if "compute_flops" in table
     }
     groups |= {f"observations/{n}": xr.Dataset({"row": ("run", [0.0])}) for n in tables if f"observations/{n}" not in groups}
-    return JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), {})
+    return Fit(xr.DataTree.from_dict(groups), system, dict(system.reference), {})
 
 
 @pytest.mark.parametrize("design", [kaplans_design, ladders_design])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bayes_scaling.inference import fit, fit_system
-from bayes_scaling.model.documents import read_model, shipped_models, shipped_systems
+from bayes_scaling.model.document import read_model, shipped_models, shipped_systems
 from bayes_scaling.posterior.predict import inside
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.runs.catalog import load_runs
