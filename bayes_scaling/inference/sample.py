@@ -120,7 +120,9 @@ class Sampler:
 
     def __init__(self, model: Model, tables: Mapping[str, pd.DataFrame]) -> None:
         self.layout = Layout.of(model, tables)
-        self._compiled = compiled(build(self.layout))
+        built = build(self.layout)
+        self._dims = tuple(built.coords)  # their lengths are variables of the graph, too
+        self._compiled = compiled(built)
 
     def fit(
         self,
@@ -155,7 +157,7 @@ class Sampler:
         if layout.coords != self.layout.coords:
             raise InvalidModel(f"The model was compiled for the groups {self.layout.coords}, the runs have {layout.coords}.")
         data = layout.data()
-        graph = {variable.name for variable in self._compiled.shared_var_keys}
+        graph = {variable.name for variable in self._compiled.shared_var_keys} - set(self._dims)
         if set(data) != graph:
             raise InvalidModel(
                 f"The runs have {sorted(set(data) ^ graph)} more or less than what the model was compiled for."

@@ -260,13 +260,13 @@ class Model(Strict):
     title: str = ""
     reference: dict[str, float | Literal["geometric mean"]] = Field(default_factory=dict)
     parameters: dict[str, Parameter]
-    observations: tuple[Observation, ...] = Field(min_length=1)
+    observations: tuple[Observation, ...]
 
     @model_validator(mode="before")
     @classmethod
     def _one_law(cls, given: Any) -> Any:
         """Read ``law = ...`` at the top as one observation."""
-        if isinstance(given, dict) and "law" in given and "observations" not in given:
+        if isinstance(given, dict) and "observations" not in given:
             of_it = {key: given[key] for key in _OF_AN_OBSERVATION if key in given}
             rest = {key: value for key, value in given.items() if key not in of_it}
             return rest | {"observations": (of_it,)}
@@ -280,11 +280,18 @@ class Model(Strict):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         names = [observation.name for observation in self.observations]
+        if not names:
+            raise InvalidSpecification("observations: give at least one")
         for name in names if len(names) > 1 else ():
             if names.count(name) > 1:
                 raise InvalidSpecification(f"observations: two are called {name!r}; give each a name of its own")
             if not name.isidentifier():
                 raise InvalidSpecification(f"observations: {name!r} is no name; use letters, digits and underscores")
+        valid = dict.fromkeys(name for o in self.observations for name in o.the_law.parameters)
+        for name in self.parameters:
+            if name not in valid:
+                whose = f"{self.only.law} has no such parameter" if self.is_one else "no observation has it"
+                raise InvalidSpecification(f"parameters.{name}: {whose}; {choose(name, valid)}")
         kinds: dict[str, tuple[str, Kind]] = {}
         for observation in self.observations:
             law = observation.the_law
@@ -296,10 +303,6 @@ class Model(Strict):
                 kinds[name] = (law.name, kind)
                 if name not in self.parameters and name not in law.optional:
                     raise InvalidSpecification(f"parameters.{name}: {law.name} has it, the document gives it no prior")
-        for name in self.parameters:
-            if name not in kinds:
-                whose = f"{self.law} has no such parameter" if self.is_one else "no observation has it"
-                raise InvalidSpecification(f"parameters.{name}: {whose}; {choose(name, kinds)}")
         self._check_reference()
         return self
 
@@ -307,7 +310,8 @@ class Model(Strict):
         axes = {axis: o for o in reversed(self.observations) for axis in (*o.the_law.inputs, *o.the_law.axes)}
         for name, point in self.reference.items():
             if name not in axes:
-                raise InvalidSpecification(f"reference.{name}: no law has such an input; {choose(name, axes)}")
+                whose = self.only.law if self.is_one else "no law"
+                raise InvalidSpecification(f"reference.{name}: {whose} has no such input; {choose(name, axes)}")
             if not isinstance(point, str) and point <= 0:
                 raise InvalidSpecification(f"reference.{name}: has to be positive, found {point:g}")
         for observation in self.observations:
@@ -584,4 +588,9 @@ def _validated(document: dict[str, Any], place: str) -> Model:
 def _line(entry: dict[str, Any], document: dict[str, Any]) -> str:
     """Say what is wrong at a place of a document, as the document has it."""
     text = sentence(entry, Model)
+    if entry["type"] == "extra_forbidden" and len(entry["loc"]) == 1 and "observations" not in document:
+        key = str(entry["loc"][0])
+        return (
+            f"{key}: unknown key; {choose(key, {*Model.model_fields, *Observation.model_fields} - {'observations', 'name'})}"
+        )
     return text if "observations" in document else text.replace("observations.0.", "").replace("observations.0: ", "")

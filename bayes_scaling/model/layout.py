@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_scaling.laws.law import Coefficient, Scale
 from bayes_scaling.model import names
 from bayes_scaling.model.document import OBSERVATION, Model, Observation
 from bayes_scaling.model.effects import Placed
@@ -201,7 +202,8 @@ class Layout:
 
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
-        axes = dict.fromkeys(axis for rows in self.rows.values() for axis in rows.observation.the_law.axes)
+        kinds = self.model.kinds
+        axes = dict.fromkeys(kinds[name].of for name in self.model.priors if isinstance(kinds[name], Coefficient | Scale))
         if terms_of(self.model):
             axes |= dict.fromkeys(self.only.inputs)
         found: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}

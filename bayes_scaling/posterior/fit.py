@@ -23,6 +23,8 @@ from bayes_scaling.model.document import OBSERVATION, Model, model_from_json
 from bayes_scaling.model.grouping import Groups, dimension, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.prior_draws import stored_parameters
+from bayes_scaling.runs.card import Card
+from bayes_scaling.runs.table import RunTable
 
 _ATTRIBUTE = "bayes_scaling"
 _FORMAT: Final = 2
@@ -142,6 +144,13 @@ class Fit:
     def table(self) -> pd.DataFrame:
         """The rows of the one observation."""
         return self.rows(self.model.only.name)
+
+    @property
+    def runs(self) -> RunTable:
+        """The runs the fit has seen: what its one observation uses of them, with what the numbers mean."""
+        card = Card(loss_unit=self.loss_unit, params=str(self.facts.get("params", "non-embedding")))
+        origin = tuple(self.facts.get("origin") or ())
+        return RunTable(self.table, str(self.facts["runs"]), card, origin=origin)
 
     @property
     def groups(self) -> Groups:

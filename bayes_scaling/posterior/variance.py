@@ -15,6 +15,8 @@ from bayes_scaling.posterior.predict import predict, typical_relative_se
 
 PARTS: Final = ("parameters", "discrepancy", "noise")
 """What the variance of a forecast is made of."""
+_CONSTANT: Final = 1e-24
+"""Variance of a logarithm below which it is a constant."""
 
 
 def included(fit: Fit) -> str:
@@ -79,9 +81,10 @@ def _said_of_noise(fit: Fit) -> str:
 def variance_shares(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:
     """Return the shares of the variance of a forecast log loss.
 
-    The log of a new run's loss is a sum: the law's, what the law gets wrong there, and the scatter of runs. The share of
-    a part is its covariance with the sum over the variance of the sum, so that shares add up to one. Among the runs,
-    where law and discrepancy stand in for each other, one of them can be negative; far beyond, each is what it seems.
+    The variance is explained step by step, in this order: by the parameters (of a mixture, by which law first), by model
+    discrepancy given these, and by noise, which is the rest. A share is what its step explains beyond the steps before it,
+    by linear regression over the draws; shares are not negative and add up to one. What discrepancy and parameters explain
+    together, as among the runs, counts for the parameters.
 
     Parameters
     ----------
@@ -107,18 +110,33 @@ def variance_shares(fit: Fit, *, group: Mapping[str, str] | None = None, seed: i
 
 def shares_of(prediction: xr.Dataset) -> xr.Dataset:
     """Return the shares of a prediction that has been made: what :func:`variance_shares` returns."""
-    law, expected, measured = (_log(prediction[name]) for name in ("law_loss", "expected_loss", "measured_loss"))
-    variance = measured.var(SAMPLE_DIMS)
-    parts = {"parameters": law, "discrepancy": expected - law, "noise": measured - expected}
-    shares = {name: _covariance(part, measured) / variance for name, part in parts.items()}
+    law, expected, measured = (_centred(np.log(prediction[n])) for n in ("law_loss", "expected_loss", "measured_loss"))
+    steps = {"parameters": law, "discrepancy": expected}
     if "form" in prediction.coords:
-        # What the laws of a mixture say on average differs from law to law: that much of it is their form.
+        # What the laws of a mixture predict on average differs from law to law: that much of it is their form.
         form = prediction["form"]
         each = ((form == name) * law.where(form == name).mean(SAMPLE_DIMS) for name in np.unique(form))
-        of_form = sum(each, start=xr.zeros_like(law))
-        shares["form"] = _covariance(of_form, measured) / variance
-        shares["parameters"] = shares["parameters"] - shares["form"]
+        steps = {"form": sum(each, start=xr.zeros_like(law)), **steps}
+    variance = (measured**2).mean(SAMPLE_DIMS)
+    shares: dict[str, xr.DataArray] = {}
+    explained: list[xr.DataArray] = []
+    for name, part in steps.items():
+        for earlier in explained:
+            part = part - _per(part * earlier, earlier**2) * earlier
+        explained.append(part)
+        shares[name] = _per(part * measured, part**2) * (part * measured).mean(SAMPLE_DIMS) / variance
+    shares["noise"] = (1 - sum(shares.values())).clip(0.0)
     return xr.Dataset({**shares, "sd": variance**0.5})
+
+
+def _centred(draws: Any) -> xr.DataArray:
+    return draws - draws.mean(SAMPLE_DIMS)
+
+
+def _per(product: xr.DataArray, square: xr.DataArray) -> xr.DataArray:
+    """Return the slope of a regression through the origin, nothing on a constant."""
+    scale = square.mean(SAMPLE_DIMS)
+    return (product.mean(SAMPLE_DIMS) / scale.where(scale > _CONSTANT)).fillna(0.0)
 
 
 def shares_sentence(shares: xr.Dataset) -> str:
@@ -127,25 +145,17 @@ def shares_sentence(shares: xr.Dataset) -> str:
     Examples
     --------
     >>> shares_sentence(xr.Dataset({"parameters": 0.3, "discrepancy": 0.65, "noise": 0.05, "sd": 0.02}))
-    'Of the variance of its logarithm (sd 2 %), 30 % is the parameters, 65 % what the law may get wrong, 5 % the scatter of runs.'
+    'Of the variance of its logarithm (sd 2 %), 30 % is the parameters, 65 % model discrepancy, 5 % noise.'
     """
     said = {
         "parameters": "the parameters",
         "form": "which law",
-        "discrepancy": "what the law may get wrong",
-        "noise": "the scatter of runs",
+        "discrepancy": "model discrepancy",
+        "noise": "noise",
     }
     parts = [
-        f"{max(0.0, 100 * float(shares[name])):.0f} % {'is ' if not i else ''}{words}"
+        f"{100 * float(shares[name]):.0f} % {'is ' if not i else ''}{words}"
         for i, (name, words) in enumerate(said.items())
         if name in shares
     ]
     return f"Of the variance of its logarithm (sd {100 * float(shares['sd']):.2g} %), {', '.join(parts)}."
-
-
-def _log(draws: xr.DataArray) -> Any:
-    return np.log(draws)
-
-
-def _covariance(part: Any, whole: Any) -> xr.DataArray:
-    return ((part - part.mean(SAMPLE_DIMS)) * (whole - whole.mean(SAMPLE_DIMS))).mean(SAMPLE_DIMS)

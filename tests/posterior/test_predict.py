@@ -15,7 +15,7 @@ from tests.grouped import grouped_fit
 
 
 def test_one_draw_is_the_law(exact_fit):
-    law = exact_fit.spec.only.the_law
+    law = exact_fit.model.only.the_law
     prediction = predict(exact_fit, params=7e10, tokens=1.4e12)
     assert prediction["expected_loss"].dims == ("chain", "draw")
     assert prediction["expected_loss"].item() == pytest.approx(law(7e10, 1.4e12, **HOFFMANN_LIKE), rel=1e-12)
@@ -117,7 +117,7 @@ def test_interval_needs_a_probability():
 
 
 def test_losses_at_the_runs_are_the_law_s(exact_fit):
-    np.testing.assert_allclose(loss_at_runs(exact_fit).squeeze(), exact_fit.runs["loss"], rtol=1e-12)
+    np.testing.assert_allclose(loss_at_runs(exact_fit).squeeze(), exact_fit.table["loss"], rtol=1e-12)
 
 
 class TestGroups:
