@@ -202,8 +202,8 @@ class Layout:
 
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
-        kinds = self.model.kinds
-        axes = dict.fromkeys(kinds[name].of for name in self.model.priors if isinstance(kinds[name], Coefficient | Scale))
+        kinds = (self.model.kinds[name] for name in self.model.priors)
+        axes = dict.fromkeys(kind.of for kind in kinds if isinstance(kind, Coefficient | Scale))
         if terms_of(self.model):
             axes |= dict.fromkeys(self.only.inputs)
         found: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}

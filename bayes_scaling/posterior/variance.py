@@ -125,7 +125,7 @@ def shares_of(prediction: xr.Dataset) -> xr.Dataset:
             part = part - _per(part * earlier, earlier**2) * earlier
         explained.append(part)
         shares[name] = _per(part * measured, part**2) * (part * measured).mean(SAMPLE_DIMS) / variance
-    shares["noise"] = (1 - sum(shares.values())).clip(0.0)
+    shares["noise"] = (1 - sum(shares.values(), start=xr.zeros_like(variance))).clip(0.0)
     return xr.Dataset({**shares, "sd": variance**0.5})
 
 
