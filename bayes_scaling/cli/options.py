@@ -60,8 +60,8 @@ def table_of(
     """Return the runs a verb is given: the table or data set, renamed, and the rows to keep of it."""
     from bayes_scaling.runs.catalog import runs_from
 
-    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=tuple(needs))
-    return table.where(where) if where else table
+    named = columns_of(columns)
+    return runs_from(runs, columns=named, loss_unit=loss_unit, card=card, needs=tuple(needs), where=where)
 
 
 def of_one_law(stored: Path, observation: str | None) -> Fit:
