@@ -112,7 +112,7 @@ def _observe(
     if not (rows.effects or observation.correlation):
         arguments = likelihood.arguments({name: variable(of_it(name), prior) for name, prior in likelihood.unknowns.items()})
         scale = standard_deviation(sigma, error, growth)
-        getattr(pm, likelihood.dist)(of_it("measured"), mu=mu, sigma=scale, **arguments, **measured)
+        getattr(pm, likelihood.dist)(of_it("measured"), mu=mu, **{likelihood.SCALE: scale}, **arguments, **measured)
         return
     variance: Any = sigma**2
     loadings = []

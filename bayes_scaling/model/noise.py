@@ -40,6 +40,8 @@ class Likelihood(Registered):
 
     REGISTRY: ClassVar[dict[str, type[Likelihood]]] = {}
     KEY: ClassVar[str] = "dist"
+    SCALE: ClassVar[str] = "sigma"
+    """What PyMC calls the scale of the distribution of this name; its location is ``mu``."""
     integrates: ClassVar[bool] = False
     """Whether Normal effects are integrated out of it in closed form."""
 
