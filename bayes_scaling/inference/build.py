@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.compile.builders import OpFromGraph
 
 from bayes_scaling import elementwise
 from bayes_scaling.inference.coordinates import Varying, values_at_reference, variable
@@ -23,12 +24,48 @@ from bayes_scaling.model.reference import law_parameters, publish
 from bayes_scaling.model.tables import tables_of
 from bayes_scaling.runs.table import RunTable
 
+
+def _identity(size: Any) -> Any:
+    """Return an identity that no rewrite turns into an operation numba lacks a gradient for, as it does ``pt.eye``."""
+    place: Any = pt.arange(size)
+    return pt.cast(pt.eq(place[:, None], place[None, :]), "float64")
+
+
 for _name in ("exp", "log", "expm1", "log1p", "softplus", "minimum"):
     getattr(elementwise, _name).register(pt.TensorVariable, getattr(pt, _name))
-gaussian.cholesky.register(pt.TensorVariable, pt.linalg.cholesky)
+
+
+def _cholesky(matrix: Any) -> Any:
+    """Return the lower Cholesky factors of a batch of matrices, with a gradient that numba compiles.
+
+    PyTensor's own gradient embeds a diagonal in a batch of matrices, for which numba has no code. This one is the same
+    (Murray 2016, arXiv:1602.07527), with the diagonal chosen by a mask.
+    """
+    if matrix.ndim == 2:
+        return pt.linalg.cholesky(matrix)
+    given: Any = matrix.type()
+    return OpFromGraph([given], [pt.linalg.cholesky(given)], inline=True, pullback=_pullback_of_cholesky)(matrix)
+
+
+def _pullback_of_cholesky(_inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+    (factor,), (change,) = outputs, cotangents
+    upper = factor.swapaxes(-1, -2)
+    place: Any = pt.arange(factor.shape[-1])
+    identity = _identity(factor.shape[-1])
+    lower = pt.cast(pt.ge(place[:, None], place[None, :]), "float64")
+
+    def solve(right: Any) -> Any:
+        return pt.linalg.solve_triangular(upper, right, lower=False)
+
+    product = (upper @ change) * (lower - 0.5 * identity)
+    inner = solve(solve(product.swapaxes(-1, -2)).swapaxes(-1, -2))
+    return [(inner + inner.swapaxes(-1, -2)) * lower - inner * identity]
+
+
+gaussian.cholesky.register(pt.TensorVariable, _cholesky)
 gaussian.solve_lower.register(pt.TensorVariable, lambda factor, right: pt.linalg.solve_triangular(factor, right, lower=True))
-gaussian.diagonal.register(pt.TensorVariable, lambda matrix: (matrix * pt.eye(matrix.shape[-1])).sum(axis=-1))
-gaussian.identity_like.register(pt.TensorVariable, lambda matrix: pt.eye(matrix.shape[-1]))
+gaussian.diagonal.register(pt.TensorVariable, lambda matrix: (matrix * _identity(matrix.shape[-1])).sum(axis=-1))
+gaussian.identity_like.register(pt.TensorVariable, lambda matrix: _identity(matrix.shape[-1]))
 
 
 def build_model(model: str | Model, runs: RunTable | pd.DataFrame | str, *, curves: RunTable | None = None) -> pm.Model:

@@ -95,14 +95,14 @@ def joint(tmp_path_factory) -> Fit:
     path = tmp_path_factory.mktemp("shared") / "shared.toml"
     path.write_text(SHARED)
     runs, curves = simulated()
-    return bs.fit(runs, path, curves=curves, seed=1, draws=700, tune=500, chains=2, progress=False)
+    return bs.fit(runs, path, curves=curves, seed=1, draws=1200, tune=500, chains=2, progress=False)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ('law = "kaplan_nsb"', 'law = "kaplan_nsc"', "there is no law 'kaplan_nsc'"),
-        ("[parameters.alpha_S]", "[parameters.alpha_T]", "parameters.alpha_S: kaplan_nsb has it"),
+        ("[parameters.alpha_S]", "[parameters.alpha_T]", "parameters.alpha_T: no observation has it"),
         ("reference = { N = 3e4, S_min = 1000.0, L = 2.5 }", "reference = { N = 3e4 }", "reference.S_min"),
         ("L = 2.5", "L = -2.5", "has to be positive"),
         ('name = "noise"', 'name = "curves"', "two are called 'curves'"),
