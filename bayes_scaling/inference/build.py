@@ -44,7 +44,8 @@ def _cholesky(matrix: Any) -> Any:
     if matrix.ndim == 2:
         return pt.linalg.cholesky(matrix)
     given: Any = matrix.type()
-    return OpFromGraph([given], [pt.linalg.cholesky(given)], inline=True, pullback=_pullback_of_cholesky)(matrix)
+    factor: Any = pt.linalg.cholesky(given)
+    return OpFromGraph([given], [factor], inline=True, pullback=_pullback_of_cholesky)(matrix)
 
 
 def _pullback_of_cholesky(_inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
