@@ -14,7 +14,6 @@ from .evaluation.outcome import read_backtest as read_backtest
 from .evaluation.weights import Weights as Weights
 from .evaluation.weights import weigh as weigh
 from .inference.build import build_model as build_model
-from .inference.joint import fit_system as fit_system
 from .inference.sample import fit as fit
 from .laws import LAWS as LAWS
 from .laws import Law as Law
@@ -26,16 +25,13 @@ from .laws.transformer import embedding_gamma as embedding_gamma
 from .laws.transformer import nonembedding_params as nonembedding_params
 from .laws.transformer import total_params as total_params
 from .model.design import identifiability as identifiability
-from .model.documents import read_model as read_model
-from .model.documents import shipped_models as shipped_models
-from .model.documents import shipped_systems as shipped_systems
-from .model.specification import ModelSpec as ModelSpec
-from .model.systems import SystemSpec as SystemSpec
+from .model.document import Model as Model
+from .model.document import read_model as read_model
+from .model.document import shipped_models as shipped_models
 from .posterior.checks import check as check
 from .posterior.checks import contraction as contraction
 from .posterior.checks import summarize as summarize
 from .posterior.fit import Fit as Fit
-from .posterior.fit import JointFit as JointFit
 from .posterior.fit import load_fit as load_fit
 from .posterior.mixture import Mixture as Mixture
 from .posterior.mixture import load_mixture as load_mixture

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.model.grouping import member
-from bayes_scaling.model.prior_draws import draw_prior
+from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.reference import publish
 from bayes_scaling.posterior.fit import Fit
 
@@ -24,7 +24,8 @@ def grouped_fit(*, spread: float = 0.05, chains: int = 2, draws: int = 200) -> F
             "group": list("aabb"),
         }
     )
-    reference = spec.reference_point(table)
+    table["compute_flops"] = 6 * table["params"] * table["tokens"]
+    reference = Layout.of(spec, {"loss": table}).reference
     rng = np.random.default_rng(5)
     shape = {"chain": chains, "draw": draws}
 
@@ -40,17 +41,4 @@ def grouped_fit(*, spread: float = 0.05, chains: int = 2, draws: int = 200) -> F
         values[name] = member(found[f"{name}_population"], [found[f"{name}_effect_group"]])
     found |= publish(spec, values, reference) | {"sigma": scattered(0.004), "nu": scattered(4.0)}
     coords = {"chain": range(chains), "draw": range(draws), "group": ["a", "b"]}
-    statistics = xr.Dataset({"diverging": (tuple(shape), np.zeros((chains, draws), bool))})
-    tree = xr.DataTree.from_dict(
-        {
-            "posterior": xr.Dataset(found, coords=coords),
-            "prior": draw_prior(spec, table, rng),
-            "sample_stats": statistics,
-            "constant_data": xr.Dataset({c: ("run", table[c].to_numpy()) for c in ("params", "tokens")})
-            .assign(group=("run", table["group"].to_numpy(str)))
-            .assign(compute_flops=("run", (6 * table["params"] * table["tokens"]).to_numpy())),
-            "observed_data": xr.Dataset({"loss": ("run", table["loss"].to_numpy())}),
-        }
-    )
-    facts = {"runs": "by hand", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
-    return Fit(tree, spec, reference, facts)
+    return Fit.from_draws(xr.Dataset(found, coords=coords), spec, table, {"runs": "by hand"})

@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.laws.constants import published
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.prior_draws import draw_prior
+from bayes_scaling.model.document import read_model
+from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.reference import publish
 from bayes_scaling.posterior.fit import Fit
 
@@ -18,23 +18,14 @@ def one_resource_fit(*, chains: int = 4, draws: int = 50) -> Fit:
     spec = read_model("kaplan_n")
     truth = published("kaplan2020 eq 1.1").values
     table = pd.DataFrame({"params": np.geomspace(1e6, 1e9, 8)})
-    table["loss"] = spec.the_law(table["params"], **truth)
-    reference = spec.reference_point(table)
+    table["loss"] = spec.only.the_law(table["params"], **truth)
+    reference = Layout.of(spec, {"loss": table}).reference
     rng = np.random.default_rng(2)
 
     def scattered(value: float) -> xr.DataArray:
         return xr.DataArray(value * np.exp(0.003 * rng.standard_normal((chains, draws))), dims=("chain", "draw"))
 
-    values = {name: scattered(value) for name, value in spec.the_law.at_reference(truth, reference).items()}
+    values = {name: scattered(value) for name, value in spec.only.the_law.at_reference(truth, reference).items()}
     found = publish(spec, values, reference) | {"sigma": scattered(0.004), "nu": scattered(4.0)}
-    tree = xr.DataTree.from_dict(
-        {
-            "posterior": xr.Dataset(found, coords={"chain": range(chains), "draw": range(draws)}),
-            "prior": draw_prior(spec, table, rng),
-            "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((chains, draws), bool))}),
-            "constant_data": xr.Dataset({"params": ("run", table["params"].to_numpy())}),
-            "observed_data": xr.Dataset({"loss": ("run", table["loss"].to_numpy())}),
-        }
-    )
-    facts = {"runs": "by hand", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
-    return Fit(tree, spec, reference, facts)
+    draws_by_hand = xr.Dataset(found, coords={"chain": range(chains), "draw": range(draws)})
+    return Fit.from_draws(draws_by_hand, spec, table, {"runs": "by hand"})

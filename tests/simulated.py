@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.model.scatter import neighbours
-from bayes_scaling.model.systems import Observation, SystemSpec
+from bayes_scaling.model.document import Model, Observation
+from bayes_scaling.model.gaussian import correlated
+from bayes_scaling.model.noise import serial_of
 
 
-def measured(system: SystemSpec, tables: dict[str, pd.DataFrame], truth: dict[str, float], noise: dict, rng) -> dict:
+def measured(system: Model, tables: dict[str, pd.DataFrame], truth: dict[str, float], noise: dict, rng) -> dict:
     """Return the tables with their output drawn; `noise` has a scale for each observation, and a length where one is due."""
     return {o.name: _drawn(o, tables[o.name], truth, noise[o.name], rng) for o in system.observations}
 
@@ -20,10 +21,6 @@ def _drawn(observation: Observation, table: pd.DataFrame, truth: dict[str, float
     expected = law(*inputs, **{name: truth[name] for name in law.parameters if name in truth})
     residual = noise["scale"] * rng.standard_normal(len(table))
     if observation.correlation is not None:
-        before, distance = neighbours(table, observation.correlation)
-        kept = np.where(before >= 0, np.exp(-distance / noise["length"]), 0.0)
-        along = np.argsort(table[observation.correlation.along].to_numpy(float), kind="stable")
-        fresh = residual * np.sqrt(1 - kept**2)
-        for row in along:  # the row before is never later along
-            residual[row] = fresh[row] + kept[row] * residual[before[row]]
+        serial, length = serial_of(table, observation.correlation), np.array([noise["length"]])
+        residual = noise["scale"] * correlated(residual[None] / noise["scale"], serial, length)[0]
     return table.assign(**{observation.output: expected * np.exp(residual)})

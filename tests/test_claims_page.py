@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.systems import SystemSpec
+from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.questions.claims import CLAIMS
 from notebooks.claims.page import HERE, SHOWN, measured, page
 
@@ -24,7 +23,7 @@ def test_every_claim_shown_is_a_claim():
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_document_reads_and_says_why(path):
     system = read_model(path)
-    assert isinstance(system, SystemSpec)
+    assert isinstance(system, Model)
     assert all(len(parameter.why.split()) >= 5 for parameter in system.parameters.values())
     assert all(observation.why and observation.likelihood.why for observation in system.observations)
 

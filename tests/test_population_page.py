@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from notebooks.population.page import HERE, HUBER, measured, page
 
 

@@ -299,7 +299,7 @@ def next_run(
 
         first = answer.tables["candidates"].iloc[0]
         named: dict[str, Any] = {"group": usual["group"], "seed": seed, "times": refits}
-        table = sampled_anew(fit, first, mentioned(about), lambda runs: sample(runs, fit.spec, seed=seed), **named)
+        table = sampled_anew(fit, first, mentioned(about), lambda runs: sample(runs, fit.model, seed=seed), **named)
         failed = int((~table["converged"]).sum())
         said = (
             f"Posteriors sampled anew with {refits} outcomes of the first say that it takes {100 * table.attrs['share']:.0f} % of the risk; "

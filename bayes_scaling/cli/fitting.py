@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -93,15 +93,14 @@ def laws(as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: bayes-scaling models")
 def models(as_json: AsJson = False) -> None:
-    """List the shipped model documents: models of one law, then systems of laws."""
-    from bayes_scaling.model.documents import read_model, shipped_models, shipped_systems
+    """List the shipped model documents."""
+    from bayes_scaling.model.document import read_model, shipped_models
 
-    one_law = {name: read_model(name) for name in shipped_models()}
-    several = {name: read_model(name) for name in shipped_systems()}
-    found = [{"model": name, "law": spec.law, "title": spec.title} for name, spec in one_law.items()]
-    for name, spec in several.items():
-        laws_of = ", ".join(dict.fromkeys(observation.law for observation in spec.observations))
-        found.append({"model": name, "law": laws_of, "title": spec.title})
+    found = []
+    for name in shipped_models():
+        shipped = read_model(name)
+        laws_of = ", ".join(dict.fromkeys(observation.law for observation in shipped.observations))
+        found.append({"model": name, "law": laws_of, "title": shipped.title})
     if as_json:
         print_json(found)
         return
@@ -146,37 +145,28 @@ def fit(
 ) -> None:
     """Sample the posterior, save the fit and print the convergence checks."""
     from bayes_scaling.files import check_writable
-    from bayes_scaling.model.documents import default_model, read_model
-    from bayes_scaling.model.specification import ModelSpec
+    from bayes_scaling.model.document import default_model, read_model
     from bayes_scaling.runs.catalog import runs_from
 
     check_writable(out)
     if model is None:
         model = default_model(table_of(runs, columns, where, loss_unit, card).table)
-    spec = read_model(model)
-    if not discrepancy and isinstance(spec, ModelSpec):
-        spec = spec.without_discrepancy()
-    needs = spec.needs if isinstance(spec, ModelSpec) else ("loss",)
-    table = table_of(runs, columns, where, loss_unit, card, needs)
-    if curves is not None and isinstance(spec, ModelSpec):
-        raise InvalidRequest(f"{model} is a model of one law, which is about runs: leave --curves out.")
+    read = read_model(model)
+    table = table_of(runs, columns, where, loss_unit, card, read.needs)
+    of_runs = read.is_one and read.only.table == "runs"
+    if curves is not None and of_runs:
+        raise InvalidRequest(f"{model} has one observation, which is about runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
-    from bayes_scaling.inference.joint import sample_system
-    from bayes_scaling.inference.nuts import Settings, enough_draws
-    from bayes_scaling.inference.sample import Sampler
+    from bayes_scaling.inference.sample import fit as sample
 
-    draws = enough_draws(spec, len(table)) if draws is None else draws
-    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
-    if isinstance(spec, ModelSpec) and not spec.groupings:
+    if of_runs and not read.groupings:
         from bayes_scaling.model.design import identifiability
 
-        for finding in identifiability(table, spec).findings:
+        for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
             say(finding)
     say("Compiling the model: some seconds, up to half a minute the first time.")
-    if isinstance(spec, ModelSpec):
-        found = Sampler(spec, table).fit(table, settings)
-    else:
-        found = sample_system(spec, table, points, settings)
+    settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
+    found = sample(table, read, curves=points, discrepancy=discrepancy, **settings)
     found.save(out)
     if as_json:
         print_json({"fit": str(out), **verdict_of(found), "checks": list(found.checks), "parameters": summary_of(found)})
@@ -188,14 +178,11 @@ def fit(
 @app.command(epilog="Example: bayes-scaling check fit.nc")
 def check(stored: Stored, as_json: AsJson = False) -> None:
     """Print the convergence checks of a fit; exit with 1 when one fails."""
-    from dataclasses import replace
-
-    from bayes_scaling.posterior.checks import check as checks_of
+    from bayes_scaling.posterior.checks import checked
     from bayes_scaling.posterior.fit import load_fit
 
-    found = load_fit(stored)
     # The verdict is worked out anew from the draws: what the file says of itself is not taken on trust.
-    found = replace(found, checks=tuple(checks_of(found).to_dict("records")))  # pyright: ignore[reportArgumentType]
+    found = checked(load_fit(stored))
     if as_json:
         print_json({"fit": str(stored), **verdict_of(found), "checks": list(found.checks)})
     else:

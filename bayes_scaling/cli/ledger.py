@@ -45,7 +45,7 @@ def forecast(
     from bayes_scaling.runs.table import read_inputs
 
     found = of_one_law(stored, observation)
-    table = read_inputs(inputs, columns=columns_of(columns), needs=["run_id", *found.spec.columns.values()])
+    table = read_inputs(inputs, columns=columns_of(columns), needs=["run_id", *found.model.only.columns.values()])
     entries = register_forecasts(found, table, ledger, note=note, seed=seed)
     if as_json:
         print_json({"entries": entries, "seal": entries[-1]["seal"]})

@@ -60,23 +60,15 @@ def table_of(
     """Return the runs a verb is given: the table or data set, renamed, and the rows to keep of it."""
     from bayes_scaling.runs.catalog import runs_from
 
-    table = runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=tuple(needs))
-    return table.where(where) if where else table
+    named = columns_of(columns)
+    return runs_from(runs, columns=named, loss_unit=loss_unit, card=card, needs=tuple(needs), where=where)
 
 
 def of_one_law(stored: Path, observation: str | None) -> Fit:
-    """Return the stored fit, or the one observation of it that is asked, where it is of a system of laws."""
-    from bayes_scaling.posterior.fit import JointFit, load_fit
+    """Return the stored fit, or the one observation of it that is asked, where its model has several."""
+    from bayes_scaling.posterior.fit import load_fit
 
-    found = load_fit(stored)
-    if isinstance(found, JointFit):
-        names = ", ".join(o.name for o in found.spec.observations)
-        if observation is None:
-            raise InvalidRequest(f"{stored} is a fit of a system of laws: say --observation with one of {names}.")
-        return found.of(observation)
-    if observation is not None:
-        raise InvalidRequest(f"{stored} is a fit of one law, {found.spec.law}: leave --observation {observation} out.")
-    return found
+    return load_fit(stored).for_loss(observation)
 
 
 def pairs(entries: list[str] | None, option: str) -> dict[str, str]:

@@ -14,16 +14,16 @@ from bayes_scaling.errors import BayesScalingWarning
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayes_scaling.posterior.fit import Sampled
+    from bayes_scaling.posterior.fit import Fit
     from bayes_scaling.posterior.mixture import Mixture
 
 
-def verdict_of(found: Sampled | Mixture) -> dict[str, Any]:
+def verdict_of(found: Fit | Mixture) -> dict[str, Any]:
     """Return whether a fit converged, and the sentence that says it."""
     return {"converged": found.converged, "verdict": found.verdict}
 
 
-def summary_of(found: Sampled) -> dict[str, Any]:
+def summary_of(found: Fit) -> dict[str, Any]:
     """Return every unknown of a fit with its interval, for JSON."""
     from bayes_scaling.posterior.checks import summarize
 
@@ -47,7 +47,7 @@ def budget_said(row: pd.Series, prob: float, unit: str) -> str:
     )
 
 
-def print_checks(found: Sampled) -> None:
+def print_checks(found: Fit) -> None:
     """Print the verdict, then every check, then what to try."""
     print(f"{found.verdict}\n")
     for c in found.checks:

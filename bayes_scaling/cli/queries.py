@@ -55,7 +55,7 @@ def predict(
     import pandas as pd
 
     from bayes_scaling.files import check_writable
-    from bayes_scaling.posterior.rows import last_seen, predict_table
+    from bayes_scaling.posterior.rows import continued_rows, predict_table
     from bayes_scaling.runs.table import read_inputs
 
     named = {"params": params, "tokens": tokens, "compute_flops": compute}
@@ -79,15 +79,17 @@ def predict(
     if inputs is None:
         _one_prediction(found, given, labels, prob, seed, as_json, out)
         return
-    table = read_inputs(inputs, columns=columns_of(columns), needs=list(found.spec.columns.values()))
+    table = read_inputs(inputs, columns=columns_of(columns), needs=list(found.model.only.columns.values()))
     for column, label in labels.items():
-        if column not in found.spec.group_columns:
+        if column not in found.model.group_columns:
             raise InvalidRequest(f"The model does not vary by {column!r}: leave --group {column}=... out.")
         table[column] = label
     predicted = predict_table(found, table, prob=prob, seed=seed)
-    seen = int((last_seen(found, table)[0] >= 0).sum())
+    seen = int((continued_rows(found, table) >= 0).sum())
     if seen:
-        say(f"{seen} of {len(table)} rows go on from runs that the fit has seen: without run_id they would be new runs.")
+        say(
+            f"{seen} of {len(table)} rows continue runs that the fit has seen and are conditioned on them: without run_id they would be new runs."
+        )
     about: dict[str, Any] = {"prob": prob, "loss_unit": found.loss_unit, **verdict_of(found)}
     _tell_table(predicted, about, prob, as_json, out)
 
@@ -232,7 +234,7 @@ def report(
     from bayes_scaling.evaluation.certificate import read_certificate
     from bayes_scaling.evaluation.outcome import read_backtest
     from bayes_scaling.files import check_writable
-    from bayes_scaling.posterior.fit import JointFit, load_fit
+    from bayes_scaling.posterior.fit import load_fit
     from bayes_scaling.report import write_report
     from bayes_scaling.runs.table import read_inputs
 
@@ -240,9 +242,9 @@ def report(
     found = load_fit(stored) if observation is None else of_one_law(stored, observation)
     truth = None
     if held_out is not None:
-        if isinstance(found, JointFit):
-            raise InvalidRequest(f"{stored} is a fit of a system of laws: say with --observation whose runs are held out.")
-        truth = read_inputs(held_out, columns=columns_of(columns), needs=[*found.spec.columns.values(), "loss"])
+        truth = read_inputs(
+            held_out, columns=columns_of(columns), needs=[*found.for_loss().model.only.columns.values(), "loss"]
+        )
     path = write_report(
         found,
         out,

@@ -40,16 +40,12 @@ def design(
 ) -> None:
     """Say what a table of runs can tell of each parameter, and which further run would tell more; nothing is sampled."""
     from bayes_scaling.model.design import identifiability
-    from bayes_scaling.model.documents import default_model, read_model
-    from bayes_scaling.model.specification import ModelSpec
+    from bayes_scaling.model.document import default_model, read_model
     from bayes_scaling.runs.catalog import runs_from
 
     table = table_of(runs, columns, where, loss_unit, card)
-    spec = read_model(model if model is not None else default_model(table.table))
-    if not isinstance(spec, ModelSpec):
-        raise InvalidRequest(f"{model} is a system of laws: ask about the design of a model of one law.")
-    table = runs_from(table, needs=spec.needs)
-    found = identifiability(table, spec)
+    read = read_model(model if model is not None else default_model(table.table))
+    found = identifiability(runs_from(table, needs=read.needs), read)
     if as_json:
         print_json(
             {"parameters": records(found.parameters.reset_index()), "findings": list(found.findings), "weak": found.weak}

@@ -18,11 +18,11 @@ from bayes_scaling.evaluation.outcome import MODEL, Backtest
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.evaluation.workers import digest_of, outcomes
 from bayes_scaling.inference.nuts import Settings
-from bayes_scaling.inference.sample import sampler_for, warn_of_checkpoints
-from bayes_scaling.model.documents import default_model, model_from_json, read_model
-from bayes_scaling.model.sharing import as_columns_allow
-from bayes_scaling.model.specification import ModelSpec
-from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.inference.sample import fit_table, warn_of_checkpoints
+from bayes_scaling.model.document import Model, default_model, model_from_json, read_model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.names import SAMPLE_DIMS
+from bayes_scaling.model.tables import tables_of
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
@@ -53,7 +53,7 @@ class _Job:
 
 def backtest(
     runs: RunTable | pd.DataFrame | str | Path,
-    model: str | Path | ModelSpec | None = None,
+    model: str | Path | Model | None = None,
     *,
     over: str = "compute_flops",
     per_decade: int = 4,
@@ -73,7 +73,7 @@ def backtest(
     ----------
     runs : RunTable, DataFrame, path or str
         Measured runs, or the name of a data set.
-    model : str, path or ModelSpec, optional
+    model : str, path or Model, optional
         The model on trial, of one law; by default as for :func:`~bayes_scaling.fit`.
     over, per_decade, least, fewest_ahead
         Where to cut: see :func:`~bayes_scaling.evaluation.origins.rolling_origins`.
@@ -107,15 +107,14 @@ def backtest(
     if model is None:
         runs = runs_from(runs)
         model = default_model(runs.table)
-    spec = read_model(model)
-    if not isinstance(spec, ModelSpec):
-        raise InvalidModel(f"{spec.title or 'This model'} is a system of laws: a backtest takes a model of one law.")
+    spec = of_one_loss(read_model(model), "a backtest")
     if workers < 1:
         raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
     table = runs_from(runs, needs=dict.fromkeys((*spec.needs, over)))
-    spec = as_columns_allow(spec, table.table)
+    layout = Layout.of(spec, tables_of(spec, table))
+    spec = layout.model
     origins = rolling_origins(table.table, over=over, per_decade=per_decade, least=least, fewest_ahead=fewest_ahead)
-    warn_of_checkpoints(table, spec, stacklevel=3)
+    warn_of_checkpoints(table, layout, stacklevel=3)
     settings = {"seed": seed, "draws": draws, "tune": tune}
     Settings(**settings)  # refused before any work is done for them
     methods = _methods(spec, table, baselines=baselines)
@@ -130,7 +129,7 @@ def backtest(
     facts = {
         "runs": table.name,
         "runs_digest": table.digest,
-        "model": spec.title or spec.law,
+        "model": spec.title or spec.only.law,
         "model_digest": spec.digest,
         "over": over,
         "per_decade": per_decade,
@@ -141,10 +140,17 @@ def backtest(
     return Backtest(found.reset_index(drop=True), facts)
 
 
-def _methods(spec: ModelSpec, table: RunTable, *, baselines: bool | Collection[str]) -> dict[str, str | None]:
+def of_one_loss(model: Model, asked: str) -> Model:
+    """Return a model of one observation of a loss, or refuse it."""
+    if not model.is_one or model.only.output != "loss":
+        raise InvalidModel(f"{model.title or 'The model'} has other observations than one of a loss, which {asked} takes.")
+    return model
+
+
+def _methods(spec: Model, table: RunTable, *, baselines: bool | Collection[str]) -> dict[str, str | None]:
     """Return every way to forecast, with the document of those that are posteriors."""
     beside: dict[str, str | None] = {}
-    if spec.discrepancy:
+    if spec.only.discrepancy:
         beside[LAW_ALONE] = spec.without_discrepancy().to_json()
     if all(column in table.table and table.table[column].notna().all() for column in NEEDS):
         beside[PLAIN] = read_model("chinchilla").to_json()
@@ -174,11 +180,9 @@ def _outcome(job: _Job) -> pd.DataFrame:
 def _posterior_draws(job: _Job, known: pd.DataFrame, ahead: pd.DataFrame) -> tuple[np.ndarray, bool]:
     assert job.model is not None
     runs = replace(job.runs, table=known.reset_index(drop=True))
-    spec = model_from_json(job.model)
-    assert isinstance(spec, ModelSpec)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayesScalingWarning)
-        fit = sampler_for(spec, runs).fit(runs, Settings(**job.settings), progress=False)
+        fit = fit_table(model_from_json(job.model), runs, Settings(**job.settings))
         predicted = predict_rows(fit, ahead.reset_index(drop=True), seed=job.settings["seed"])
     draws = predicted["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("sample", "row").values
     # A heavy tail may draw a run that failed altogether: no score looks further than that.

@@ -11,16 +11,17 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest
+from bayes_scaling.evaluation.backtest import of_one_loss
 from bayes_scaling.evaluation.certificate import BROKEN, FROM_THE_MODEL, Certificate
 from bayes_scaling.evaluation.ranks import rank_of
 from bayes_scaling.evaluation.simulate import AHEAD, from_broken_laws, from_the_model
 from bayes_scaling.evaluation.workers import digest_of, outcomes
 from bayes_scaling.inference.nuts import Settings
-from bayes_scaling.inference.sample import sampler_for
-from bayes_scaling.model.documents import default_model, model_from_json, read_model
-from bayes_scaling.model.sharing import as_columns_allow
-from bayes_scaling.model.specification import ModelSpec
-from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.inference.sample import fit_table
+from bayes_scaling.model.document import Model, default_model, model_from_json, read_model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.names import SAMPLE_DIMS
+from bayes_scaling.model.tables import tables_of
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
@@ -49,7 +50,7 @@ class _Table:
 
 def certify(
     runs: RunTable | pd.DataFrame | str | Path,
-    model: str | Path | ModelSpec | None = None,
+    model: str | Path | Model | None = None,
     *,
     discrepancy: bool = True,
     tables: int = 200,
@@ -70,7 +71,7 @@ def certify(
     ----------
     runs : RunTable, DataFrame, path or str
         The design: losses matter only by their errors.
-    model : str, path or ModelSpec, optional
+    model : str, path or Model, optional
         A model of one law; by default as for :func:`~bayes_scaling.fit`.
     discrepancy : bool
         As for :func:`~bayes_scaling.fit`.
@@ -106,15 +107,13 @@ def certify(
     if model is None:
         runs = runs_from(runs)
         model = default_model(runs.table)
-    spec = read_model(model)
-    if not isinstance(spec, ModelSpec):
-        raise InvalidModel(f"{spec.title or 'This model'} is a system of laws: a certificate is of a model of one law.")
+    spec = of_one_loss(read_model(model), "a certificate")
     if not discrepancy:
         spec = spec.without_discrepancy()
     if broken and spec.groupings:
         raise InvalidModel("Broken laws are simulated for one group: leave them out for a model with groups (--no-broken).")
     design = runs_from(runs, needs=spec.needs)
-    spec = as_columns_allow(spec, design.table)
+    spec = Layout.of(spec, tables_of(spec, design)).model
     settings = {"seed": seed, "draws": draws, "tune": tune}
     Settings(**settings)  # refused before any work is done for them
     truths = (FROM_THE_MODEL, BROKEN) if broken else (FROM_THE_MODEL,)
@@ -130,7 +129,7 @@ def certify(
         "runs": design.name,
         "runs_digest": design.digest,
         "rows": len(design),
-        "model": spec.title or spec.law,
+        "model": spec.title or spec.only.law,
         "model_digest": spec.digest,
         "tables": tables,
         **settings,
@@ -141,14 +140,13 @@ def certify(
 
 def _outcome(piece: _Table) -> pd.DataFrame:
     spec = model_from_json(piece.model)
-    assert isinstance(spec, ModelSpec)
     simulate = from_the_model if piece.truth == FROM_THE_MODEL else from_broken_laws
     rng = np.random.default_rng([piece.settings["seed"], piece.number, int(piece.truth == BROKEN)])
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", BayesScalingWarning)
         table = simulate(spec, piece.design, rng)
         settings = Settings(**(piece.settings | {"seed": int(rng.integers(2**31))}))
-        fit = sampler_for(spec, table.runs).fit(table.runs, settings, progress=False)
+        fit = fit_table(spec, table.runs, settings)
         predicted = predict_rows(fit, table.ahead.drop(columns="loss"), seed=settings.seed)["measured_loss"]
     draws = predicted.stack(sample=SAMPLE_DIMS).transpose("row", "sample").values
     # A heavy tail may draw a run that failed altogether: no interval looks further than that.

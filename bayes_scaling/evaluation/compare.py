@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.posterior.fit import JointFit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS
 from bayes_scaling.posterior.residuals import log_likelihood
@@ -20,7 +20,7 @@ _FEWEST = 50
 """Draws below which a tail has no shape."""
 
 
-def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
+def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
     """Compare models by leaving out one run at a time.
 
     The expected log predictive density of a left-out run is estimated by Pareto-smoothed importance sampling. All rows of
@@ -29,7 +29,7 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
 
     Parameters
     ----------
-    fits : mapping of str to Fit or JointFit
+    fits : mapping of str to Fit
         Fits of the same rows by different models.
 
     Returns
@@ -98,13 +98,13 @@ def compare(fits: Mapping[str, Sampled]) -> pd.DataFrame:
     return pd.DataFrame(table).sort_values("elpd", ascending=False, ignore_index=True)
 
 
-def _by_run(fit: Sampled) -> xr.DataArray:
+def _by_run(fit: Fit) -> xr.DataArray:
     """Return the log density of each run, dims (chain, draw, run); a run's label holds what it measured."""
     density = log_likelihood(fit)
-    if isinstance(fit, JointFit):
-        tables = {o.name: (fit.rows(o.name), o.output) for o in fit.spec.observations}
+    if isinstance(fit, Fit):
+        tables = {o.name: (fit.rows(o.name), o.output) for o in fit.model.observations}
     else:
-        tables = {"": (fit.runs, "loss")}  # pyright: ignore[reportAttributeAccessIssue]
+        tables = {"": (fit.table, "loss")}  # pyright: ignore[reportAttributeAccessIssue]
     whole: dict[str, Any] = {}
     measured: dict[str, float] = {}
     for name, (rows, output) in tables.items():

@@ -63,7 +63,7 @@ def register_forecasts(
     losses = predict_rows(fit, runs, seed=seed)["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("row", "sample")
     together = np.corrcoef(losses.values.argsort(axis=1).argsort(axis=1)).reshape(len(names), len(names))
     inputs = list(
-        dict.fromkeys(c for c in (*fit.spec.columns.values(), *fit.spec.group_columns, "compute_flops") if c in runs)
+        dict.fromkeys(c for c in (*fit.model.only.columns.values(), *fit.model.group_columns, "compute_flops") if c in runs)
     )
     said = []
     for number, (name, row, draws) in enumerate(zip(names, runs.to_dict("records"), losses.values, strict=True)):
@@ -71,7 +71,7 @@ def register_forecasts(
         beyond = {
             c: round(float(reach(fit, c, value)), 3)
             for c, value in given.items()
-            if c in BY_COLUMN and c in fit.runs and value
+            if c in BY_COLUMN and c in fit.table and value
         }
         said.append(
             {
@@ -85,7 +85,7 @@ def register_forecasts(
                 "converged": fit.converged,
                 "fit": digest,
                 "runs": fit.facts["runs"],
-                "model": fit.spec.digest,
+                "model": fit.model.digest,
                 "note": note,
             }
         )
@@ -106,7 +106,7 @@ def digest_of(fit: Fit) -> str:
     """Return what names a fit: of its model, its runs and its draws."""
     import hashlib
 
-    content = hashlib.sha256(fit.spec.digest.encode())
+    content = hashlib.sha256(fit.model.digest.encode())
     content.update(str(fit.facts.get("runs_digest", fit.facts["runs"])).encode())
     content.update(np.ascontiguousarray(fit.posterior["sigma"].values).tobytes())
     return content.hexdigest()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.scatter import kept_from_before, relative_se, scale_of, sigma_of_new, uncorrelated
-from bayes_scaling.model.specification import Correlation
+from bayes_scaling.model.gaussian import Serial, innovations
+from bayes_scaling.model.noise import Correlation, relative_error, standard_deviation
 from bayes_scaling.numerics import weighted_quantile
-from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, level_at, levels, predict, typical_relative_se
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.predict import growth_at, interval, new_run_sd, predict, quantiles, typical_relative_se
+from bayes_scaling.posterior.rows import Seen, flat_draws
 from bayes_scaling.questions.wording import credible
 
 FEWEST_EFFECTIVE: Final = 50.0
@@ -65,7 +66,7 @@ class Live:
 
 
 def live(
-    fit: Sampled,
+    fit: Fit,
     curve: pd.DataFrame,
     *,
     end: Mapping[str, float],
@@ -81,7 +82,7 @@ def live(
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit whose residuals are correlated along runs: of a system with learning curves, or of ``kappa`` on such points.
     curve : DataFrame
         Points of the run: the law's inputs and ``loss``.
@@ -106,33 +107,37 @@ def live(
     InvalidRequest
         If the fit takes points of a run as independent, or the curve lacks an input or its loss.
     """
-    law, correlation, length = _along(fit, observation)
-    points, rows = _rows(curve, end, [*law.spec.columns.values()], correlation)
+    one, correlation = _along(fit, observation)
+    inputs = [*one.model.only.columns.values()]
+    points, rows = _rows(curve, end, inputs, correlation)
     place = np.log(rows[correlation.along].to_numpy(float))
-    prediction = predict(law, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in law.spec.columns.values()})
-    # Of a system, errors of single points are part of the residual noise; of one law they stand beside it.
-    own = np.zeros(len(rows)) if isinstance(fit, JointFit) else np.append(relative_se(points), typical_relative_se(law))
-    expected = _flat(prediction["expected_loss"])
-    sd = scale_of(sigma_of_new(law.posterior), xr.DataArray(own, dims="query"), level_at(law, prediction["law_loss"]))
-    scale = _flat(sd + 0 * prediction["law_loss"])
-    before = np.arange(len(rows)) - 1
-    decay = length.transpose(*SAMPLE_DIMS).values.reshape(-1, 1)
-    kept = kept_from_before(before, np.append(1.0, np.diff(place)), decay)
-    z = (np.log(points["loss"].to_numpy(float)) - np.log(expected[:, :-1])) / scale[:, :-1]
-    inner = kept[:, :-1]
-    left = uncorrelated(z, np.maximum(before[:-1], 0), inner)
-    log_weight = (-0.5 * left**2 / (1 - inner**2) - 0.5 * np.log(1 - inner**2) - np.log(scale[:, :-1])).sum(axis=1)
+    prediction = predict(one, group=group, seed=seed, **{column: rows[column].to_numpy(float) for column in inputs})
+    law = prediction["law_loss"]
+    growth = growth_at(one, law)
+    stated = np.append(relative_error(points), typical_relative_se(one))
+    nugget: Any = one.posterior.get("nugget", 0.0)
+    error = flat_draws(standard_deviation(nugget, xr.DataArray(stated, dims="query"), growth) + 0 * law)
+    scale = flat_draws(new_run_sd(one, nugget=False) * growth + 0 * law)
+    expected, length = flat_draws(prediction["expected_loss"]), flat_draws(one.posterior["length"])
+    residual = np.log(points["loss"].to_numpy(float)) - np.log(expected[:, :-1])
+    along = place[:-1]
+    block = np.arange(len(points))[None]
+    serial = Serial(block, np.ones(block.shape), np.abs(along[:, None] - along[None, :])[None], np.empty(0, int))
+    left, deviation = innovations(residual, scale[:, :-1], error[:, :-1], serial, length)
+    log_weight = (-0.5 * left**2 - np.log(deviation)).sum(axis=1)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
+    seen = Seen(residual, scale[:, :-1], error[:, :-1], length)
+    mean, share = seen.forecast(np.arange(len(points)), along, float(place[-1]))
     noise = np.random.default_rng([seed, 3]).standard_normal(len(weight))
-    residual = kept[:, -1] * z[:, -1] + np.sqrt(1 - kept[:, -1] ** 2) * noise
-    ends = expected[:, -1] * np.exp(scale[:, -1] * residual)
+    spread = np.sqrt(scale[:, -1] ** 2 * (1 - share) + error[:, -1] ** 2)
+    ends = expected[:, -1] * np.exp(scale[:, -1] * mean + spread * noise)
     measured = prediction["measured_loss"]
     _, lower, upper = (bound.values[:-1] for bound in interval(measured, _OUTSIDE))
     outside = (points["loss"] < lower) | (points["loss"] > upper)
     return Live(
         before=_three(float(bound.values[-1]) for bound in interval(measured, prob)),
-        now=_three(weighted_quantile(ends, weight, levels(prob)).tolist()),
+        now=_three(weighted_quantile(ends, weight, quantiles(prob)).tolist()),
         prob=prob,
         effective_draws=float(1 / (weight**2).sum()),
         curve=points.assign(lower=lower, upper=upper, outside=outside),
@@ -163,30 +168,22 @@ def _rows(
     return points, rows
 
 
-def _along(fit: Sampled, observation: str | None) -> tuple[Fit, Correlation, xr.DataArray]:
-    """Return the fit of the law of a curve, the serial correlation of its points, and the draws of its length."""
-    if isinstance(fit, JointFit):
-        curves = [o.name for o in fit.spec.observations if o.correlation is not None and o.output == "loss"]
-        name = observation if observation is not None else curves[0] if len(curves) == 1 else None
-        if name not in curves:
+def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
+    """Return the fit of the law of a curve, and how its points are correlated."""
+    curves = [o.name for o in fit.model.observations if o.correlation is not None and o.output == "loss"]
+    name = observation if observation is not None else curves[0] if len(curves) == 1 else None
+    if name not in curves:
+        if fit.model.is_one:
             raise InvalidRequest(
-                f"Say which observation the curve is of: {', '.join(curves) or 'none of this fit is correlated along runs'}."
+                "This fit takes points of a run as independent, and a curve would count for far too much: fit a model with "
+                "learning curves, or a table with points along runs."
             )
-        correlation = fit.observation(name).correlation
-        assert correlation is not None
-        return fit.of(name), correlation, fit.posterior[f"length_{name}"]
-    if not isinstance(fit, Fit):
-        raise InvalidRequest("A curve updates the forecast of one fit: give a fit of the mixture.")
-    if fit.spec.correlation is None:
         raise InvalidRequest(
-            "This fit takes points of a run as independent, and a curve would count for far too much: fit a system with learning "
-            "curves, or a table with points along runs."
+            f"Say which observation the curve is of: {', '.join(curves) or 'none of this fit is correlated along runs'}."
         )
-    return fit, fit.spec.correlation, fit.posterior["length"]
-
-
-def _flat(draws: xr.DataArray) -> np.ndarray:
-    return draws.stack(sample=SAMPLE_DIMS).transpose("sample", "query").values
+    correlation = fit.model.observation(name).correlation
+    assert correlation is not None
+    return fit.view(name), correlation
 
 
 def _three(ends: Iterable[float]) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.posterior.predict import inside, levels
+from bayes_scaling.posterior.predict import inside, quantiles
 
 PROBS: Final = (0.5, 0.8, 0.9, 0.95)
 """Probabilities whose intervals are scored."""
@@ -86,7 +86,7 @@ def scored(truth: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
         "log_score": log_score(truth, draws),
     }
     for prob in PROBS:
-        lower, upper = np.quantile(draws, levels(prob)[1:], axis=0)
+        lower, upper = np.quantile(draws, quantiles(prob)[1:], axis=0)
         columns[f"inside_{prob:g}"] = inside(truth, lower, upper)
         columns[f"interval_score_{prob:g}"] = interval_score(truth, lower, upper, prob)
         if prob == 0.9:

@@ -12,13 +12,14 @@ import xarray as xr
 
 from bayes_scaling.elementwise import exp, log, softplus
 from bayes_scaling.errors import InvalidModel
+from bayes_scaling.model.document import Model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.noise import relative_error, typical_error
 from bayes_scaling.model.prior_draws import draw_prior
-from bayes_scaling.model.reference import law_parameters, values_of
-from bayes_scaling.model.scatter import relative_se, sigma_of_new, typical_error
-from bayes_scaling.model.sharing import as_columns_allow
-from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.model.reference import law_parameters
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import law_at_runs, loss_at_runs, measured_at_runs
+from bayes_scaling.posterior.predict import new_run_sd
+from bayes_scaling.posterior.residuals import law_at_runs, loss_at_runs, measured_at_runs
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.quantities import completed
 from bayes_scaling.runs.table import RunTable
@@ -49,17 +50,17 @@ class Simulated:
     ahead: pd.DataFrame
 
 
-def beyond(spec: ModelSpec, table: pd.DataFrame) -> pd.DataFrame:
+def beyond(spec: Model, table: pd.DataFrame) -> pd.DataFrame:
     """Return the runs beyond a design: the largest of every input, times what :data:`AHEAD` says.
 
     Examples
     --------
-    >>> from bayes_scaling.model.documents import read_model
+    >>> from bayes_scaling.model.document import read_model
     >>> runs = pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "compute_flops": [1.2e18, 1.2e20]})
     >>> beyond(read_model("kappa"), runs)["compute_flops"].map("{:.3g}".format).tolist()
     ['3.79e+20', '1.2e+21', '1.2e+22']
     """
-    columns = list(spec.columns.values())
+    columns = list(spec.only.columns.values())
     rows = {c: float(table[c].max()) * 10 ** (np.array(AHEAD) / len(columns)) for c in columns}
     found = pd.DataFrame(rows)
     completed(found)
@@ -68,27 +69,27 @@ def beyond(spec: ModelSpec, table: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def from_the_model(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) -> Simulated:
+def from_the_model(spec: Model, runs: RunTable, rng: np.random.Generator) -> Simulated:
     """Draw the truth from the priors of the model, then what the design would measure.
 
     Parameters
     ----------
-    spec : ModelSpec
+    spec : Model
         The model.
     runs : RunTable
         The design; its losses do not matter, their standard errors do.
     rng : Generator
         Source of randomness.
     """
-    spec = as_columns_allow(spec, runs.table)
+    layout = _layout(spec, runs, runs.table["loss"].to_numpy(float))
     for _ in range(100):
-        prior = draw_prior(spec, runs.table, rng, draws=1)
+        prior = draw_prior(layout, rng, draws=1)
         # Scatter is stated at the typical loss: that of the law on these runs stands for that of the runs.
-        law = _pretended(spec, runs, prior, runs.table["loss"].to_numpy(float))
+        law = _as_fit(layout, prior, runs)
         typical = law_at_runs(law).values.ravel()
         if not (np.isfinite(typical).all() and typical.max() < MOST and typical.min() > 1 / MOST):
             continue
-        truth = _pretended(spec, runs, prior, typical)
+        truth = _as_fit(_layout(layout.model, runs, typical), prior, runs)
         losses = measured_at_runs(truth, loss_at_runs(truth), rng).values.ravel()
         far = beyond(spec, runs.table)
         outcome = predict_rows(truth, far, seed=int(rng.integers(2**31)))["measured_loss"].values.ravel()
@@ -98,7 +99,7 @@ def from_the_model(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) ->
     raise InvalidModel("A hundred draws from the priors gave no table of plausible losses: tighten the priors.")
 
 
-def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) -> Simulated:
+def from_broken_laws(spec: Model, runs: RunTable, rng: np.random.Generator) -> Simulated:
     """Draw a truth that the model does not have: its law, with a smooth break in the slope of each resource.
 
     Each input x of a draw from the priors acts as x (1 + (x / d)^(1/f))^(c f): beyond the place d, which lies between the
@@ -111,22 +112,25 @@ def from_broken_laws(spec: ModelSpec, runs: RunTable, rng: np.random.Generator) 
     spec, runs, rng
         As for :func:`from_the_model`.
     """
-    law, reference = spec.the_law, spec.reference_point(runs.table)
+    layout = _layout(spec, runs, runs.table["loss"].to_numpy(float))
+    law, reference = spec.only.the_law, layout.reference
     for _ in range(100):
-        prior = draw_prior(spec, runs.table, rng, draws=1)
-        parameters = law_parameters(law, spec, values_of(spec, prior), reference)
+        prior = draw_prior(layout, rng, draws=1)
+        moved = {name: f"{name}_at_reference" for name in spec.priors if f"{name}_at_reference" in prior}
+        values = {name: prior[moved.get(name, name)].item() for name in spec.priors}
+        parameters = law_parameters(law, spec, values, reference)
         breaks = {}
-        for column in spec.columns.values():
+        for column in spec.only.columns.values():
             place = np.log(runs.table[column].to_numpy(float))
             breaks[column] = (rng.uniform(place.mean(), place.max() + np.log(10)), rng.uniform(-0.4, 0.4))
         far = beyond(spec, runs.table)
         expected = [
-            law(*(_broken(rows[c].to_numpy(float), *breaks[c]) for c in spec.columns.values()), **parameters)
+            law(*(_broken(rows[c].to_numpy(float), *breaks[c]) for c in spec.only.columns.values()), **parameters)
             for rows in (runs.table, far)
         ]
         if all(np.isfinite(e).all() and e.max() < MOST and e.min() > 1 / MOST for e in expected):
-            noise = float(sigma_of_new(prior).item())
-            error = relative_se(runs.table)
+            noise = float(new_run_sd(_as_fit(layout, prior, runs)).item())
+            error = relative_error(runs.table)
             losses = expected[0] * np.exp(np.hypot(noise, error) * rng.standard_normal(len(runs)))
             typical = typical_error(error)
             outcome = expected[1] * np.exp(np.hypot(noise, typical) * rng.standard_normal(len(far)))
@@ -141,30 +145,19 @@ def _broken(x: Any, place: float, change: float) -> Any:
 
 
 def _measuring(runs: RunTable, losses: np.ndarray) -> RunTable:
-    errors = {"loss_se": relative_se(runs.table) * losses} if "loss_se" in runs.table else {}
+    errors = {"loss_se": relative_error(runs.table) * losses} if "loss_se" in runs.table else {}
     return replace(runs, table=runs.table.assign(loss=losses, **errors))
 
 
-def _pretended(spec: ModelSpec, runs: RunTable, draws: xr.Dataset, losses: np.ndarray) -> Fit:
-    """Return draws as if they were a posterior given the design, so that what is asked of a fit is asked of them."""
-    kept = [
-        c
-        for c in dict.fromkeys((*spec.needs, *spec.told_apart_by, "loss_se", "compute_flops"))
-        if c in runs.table and c != "loss"
-    ]
-    table = runs.table[kept]
+def _layout(spec: Model, runs: RunTable, losses: np.ndarray) -> Layout:
+    """Return the model on the design, as if it had measured some losses."""
+    table = runs.table.assign(loss=losses)
     if "loss_se" in table:
-        table = table.assign(loss_se=relative_se(runs.table) * losses)
-    data = {
-        str(c): ("run", v.to_numpy(float) if v.dtype.kind in "fiu" else v.map(str).to_numpy(str)) for c, v in table.items()
-    }
-    tree = xr.DataTree.from_dict(
-        {
-            "posterior": draws,
-            "prior": draws,
-            "sample_stats": xr.Dataset(),
-            "constant_data": xr.Dataset(data),
-            "observed_data": xr.Dataset({"loss": ("run", losses)}),
-        }
-    )
-    return Fit(tree, spec, spec.reference_point(runs.table), {"runs": runs.name, "loss_unit": runs.card.loss_unit})
+        table = table.assign(loss_se=relative_error(runs.table) * losses)
+    return Layout.of(spec, {spec.only.name: table})
+
+
+def _as_fit(layout: Layout, draws: xr.Dataset, runs: RunTable) -> Fit:
+    """Return draws as if they were a posterior given the design, so that what is asked of a fit is asked of them."""
+    groups = {"posterior": draws, "prior": draws, "sample_stats": xr.Dataset()}
+    return Fit.of(layout, groups, {"runs": runs.name, "loss_unit": runs.card.loss_unit})

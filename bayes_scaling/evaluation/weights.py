@@ -11,10 +11,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidModel, InvalidRequest
-from bayes_scaling.evaluation.backtest import backtest
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.evaluation.backtest import backtest, of_one_loss
+from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
 
@@ -61,7 +60,7 @@ class Weights:
 
 def weigh(
     runs: RunTable | pd.DataFrame | str | Path,
-    models: Mapping[str, str | Path | ModelSpec] | Collection[str],
+    models: Mapping[str, str | Path | Model] | Collection[str],
     **settings: Any,
 ) -> Weights:
     """Weigh models by how well each forecasts a table's own larger runs from its smaller ones.
@@ -91,10 +90,7 @@ def weigh(
     named = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
     if len(named) < 2:
         raise InvalidRequest("Give at least two models: a single one has all the weight.")
-    specs = {name: read_model(model) for name, model in named.items()}
-    for name, spec in specs.items():
-        if not isinstance(spec, ModelSpec):
-            raise InvalidModel(f"{name} is a system of laws: weights are of models of one law.")
+    specs = {name: of_one_loss(read_model(model), "a weight") for name, model in named.items()}
     table = runs_from(runs, needs=dict.fromkeys(column for spec in specs.values() for column in spec.needs))
     scores = {
         name: backtest(table, spec, baselines=False, **settings).predictions.set_index(["cut", "run"])["log_score"]

@@ -1,6 +1,6 @@
-"""From a model document and a run table to a PyMC model.
+"""From a layout to a PyMC model: exactly the model that is sampled.
 
-Plain tensors rather than ``pymc.dims``: every quantity here has one value a run, so there is nothing to
+Plain tensors rather than ``pymc.dims``: every quantity here has one value a row, so there is nothing to
 broadcast by name; laws meet named dimensions after the posterior, in xarray.
 """
 
@@ -8,167 +8,183 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.compile.builders import OpFromGraph
 
 from bayes_scaling import elementwise
-from bayes_scaling.inference.coordinates import values_at_reference, variable
-from bayes_scaling.inference.marginal import log_density
-from bayes_scaling.model.discrepancy import paths_of
-from bayes_scaling.model.grouping import Groups
-from bayes_scaling.model.priors import Prior
-from bayes_scaling.model.reference import fixed_values, publish
-from bayes_scaling.model.scatter import kept_from_before, level_of, relative_se, scale_of, typical_loss
-from bayes_scaling.model.sharing import neighbours_in, sharings_of
-from bayes_scaling.model.specification import Likelihood, ModelSpec
+from bayes_scaling.inference.coordinates import Varying, values_at_reference, variable
+from bayes_scaling.model import gaussian, names
+from bayes_scaling.model.document import Model, read_model
+from bayes_scaling.model.grouping import member
+from bayes_scaling.model.layout import Layout, Rows
+from bayes_scaling.model.noise import standard_deviation, variance_function
+from bayes_scaling.model.reference import law_parameters, publish
+from bayes_scaling.model.tables import tables_of
 from bayes_scaling.runs.table import RunTable
+
+
+def _identity(size: Any) -> Any:
+    """Return an identity that no rewrite turns into an operation numba lacks a gradient for, as it does ``pt.eye``."""
+    place: Any = pt.arange(size)
+    return pt.cast(pt.eq(place[:, None], place[None, :]), "float64")
+
 
 for _name in ("exp", "log", "expm1", "log1p", "softplus", "minimum"):
     getattr(elementwise, _name).register(pt.TensorVariable, getattr(pt, _name))
 
 
-def build_model(spec: ModelSpec, runs: RunTable) -> pm.Model:
-    """Build the PyMC model of a document and a table; nothing is sampled.
+def _cholesky(matrix: Any) -> Any:
+    """Return the lower Cholesky factors of a batch of matrices, with a gradient that numba compiles.
+
+    PyTensor's own gradient embeds a diagonal in a batch of matrices, for which numba has no code. This one is the same
+    (Murray 2016, arXiv:1602.07527), with the diagonal chosen by a mask.
+    """
+    if matrix.ndim == 2:
+        return pt.linalg.cholesky(matrix)
+    given: Any = matrix.type()
+    factor: Any = pt.linalg.cholesky(given)
+    return OpFromGraph([given], [factor], inline=True, pullback=_pullback_of_cholesky)(matrix)
+
+
+def _pullback_of_cholesky(_inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+    (factor,), (change,) = outputs, cotangents
+    upper = factor.swapaxes(-1, -2)
+    place: Any = pt.arange(factor.shape[-1])
+    identity = _identity(factor.shape[-1])
+    lower = pt.cast(pt.ge(place[:, None], place[None, :]), "float64")
+
+    def solve(right: Any) -> Any:
+        return pt.linalg.solve_triangular(upper, right, lower=False)
+
+    product = (upper @ change) * (lower - 0.5 * identity)
+    inner = solve(solve(product.swapaxes(-1, -2)).swapaxes(-1, -2))
+    return [(inner + inner.swapaxes(-1, -2)) * lower - inner * identity]
+
+
+gaussian.cholesky.register(pt.TensorVariable, _cholesky)
+gaussian.solve_lower.register(pt.TensorVariable, lambda factor, right: pt.linalg.solve_triangular(factor, right, lower=True))
+gaussian.diagonal.register(pt.TensorVariable, lambda matrix: (matrix * _identity(matrix.shape[-1])).sum(axis=-1))
+gaussian.identity_like.register(pt.TensorVariable, lambda matrix: _identity(matrix.shape[-1]))
+
+
+def build_model(model: str | Model, runs: RunTable | pd.DataFrame | str, *, curves: RunTable | None = None) -> pm.Model:
+    """Build the PyMC model of a document and its tables: exactly the one that :func:`~bayes_scaling.fit` samples.
 
     Parameters
     ----------
-    spec : ModelSpec
-        The model document.
-    runs : RunTable
+    model : str or Model
+        The model, or the name of a shipped one.
+    runs : RunTable, DataFrame or str
         The runs.
+    curves : RunTable, optional
+        Points along the runs, where an observation is about them.
 
     Returns
     -------
     pymc.Model
-        Free variables in the coordinates of :mod:`~bayes_scaling.inference.coordinates`, the values at the
-        reference point and the published parameters as deterministics, the log loss observed. Data are ``pm.Data``, so that one compiled model serves many tables.
+        Free variables in the coordinates of :mod:`~bayes_scaling.inference.coordinates`, the values at the reference point
+        and the published parameters as deterministics, the logarithm of what was measured observed, one node for each
+        observation. Data are ``pm.Data``, so that one compiled model serves many tables.
 
     Raises
     ------
     InvalidModel
-        If document and table do not go together.
+        If document and tables do not go together.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from bayes_scaling import read_model, read_runs
+    >>> from bayes_scaling import read_runs
     >>> runs = read_runs(pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]}))
-    >>> sorted(variable.name for variable in build_model(read_model("kaplan_nd"), runs).free_RVs)
+    >>> sorted(variable.name for variable in build_model("kaplan_nd", runs).free_RVs)
     ['D_c_log_ratio', 'alpha_D', 'alpha_N', 'log_loss_at_reference', 'nu', 'sigma']
     """
-    groups = Groups.of(spec, runs.table)
-    point = spec.reference_point(runs.table)
-    law = spec.the_law
-    with pm.Model(coords={"run": np.arange(len(runs)), **groups.coords(spec)}) as model:
-        inputs = {name: pm.Data(name_of_input(name), column, dims="run") for name, column in _inputs(spec, runs).items()}
-        reference = {name: pm.Data(f"reference_{name}", value) for name, value in point.items()}
-        index = pm.Data("group_of_run", groups.of_run, dims="run") if groups.columns else None
-        values = values_at_reference(spec, groups, reference)
-        for name, value in publish(spec, values, reference).items():
-            if name not in model.named_vars:
+    read = read_model(model)
+    return build(Layout.of(read, tables_of(read, runs, curves)))
+
+
+def build(layout: Layout) -> pm.Model:
+    """Build the PyMC model of a layout; nothing is sampled."""
+    model, data = layout.model, layout.data()
+    coords: dict[str, Any] = {names.of_observation("run", suffix): range(len(rows)) for suffix, rows in layout}
+    with pm.Model(coords=coords | layout.coords) as built:
+        shared = {name: pm.Data(name, value) for name, value in data.items()}
+        reference = {axis: shared.get(f"reference_{axis}", value) for axis, value in layout.reference.items()}
+        varying = Varying.of(layout, shared)
+        centres = values_at_reference(layout, varying, reference)
+        dims = layout.only.groups.dim if model.is_one and layout.only.groups.columns else None
+        at_groups = centres if not model.is_one else varying.at(centres, model.only.name)
+        for name, value in publish(model, at_groups, reference).items():
+            if name not in built.named_vars:
                 # A published coefficient varies where its exponent does, whether it varies itself or not.
-                pm.Deterministic(name, value, dims=groups.dim if value.ndim else None)
-        parameters: dict[str, Any] = dict(fixed_values(spec))
-        for name in values:
-            parameters[name] = model[name][index] if model[name].ndim else model[name]
-        expected = law(*inputs.values(), **parameters)
-        _observe(spec, runs, expected)
-    return model
+                pm.Deterministic(name, value, dims=dims if value.ndim else None)
+        for suffix, rows in layout:
+            values = at_groups if model.is_one else varying.at(centres, rows.observation.name)
+            _observe(layout, rows, suffix, values, reference, shared)
+    return built
 
 
-def name_of_input(symbol: str) -> str:
-    """Return the name of an input's data in the model; laws may have a parameter of the same symbol.
-
-    Examples
-    --------
-    >>> name_of_input("B")
-    'input_B'
-    """
-    return f"input_{symbol}"
-
-
-def _inputs(spec: ModelSpec, runs: RunTable) -> dict[str, np.ndarray]:
-    return {name: runs.table[column].to_numpy(float) for name, column in spec.columns.items()}
-
-
-def name_of_design(part: str) -> str:
-    """Return the name of the data that say how a walk, or a part of the noise, loads on each run.
-
-    Examples
-    --------
-    >>> name_of_design("C")
-    'design_C'
-    """
-    return f"design_{part}"
-
-
-def name_of_alone(part: str) -> str:
-    """Return the name of the data that say which runs share a part of the noise with no other.
-
-    Examples
-    --------
-    >>> name_of_alone("recipe")
-    'alone_recipe'
-    """
-    return f"alone_{part}"
-
-
-def _observe(spec: ModelSpec, runs: RunTable, expected: Any) -> None:
-    likelihood = spec.likelihood
-    level: Any = 1.0
-    if likelihood.growth is not None:
-        typical = pm.Data("typical_loss", typical_loss(runs.table))
-        level = level_of(expected, typical, variable("growth", likelihood.growth))
-    scale = scale_of(variable("sigma", likelihood.sigma), pm.Data("relative_se", relative_se(runs.table), dims="run"), level)
-    observed = pm.Data("log_loss", np.log(runs.table["loss"].to_numpy(float)), dims="run")
-    mu: Any = pt.log(expected)
-    if not spec.has_effects:
-        add_measured(likelihood, mu, scale, observed, dims="run")
-        return
-    loadings = []
-    for path in paths_of(spec, runs.table):
-        design = pm.Data(name_of_design(path.symbol), path.design(runs.table))
-        loadings.append(variable(path.scale_name, spec.discrepancy[path.symbol].scale) * design)
-    variance: Any = (scale + pt.zeros_like(mu)) ** 2
-    for sharing in sharings_of(spec, runs.table):
-        width = variable(sharing.scale_name, spec.noise[sharing.name].scale)
-        loadings.append(width * pm.Data(name_of_design(sharing.name), sharing.design))
-        variance = variance + (width * level) ** 2 * pm.Data(name_of_alone(sharing.name), sharing.alone)
-    walks = pt.concatenate(loadings, axis=1) if loadings else pt.zeros((mu.shape[0], 0))
-    before, kept = _along_runs(spec, runs.table)
-    pm.CustomDist(
-        "measured",
-        mu,
-        variance**0.5,
-        walks * pt.reshape(level + pt.zeros_like(mu), (-1, 1)),
-        kept + pt.zeros_like(mu),
-        before,
-        logp=log_density,
-        signature="(n),(n),(n,k),(n),(n)->(n)",
-        observed=observed,
-        dims="run",
-    )
-
-
-def _along_runs(spec: ModelSpec, table: pd.DataFrame) -> tuple[Any, Any]:
-    """Return data that say which row lies before each on its run, and the share of its scatter that each keeps."""
-    before, distance = neighbours_in(spec, table)
-    first = pm.Data("before", np.maximum(before, 0))
-    if spec.correlation is None:
-        return first, 0.0
-    apart = pm.Data("distance", distance)
-    length = variable("length", spec.correlation.length)
-    return first, kept_from_before(pm.Data("follows", (before >= 0).astype(float)) - 1, apart, length)
-
-
-def add_measured(
-    likelihood: Likelihood, mu: Any, scale: Any, observed: Any, *, suffix: str = "", dims: str | None = None
+def _observe(
+    layout: Layout, rows: Rows, suffix: str, values: dict[str, Any], reference: dict[str, Any], shared: dict[str, Any]
 ) -> None:
-    """Add what was measured: its logarithm, around `mu` with a scale, by the distribution of the likelihood."""
-    if likelihood.dist == "Normal":
-        pm.Normal(f"measured{suffix}", mu=mu, sigma=scale, observed=observed, dims=dims)
-    else:
-        nu = variable(f"nu{suffix}", likelihood.nu) if isinstance(likelihood.nu, Prior) else likelihood.nu
-        pm.StudentT(f"measured{suffix}", nu=nu, mu=mu, sigma=scale, observed=observed, dims=dims)
+    """Add what was measured: its logarithm around the law's, with the effects and the noise of the document."""
+    observation = rows.observation
+
+    def of_it(name: str) -> str:
+        return names.of_observation(name, suffix)
+
+    parameters = law_parameters(observation.the_law, layout.model, values, reference)
+    if of_it("group_of_run") in shared:
+        group = shared[of_it("group_of_run")]
+        parameters = {n: v[group] if getattr(v, "ndim", 0) else v for n, v in parameters.items()}
+    expected = observation.the_law(*(shared[of_it(f"input_{name}")] for name in rows.inputs), **parameters)
+    mu: Any = pt.log(expected)
+    likelihood, growth = observation.likelihood, 1.0
+    if likelihood.growth is not None:
+        growth = variance_function(expected, shared[of_it("typical")], variable(of_it("growth"), likelihood.growth))
+    sigma: Any = variable(of_it("sigma"), likelihood.sigma)
+    error = shared[of_it("relative_error")]
+    measured = {"observed": shared[of_it("log_measured")], "dims": of_it("run")}
+    if not (rows.effects or observation.correlation):
+        arguments = likelihood.arguments({name: variable(of_it(name), prior) for name, prior in likelihood.unknowns.items()})
+        scale = standard_deviation(sigma, error, growth)
+        getattr(pm, likelihood.dist)(of_it("measured"), mu=mu, **{likelihood.SCALE: scale}, **arguments, **measured)
+        return
+    variance: Any = sigma**2
+    loadings = []
+    for effect in rows.effects:
+        width = variable(of_it(effect.scale_name), observation.effects[effect.section, effect.name].scale)
+        loadings.append(width * shared[of_it(f"basis_{effect.name}")])
+        if effect.section == "noise":
+            variance = variance + width**2 * shared[of_it(f"own_{effect.name}")]
+    whole: Any = pt.zeros_like(mu)
+    own = variance**0.5 * growth + whole
+    load = pt.concatenate(loadings, axis=1) * (growth + whole)[:, None] if loadings else None
+    length, serial = None, None
+    if observation.correlation is not None:
+        length = variable(of_it("length"), observation.correlation.length)
+        parts = (shared[of_it(f"serial_{part}")] for part in ("rows", "there", "distance", "alone"))
+        serial = gaussian.Serial(*parts)
+        if observation.correlation.nugget is not None:
+            error = standard_deviation(variable(of_it("nugget"), observation.correlation.nugget), error, growth)
+    _normal(of_it("measured"), mu, own, error + whole, load, serial, length, measured)
+
+
+def _normal(
+    name: str, mu: Any, scale: Any, error: Any, loadings: Any, serial: Any, length: Any, measured: dict[str, Any]
+) -> None:
+    """Add rows that are Normal together: effects integrated out, runs correlated."""
+    inputs = [mu, scale, error] + ([loadings] if loadings is not None else []) + ([length] if length is not None else [])
+    shapes = ["(n)", "(n)", "(n)"] + (["(n,k)"] if loadings is not None else []) + (["()"] if length is not None else [])
+
+    def log_density(value: Any, mu: Any, scale: Any, error: Any, *others: Any) -> Any:
+        load = others[0] if loadings is not None else None
+        white = gaussian.whiten(value - mu, scale, error, load, serial, others[-1] if length is not None else None)
+        return gaussian.log_density(white, value.shape[0])
+
+    pm.CustomDist(name, *inputs, logp=log_density, signature=f"{','.join(shapes)}->(n)", **measured)
+
+
+__all__ = ["build", "build_model", "member"]

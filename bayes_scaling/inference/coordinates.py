@@ -15,7 +15,7 @@ convergence check at 4 x 1000 draws; with it, none and one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,86 +23,94 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_scaling.laws import Law
-from bayes_scaling.model.grouping import Groups, dimension, member
+from bayes_scaling.model import names
+from bayes_scaling.model.document import Model
+from bayes_scaling.model.grouping import member
+from bayes_scaling.model.layout import Layout, name_of_position
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.model.reference import terms_of
 
 _MEDIAN_OF = 2001
 
 
 @dataclass(frozen=True)
-class _Effects:
-    """Logarithms of a parameter's factors: one a cell of groups for each grouping, and the mean of their sum."""
-
-    of_cell: list[Any]
-    mean: Any
-
-
-def values_at_reference(spec: ModelSpec, groups: Groups, reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Add every unknown of the law to the model being built, and return its value at the reference point.
+class Varying:
+    """Logarithms of the factors of parameters that vary, as variables of the model being built.
 
     Parameters
     ----------
-    spec : ModelSpec
-        The model.
-    groups : Groups
-        The groups of the runs.
+    effects : mapping of str to list
+        For each such parameter, its effects, one array over labels for each grouping.
+    positions : mapping
+        For each parameter and observation, the position of every group's label, in the order of the effects.
+    """
+
+    effects: Mapping[str, list[Any]]
+    positions: Mapping[tuple[str, str], list[Any]]
+
+    @classmethod
+    def of(cls, layout: Layout, shared: Mapping[str, Any]) -> Varying:
+        """Add the effects of groups, non-centred: a few dozen runs a group leave the spread half to the prior."""
+        effects: dict[str, list[Any]] = {}
+        positions: dict[tuple[str, str], list[Any]] = {}
+        for name, parameter in layout.model.parameters.items():
+            for grouping, coding in layout.codings_of(name):
+                assert parameter.spread is not None
+                label = grouping.replace(":", "_")
+                z = pm.Normal(f"{name}_z_{label}", dims=coding.dim)
+                width = variable(names.spread(name, grouping), parameter.spread)
+                effect = pm.Deterministic(names.group_effect(name, grouping), width * z, dims=coding.dim)
+                effects.setdefault(name, []).append(effect)
+                for observation, position in coding.positions.items():
+                    suffix = layout.model.suffix(layout.model.observation(observation))
+                    data = shared.get(name_of_position(name, grouping, suffix), position)
+                    positions.setdefault((name, observation), []).append(data)
+        return cls(effects, positions)
+
+    def mean(self, name: str) -> Any:
+        """Return the mean of a parameter's effects over the labels at hand, summed over groupings."""
+        return sum(pt.mean(effect) for effect in self.effects[name]) if name in self.effects else 0.0
+
+    def of_groups(self, name: str, observation: str) -> list[Any]:
+        """Return the effects of one parameter in every group of an observation, one for each grouping."""
+        places = self.positions.get((name, observation), [])
+        return [effect[place] for effect, place in zip(self.effects.get(name, []), places, strict=True)]
+
+    def at(self, centres: Mapping[str, Any], observation: str) -> dict[str, Any]:
+        """Return the values of parameters in every group of an observation, for their populations' centres."""
+        return {
+            name: member(centre, self.of_groups(name, observation) if (name, observation) in self.positions else [])
+            for name, centre in centres.items()
+            if name not in self.effects or (name, observation) in self.positions
+        }
+
+
+def values_at_reference(layout: Layout, varying: Varying, reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Add every unknown of the laws to the model being built, and return its centre at the reference point.
+
+    Parameters
+    ----------
+    layout : Layout
+        The model on its tables.
+    varying : Varying
+        Effects of groups.
     reference : mapping
-        The reference point: data of the model, a number for each input.
+        The reference point.
 
     Returns
     -------
     dict of str to tensor
-        A number, or one a group, for every parameter with a prior.
+        A number for every parameter with a prior.
     """
-    unknown = {name: parameter.prior for name, parameter in spec.parameters.items() if parameter.prior is not None}
-    effects = {name: _effects(spec, name, groups) for name in unknown}
-    terms = terms_of(spec)
-    centres = {name: _centre(spec, name, prior, effects[name]) for name, prior in unknown.items() if name not in terms}
+    model = layout.model
+    terms = terms_of(model)
+    centres = {n: _centre(model, n, prior, varying) for n, prior in model.priors.items() if n not in terms}
     if terms:
-        centres |= _terms(spec, {name: unknown[name] for name in terms}, centres, effects, reference)
-    for name in unknown:
-        if effects[name].of_cell and f"{name}_population" not in pm.modelcontext(None).named_vars:
-            pm.Deterministic(f"{name}_population", centres[name])
-    return {name: member(centres[name], effects[name].of_cell) for name in unknown}
-
-
-def terms_of(spec: ModelSpec) -> tuple[str, ...]:
-    """Return the parameters that are losses and are sampled together, through the loss at the reference point.
-
-    None are where there is one term alone, where one is fixed or has bounds, or where the law is not
-    proportional to them.
-
-    Examples
-    --------
-    >>> from bayes_scaling.model.documents import read_model
-    >>> terms_of(read_model("chinchilla"))
-    ('E', 'A', 'B')
-    """
-    law = spec.the_law
-    losses = tuple(name for name, kind in law.parameters.items() if kind.unit == "loss" and name in spec.parameters)
-    priors = [spec.parameters[name].prior for name in losses]
-    unbounded = all(prior is not None and prior.dist != "Uniform" for prior in priors)
-    return losses if len(losses) > 1 and unbounded and is_proportional(law, losses, spec.parameters) else ()
-
-
-def is_proportional(law: Law, losses: Collection[str], parameters: Collection[str]) -> bool:
-    """Whether a law of these parameters doubles where its terms at the reference point do.
-
-    Examples
-    --------
-    >>> from bayes_scaling.laws import LAWS
-    >>> kappa, m4 = LAWS["kappa"], LAWS["m4"]
-    >>> is_proportional(kappa, ("E", "A", "B"), kappa.parameters), is_proportional(m4, ("beta", "E", "gap"), m4.parameters)
-    (True, False)
-    """
-    reference = dict.fromkeys((*law.inputs, *law.axes), 3.0)
-    once = dict.fromkeys(parameters, 0.7)
-    twice = once | dict.fromkeys(losses, 1.4)
-    inputs = [reference[name] for name in law.inputs]
-    low, high = (float(law(*inputs, **law.from_reference(values, reference))) for values in (once, twice))
-    return bool(np.isclose(high, 2 * low, rtol=1e-9))
+        centres |= _terms(model, {name: model.priors[name] for name in terms}, centres, varying, reference)
+    for name in varying.effects if model.is_one else ():
+        if names.population(name) not in pm.modelcontext(None).named_vars:
+            pm.Deterministic(names.population(name), centres[name])
+    return {name: centres[name] for name in model.priors}
 
 
 def variable(name: str, prior: Prior) -> Any:
@@ -110,64 +118,41 @@ def variable(name: str, prior: Prior) -> Any:
     return getattr(pm, prior.dist)(name, **prior.arguments)
 
 
-def _effects(spec: ModelSpec, name: str, groups: Groups) -> _Effects:
-    """Add the effects of groups, non-centred: a few dozen runs a group leave the spread half to the prior."""
-    of_cell: list[Any] = []
-    for grouping in spec.parameters[name].varies_by:
-        prior, dim = spec.parameters[name].spread, dimension(grouping)
-        assert prior is not None
-        of_cell.append(
-            effects_of_levels(name, dim, prior)[
-                pm.Data(f"{name}_level_{dim}", groups.level_of_cell(grouping), dims=groups.dim)
-            ]
-        )
-    return _Effects(of_cell, pt.mean(sum(of_cell[1:], of_cell[0])) if of_cell else 0.0)
-
-
-def effects_of_levels(name: str, dim: str, spread: Prior) -> Any:
-    """Add the effects of the labels along a dimension on one parameter, non-centred."""
-    z = pm.Normal(f"{name}_z_{dim}", dims=dim)
-    return pm.Deterministic(f"{name}_effect_{dim}", variable(f"{name}_spread_{dim}", spread) * z, dims=dim)
-
-
-def _centre(spec: ModelSpec, name: str, prior: Prior, effects: _Effects) -> Any:
-    """Add a parameter of its own: by its prior, or by its mean over the groups."""
-    if not effects.of_cell:
-        return variable(f"{name}_at_reference" if spec.the_law.parameters[name].moves else name, prior)
-    return population(name, f"{name}_population", prior, effects.mean)
+def _centre(model: Model, name: str, prior: Prior, varying: Varying) -> Any:
+    """Add a parameter of its own: by its prior, or by its mean over the groups at hand, which is what rows measure."""
+    label = names.at_reference(name) if model.kinds[name].moves else name
+    if name not in varying.effects:
+        return variable(label, prior)
+    label = names.population(name) if model.is_one else label
+    if prior.dist == "Uniform":
+        return variable(label, prior)
+    log_mean = pm.Flat(f"{name}_log_mean", initval=_log_median(prior))
+    return pm.Deterministic(label, _with_prior(name, log_mean - varying.mean(name), prior))
 
 
 def _terms(
-    spec: ModelSpec,
+    model: Model,
     priors: Mapping[str, Prior],
     others: Mapping[str, Any],
-    effects: Mapping[str, _Effects],
+    varying: Varying,
     reference: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Add the terms of the law: the loss at the reference point, and their ratios to the first of them."""
-    law, (first, *rest) = spec.the_law, priors
+    only, (first, *rest) = model.only, priors
+    law = only.the_law
     start = {name: _log_median(prior) for name, prior in priors.items()}
     log_ratio = {name: pm.Flat(f"{name}_log_ratio", initval=start[name] - start[first]) for name in rest}
     log_loss = pm.Flat("log_loss_at_reference", initval=float(np.log(sum(np.exp(value) for value in start.values()))))
     # The law with a first term of one: its log, averaged over the groups, is what the first term falls short of the loss.
-    log_centre = {first: -effects[first].mean} | {name: log_ratio[name] - effects[name].mean for name in rest}
-    known = {name: float(p.fixed) for name, p in spec.parameters.items() if p.fixed is not None}
-    ratios = {name: member(pt.exp(value), effects[name].of_cell) for name, value in log_centre.items()}
-    shaped = {name: member(value, effects[name].of_cell) for name, value in others.items()}
-    published = law.from_reference({**ratios, **shaped, **known}, reference) | known
+    log_centre = {first: -varying.mean(first)} | {name: log_ratio[name] - varying.mean(name) for name in rest}
+    ratios = {name: member(pt.exp(value), varying.of_groups(name, only.name)) for name, value in log_centre.items()}
+    shaped = {name: member(value, varying.of_groups(name, only.name)) for name, value in others.items()}
+    published = law.from_reference({**ratios, **shaped, **model.fixed}, reference) | model.fixed
     log_first = log_loss - pt.mean(pt.log(law(*(reference[symbol] for symbol in law.inputs), **published)))
-    return {name: _believed(name, log_first + value, priors[name]) for name, value in log_centre.items()}
+    return {name: _with_prior(name, log_first + value, priors[name]) for name, value in log_centre.items()}
 
 
-def population(name: str, label: str, prior: Prior, mean: Any) -> Any:
-    """Add the centre of a population, called `label`, by its mean over the groups at hand: that is what rows measure."""
-    if prior.dist == "Uniform":
-        return variable(label, prior)
-    log_mean = pm.Flat(f"{name}_log_mean", initval=_log_median(prior))
-    return pm.Deterministic(label, _believed(name, log_mean - mean, prior))
-
-
-def _believed(name: str, log_value: Any, prior: Prior) -> Any:
+def _with_prior(name: str, log_value: Any, prior: Prior) -> Any:
     """Add the prior of a positive number that is sampled by its logarithm, and return the number."""
     value = pt.exp(log_value)
     distribution = getattr(pm, prior.dist).dist(**prior.arguments)

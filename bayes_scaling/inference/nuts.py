@@ -6,20 +6,16 @@ import datetime
 import importlib.metadata
 import sys
 import time
-from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import numpy as np
 import nutpie
-import pandas as pd
 import pymc as pm
 import pytensor
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.specification import ModelSpec
-from bayes_scaling.model.systems import SystemSpec
+from bayes_scaling.model.document import Model
 from bayes_scaling.runs.card import Card
 
 _VERSIONS = ("bayes-scaling", "pymc", "pytensor", "nutpie", "numpy", "xarray", "arviz-stats")
@@ -67,23 +63,23 @@ class Settings:
 _MANY_ROWS: Final = 100
 
 
-def enough_draws(spec: ModelSpec | SystemSpec, rows: int) -> int:
+def enough_draws(model: Model, rows: int) -> int:
     """Return how many draws of each chain the checks of a model usually ask for.
 
     Examples
     --------
-    >>> from bayes_scaling.model.documents import read_model
+    >>> from bayes_scaling.model.document import read_model
     >>> enough_draws(read_model("kappa"), 240), enough_draws(read_model("kappa"), 30), enough_draws(read_model("kappa_by_group"), 240)
     (1000, 4000, 2000)
     """
-    if not (isinstance(spec, ModelSpec) and spec.discrepancy):
+    if not (model.is_one and model.only.discrepancy) or model.groupings:
         return 2000
     # With the discrepancy integrated out a dozen unknowns are left. Many rows pin them, and cost more a draw; few leave open
     # what is scatter and what the walks, and the draws of that go together.
     return 1000 if rows >= _MANY_ROWS else 4000
 
 
-def compiled(model: pm.Model, *, freeze: bool = True) -> Any:
+def compiled(model: pm.Model, *, freeze: bool = False) -> Any:
     """Compile a model; without fast-math the first, compiling run and later, cached runs give the same bytes."""
     with pytensor.config.change_flags(numba__fastmath=False):
         return nutpie.compile_pymc_model(model, freeze_model=freeze)
@@ -112,11 +108,6 @@ def sample(model: Any, settings: Settings, progress: bool | None) -> tuple[xr.Da
         raise
 
 
-def tidied(posterior: xr.Dataset, unknowns: Iterable[Hashable]) -> xr.Dataset:
-    """Keep what has a meaning outside the sampler: the unknowns a prior is stated for, and what follows from them."""
-    return posterior[[str(name) for name in unknowns]].load()
-
-
 def statistics(raw: xr.Dataset) -> xr.Dataset:
     """Return the sampler statistics under ArviZ's names, numbers only."""
     named = raw.rename({theirs: ours for theirs, ours in _STATISTICS.items() if theirs in raw})
@@ -137,10 +128,3 @@ def provenance(settings: Settings, card: Card, seconds: float) -> dict[str, Any]
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
         "python": sys.version.split()[0],
     }
-
-
-def plain(column: pd.Series) -> np.ndarray:
-    """Return a column as a netCDF file takes it: numbers, or words, an empty one where there is none."""
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy(float)
-    return column.map(str).where(column.notna(), "").to_numpy(dtype=str)

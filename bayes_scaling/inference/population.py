@@ -16,7 +16,6 @@ import pymc as pm
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.inference.nuts import Settings, compiled, sample
-from bayes_scaling.model.scatter import PART
 from bayes_scaling.posterior.fit import Fit
 
 _SPREAD: Final = 0.5
@@ -94,7 +93,7 @@ def population(ladders: Mapping[str, pd.DataFrame], sources: Mapping[str, str], 
         z = pm.Normal("z", dims=("source", "parameter"))
         of_source = (centre + between * z)[source_of]
         pm.Normal("told", of_source, (widths**2 + within**2) ** 0.5, observed=told)
-    tree, _ = sample(compiled(model), Settings(seed=seed, draws=1000, tune=1000), progress=False)
+    tree, _ = sample(compiled(model, freeze=True), Settings(seed=seed, draws=1000, tune=1000), progress=False)
     draws = tree["posterior"].to_dataset()
     rng, shape = np.random.default_rng(seed), draws["centre"].shape
     new = draws["centre"] + draws["between"] * rng.standard_normal(shape) + draws["within"] * rng.standard_normal(shape)
@@ -105,10 +104,7 @@ def population(ladders: Mapping[str, pd.DataFrame], sources: Mapping[str, str], 
 
 def _unknowns(fit: Fit) -> list[str]:
     """Return every unknown with a prior of its own."""
-    moved = (f"{name}_at_reference" if f"{name}_at_reference" in fit.posterior else name for name in fit.spec.parameters)
-    scales = (
-        *(f"discrepancy_scale_{symbol}" for symbol in fit.spec.discrepancy),
-        *(f"{PART}{name}" for name in fit.spec.noise),
-    )
+    moved = (f"{name}_at_reference" if f"{name}_at_reference" in fit.posterior else name for name in fit.model.parameters)
+    scales = (effect.scale_name for effect in fit.layout.only.effects)
     others = ("sigma", "nu", "growth", *scales)
     return [name for name in (*moved, *others) if name in fit.posterior and fit.posterior[name].ndim == 2]

@@ -15,12 +15,12 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.model.discrepancy import paths_of
+from bayes_scaling.model import gaussian
+from bayes_scaling.model.document import Model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.noise import geometric_mean, standard_deviation, variance_function
 from bayes_scaling.model.prior_draws import draw_prior
-from bayes_scaling.model.reference import fixed_values, law_parameters, values_of
-from bayes_scaling.model.scatter import kept_from_before, level_of, relative_se, scale_of, typical_loss, uncorrelated
-from bayes_scaling.model.sharing import as_columns_allow, neighbours_in, own_sigma, sharings_of
-from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.model.reference import law_parameters
 from bayes_scaling.quantities import BY_COLUMN, training_compute
 from bayes_scaling.runs.table import RunTable
 
@@ -59,7 +59,7 @@ class Identifiability:
         return list(self.parameters.index[self.parameters["contraction"] < WEAK])
 
 
-def identifiability(runs: RunTable, spec: ModelSpec, *, seed: int = 0) -> Identifiability:
+def identifiability(runs: RunTable, model: Model, *, seed: int = 0) -> Identifiability:
     """Say what a design can tell of a model, before sampling.
 
     Parameters
@@ -83,36 +83,38 @@ def identifiability(runs: RunTable, spec: ModelSpec, *, seed: int = 0) -> Identi
 
     Examples
     --------
-    >>> from bayes_scaling.model.documents import read_model
+    >>> from bayes_scaling.model.document import read_model
     >>> from bayes_scaling.runs.table import read_runs
     >>> sizes = np.geomspace(1e7, 1e10, 20)
     >>> path = read_runs(pd.DataFrame({"params": sizes, "tokens": 20 * sizes, "loss": 1.7 + 400 * sizes**-0.34}))
     >>> print(identifiability(path, read_model("kappa")).findings[0])
     All runs have 20 tokens a parameter: what size and what data contribute cannot be told apart.
     """
-    if spec.groupings:
+    if model.only.output != "loss" or model.only.table != "runs":
+        raise InvalidModel(f"The model is about {model.only.table}: ask about the design of a model of runs.")
+    if model.groupings:
         raise InvalidModel(
-            f"The model varies by {', '.join(spec.groupings)}: ask about the design of one group, without them."
+            f"The model varies by {', '.join(model.groupings)}: ask about the design of one group, without them."
         )
-    table = runs.table
-    if all(parameter.prior is None for parameter in spec.parameters.values()):
+    layout = Layout.of(model, {model.only.name: runs.table})
+    if not model.priors:
         return Identifiability(pd.DataFrame(columns=["prior_sd", "expected_sd", "contraction"], dtype=float), ())
-    spec = as_columns_allow(spec, table)
-    near = _near(spec, table, np.random.default_rng(seed))
-    found = _contraction(spec, table, table, near)
-    findings = [*_of_the_design(spec, table)]
-    weak = [name for name in found.index if found.loc[name, "contraction"] < WEAK]
+    near = _near(layout, np.random.default_rng(seed))
+    information = _contraction(layout, layout, near)
+    findings = [*_of_the_design(layout)]
+    weak = [name for name in information.index if information.loc[name, "contraction"] < WEAK]
     if weak:
-        said = ", ".join(f"{name} {found.loc[name, 'contraction']:.2f}" for name in weak)
+        listed = ", ".join(f"{name} {information.loc[name, 'contraction']:.2f}" for name in weak)
         findings.append(
-            f"The runs will hardly narrow the prior of {said} (expected contraction; one is known, zero is the prior's)."
+            f"The runs will hardly narrow the prior of {listed} (expected contraction; one is known, zero is the prior's)."
         )
-        findings += _remedy(spec, table, near, weak[int(np.argmin(found.loc[weak, "contraction"]))], found)
-    return Identifiability(found, tuple(findings))
+        weakest = weak[int(np.argmin(information.loc[weak, "contraction"]))]
+        findings += _remedy(layout, near, weakest, information)
+    return Identifiability(information, tuple(findings))
 
 
-def _of_the_design(spec: ModelSpec, table: pd.DataFrame) -> list[str]:
-    said, columns = [], list(spec.columns.values())
+def _of_the_design(layout: Layout) -> list[str]:
+    table, said, columns = layout.only.table, [], list(layout.model.only.columns.values())
     spread = {c: float(np.ptp(np.log10(table[c].to_numpy(float)))) for c in columns}
     for column in columns:
         if spread[column] < _SAME:
@@ -143,65 +145,67 @@ def _of_the_design(spec: ModelSpec, table: pd.DataFrame) -> list[str]:
     return said
 
 
-def _near(spec: ModelSpec, table: pd.DataFrame, rng: np.random.Generator) -> xr.Dataset:
+def _near(layout: Layout, rng: np.random.Generator) -> xr.Dataset:
     """Return the draws from the prior whose law comes nearest to the runs."""
-    prior = draw_prior(spec, table, rng, draws=_DRAWS).isel(chain=0)
-    inputs = [xr.DataArray(table[column].to_numpy(float), dims="run") for column in spec.columns.values()]
-    names = {name: prior[name] for name in spec.the_law.parameters if name in prior}
+    rows, model = layout.only, layout.model
+    prior = draw_prior(layout, rng, draws=_DRAWS).isel(chain=0)
+    inputs = [xr.DataArray(values, dims="run") for values in rows.inputs.values()]
+    parameters = {name: prior[name] for name in rows.observation.the_law.parameters if name in prior}
     with np.errstate(over="ignore", invalid="ignore"):
-        off: Any = np.log(spec.the_law(*inputs, **(names | fixed_values(spec)))) - np.log(
-            xr.DataArray(table["loss"].to_numpy(float), dims="run")
-        )
+        law: Any = rows.observation.the_law(*inputs, **(parameters | model.fixed))
+        off = np.log(law) - xr.DataArray(rows.log_measured, dims="run")
     distance = (off**2).mean("run").fillna(np.inf)
     return prior.isel(draw=np.argsort(distance.values)[:_NEAREST])
 
 
-def _contraction(spec: ModelSpec, known: pd.DataFrame, table: pd.DataFrame, near: xr.Dataset) -> pd.DataFrame:
-    """Return the expected contraction by a table, the median over draws; the reference point is that of the known runs."""
-    reference, law = spec.reference_point(known), spec.the_law
-    inputs = [table[column].to_numpy(float) for column in spec.columns.values()]
-    paths, sharings, typical = paths_of(spec, table), sharings_of(spec, table), typical_loss(known)
-    before, distance = neighbours_in(spec, table)
-    prior_sd = _prior_sd(spec)
-    names, variances = list(prior_sd), []
+def _contraction(known: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFrame:
+    """Return the expected contraction by a table, the median over draws; reference point and typical loss are the known runs'."""
+    model, rows, reference = known.model, layout.only, known.reference
+    law, inputs = rows.observation.the_law, list(rows.inputs.values())
+    prior_sd = _prior_sd(model)
+    unknowns, variances = list(prior_sd), []
+    moved = {name: f"{name}_at_reference" for name in unknowns if f"{name}_at_reference" in near}
     for number in range(near.sizes["draw"]):
         draw = near.isel(draw=number)
-        values = values_of(spec, draw)
+        values = {name: float(draw[moved.get(name, name)]) for name in unknowns}
 
         def log_loss(name: str, by: float, values: dict[str, float] = values) -> np.ndarray:
-            moved = values | {name: values[name] * np.exp(by)}
-            return np.log(law(*inputs, **law_parameters(law, spec, moved, reference)))
+            changed = values | {name: values[name] * np.exp(by)}
+            return np.log(law(*inputs, **law_parameters(law, model, changed, reference)))
 
-        slopes = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in names], axis=1)
-        expected = np.exp(log_loss(names[0], 0.0))
-        level = level_of(expected, typical, float(draw["growth"])) if "growth" in draw else np.ones(len(table))
-        noise = scale_of(own_sigma(sharings, draw).values, relative_se(table), level) ** 2
-        walks = [float(draw[path.scale_name]) * path.design(table) * level[:, None] for path in paths]
-        walks += [float(draw[part.scale_name]) * part.design * level[:, None] for part in sharings]
-        kept = kept_from_before(before, distance, float(draw["length"])) if "length" in draw else np.zeros(len(table))
-        free = uncorrelated((slopes / noise[:, None] ** 0.5).T, np.maximum(before, 0), kept).T
-        variance = (1 - kept**2)[:, None]
-        weighed = free / variance
-        if walks:
-            loadings = uncorrelated((np.concatenate(walks, axis=1) / noise[:, None] ** 0.5).T, np.maximum(before, 0), kept).T
-            inner = np.eye(loadings.shape[1]) + loadings.T @ (loadings / variance)
-            weighed = weighed - (loadings / variance) @ np.linalg.solve(inner, loadings.T @ weighed)
-        information = free.T @ weighed + np.diag([prior_sd[n] ** -2 for n in names])
+        slopes = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in unknowns], axis=1)
+        expected = np.exp(log_loss(unknowns[0], 0.0))
+        growth = np.ones(len(rows))
+        if "growth" in draw:
+            growth = variance_function(expected, known.only.typical, float(draw["growth"]))
+        variance = float(draw["sigma"]) ** 2 + sum(float(draw[e.scale_name]) ** 2 * e.own for e in rows.noise)
+        nugget = float(draw["nugget"]) if "nugget" in draw else 0.0
+        error = standard_deviation(nugget, rows.relative_error, growth)
+        effects = [float(draw[e.scale_name]) * e.basis for e in rows.effects]
+        loadings = np.concatenate([slopes, *(basis * growth[:, None] for basis in effects)], axis=1)
+        length = np.asarray(float(draw["length"])) if rows.serial is not None else None
+        white = gaussian.whiten(np.zeros(len(rows)), variance**0.5 * growth, error, loadings, rows.serial, length)
+        whitened = np.concatenate(white.loadings)
+        free, shared = whitened[:, : len(unknowns)], whitened[:, len(unknowns) :]
+        inner = np.eye(shared.shape[1]) + shared.T @ shared
+        explained = free - shared @ np.linalg.solve(inner, shared.T @ free)
+        information = free.T @ explained + np.diag([prior_sd[n] ** -2 for n in unknowns])
         variances.append(np.diag(np.linalg.inv(information)))
     expected_sd = np.sqrt(np.median(variances, axis=0))
-    sds = np.array([prior_sd[n] for n in names])
+    sds = np.array([prior_sd[n] for n in unknowns])
     columns = {"prior_sd": sds, "expected_sd": expected_sd, "contraction": 1 - (expected_sd / sds) ** 2}
-    return pd.DataFrame(columns, index=pd.Index(names, name="parameter"))
+    return pd.DataFrame(columns, index=pd.Index(unknowns, name="parameter"))
 
 
-def _prior_sd(spec: ModelSpec) -> dict[str, float]:
+def _prior_sd(model: Model) -> dict[str, float]:
     rng = np.random.default_rng(0)
-    return {n: float(np.log(p.prior.draw(rng, 4000)).std()) for n, p in spec.parameters.items() if p.prior is not None}
+    return {name: float(np.log(prior.draw(rng, 4000)).std()) for name, prior in model.priors.items()}
 
 
-def _remedy(spec: ModelSpec, table: pd.DataFrame, near: xr.Dataset, name: str, found: pd.DataFrame) -> list[str]:
+def _remedy(layout: Layout, near: xr.Dataset, name: str, information: pd.DataFrame) -> list[str]:
     """Name the one further run, no dearer than the dearest there is, that would tell most of a parameter."""
-    columns, best = list(spec.columns.values()), (0.0, pd.Series(dtype=float))
+    table, model = layout.only.table, layout.model
+    columns, best = list(model.only.columns.values()), (0.0, pd.Series(dtype=float))
     few = near.isel(draw=slice(None, None, 6))
     axes = [np.geomspace(table[c].min() / _BEYOND, table[c].max() * _BEYOND, _CANDIDATES) for c in columns]
     for point in np.stack([axis.ravel() for axis in np.meshgrid(*axes)], axis=1):
@@ -210,15 +214,16 @@ def _remedy(spec: ModelSpec, table: pd.DataFrame, near: xr.Dataset, name: str, f
             run["compute_flops"] = training_compute(run["params"], run["tokens"])
         if "compute_flops" in table and run.get("compute_flops", 0.0) > 1.001 * table["compute_flops"].max():
             continue
-        longer = pd.concat([table, pd.DataFrame([run | {"loss": typical_loss(table)}])], ignore_index=True)
-        gained = float(_contraction(spec, table, longer, few).loc[name, "contraction"])
+        further = pd.DataFrame([run | {"loss": geometric_mean(table["loss"])}])
+        longer = Layout.of(model, {model.only.name: pd.concat([table, further], ignore_index=True)})
+        gained = float(_contraction(layout, longer, few).loc[name, "contraction"])
         if gained > best[0]:
             best = (gained, pd.Series(run))
-    now, (gained, run) = float(found.loc[name, "contraction"]), best
+    now, (gained, run) = float(information.loc[name, "contraction"]), best
     if gained < now + 0.05:
         return [f"No single further run would tell much of {name}: it takes a longer ladder, or a tighter prior."]
-    said = ", ".join(f"{BY_COLUMN[str(c)].symbol if c in BY_COLUMN else c} = {value:.2g}" for c, value in run.items())
+    listed = ", ".join(f"{BY_COLUMN[str(c)].symbol if c in BY_COLUMN else c} = {value:.2g}" for c, value in run.items())
     return [
-        f"Of further runs no dearer than the dearest there is, {said} would tell most of {name}: contraction {now:.2f} to "
+        f"Of further runs no dearer than the dearest there is, {listed} would tell most of {name}: contraction {now:.2f} to "
         f"{gained:.2f}."
     ]

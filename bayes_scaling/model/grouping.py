@@ -1,10 +1,10 @@
-"""Groups of runs: which run belongs where, and how a group's parameter follows from the population's."""
+"""Groups of rows: which row belongs where, and how a group's parameter follows from the population's."""
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import xarray as xr
 
 from bayes_scaling.elementwise import exp
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.model import names
 
 _WHOLE = re.compile(r"-?\d+\.0+")
 _RESERVED = {"chain", "draw", "run", "sample"}
@@ -46,16 +46,16 @@ def dimension(columns: tuple[str, ...] | str) -> str:
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of a run table under a model.
+    """The groups of a table of rows.
 
     Parameters
     ----------
     columns : tuple of str
         The columns that tell groups apart; empty where nothing varies.
     cells : DataFrame
-        One row for each combination of labels the runs have, columns as above.
+        One row for each combination of labels that the rows have, columns as above.
     of_run : ndarray of int
-        Row of ``cells`` for every run.
+        Row of ``cells`` for every row of the table.
     """
 
     columns: tuple[str, ...]
@@ -63,7 +63,7 @@ class Groups:
     of_run: np.ndarray
 
     @classmethod
-    def of(cls, spec: ModelSpec, table: pd.DataFrame) -> Groups:
+    def of(cls, columns: tuple[str, ...], groupings: Iterable[str], table: pd.DataFrame) -> Groups:
         """Find the groups of a table.
 
         Raises
@@ -71,7 +71,6 @@ class Groups:
         InvalidModel
             If the table lacks a grouping column, or a cell of one.
         """
-        columns = spec.group_columns
         for column in columns:
             if column in _RESERVED:
                 raise InvalidModel(f"The model varies by {column!r}, a name kept for draws: rename the column.")
@@ -86,7 +85,7 @@ class Groups:
         if not columns:
             return cls((), pd.DataFrame(), np.zeros(len(table), dtype=int))
         labels = table[list(columns)].map(label_of)
-        joined = {grouping: labels[grouping.split(":")] for grouping in (*spec.groupings, ":".join(columns))}
+        joined = {grouping: labels[grouping.split(":")] for grouping in (*groupings, ":".join(columns))}
         for grouping, parts in joined.items():
             if len(parts.drop_duplicates()) > len({":".join(row) for row in parts.itertuples(index=False, name=None)}):
                 raise InvalidModel(f"Labels of {grouping} hold colons and cannot be told apart when joined: rename them.")
@@ -104,23 +103,14 @@ class Groups:
         """Name of every group: its labels, joined by colons."""
         return [":".join(cell) for cell in self.cells.itertuples(index=False, name=None)]
 
-    def levels(self, grouping: str) -> list[str]:
-        """Return the labels of a grouping, in the order the groups themselves have."""
-        rows = self.cells[grouping.split(":")].itertuples(index=False, name=None)
-        return [":".join(row) for row in sorted(set(rows))]
-
-    def level_of_cell(self, grouping: str) -> np.ndarray:
-        """Return, for every group, the position of its label among the levels of a grouping."""
-        levels = self.levels(grouping)
-        return np.array([levels.index(label) for label in self._labels(grouping)])
-
-    def _labels(self, grouping: str) -> list[str]:
+    def labels(self, grouping: str) -> list[str]:
+        """Return the label of every group in one grouping."""
         return [":".join(cell) for cell in self.cells[grouping.split(":")].itertuples(index=False, name=None)]
 
-    def coords(self, spec: ModelSpec) -> dict[str, list[str]]:
-        """Return the labels of every dimension that groups bring."""
-        named = {dimension(grouping): self.levels(grouping) for grouping in spec.groupings}
-        return named | ({self.dim: self.names} if self.columns else {})
+    def factor_levels(self, grouping: str) -> list[str]:
+        """Return the different labels of a grouping, in the order the groups themselves have."""
+        rows = self.cells[grouping.split(":")].itertuples(index=False, name=None)
+        return [":".join(row) for row in sorted(set(rows))]
 
 
 def label_of(value: Any) -> str:
@@ -148,13 +138,15 @@ def label_in(grouping: str, group: Mapping[str, str]) -> str:
     return ":".join(group.get(column, "") for column in grouping.split(":"))
 
 
-def effects_at(spec: ModelSpec, name: str, group: Mapping[str, str], draws: xr.Dataset, seed: int) -> list[Any]:
+def effects_at(
+    groupings: Iterable[str], name: str, group: Mapping[str, str], draws: xr.Dataset, seed: int
+) -> list[xr.DataArray]:
     """Return the effects of one parameter in one group, drawn afresh where the fit has not seen the label.
 
     Parameters
     ----------
-    spec : ModelSpec
-        The model.
+    groupings : iterable of str
+        What the parameter varies by.
     name : str
         The parameter.
     group : mapping
@@ -170,14 +162,14 @@ def effects_at(spec: ModelSpec, name: str, group: Mapping[str, str], draws: xr.D
         One logarithm of a factor for each grouping.
     """
     effects = []
-    for grouping in spec.parameters[name].varies_by:
-        dim = dimension(grouping)
-        known = draws[f"{name}_effect_{dim}"]
+    for grouping in groupings:
+        seen = draws[names.group_effect(name, grouping)]
+        (dim,) = (d for d in seen.dims if d not in names.SAMPLE_DIMS)
         label = label_in(grouping, group)
-        if label in known.coords[dim].values:
-            effects.append(known.sel({dim: label}, drop=True))
+        if label in seen.coords[dim].values:
+            effects.append(seen.sel({dim: label}, drop=True))
         else:
-            spread = draws[f"{name}_spread_{dim}"]
+            spread = draws[names.spread(name, grouping)]
             rng = np.random.default_rng([seed, zlib.crc32(f"{name} {grouping} {label}".encode())])
             effects.append(spread * rng.standard_normal(spread.shape))
     return effects

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from bayes_scaling.model.discrepancy import Path, paths_of
-from bayes_scaling.model.grouping import Groups, dimension, member
-from bayes_scaling.model.levels import Levels, dimension_of
+from bayes_scaling.model import names
+from bayes_scaling.model.effects import Placed
+from bayes_scaling.model.grouping import member
+from bayes_scaling.model.layout import Coding, Layout, Rows
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.reference import publish
-from bayes_scaling.model.sharing import Sharing, sharings_of
-from bayes_scaling.model.specification import Likelihood, ModelSpec
-from bayes_scaling.model.systems import SystemSpec
 
 
-def draw_prior(spec: ModelSpec, table: pd.DataFrame, rng: np.random.Generator, *, draws: int = 4000) -> xr.Dataset:
+def draw_prior(layout: Layout, rng: np.random.Generator, *, draws: int = 4000) -> xr.Dataset:
     """Draw every unknown of a model from its prior.
 
     Parameters
     ----------
-    spec : ModelSpec
-        The model.
-    table : DataFrame
-        The runs: they set the reference point, the groups, the paths of the walks and what rows share.
+    layout : Layout
+        The model on its tables: they set the reference point, the groups and the effects.
     rng : Generator
         Source of randomness.
     draws : int
@@ -38,109 +32,77 @@ def draw_prior(spec: ModelSpec, table: pd.DataFrame, rng: np.random.Generator, *
     Dataset, dims (chain, draw, *groupings)
         The same variables as a posterior of this model; one chain.
     """
-    source, groups = _Source(rng, draws), Groups.of(spec, table)
-    found: dict[str, Any] = {}
-    values: dict[str, Any] = {}
-    for name, parameter in spec.parameters.items():
+    model = layout.model
+
+    def one(prior: Prior) -> xr.DataArray:
+        return xr.DataArray(prior.draw(rng, (1, draws)), dims=names.SAMPLE_DIMS)
+
+    drawn: dict[str, xr.DataArray] = {}
+    centres: dict[str, xr.DataArray] = {}
+    effects: dict[str, list[tuple[xr.DataArray, Coding]]] = {}
+    for name, parameter in model.parameters.items():
         if parameter.prior is None:
             continue
-        effects = []
-        for grouping in parameter.varies_by:
+        for grouping, coding in layout.codings_of(name):
             assert parameter.spread is not None
-            dim = dimension(grouping)
-            found |= source.effects(name, dim, parameter.spread, len(groups.levels(grouping)))
-            of_cell = xr.DataArray(groups.level_of_cell(grouping), dims=groups.dim)
-            effects.append(found[f"{name}_effect_{dim}"].isel({dim: of_cell}))
-        centre = source.values(parameter.prior)
-        if effects:
-            found[f"{name}_population"] = centre
-        values[name] = member(centre, effects)
-    found |= publish(spec, values, spec.reference_point(table))
-    found |= source.noise(spec.likelihood)
-    for path in paths_of(spec, table):
-        found |= source.walk(path, spec.discrepancy[path.symbol].scale)
-    for sharing in sharings_of(spec, table):
-        found |= source.shared(sharing, spec.noise[sharing.name].scale)
-    if spec.correlation is not None:
-        found["length"] = source.values(spec.correlation.length)
-    coords = {"chain": [0], "draw": range(draws)} | groups.coords(spec)
-    return xr.Dataset(found).assign_coords(coords)
+            width = one(parameter.spread)
+            z = rng.standard_normal((1, draws, len(coding.labels)))
+            effect = width * xr.DataArray(z, dims=(*names.SAMPLE_DIMS, coding.dim))
+            drawn |= {names.spread(name, grouping): width, names.group_effect(name, grouping): effect}
+            effects.setdefault(name, []).append((effect, coding))
+        centres[name] = one(parameter.prior)
+    drawn |= stored_parameters(layout, centres, effects)
+    for suffix, rows in layout:
+        dims = {effect.dim: names.of_observation(effect.dim, suffix) for effect in rows.effects}
+        for name, value in _noise(rows, one, rng, draws).items():
+            drawn[names.of_observation(name, suffix)] = value.rename({d: n for d, n in dims.items() if d in value.dims})
+    return xr.Dataset(drawn).assign_coords({"chain": [0], "draw": range(draws), **layout.coords})
 
 
-def draw_joint_prior(system: SystemSpec, levels: Levels, rng: np.random.Generator, *, draws: int = 4000) -> xr.Dataset:
-    """Draw every unknown of a system of laws from its prior.
+def stored_parameters(
+    layout: Layout, centres: dict[str, Any], effects: dict[str, list[tuple[xr.DataArray, Coding]]]
+) -> dict[str, Any]:
+    """Return what a posterior stores of the parameters: published ones, values at the reference, centres of populations.
 
-    Parameters
-    ----------
-    system : SystemSpec
-        The system.
-    levels : Levels
-        The labels that its parameters vary over.
-    rng : Generator
-        Source of randomness.
-    draws : int
-        How many.
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, *labels)
-        The same variables as a posterior of this system; one chain.
+    Of one observation a parameter that varies is published for every group of rows, beside its population's centre; of
+    several the centre is published, and each observation has its own in its view.
     """
-    source = _Source(rng, draws)
-    found: dict[str, Any] = {}
-    values: dict[str, Any] = {}
-    for name, parameter in system.parameters.items():
-        if parameter.prior is None:
-            continue
-        values[name] = source.values(parameter.prior)
-        for grouping in parameter.varies_by:
-            assert parameter.spread is not None
-            dim = dimension_of(name, grouping)
-            found |= source.effects(name, dim, parameter.spread, len(levels.labels[dim]))
-    found |= publish(system, values, system.reference)
-    for observation in system.observations:
-        found |= source.noise(observation.likelihood, f"_{observation.name}")
-        if observation.correlation is not None:
-            found[f"length_{observation.name}"] = source.values(observation.correlation.length)
-    return xr.Dataset(found).assign_coords({"chain": [0], "draw": range(draws), **levels.labels})
+    model = layout.model
+    if not model.is_one:
+        return publish(model, centres, layout.reference)
+    values = {}
+    for name, centre in centres.items():
+        of_group = [
+            effect.isel({coding.dim: _positions(layout, coding)}).drop_vars(coding.dim, errors="ignore")
+            for effect, coding in effects.get(name, [])
+        ]
+        values[name] = member(centre, of_group)
+    return {names.population(name): centres[name] for name in effects} | publish(model, values, layout.reference)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Draws from priors, laid out as one chain."""
+def _positions(layout: Layout, coding: Coding) -> Any:
+    position = coding.positions[layout.model.only.name]
+    return xr.DataArray(position, dims=layout.only.groups.dim) if isinstance(position, np.ndarray) else position
 
-    rng: np.random.Generator
-    draws: int
 
-    def values(self, prior: Prior) -> xr.DataArray:
-        """Draw a number."""
-        return xr.DataArray(prior.draw(self.rng, (1, self.draws)), dims=("chain", "draw"))
+def _noise(rows: Rows, one: Any, rng: np.random.Generator, draws: int) -> dict[str, xr.DataArray]:
+    """Draw the unknowns of an observation's noise, and its effects."""
+    observation = rows.observation
+    likelihood = observation.likelihood
+    drawn = {"sigma": one(likelihood.sigma)}
+    if likelihood.growth is not None:
+        drawn["growth"] = one(likelihood.growth)
+    drawn |= {name: one(prior) for name, prior in likelihood.unknowns.items()}
+    for effect in rows.effects:
+        scale = one(observation.effects[effect.section, effect.name].scale)
+        drawn |= {effect.scale_name: scale, effect.effect_name: _coefficients(effect, scale, rng, draws)}
+    if observation.correlation is not None:
+        drawn["length"] = one(observation.correlation.length)
+        if observation.correlation.nugget is not None:
+            drawn["nugget"] = one(observation.correlation.nugget)
+    return drawn
 
-    def effects(self, name: str, dim: str, spread: Prior, count: int) -> dict[str, xr.DataArray]:
-        """Draw the spread of a parameter over labels, and the effect of each."""
-        width = self.values(spread)
-        z = xr.DataArray(self.rng.standard_normal((1, self.draws, count)), dims=("chain", "draw", dim))
-        return {f"{name}_spread_{dim}": width, f"{name}_effect_{dim}": width * z}
 
-    def walk(self, path: Path, prior: Prior) -> dict[str, xr.DataArray]:
-        """Draw the scale of a walk, and its steps."""
-        scale = self.values(prior)
-        z = self.rng.standard_normal((1, self.draws, len(path.widths)))
-        steps = xr.DataArray(z * np.sqrt(path.widths), dims=("chain", "draw", path.dim), coords=path.coords)
-        return {path.scale_name: scale, path.name: scale * steps}
-
-    def shared(self, sharing: Sharing, prior: Prior) -> dict[str, xr.DataArray]:
-        """Draw the scale of a part of the noise, and the effects that rows share."""
-        scale = self.values(prior)
-        if not sharing.labels:
-            return {sharing.scale_name: scale}
-        z = self.rng.standard_normal((1, self.draws, len(sharing.labels)))
-        effects = xr.DataArray(z, dims=("chain", "draw", sharing.dim), coords=sharing.coords)
-        return {sharing.scale_name: scale, sharing.effect_name: scale * effects}
-
-    def noise(self, likelihood: Likelihood, suffix: str = "") -> dict[str, xr.DataArray]:
-        """Draw what the likelihood does not know."""
-        found = {f"sigma{suffix}": self.values(likelihood.sigma)}
-        if likelihood.growth is not None:
-            found["growth"] = self.values(likelihood.growth)
-        return found | ({f"nu{suffix}": self.values(likelihood.nu)} if isinstance(likelihood.nu, Prior) else {})
+def _coefficients(effect: Placed, scale: xr.DataArray, rng: np.random.Generator, draws: int) -> xr.DataArray:
+    z = rng.standard_normal((1, draws, len(effect.labels))) * effect.unit
+    return scale * xr.DataArray(z, dims=(*names.SAMPLE_DIMS, effect.dim), coords=effect.coords)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import xarray as xr
+import numpy as np
 
 from bayes_scaling.laws import Law
-from bayes_scaling.model.specification import ModelSpec
-from bayes_scaling.model.systems import SystemSpec
+from bayes_scaling.model import names
+from bayes_scaling.model.document import Model
 
 
-def publish(spec: ModelSpec | SystemSpec, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+def publish(model: Model, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
     """Return the published parameters for values at the reference point, beside those that differ from them.
 
     Parameters
     ----------
-    spec : ModelSpec or SystemSpec
+    model : Model
         The model; parameters it fixes are left out of the result.
     values : mapping
         Value at the reference point of every parameter with a prior, or of those of one law.
@@ -29,28 +29,54 @@ def publish(spec: ModelSpec | SystemSpec, values: Mapping[str, Any], reference: 
     dict
         ``{name}`` for every parameter given, and ``{name}_at_reference`` where the two differ.
     """
-    kinds = spec.kinds
-    exact = {**values, **fixed_values(spec)}
+    kinds = model.kinds
+    exact = {**values, **model.fixed}
     # Kinds of fixed parameters stay out: their published value is what the document gives.
     published = {name: kind.from_reference(exact[name], reference, exact) for name, kind in kinds.items() if name in values}
-    there = {f"{name}_at_reference": value for name, value in values.items() if kinds[name].moves}
+    there = {names.at_reference(name): value for name, value in values.items() if kinds[name].moves}
     return there | published
 
 
-def law_parameters(
-    law: Law, spec: ModelSpec | SystemSpec, values: Mapping[str, Any], reference: Mapping[str, Any]
-) -> dict[str, Any]:
+def law_parameters(law: Law, model: Model, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
     """Return every published parameter of a law: those the document fixes, and those that follow from values."""
-    known = fixed_values(spec) | publish(spec, values, reference)
-    return {name: known[name] for name in law.parameters if name in known}
+    stated = model.fixed | publish(model, values, reference)
+    return {name: stated[name] for name in law.parameters if name in stated}
 
 
-def values_of(spec: ModelSpec, draw: xr.Dataset) -> dict[str, float]:
-    """Return the value at the reference point of every parameter with a prior, by a single draw without groups."""
-    unknown = [name for name, parameter in spec.parameters.items() if parameter.prior is not None]
-    return {name: draw[f"{name}_at_reference" if f"{name}_at_reference" in draw else name].item() for name in unknown}
+def terms_of(model: Model) -> tuple[str, ...]:
+    """Return the parameters that are losses and are sampled together, through the loss at the reference point.
+
+    None are where there are several observations, or one term alone, where one is fixed or has bounds, or where the law
+    is not proportional to them.
+
+    Examples
+    --------
+    >>> from bayes_scaling.model.document import read_model
+    >>> terms_of(read_model("chinchilla"))
+    ('E', 'A', 'B')
+    """
+    if not model.is_one or model.only.output != "loss" or model.only.table != "runs":
+        return ()
+    law = model.only.the_law
+    losses = tuple(name for name, kind in law.parameters.items() if kind.unit == "loss" and name in model.parameters)
+    priors = [model.parameters[name].prior for name in losses]
+    unbounded = all(prior is not None and prior.dist != "Uniform" for prior in priors)
+    return losses if len(losses) > 1 and unbounded and is_proportional(law, losses, model.parameters) else ()
 
 
-def fixed_values(spec: ModelSpec | SystemSpec) -> dict[str, float]:
-    """Return the published values that the document fixes."""
-    return {name: float(p.fixed) for name, p in spec.parameters.items() if p.fixed is not None}
+def is_proportional(law: Law, losses: Collection[str], parameters: Collection[str]) -> bool:
+    """Whether a law of these parameters doubles where its terms at the reference point do.
+
+    Examples
+    --------
+    >>> from bayes_scaling.laws import LAWS
+    >>> kappa, m4 = LAWS["kappa"], LAWS["m4"]
+    >>> is_proportional(kappa, ("E", "A", "B"), kappa.parameters), is_proportional(m4, ("beta", "E", "gap"), m4.parameters)
+    (True, False)
+    """
+    reference = dict.fromkeys((*law.inputs, *law.axes), 3.0)
+    once = dict.fromkeys(parameters, 0.7)
+    twice = once | dict.fromkeys(losses, 1.4)
+    inputs = [reference[name] for name in law.inputs]
+    low, high = (float(law(*inputs, **law.from_reference(values, reference))) for values in (once, twice))
+    return bool(np.isclose(high, 2 * low, rtol=1e-9))

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
-from bayes_scaling.model.systems import Observation
+from bayes_scaling.model.document import Model, Observation
+from bayes_scaling.runs.catalog import available_curves, load_curves, runs_from
 from bayes_scaling.runs.derived import DERIVED
 from bayes_scaling.runs.table import RunTable
 
 _OF_RUNS: Final = ("runs", "shapes")
 """Tables with a row a run; the others are about learning curves."""
+
+
+def tables_of(model: Model, runs: Any, curves: RunTable | None = None) -> dict[str, pd.DataFrame]:
+    """Return the rows of every observation of a model, by name.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    runs : RunTable, DataFrame, path or str
+        One row a run; a data set that comes with learning curves brings them.
+    curves : RunTable, optional
+        One row a point along a run; points of runs that are not among ``runs`` are left out.
+
+    Raises
+    ------
+    InvalidRuns
+        If a table or a cell that an observation needs is missing or bad.
+    """
+    read = runs_from(runs, needs=model.needs)
+    points = curves_of(read, curves)
+    return {observation.name: rows_of(observation, read, points) for observation in model.observations}
+
+
+def curves_of(runs: RunTable, curves: RunTable | None) -> RunTable | None:
+    """Return the points along the runs at hand: those handed over, or those of the data set that the runs are."""
+    if curves is None and runs.origin and runs.origin[0] in available_curves():
+        curves = load_curves(runs.origin[0])
+    if curves is not None and "run_id" in runs.table:
+        theirs = curves.table["run_id"].isin(runs.table["run_id"])
+        curves = replace(curves, table=curves.table[theirs].reset_index(drop=True))
+    return curves
 
 
 def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -> pd.DataFrame:
@@ -58,7 +92,7 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
         raise InvalidRuns(
             f"{int(empty.sum())} of {len(table)} rows of the observation {observation.name} have gaps: say which with where."
         )
-    if observation.correlation is not None:
+    if observation.correlation is not None and observation.table != "runs":
         place = [observation.correlation.by, observation.correlation.along]
         twice = table.duplicated(place)
         if twice.any():

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.model.discrepancy import is_step
-from bayes_scaling.model.systems import Observation
-from bayes_scaling.posterior.fit import CORRELATED, Fit, JointFit, Sampled, scalars
-from bayes_scaling.posterior.predict import (
-    SAMPLE_DIMS,
-    inside,
-    interval,
-    levels,
-    loss_at_runs,
-    measured_at_runs,
-)
-from bayes_scaling.posterior.residuals import measured_at_rows, surprises, surprises_at_runs, usual_surprise
+from bayes_scaling.model.names import SAMPLE_DIMS, is_log
+from bayes_scaling.posterior.fit import Fit, scalars
+from bayes_scaling.posterior.predict import inside, interval, quantiles
+from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
 from bayes_scaling.quantities import BY_COLUMN
 
 CONVERGENCE: Final = "convergence"
@@ -84,7 +76,7 @@ RULES: Final = {
 """Every check by the name it begins with; thresholds stand here and nowhere else."""
 
 
-def check(fit: Sampled) -> pd.DataFrame:
+def check(fit: Fit) -> pd.DataFrame:
     """Check whether a fit is to be believed.
 
     R-hat and effective sample sizes are ArviZ's rank-normalised ones, over every variable of the
@@ -112,12 +104,9 @@ def check(fit: Sampled) -> pd.DataFrame:
     (True, 'has to be at most 1.01')
     """
     found = _convergence(fit)
-    if isinstance(fit, Fit) and not fit.facts.get(CORRELATED):
-        found |= _adequacy(fit)
-    elif isinstance(fit, JointFit):
-        for observation in fit.spec.observations:
-            seen = _adequacy_of(fit, observation)
-            found |= {f"{name}, {observation.name}": value for name, value in seen.items()}
+    for name, view in fit.views.items():
+        adequacy = _adequacy(view)
+        found |= adequacy if fit.model.is_one else {f"{check}, {name}": value for check, value in adequacy.items()}
     return pd.DataFrame(
         [
             {
@@ -136,7 +125,7 @@ def check(fit: Sampled) -> pd.DataFrame:
     )
 
 
-def contraction(fit: Sampled) -> pd.DataFrame:
+def contraction(fit: Fit) -> pd.DataFrame:
     """Return how much the runs taught about each unknown.
 
     Parameters
@@ -160,13 +149,13 @@ def contraction(fit: Sampled) -> pd.DataFrame:
     prior = dict(scalars(fit.prior))
     for label, posterior in scalars(fit.posterior):
         # Effects of groups and steps of a walk are logarithms already; everything else is positive.
-        scale = np.asarray if "_effect_" in label or is_step(label) else np.log
+        scale = np.asarray if is_log(label) else np.log
         before, after = float(np.std(scale(prior[label]))), float(np.std(scale(posterior)))
         rows[label] = (before, after, 1 - (after / before) ** 2)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["prior_sd", "posterior_sd", "contraction"])
 
 
-def summarize(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
+def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     """Return the unknowns of a fit with their intervals.
 
     Parameters
@@ -189,14 +178,14 @@ def summarize(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     >>> bool(table.loc["E", "lower"] < 1.817 < table.loc["E", "upper"])
     True
     """
-    rows = {label: np.quantile(draws, levels(prob)) for label, draws in scalars(fit.posterior)}
+    rows = {label: np.quantile(draws, quantiles(prob)) for label, draws in scalars(fit.posterior)}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["median", "lower", "upper"])
     table = table.join(contraction(fit)[["contraction"]])
     table.attrs["prob"] = prob
     return table
 
 
-def _convergence(fit: Sampled) -> dict[str, tuple[float, str]]:
+def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
     posterior, statistics = fit.posterior, fit.tree["sample_stats"].to_dataset()
@@ -235,8 +224,13 @@ _REPLICATES: Final = 200
 _NULLS: Final = 2000
 
 
+def checked(fit: Fit) -> Fit:
+    """Return a fit with its checks."""
+    return replace(fit, checks=tuple(check(fit).to_dict("records"))).with_layout(fit.layout)
+
+
 def prior_predictive(fit: Fit) -> xr.DataArray:
-    """Return what the priors alone would have measured at the runs of a fit.
+    """Return what the priors alone would have measured at the rows of a fit of one observation.
 
     Parameters
     ----------
@@ -246,7 +240,7 @@ def prior_predictive(fit: Fit) -> xr.DataArray:
     Returns
     -------
     DataArray, dims (chain, draw, run)
-        Measured losses.
+        Measured losses; draws whose law or noise overflows are not numbers.
 
     Examples
     --------
@@ -254,35 +248,28 @@ def prior_predictive(fit: Fit) -> xr.DataArray:
     >>> prior_predictive(example_fit()).sizes["run"]
     25
     """
-    before = fit.before_the_runs()
-    return measured_at_runs(before, loss_at_runs(before), np.random.default_rng(1))
+    prior = fit.at_prior()
+    with np.errstate(over="ignore", invalid="ignore"):
+        drawn = measured_at_runs(prior, loss_at_runs(prior), np.random.default_rng(1))
+    return drawn.where(np.isfinite(drawn))
 
 
 def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
     from scipy.stats import binom  # as above
 
-    runs, expected = fit.runs, loss_at_runs(fit)
-    rng = np.random.default_rng(0)
-    _, lower, upper = interval(measured_at_runs(fit, expected, rng), 0.9)
-    count = int(inside(runs["loss"], lower.values, upper.values).sum())
-    found = {"p of the runs inside their 90 %": (float(binom.cdf(count, len(runs), 0.9)), f"{count} of {len(runs)} inside")}
+    rows, rng = fit.layout.only, np.random.default_rng(0)
+    measured, z = rows.measured, innovations(fit)[0]
+    if rows.serial is None and rows.observation.output == "loss":
+        _, lower, upper = interval(measured_at_runs(fit, loss_at_runs(fit), rng), 0.9)
+        count = int(inside(measured, lower.values, upper.values).sum())
+    else:
+        count = int((np.abs(z.median(SAMPLE_DIMS)) <= usual_residual(fit, 0.9)).sum())
+    found = {"p of the runs inside their 90 %": (float(binom.cdf(count, len(rows), 0.9)), f"{count} of {len(rows)} inside")}
     _, lower, upper = interval(prior_predictive(fit), 0.99)
-    found["runs inside the prior's 99 %"] = (float(inside(runs["loss"], lower.values, upper.values).mean()), "")
-    return found | _trends(surprises_at_runs(fit)[0], runs, ("params", "tokens", "compute_flops"), rng)
-
-
-def _adequacy_of(fit: JointFit, observation: Observation) -> dict[str, tuple[float, str]]:
-    """Return the checks of one observation of a system, on what the rows before it on its run leave unsaid."""
-    from scipy.stats import binom  # as above
-
-    rows = fit.rows(observation.name)
-    z, rng = surprises(fit, observation.name), np.random.default_rng(0)
-    count = int((np.abs(z.median(SAMPLE_DIMS)) <= usual_surprise(fit, observation, 0.9)).sum())
-    said = f"{count} of {len(rows)} inside"
-    found = {"p of the runs inside their 90 %": (float(binom.cdf(count, len(rows), 0.9)), said)}
-    _, lower, upper = interval(measured_at_rows(fit.before_the_runs(), observation.name, rng), 0.99)
-    found["runs inside the prior's 99 %"] = (float(inside(rows[observation.output], lower.values, upper.values).mean()), "")
-    return found | _trends(z, rows, tuple(observation.columns.values()), rng)
+    found["runs inside the prior's 99 %"] = (float(inside(measured, lower.values, upper.values).mean()), "")
+    usual = ("params", "tokens", "compute_flops") if rows.observation.table == "runs" else ()
+    columns = usual or tuple(rows.observation.columns.values())
+    return found | _trends(z, fit.table, columns, rng)
 
 
 def _trends(

@@ -10,12 +10,11 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.laws.constants import published
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.levels import Levels
-from bayes_scaling.model.prior_draws import draw_joint_prior, draw_prior
+from bayes_scaling.model.document import Observation, read_model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.reference import publish
-from bayes_scaling.model.systems import Observation, SystemSpec
-from bayes_scaling.posterior.fit import Fit, JointFit
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import training_compute, training_tokens
 
 SCATTER = 0.01
@@ -45,33 +44,22 @@ def example_fit(*, chains: int = 4, draws: int = 100) -> Fit:
     >>> round(fit.posterior["E"].item(), 3)
     1.817
     """
-    spec, law = read_model("chinchilla"), read_model("chinchilla").the_law
-    truth = published("besiroglu2024").values
+    model = read_model("chinchilla")
+    law, truth = model.only.the_law, published("besiroglu2024").values
     sizes, tokens = np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(2e9, 2e11, 5))
     table = pd.DataFrame({"params": sizes.ravel(), "tokens": tokens.ravel()})
     table["compute_flops"] = training_compute(table["params"], table["tokens"])
     table["loss"] = law(table["params"], table["tokens"], **truth)
-    reference = spec.reference_point(table)
+    layout = Layout.of(model, {model.only.name: table})
     rng = np.random.default_rng(0)
     scattered = _scatter(rng, chains, draws)
-    values = {name: scattered(value) for name, value in law.at_reference(truth, reference).items()}
-    found = publish(spec, values, reference) | {"sigma": scattered(0.004), "nu": scattered(3.0)}
-    coords = {"chain": range(chains), "draw": range(draws)}
-    tree = xr.DataTree.from_dict(
-        {
-            "posterior": xr.Dataset(found, coords=coords),
-            "prior": draw_prior(spec, table, rng),
-            "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((chains, draws), bool))}, coords=coords),
-            "constant_data": xr.Dataset({str(c): ("run", table[c].to_numpy()) for c in table if c != "loss"}),
-            "observed_data": xr.Dataset({"loss": ("run", table["loss"].to_numpy())}),
-        }
-    )
-    facts = {"runs": "example", "loss_unit": "nats/token", "params": "total", "seed": 0, "versions": {}}
-    return Fit(tree, spec, reference, facts)
+    values = {name: scattered(value) for name, value in law.at_reference(truth, layout.reference).items()}
+    by_hand = publish(model, values, layout.reference) | {"sigma": scattered(0.004), "nu": scattered(3.0)}
+    return _fit(layout, by_hand, draw_prior(layout, rng), chains, draws, params="total")
 
 
 @cache
-def example_system(*, chains: int = 4, draws: int = 100) -> JointFit:
+def example_system(*, chains: int = 4, draws: int = 100) -> Fit:
     """Return a fit of ``kaplan_system`` whose draws scatter by hand around the constants Kaplan et al. (2020) publish.
 
     Parameters
@@ -81,7 +69,7 @@ def example_system(*, chains: int = 4, draws: int = 100) -> JointFit:
 
     Returns
     -------
-    JointFit
+    Fit
         Ready for :func:`~bayes_scaling.questions.claims` and :func:`~bayes_scaling.questions.frontier`.
 
     Examples
@@ -89,34 +77,35 @@ def example_system(*, chains: int = 4, draws: int = 100) -> JointFit:
     >>> example_system(chains=1, draws=1).learned["alpha_S"].item()
     0.76
     """
-    system = read_model("kaplan_system")
-    assert isinstance(system, SystemSpec)
+    model = read_model("kaplan_system")
     truth = published("kaplan2020 table 2").values | published("kaplan2020 table 3").values
     truth |= published("kaplan2020 eq 1.4").values | {"noise_ratio": 1.0}
     rng = np.random.default_rng(0)
     scattered = _scatter(rng, chains, draws)
-    values = {name: kind.at_reference(truth[name], system.reference, truth) for name, kind in system.kinds.items()}
-    found = publish(system, {name: scattered(value) for name, value in values.items()}, system.reference)
-    tables = {observation.name: _measured(observation, truth) for observation in system.observations}
-    levels = Levels.of(system, tables)
-    prior = draw_joint_prior(system, levels, rng)
+    layout = Layout.of(model, {observation.name: _measured(observation, truth) for observation in model.observations})
+    values = {name: kind.at_reference(truth[name], layout.reference, truth) for name, kind in model.kinds.items()}
+    by_hand = publish(model, {name: scattered(value) for name, value in values.items()}, layout.reference)
+    prior = draw_prior(layout, rng)
     for name, array in prior.items():
         if "_effect_" in str(name):
             sizes = [array.sizes[dim] for dim in array.dims[2:]]
-            found[str(name)] = xr.DataArray(np.zeros((chains, draws, *sizes)), dims=array.dims)
-        elif name not in found:
-            found[str(name)] = scattered(0.01)
-    coords = {"chain": range(chains), "draw": range(draws), **levels.labels}
+            by_hand[str(name)] = xr.DataArray(np.zeros((chains, draws, *sizes)), dims=array.dims)
+        elif name not in by_hand:
+            by_hand[str(name)] = scattered(0.01)
+    return _fit(layout, by_hand, prior, chains, draws, params="non-embedding")
+
+
+def _fit(
+    layout: Layout, draws_by_hand: dict[str, xr.DataArray], prior: xr.Dataset, chains: int, draws: int, *, params: str
+) -> Fit:
+    coords = {"chain": range(chains), "draw": range(draws), **layout.coords}
     groups = {
-        "posterior": xr.Dataset(found, coords=coords)[list(prior)],
+        "posterior": xr.Dataset(draws_by_hand, coords=coords)[[str(name) for name in prior]],
         "prior": prior,
         "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((chains, draws), bool))}),
     }
-    for name, table in tables.items():
-        columns = {str(c): ("run", v.to_numpy() if v.dtype.kind == "f" else v.to_numpy(str)) for c, v in table.items()}
-        groups[f"observations/{name}"] = xr.Dataset(columns)
-    facts = {"runs": "example", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
-    return JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), facts)
+    facts = {"runs": "example", "loss_unit": "nats/token", "params": params, "seed": 0, "versions": {}}
+    return Fit.of(layout, groups, facts)
 
 
 def _measured(observation: Observation, truth: dict[str, float]) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def reach(fit: Fit, column: str, values: Any) -> Any:
     >>> float(reach(example_fit(), "params", 1e12))
     2.0
     """
-    measured = fit.runs[column]
+    measured = fit.table[column]
     return np.log10(values / np.clip(values, measured.min(), measured.max()))
 
 

@@ -1,10 +1,10 @@
-"""A fit: posterior, question and provenance, in one netCDF file that is whole or not there."""
+"""A fit: posterior, model and provenance, in one netCDF file that is whole or not there."""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -14,37 +14,39 @@ from typing import Any, Final, Self
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from bayes_scaling.errors import BayesScalingError, InvalidFit, InvalidRequest, UnknownName, choose
+from bayes_scaling.errors import BayesScalingError, InvalidFit, InvalidRequest
 from bayes_scaling.files import whole_file
-from bayes_scaling.model.documents import model_from_json
-from bayes_scaling.model.grouping import Groups
-from bayes_scaling.model.levels import own_parameters
-from bayes_scaling.model.reference import fixed_values
-from bayes_scaling.model.specification import ModelSpec
-from bayes_scaling.model.systems import Observation, SystemSpec, one_law
+from bayes_scaling.model import names
+from bayes_scaling.model.document import OBSERVATION, Model, model_from_json
+from bayes_scaling.model.grouping import Groups, dimension, label_of, member
+from bayes_scaling.model.layout import Layout, Rows
+from bayes_scaling.model.prior_draws import stored_parameters
+from bayes_scaling.runs.card import Card
+from bayes_scaling.runs.table import RunTable
 
-CORRELATED: Final = "residuals_go_together"
-"""Fact of a fit that is one observation of a system: whether residuals of one run are correlated."""
 _ATTRIBUTE = "bayes_scaling"
-_FORMAT: Final = 1
-_GROUPS: Final = {
-    "Fit": {"posterior", "prior", "sample_stats", "constant_data", "observed_data"},
-    "JointFit": {"posterior", "prior", "sample_stats", "observations"},
-}
+_FORMAT: Final = 2
+_GROUPS: Final = {"posterior", "prior", "sample_stats", "observations"}
+_EXTRAS: Final = (
+    *("run_id", "series", "params", "params_total", "tokens", "dataset_tokens", "steps", "batch_tokens"),
+    *("compute_flops", "loss"),
+)
+"""Columns that a fit keeps of its rows beside those its model needs."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sampled:
-    """Draws, the question they answer, and where they came from: what every fit has.
+class Fit:
+    """A posterior, the model it answers for, and where it came from.
 
     Parameters
     ----------
     tree : DataTree
-        Groups ``posterior`` and ``prior``, dims (chain, draw, *groupings); ``sample_stats``, dims (chain,
-        draw); what was measured: ArviZ takes it as it is.
-    spec : ModelSpec or SystemSpec
-        The model document.
+        Groups ``posterior`` and ``prior``, dims (chain, draw, *groupings); ``sample_stats``, dims (chain, draw);
+        ``observations/NAME``, dims (run), the rows of each observation. ArviZ takes it as it is.
+    model : Model
+        The model document, without parts that the rows cannot tell apart.
     reference : mapping
         The point at which the priors are stated, a number for each quantity.
     facts : mapping
@@ -55,10 +57,72 @@ class Sampled:
     """
 
     tree: xr.DataTree
-    spec: Any
+    model: Model
     reference: Mapping[str, float]
     facts: Mapping[str, Any]
     checks: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, layout: Layout, groups: Mapping[str, xr.Dataset], facts: Mapping[str, Any]) -> Self:
+        """Return the fit of draws on a layout: ``posterior``, ``prior`` and ``sample_stats`` by name."""
+        rows = {f"observations/{name}": kept_rows(of_it, layout.model) for name, of_it in layout.rows.items()}
+        fit = cls(xr.DataTree.from_dict({**groups, **rows}), layout.model, dict(layout.reference), facts)
+        fit.__dict__["layout"] = layout
+        return fit
+
+    @classmethod
+    def from_draws(
+        cls,
+        draws: xr.DataTree | xr.Dataset,
+        model: Model,
+        tables: Mapping[str, pd.DataFrame] | pd.DataFrame,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        prior: xr.Dataset | None = None,
+    ) -> Self:
+        """Return the fit of draws that somebody sampled by themselves, from :func:`~bayes_scaling.build_model`, say.
+
+        Parameters
+        ----------
+        draws : DataTree or Dataset
+            The posterior, dims (chain, draw, ...), or a tree with a group ``posterior`` (and ``sample_stats``).
+        model : Model
+            The model.
+        tables : DataFrame or mapping of str to DataFrame
+            The rows, of each observation by its name.
+        facts : mapping, optional
+            Provenance.
+        prior : Dataset, optional
+            Draws from the prior; drawn anew by default.
+
+        Raises
+        ------
+        InvalidFit
+            If the draws lack an unknown of the model.
+        """
+        from bayes_scaling.model.prior_draws import draw_prior
+
+        by_name = {model.only.name: tables} if isinstance(tables, pd.DataFrame) else tables
+        layout = Layout.of(model, by_name)
+        posterior = draws["posterior"].to_dataset() if isinstance(draws, xr.DataTree) else draws
+        prior = draw_prior(layout, np.random.default_rng(0)) if prior is None else prior
+        if missing := [str(name) for name in prior if name not in posterior]:
+            raise InvalidFit(f"The draws lack {', '.join(missing)}: sample the model that build_model gives, effects too.")
+        statistics = (
+            draws["sample_stats"].to_dataset() if isinstance(draws, xr.DataTree) and "sample_stats" in draws else None
+        )
+        if statistics is None:
+            sizes = [posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
+            statistics = xr.Dataset({"diverging": (names.SAMPLE_DIMS, np.zeros(sizes, bool))})
+        known = {"runs": "runs", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
+        groups = {"posterior": posterior[[str(name) for name in prior]], "prior": prior, "sample_stats": statistics}
+        return cls.of(layout, groups, {**known, **(facts or {})})
+
+    @cached_property
+    def layout(self) -> Layout:
+        """All that follows from the model and its rows."""
+        layout = Layout.of(self.model, {o.name: self.rows(o.name) for o in self.model.observations})
+        return replace(layout, reference=self.reference)
 
     @property
     def posterior(self) -> xr.Dataset:
@@ -69,6 +133,93 @@ class Sampled:
     def prior(self) -> xr.Dataset:
         """Draws from the prior, with the posterior's variables."""
         return self.tree["prior"].to_dataset()
+
+    def rows(self, name: str) -> pd.DataFrame:
+        """Return the rows of one observation: the columns its law uses, and what was measured."""
+        return (
+            self.tree[f"observations/{self.model.observation(name).name}"].to_dataset().to_dataframe().reset_index(drop=True)
+        )
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The rows of the one observation."""
+        return self.rows(self.model.only.name)
+
+    @property
+    def runs(self) -> RunTable:
+        """The runs the fit has seen: what its one observation uses of them, with what the numbers mean."""
+        card = Card(loss_unit=self.loss_unit, params=str(self.facts.get("params", "non-embedding")))
+        origin = tuple(self.facts.get("origin") or ())
+        return RunTable(self.table, str(self.facts["runs"]), card, origin=origin)
+
+    @property
+    def groups(self) -> Groups:
+        """The groups of the rows of the one observation."""
+        return self.layout.only.groups
+
+    @cached_property
+    def views(self) -> dict[str, Fit]:
+        """Every observation as a fit of its own, by name."""
+        return {observation.name: self.view(observation.name) for observation in self.model.observations}
+
+    def view(self, name: str) -> Fit:
+        """Return one observation as a fit of its law: its parameters, its noise, its rows.
+
+        Parameters
+        ----------
+        name : str
+            Name of an observation.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such observation.
+        """
+        observation = self.model.observation(name)
+        if self.model.is_one:
+            return self
+        rows = self.layout.rows[observation.name]
+        alone = replace(Layout.of(self.model.of(observation), {name: rows.table}), reference=self._reference_of(name))
+        groups = {
+            "posterior": observation_draws(self.layout, name, self.posterior, alone),
+            "prior": observation_draws(self.layout, name, self.prior, alone),
+            "sample_stats": self.tree["sample_stats"].to_dataset(),
+        }
+        return replace(Fit.of(alone, groups, self.facts), checks=self.checks).with_layout(alone)
+
+    def _reference_of(self, name: str) -> dict[str, float]:
+        law = self.model.observation(name).the_law
+        return {axis: self.reference[axis] for axis in (*law.inputs, *law.axes) if axis in self.reference}
+
+    def with_layout(self, layout: Layout) -> Self:
+        """Keep a layout that was made already."""
+        self.__dict__["layout"] = layout
+        return self
+
+    def for_loss(self, name: str | None = None) -> Fit:
+        """Return the one observation of a loss that a question is asked of.
+
+        Parameters
+        ----------
+        name : str, optional
+            Its name; needed where the model has several.
+
+        Raises
+        ------
+        InvalidRequest
+            If the model has several observations and none is named, or it measures no loss.
+        """
+        names_of = [observation.name for observation in self.model.observations]
+        if name is None and not self.model.is_one:
+            raise InvalidRequest(
+                f"The model has several observations: say which with observation, one of {', '.join(names_of)}."
+            )
+        if name is not None and self.model.is_one and name != names_of[0]:
+            raise InvalidRequest(f"The model has one observation, {names_of[0]}: leave the observation {name} out.")
+        observation = self.model.observation(name or names_of[0])
+        if observation.output != "loss":
+            raise InvalidRequest(f"{observation.name} measures {observation.output}, no loss: ask for its law with derive.")
+        return self.view(observation.name)
 
     @property
     def loss_unit(self) -> str:
@@ -87,28 +238,31 @@ class Sampled:
 
     @property
     def verdict(self) -> str:
-        """A sentence on whether the posterior is to be believed.
-
-        It comes before anything else that is said about the fit.
-        """
+        """A sentence on whether the posterior has converged. It comes before anything else that is stated of the fit."""
         if not self.checks:
             return "This posterior has not been checked for convergence."
         if self.converged:
             return "The posterior passed every convergence check."
-        named = "; ".join(f"{c['check']} is {c['value']:.4g}, {c['rule']}" for c in self.failed_checks)
+        named = "; ".join(f"{c['check']} is {c['value']:.4g}, limit {c['rule']}" for c in self.failed_checks)
         return f"This posterior has NOT converged, do not rely on it: {named}."
 
     @cached_property
     def learned(self) -> dict[str, xr.DataArray]:
-        """Every published parameter that is one number: draws, dims (chain, draw); what the document fixes is so in each."""
-        one = {name: self.posterior[name] for name in self.spec.parameters if name in self.posterior}
-        return {n: v for n, v in one.items() if set(v.dims) == {"chain", "draw"}} | self._fixed()
+        """Every published parameter that is one number: draws, dims (chain, draw); what the document fixes is so in each.
 
-    def _fixed(self) -> dict[str, xr.DataArray]:
-        shape = [self.posterior.sizes[dim] for dim in ("chain", "draw")]
-        return {
-            n: xr.DataArray(np.full(shape, value), dims=("chain", "draw")) for n, value in fixed_values(self.spec).items()
-        }
+        Of several observations, as the first whose law has the parameter has it; of one that varies over columns it is the
+        population's centre, where that is a number of its own.
+        """
+        one: dict[str, xr.DataArray] = {}
+        for view in reversed(list(self.views.values())):
+            draws, kinds = view.posterior, view.model.kinds
+            one |= {name: draws[name] for name in kinds if name in draws and set(draws[name].dims) == {*names.SAMPLE_DIMS}}
+            if not self.model.is_one or self.model.only.table != "runs":
+                centres = {name: names.population(name) for name, kind in kinds.items() if not kind.moves}
+                one |= {name: draws[label] for name, label in centres.items() if label in draws}
+        shape = [self.posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
+        fixed = {n: xr.DataArray(np.full(shape, value), dims=names.SAMPLE_DIMS) for n, value in self.model.fixed.items()}
+        return one | fixed
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -135,8 +289,8 @@ class Sampled:
         """
         document = {
             "format": _FORMAT,
-            "model": json.loads(self.spec.to_json()),
-            "model_digest": self.spec.digest,
+            "model": json.loads(self.model.to_json()),
+            "model_digest": self.model.digest,
             "reference": dict(self.reference),
             "facts": dict(self.facts),
             "checks": [dict(check) for check in self.checks],
@@ -152,135 +306,82 @@ class Sampled:
             tree.to_netcdf(unfinished, engine="h5netcdf", encoding=checksums)
         return Path(path)
 
-    def before_the_runs(self) -> Self:
-        """Return the fit with its prior in the posterior's place: what would have been said before the runs."""
-        return replace(self, tree=self._with_posterior(self.prior), checks=())
+    def at_prior(self) -> Self:
+        """Return the fit with its prior in the posterior's place: what would be predicted before the runs."""
+        return self._with_posterior(self.prior, checks=())
 
     def thinned(self, draws: int) -> Self:
         """Return the fit with at most ``draws`` draws of each chain, evenly spaced, for pictures."""
         step = -(-self.posterior.sizes["draw"] // draws)
-        return replace(self, tree=self._with_posterior(self.posterior.isel(draw=slice(None, None, step))))
+        return self._with_posterior(self.posterior.isel(draw=slice(None, None, step)))
 
-    def _with_posterior(self, draws: xr.Dataset) -> xr.DataTree:
+    def _with_posterior(self, draws: xr.Dataset, **changes: Any) -> Self:
         groups = {group.path: group.to_dataset(inherit=False) for group in self.tree.subtree}
-        return xr.DataTree.from_dict(groups | {"/posterior": draws})
-
-
-class Fit(Sampled):
-    """A posterior of one law, the question it answers, and where it came from.
-
-    Its ``tree`` has ``constant_data`` and ``observed_data``, dims (run): the runs it has seen. Everything else is as
-    for :class:`Sampled`.
-    """
-
-    spec: ModelSpec
-
-    @cached_property
-    def runs(self) -> pd.DataFrame:
-        """The runs the fit has seen: the columns its model uses."""
-        inputs = self.tree["constant_data"].to_dataset().to_dataframe()
-        return inputs.assign(loss=self.tree["observed_data"]["loss"].values).reset_index(drop=True)
-
-    @cached_property
-    def groups(self) -> Groups:
-        """The groups the fit has seen."""
-        return Groups.of(self.spec, self.runs)
+        tree = xr.DataTree.from_dict(groups | {"/posterior": draws})
+        return replace(self, tree=tree, **changes).with_layout(self.layout)
 
     def __repr__(self) -> str:
         """Return the verdict and the sizes."""
         sizes = self.posterior.sizes
-        return (
-            f"<Fit of {self.spec.law} to {self.facts['runs']} ({len(self.runs)} rows), "
-            f"{sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
-        )
+        laws = ", ".join(f"{o.law} ({len(self.rows(o.name))} rows)" for o in self.model.observations)
+        return f"<Fit of {laws} to {self.facts['runs']}, {sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
 
 
-class JointFit(Sampled):
-    """A posterior of a system of laws: one set of parameters, several kinds of observation.
+def observation_draws(layout: Layout, name: str, draws: xr.Dataset, alone: Layout | None = None) -> xr.Dataset:
+    """Return draws as one observation has them: its law's parameters, its noise, its effects, and nothing else."""
+    if layout.model.is_one:
+        return draws
+    if alone is None:
+        alone = Layout.of(layout.model.of(layout.model.observation(name)), {name: layout.rows[name].table})
+        alone = replace(alone, reference=layout.reference)
+    model, suffix = layout.model, layout.model.suffix(layout.model.observation(name))
+    kinds = model.kinds
+    centres: dict[str, Any] = {}
+    varying: dict[str, Any] = {}
+    effects: dict[str, list[Any]] = {}
+    for parameter in alone.model.priors:
+        centre = draws[names.at_reference(parameter) if kinds[parameter].moves else parameter]
+        for grouping, coding in layout.codings_of(parameter):
+            effect = draws[names.group_effect(parameter, grouping)]
+            if grouping == OBSERVATION:
+                centre = member(centre, [effect.sel({coding.dim: name}, drop=True)])
+                continue
+            of_it = alone.codings[parameter, grouping]
+            own = effect.sel({coding.dim: list(of_it.labels)}).rename({coding.dim: of_it.dim})
+            varying[names.spread(parameter, grouping)] = draws[names.spread(parameter, grouping)]
+            varying[names.group_effect(parameter, grouping)] = own
+            effects.setdefault(parameter, []).append((own, of_it))
+        centres[parameter] = centre
+    stored = stored_parameters(alone, centres, effects)
+    noise = {n: draws[names.of_observation(n, suffix)] for n in names.NOISE if names.of_observation(n, suffix) in draws}
+    for effect in alone.only.effects:
+        dim = names.of_observation(effect.dim, suffix)
+        for label in (effect.scale_name, effect.effect_name):
+            if names.of_observation(label, suffix) not in draws:
+                continue  # integrated out, and not drawn yet
+            value = draws[names.of_observation(label, suffix)]
+            noise[label] = value.rename({dim: effect.dim}) if dim in value.dims else value
+    coords = {"chain": draws["chain"], "draw": draws["draw"]} if "chain" in draws.coords else {}
+    return xr.Dataset(varying | stored | noise).assign_coords({**coords, **alone.coords})
 
-    Its ``tree`` has a group ``observations/NAME``, dims (run), for each observation: the rows it has seen. Everything
-    else is as for :class:`Sampled`; :meth:`of` gives one observation as a fit of its law alone.
-    """
 
-    spec: SystemSpec
+def kept_rows(rows: Rows, model: Model) -> xr.Dataset:
+    """Return what a fit keeps of the rows of an observation."""
+    observation = rows.observation
+    columns = (*observation.needs, *rows.groups.columns, *observation.labels_by, f"{observation.output}_se", *_EXTRAS)
+    kept = rows.table[[column for column in dict.fromkeys(columns) if column in rows.table]]
+    # A number is its own label; true and false are labels, and no numbers.
+    labels = {c for c in rows.groups.columns if is_bool_dtype(kept[c]) or not is_numeric_dtype(kept[c])}
+    return xr.Dataset(
+        {str(c): ("run", v.map(label_of).to_numpy(str) if c in labels else _plain(v)) for c, v in kept.items()}
+    )
 
-    @cached_property
-    def learned(self) -> dict[str, xr.DataArray]:
-        """Every published parameter that is one number, as the first observation whose law has it has it.
 
-        Of one that varies over columns it is the population's centre, where that is a number of its own.
-        """
-        found: dict[str, xr.DataArray] = {}
-        for observation in reversed(self.spec.observations):
-            own = own_parameters(self.spec, observation, self.posterior)
-            found |= {name: own[name] for name in observation.the_law.parameters if name in own}
-            centres = {n: own[f"{n}_population"] for n in observation.the_law.parameters if f"{n}_population" in own}
-            found |= {name: centre for name, centre in centres.items() if not self.spec.kinds[name].moves}
-        return found | self._fixed()
-
-    def rows(self, name: str) -> pd.DataFrame:
-        """Return the rows of one observation: the columns its law uses, and what was measured."""
-        return self.tree[f"observations/{self.observation(name).name}"].to_dataset().to_dataframe().reset_index(drop=True)
-
-    def observation(self, name: str) -> Observation:
-        """Return what the document says of one observation.
-
-        Raises
-        ------
-        UnknownName
-            If there is no such observation.
-        """
-        names = [observation.name for observation in self.spec.observations]
-        if name not in names:
-            raise UnknownName(f"There is no observation {name!r}; {choose(name, names)}.")
-        return self.spec.observations[names.index(name)]
-
-    def of(self, name: str) -> Fit:
-        """Return one observation as a fit of its law: predictions and pictures take it.
-
-        Residuals that go together along runs are no part of a fit of one law: how well such an observation is described is
-        for the checks of the joint fit to say.
-
-        Parameters
-        ----------
-        name : str
-            Name of an observation whose law gives a loss.
-
-        Returns
-        -------
-        Fit
-            The law's parameters, as this observation has them, and its own noise.
-
-        Raises
-        ------
-        UnknownName
-            If there is no such observation.
-        InvalidRequest
-            If its law does not give a loss.
-        """
-        observation = self.observation(name)
-        if observation.output != "loss":
-            raise InvalidRequest(f"{name} measures {observation.output}, no loss: ask for its law with derive.")
-        spec, keep = one_law(self.spec, observation), self.rows(name)
-        groups = {
-            "/posterior": own_parameters(self.spec, observation, self.posterior),
-            "/prior": own_parameters(self.spec, observation, self.prior),
-            "/sample_stats": self.tree["sample_stats"].to_dataset(),
-            "/constant_data": xr.Dataset({str(c): ("run", v.to_numpy()) for c, v in keep.items() if c != "loss"}),
-            "/observed_data": xr.Dataset({"loss": ("run", keep["loss"].to_numpy(float))}),
-        }
-        reference = {axis: self.reference[axis] for axis in observation.the_law.axes}
-        facts = {**self.facts, CORRELATED: observation.correlation is not None}
-        return Fit(xr.DataTree.from_dict(groups), spec, reference, facts, self.checks)
-
-    def __repr__(self) -> str:
-        """Return the verdict and the sizes."""
-        seen = ", ".join(f"{o.name} {len(self.rows(o.name))}" for o in self.spec.observations)
-        sizes = self.posterior.sizes
-        return (
-            f"<Fit of a system of {len(self.spec.observations)} laws to {self.facts['runs']} ({seen} rows), "
-            f"{sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
-        )
+def _plain(column: pd.Series) -> np.ndarray:
+    """Return a column as a netCDF file takes it: numbers, or words, an empty one where there is none."""
+    if is_numeric_dtype(column.dtype):
+        return column.to_numpy(float)
+    return column.map(str).where(column.notna(), "").to_numpy(dtype=str)
 
 
 def scalars(draws: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
@@ -297,13 +398,13 @@ def scalars(draws: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
         The variable's name, with its labels in brackets where it varies, and its draws.
     """
     for name, array in draws.data_vars.items():
-        dims = [dim for dim in array.dims if dim not in ("chain", "draw")]
+        dims = [dim for dim in array.dims if dim not in names.SAMPLE_DIMS]
         for labels in product(*(array[dim].values for dim in dims)):
             one = array.sel(dict(zip(dims, labels, strict=True)))
             yield f"{name}[{', '.join(map(str, labels))}]" if dims else str(name), one.values.ravel()
 
 
-def load_fit(path: str | Path) -> Fit | JointFit:
+def load_fit(path: str | Path) -> Fit:
     """Load a fit from the file :meth:`Fit.save` wrote.
 
     Parameters
@@ -337,12 +438,11 @@ def load_fit(path: str | Path) -> Fit | JointFit:
         document = json.loads(tree.attrs[_ATTRIBUTE])
         if document["format"] != _FORMAT:
             raise InvalidFit(f"{path} has format {document['format']}, this version reads {_FORMAT}: fit again.")
-        spec = model_from_json(json.dumps(document["model"]))
-        if spec.digest != document["model_digest"]:
+        model = model_from_json(json.dumps(document["model"]))
+        if model.digest != document["model_digest"]:
             raise InvalidFit(f"{path}: the model in it is not the one it was fitted with; fit again.")
-        kind = Fit if isinstance(spec, ModelSpec) else JointFit
-        fit = kind(tree, spec, document["reference"], document["facts"], tuple(document["checks"]))
-        missing = _GROUPS[kind.__name__] - set(tree.children) or set(fit.prior) - set(fit.posterior)
+        fit = Fit(tree, model, document["reference"], document["facts"], tuple(document["checks"]))
+        missing = _missing(fit)
         if missing:
             raise InvalidFit(f"{path} is not a whole fit: it lacks {', '.join(map(str, missing))}. Fit again.")
     except InvalidFit:
@@ -350,3 +450,12 @@ def load_fit(path: str | Path) -> Fit | JointFit:
     except (KeyError, TypeError, ValueError, BayesScalingError) as error:
         raise InvalidFit(f"{path} is not a whole fit: {error}") from None
     return fit
+
+
+def _missing(fit: Fit) -> Iterable[Any]:
+    groups = _GROUPS - set(fit.tree.children)
+    observations = {o.name for o in fit.model.observations} - set(fit.tree["observations"].children if not groups else ())
+    return groups or observations or set(fit.prior) - set(fit.posterior)
+
+
+__all__ = ["Fit", "dimension", "kept_rows", "load_fit", "scalars"]

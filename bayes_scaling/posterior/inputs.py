@@ -17,14 +17,14 @@ from bayes_scaling.errors import (
     choose,
 )
 from bayes_scaling.model.grouping import label_in, label_of
-from bayes_scaling.posterior.fit import Fit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, training_compute
 
 _FRACTIONS = ("loss", "aspect", "head_width")
 """Quantities that may be less than one."""
 
 
-def warn_unless_converged(fit: Sampled, *, stacklevel: int = 3) -> None:
+def warn_unless_converged(fit: Fit, *, stacklevel: int = 3) -> None:
     """Warn of a fit that failed a convergence check, before anything is said about it."""
     if fit.failed_checks:
         warnings.warn(fit.verdict, NotConvergedWarning, stacklevel=stacklevel)
@@ -32,7 +32,7 @@ def warn_unless_converged(fit: Sampled, *, stacklevel: int = 3) -> None:
 
 def known_inputs(fit: Fit) -> set[str]:
     """Return the columns a request may give."""
-    return {*BY_COLUMN, *fit.spec.columns.values()} - {"loss"}
+    return {*BY_COLUMN, *fit.model.only.columns.values()} - {"loss"}
 
 
 def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,10 +46,10 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
     if {"params", "tokens", "compute_flops"} <= set(given):
         _warn_of_compute(given)
     completed(given)
-    for column in fit.spec.columns.values():
+    for column in fit.model.only.columns.values():
         if column not in given:
-            needed = ", ".join(fit.spec.columns.values())
-            raise InvalidRequest(f"The law {fit.spec.law} needs {needed}; {column} was not given and does not follow.")
+            needed = ", ".join(fit.model.only.columns.values())
+            raise InvalidRequest(f"The law {fit.model.only.law} needs {needed}; {column} was not given and does not follow.")
     return given
 
 
@@ -115,14 +115,14 @@ def admit(fit: Fit, group: Any, seed: Any) -> dict[str, str]:
     if not isinstance(group, Mapping):
         raise InvalidRequest(f"The group is {group!r}: give the label of each column, such as {{'corpus': 'C4'}}.")
     warn_unless_converged(fit, stacklevel=4)
-    spec, groups = fit.spec, fit.groups
+    model, groups = fit.model, fit.groups
     for column in group:
-        if column not in spec.group_columns:
-            right = choose(column, spec.group_columns) if spec.group_columns else "it has no groups: leave the group out"
+        if column not in model.group_columns:
+            right = choose(column, model.group_columns) if model.group_columns else "it has no groups: leave the group out"
             raise InvalidRequest(f"The model does not vary by {column!r}; {right}.")
     labels = {column: label_of(label) for column, label in group.items()}
-    for grouping in spec.groupings:
-        label, seen = label_in(grouping, labels), groups.levels(grouping)
+    for grouping in model.groupings:
+        label, seen = label_in(grouping, labels), groups.factor_levels(grouping)
         if label not in seen:
             given = any(column in labels for column in grouping.split(":"))
             found = f"the fit has not seen {grouping} {label!r}" if given else f"no {grouping} was given"

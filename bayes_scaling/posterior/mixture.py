@@ -14,9 +14,10 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.files import make_folder, write_whole
+from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit, load_fit
 from bayes_scaling.posterior.inputs import known_inputs
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, intervals
+from bayes_scaling.posterior.predict import intervals
 from bayes_scaling.posterior.rows import appended, predict_rows
 
 WEIGHTS: Final = "weights.json"
@@ -73,7 +74,7 @@ class Mixture:
 
     def takes(self, column: str) -> bool:
         """Whether a fit of the mixture knows a column: as an input, or as one its parameters vary by."""
-        return any(column in known_inputs(fit) or column in fit.spec.group_columns for fit in self.fits.values())
+        return any(column in known_inputs(fit) or column in fit.model.group_columns for fit in self.fits.values())
 
     @property
     def sentence(self) -> str:
@@ -131,10 +132,7 @@ def load_mixture(folder: str | Path) -> Mixture:
         ) from None
     fits: dict[str, Fit] = {}
     for name in weights:
-        fit = load_fit(folder / f"{name}.nc")
-        if not isinstance(fit, Fit):
-            raise InvalidFit(f"{folder / f'{name}.nc'} is a fit of a system of laws: a mixture is of fits of one law.")
-        fits[name] = fit
+        fits[name] = load_fit(folder / f"{name}.nc")
     return Mixture(fits, weights)
 
 

@@ -10,24 +10,15 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.discrepancy import paths_of, walk
+from bayes_scaling.model import names
 from bayes_scaling.model.grouping import effects_at, member
+from bayes_scaling.model.names import SAMPLE_DIMS
+from bayes_scaling.model.noise import standard_deviation, typical_error, variance_function
 from bayes_scaling.model.reference import law_parameters
-from bayes_scaling.model.scatter import (
-    level_of,
-    measure,
-    relative_se,
-    sigma_of_new,
-    typical_error,
-    typical_loss,
-)
-from bayes_scaling.model.sharing import kept_at_runs, own_sigma, shared_at_runs, sharings_of
 from bayes_scaling.posterior.extrapolation import reach
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, input_arrays
 
-SAMPLE_DIMS: Final = ("chain", "draw")
-"""The dimensions of draws: everything else is what was asked about."""
 INTERVAL_COLUMNS: Final = ("median", "lower", "upper", "mean_lower", "mean_upper")
 """The two intervals of a prediction: a new run's measured loss, and the law's expected one."""
 REACHES: Final = ("params", "tokens", "compute_flops")
@@ -86,22 +77,22 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
 def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str], seed: int = 0) -> xr.Dataset:
     """Predict for inputs and a group that have been checked; what :func:`predict` returns."""
     law = law_loss(fit, columns, group=group, seed=seed)
-    level = level_at(fit, law)
-    expected = _with_discrepancy(law, discrepancy(fit, columns, seed=seed), level)
+    growth = growth_at(fit, law)
+    expected = with_effects(law, discrepancy(fit, columns, group=group, seed=seed), growth)
     rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
-    measured = measured_anew(fit, expected, rng, level=level)
+    measured = measured_anew(fit, expected, rng, growth=growth)
     coords = dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in _reached(fit, columns)}
     return xr.Dataset(
         {"law_loss": law, "expected_loss": expected, "measured_loss": measured},
         coords=coords,
-        attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": _said(group)},
+        attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": _label(group)},
     )
 
 
 def measured_anew(
-    fit: Fit, expected: xr.DataArray, rng: np.random.Generator, *, level: xr.DataArray | float = 1.0
+    fit: Fit, expected: xr.DataArray, rng: np.random.Generator, *, growth: xr.DataArray | float = 1.0
 ) -> xr.DataArray:
-    """Draw what new runs measure whose expected losses are given: every part of the noise is new.
+    """Draw what new runs measure whose expected losses are given: every component of the noise is new.
 
     Parameters
     ----------
@@ -111,16 +102,53 @@ def measured_anew(
         Expected losses.
     rng : Generator
         Source of randomness.
-    level : DataArray or float
-        What :func:`level_at` returned.
+    growth : DataArray or float
+        What :func:`growth_at` returned.
 
     Returns
     -------
     DataArray, dims as ``expected``
         Measured losses.
     """
-    sigma, error = sigma_of_new(fit.posterior), typical_relative_se(fit)
-    return measure(expected, fit.spec.likelihood, fit.posterior, rng, sigma=sigma, relative_se=error, level=level)
+    scale = standard_deviation(new_run_sd(fit), typical_relative_se(fit), growth)
+    return scattered(fit, expected, scale, standard_noise(fit, expected, rng))
+
+
+def standard_noise(fit: Fit, like: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
+    """Draw residuals of the likelihood at scale one, dims as ``like``."""
+    likelihood = fit.model.only.likelihood
+    arguments = {
+        name: (value + xr.zeros_like(like)).transpose(*like.dims).values
+        for name, value in likelihood.arguments(fit.posterior).items()
+    }
+    return like.copy(data=likelihood.standard(rng, like.shape, **arguments))
+
+
+def scattered(fit: Fit, expected: xr.DataArray, scale: Any, noise: xr.DataArray) -> xr.DataArray:
+    """Return measured losses for expected ones, standard deviations and standard noise."""
+    with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
+        return expected * np.exp(scale * noise)
+
+
+def new_run_sd(fit: Fit, *, nugget: bool = True) -> xr.DataArray:
+    """Return the residual standard deviation of a new run, which shares nothing with those measured, at the typical loss.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    nugget : bool
+        Whether the nugget, each point's own error, is part of it.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw)
+        Every component of the noise, in quadrature.
+    """
+    draws = fit.posterior
+    shared = [draws[effect.scale_name] for effect in fit.layout.only.noise]
+    parts = shared + ([draws["nugget"]] if nugget and "nugget" in draws else [])
+    return sum((part**2 for part in parts), start=draws["sigma"] ** 2) ** 0.5 if parts else draws["sigma"]
 
 
 def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
@@ -140,40 +168,43 @@ def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] |
     Returns
     -------
     DataArray, dims (chain, draw, *input dims)
-        Expected loss, in the fit's unit.
+        The law's loss, in the fit's unit.
     """
-    law, parameters = fit.spec.the_law, parameters_in(fit, group or {}, seed=seed)
-    loss = law(*(columns[column] for column in fit.spec.columns.values()), **parameters)
+    only = fit.model.only
+    loss = only.the_law(*(columns[c] for c in only.columns.values()), **parameters_in(fit, group or {}, seed=seed))
     if "chain" not in getattr(loss, "dims", ()):
-        loss = loss * xr.ones_like(fit.posterior["sigma"])  # every parameter is fixed: each draw says the same
+        loss = loss * xr.ones_like(fit.posterior["sigma"])  # every parameter is fixed: each draw has the same
     return loss.transpose(*SAMPLE_DIMS, ...)
 
 
-def discrepancy(fit: Fit, columns: Mapping[str, Any], *, seed: int = 0) -> xr.DataArray | float:
-    """Return what the law gets wrong: the sum of the walks of the model, added to the log loss at its typical level.
+def discrepancy(
+    fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0
+) -> xr.DataArray | float:
+    """Return model discrepancy: what is added to the law's log loss, at the typical loss.
 
     Parameters
     ----------
     fit : Fit
         The fit.
     columns : mapping
-        A number or DataArray for every quantity that the model has a walk along.
+        A number or DataArray for every quantity that the model has a discrepancy along.
+    group : mapping, optional
+        Labels, where groups have discrepancies of their own.
     seed : int
-        Of what lies beyond the runs: one seed is one walk for each draw, whatever else is asked for.
+        Of what lies beyond the runs: one seed is one discrepancy for each draw, whatever else is asked for.
 
     Returns
     -------
     DataArray, dims (chain, draw, *input dims), or 0.0
         Zero where the model has no discrepancy.
     """
-    paths = paths_of(fit.spec, fit.runs)
-    return sum((walk(path, fit.posterior, columns[path.column], seed) for path in paths), start=0.0)
+    return sum((e.at(fit.posterior, columns, group or {}, seed) for e in fit.layout.only.discrepancy), start=0.0)
 
 
-def level_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
-    """Return by what factor scatter and discrepancy are larger than at the typical loss, where the law expects a loss."""
-    posterior = fit.posterior
-    return level_of(law, typical_loss(fit.runs), posterior["growth"]) if "growth" in posterior else 1.0
+def growth_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
+    """Return the variance function where the law expects a loss: by what factor noise and discrepancy are larger there."""
+    draws = fit.posterior
+    return variance_function(law, fit.layout.only.typical, draws["growth"]) if "growth" in draws else 1.0
 
 
 def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[str, Any]:
@@ -184,17 +215,17 @@ def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[
     dict of str to DataArray, dims (chain, draw)
         One for each parameter; a fixed one is a plain number.
     """
-    spec, draws = fit.spec, fit.posterior
-    values = {}
-    for name, parameter in spec.parameters.items():
+    model, draws, values = fit.model, fit.posterior, {}
+    for name, parameter in model.parameters.items():
         if parameter.prior is None:
             continue
         if parameter.varies_by:
-            values[name] = member(draws[f"{name}_population"], effects_at(spec, name, group, draws, seed))
+            effects = effects_at(parameter.varies_by, name, group, draws, seed)
+            values[name] = member(draws[names.population(name)], effects)
         else:
-            moved = f"{name}_at_reference"
+            moved = names.at_reference(name)
             values[name] = draws[moved if moved in draws else name]
-    return law_parameters(spec.the_law, spec, values, fit.reference)
+    return law_parameters(model.only.the_law, model, values, fit.reference)
 
 
 def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
@@ -243,17 +274,17 @@ def interval(draws: xr.DataArray, prob: float) -> tuple[xr.DataArray, xr.DataArr
     [50.0, 5.0, 95.0]
     """
     dims = [dim for dim in SAMPLE_DIMS if dim in draws.dims]
-    found = draws.quantile(levels(prob), dim=dims).drop_vars("quantile")
+    found = draws.quantile(quantiles(prob), dim=dims).drop_vars("quantile")
     median, lower, upper = (found.isel(quantile=i) for i in range(3))
     return median, lower, upper
 
 
-def levels(prob: float) -> list[float]:
+def quantiles(prob: float) -> list[float]:
     """Return the quantiles of an equal-tailed interval: middle, lower and upper end.
 
     Examples
     --------
-    >>> levels(0.5)
+    >>> quantiles(0.5)
     [0.5, 0.25, 0.75]
     """
     if not 0 < prob < 1:
@@ -262,8 +293,8 @@ def levels(prob: float) -> list[float]:
 
 
 def typical_relative_se(fit: Fit) -> float:
-    """Return the evaluation error a new run would have: the median over the runs that state one."""
-    return typical_error(relative_se(fit.runs))
+    """Return the relative standard error a new run would have: the median over the runs that state one."""
+    return typical_error(fit.layout.only.relative_error)
 
 
 def inside(loss: Any, lower: Any, upper: Any) -> Any:
@@ -277,76 +308,16 @@ def inside(loss: Any, lower: Any, upper: Any) -> Any:
     return (lower <= loss) & (loss <= upper)
 
 
-def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
-    """Draw what the runs of a fit would measure again: the noise that rows share stays, what each has to itself is new.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    expected : DataArray, dims (chain, draw, run)
-        What :func:`loss_at_runs` returned.
-    rng : Generator
-        Source of randomness.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, run)
-        Measured losses.
-    """
-    errors = xr.DataArray(relative_se(fit.runs), dims="run")
-    level = level_at(fit, law_at_runs(fit))
-    sigma = own_sigma(sharings_of(fit.spec, fit.runs), fit.posterior)
-    along = kept_at_runs(fit.spec, fit.runs, fit.posterior) if fit.spec.correlation is not None else None
-    return measure(
-        expected, fit.spec.likelihood, fit.posterior, rng, sigma=sigma, relative_se=errors, level=level, along=along
-    )
-
-
-def loss_at_runs(fit: Fit) -> xr.DataArray:
-    """Return the expected loss at the runs of the fit: the law's, with what it gets wrong there and the noise that rows share.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, run)
-        Expected loss.
-    """
-    law, table = law_at_runs(fit), fit.runs
-    columns = {
-        path.column: xr.DataArray(table[path.column].to_numpy(float), dims="run") for path in paths_of(fit.spec, table)
-    }
-    shared = shared_at_runs(sharings_of(fit.spec, table), fit.posterior)
-    return _with_discrepancy(law, discrepancy(fit, columns) + shared, level_at(fit, law))
-
-
-def law_at_runs(fit: Fit) -> xr.DataArray:
-    """Return the law's loss at the runs of the fit, each in its own group.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, run)
-        The law's loss.
-    """
-    columns = fit.spec.columns.values()
-    parts = []
-    for number in range(max(1, len(fit.groups.cells))):
-        rows = np.flatnonzero(fit.groups.of_run == number)
-        group = dict(fit.groups.cells.iloc[number]) if fit.groups.columns else {}
-        at = {c: xr.DataArray(fit.runs[c].to_numpy(float)[rows], dims="run", coords={"run": rows}) for c in columns}
-        parts.append(law_loss(fit, at, group=group))
-    return xr.concat(parts, dim="run").sortby("run")
-
-
-def _with_discrepancy(law: xr.DataArray, added: Any, level: Any) -> xr.DataArray:
+def with_effects(law: xr.DataArray, added: Any, growth: Any) -> xr.DataArray:
+    """Return a law's loss with what effects add to its logarithm."""
     with np.errstate(over="ignore"):  # a prior may draw a walk that no loss survives
-        return law * np.exp(added * level)
+        return law * np.exp(added * growth)
 
 
-def _said(label: Mapping[str, str]) -> str:
-    return ", ".join(f"{column}={value}" for column, value in label.items())
+def _label(group: Mapping[str, str]) -> str:
+    return ", ".join(f"{column}={value}" for column, value in group.items())
 
 
 def _reached(fit: Fit, arrays: Mapping[str, Any]) -> list[str]:
-    measured = fit.runs
-    wanted = [*REACHES, *(c for c in fit.spec.columns.values() if c not in REACHES)]
-    return [column for column in wanted if column in arrays and column in measured]
+    wanted = [*REACHES, *(c for c in fit.model.only.columns.values() if c not in REACHES)]
+    return [column for column in wanted if column in arrays and column in fit.table]

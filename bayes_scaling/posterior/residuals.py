@@ -1,4 +1,4 @@
-"""What a system of laws expects at the rows it has seen, and how surprising what was measured is."""
+"""The rows a fit has seen: what is expected there, what is left, and how dense it is."""
 
 from __future__ import annotations
 
@@ -7,170 +7,102 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.grouping import member
-from bayes_scaling.model.levels import Levels, dimension_of, own_parameters
-from bayes_scaling.model.reference import law_parameters
-from bayes_scaling.model.scatter import kept_from_before, measure, neighbours, relative_se, scale_of, standardized
-from bayes_scaling.model.sharing import kept_at_runs, own_sigma, sharings_of
-from bayes_scaling.model.specification import Likelihood
-from bayes_scaling.model.systems import Observation
-from bayes_scaling.posterior.fit import CORRELATED, Fit, JointFit, Sampled
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, law_at_runs, level_at, loss_at_runs
+from bayes_scaling.model import gaussian, names
+from bayes_scaling.model.layout import Layout, Rows
+from bayes_scaling.model.names import SAMPLE_DIMS
+from bayes_scaling.model.noise import standard_deviation, variance_function
+from bayes_scaling.posterior.fit import Fit, observation_draws
+from bayes_scaling.posterior.predict import growth_at, scattered, standard_noise, with_effects
 
 
-def expected_at_rows(fit: JointFit, name: str) -> xr.DataArray:
-    """Return what the law of one observation says at each of its rows.
+def law_at_runs(fit: Fit) -> xr.DataArray:
+    """Return the law's output at the rows of a fit, each in its own group, dims (chain, draw, run)."""
+    return _law(fit.layout.only, fit.model.fixed, fit.posterior)
 
-    Parameters
-    ----------
-    fit : JointFit
-        The fit.
-    name : str
-        The observation.
+
+def loss_at_runs(fit: Fit) -> xr.DataArray:
+    """Return what is expected at the rows of a fit: the law's output, with its discrepancy and the noise that rows share.
 
     Returns
     -------
     DataArray, dims (chain, draw, run)
-        The law's output, each row in its own group.
+        Expected output.
     """
-    observation, system, draws = fit.observation(name), fit.spec, fit.posterior
-    tables = {o.name: fit.rows(o.name) for o in system.observations}
-    levels, kinds = Levels.of(system, tables), system.kinds
-    values: dict[str, Any] = {}
-    for parameter, belief in system.parameters.items():
-        if belief.prior is None or parameter not in observation.the_law.parameters:
-            continue
-        effects = []
-        for grouping in belief.varies_by:
-            dim = dimension_of(parameter, grouping)
-            where = xr.DataArray(levels.of_rows(parameter, grouping, observation), dims="run")
-            effects.append(draws[f"{parameter}_effect_{dim}"].isel({dim: where}).drop_vars(dim))
-        values[parameter] = member(draws[f"{parameter}_at_reference" if kinds[parameter].moves else parameter], effects)
-    table = tables[name]
-    inputs = [xr.DataArray(table[column].to_numpy(float), dims="run") for column in observation.columns.values()]
-    found = observation.the_law(*inputs, **law_parameters(observation.the_law, system, values, system.reference))
-    return (found + xr.zeros_like(draws["chain"] * draws["draw"], dtype=float)).transpose(*SAMPLE_DIMS, "run")
+    law = law_at_runs(fit)
+    return with_effects(
+        law, sum((e.at_rows(fit.posterior) for e in fit.layout.only.effects), start=0.0), growth_at(fit, law)
+    )
 
 
-def surprises(fit: JointFit, name: str) -> xr.DataArray:
-    """Return how many scales each row lies above what the law and the rows before it on its run expect.
+def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
+    """Draw what the rows of a fit would measure again: the noise that rows share stays, what each has to itself is new.
 
     Parameters
     ----------
-    fit : JointFit
+    fit : Fit
         The fit.
-    name : str
-        The observation.
+    expected : DataArray, dims (chain, draw, run)
+        What :func:`loss_at_runs` returned.
+    rng : Generator
+        Source of randomness.
 
     Returns
     -------
     DataArray, dims (chain, draw, run)
-        Independent draws of the likelihood's distribution at scale one, where the model is right.
+        What was measured.
     """
-    return _surprises(fit, fit.observation(name))[0]
+    rows, noise = fit.layout.only, standard_noise(fit, expected, rng)
+    scale, error = row_scales(fit, growth_at(fit, law_at_runs(fit)))
+    if rows.serial is None:
+        return scattered(fit, expected, (scale**2 + error**2) ** 0.5, noise)
+    along = gaussian.correlated(_flat(noise), rows.serial, _flat(fit.posterior["length"]))
+    correlated = noise.copy(data=along.reshape(noise.shape))
+    own = standard_noise(fit, expected, rng) if bool((error > 0).any()) else 0.0
+    return scattered(fit, expected, 1.0, scale * correlated + error * own)
 
 
-def usual_surprise(fit: JointFit, observation: Observation, prob: float) -> float:
-    """Return how many scales either way a row lies with a probability, where the model is right.
+def innovations(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the standardised residual of each row given the rows before it on its run, and its standard deviation.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fit of one observation.
+
+    Returns
+    -------
+    tuple of DataArray, dims (chain, draw, run)
+        Independent draws of the likelihood's distribution at scale one, where the model is right; relative errors.
+    """
+    rows, expected = fit.layout.only, loss_at_runs(fit)
+    residual: Any = xr.DataArray(rows.log_measured, dims="run") - np.log(expected)
+    residual = residual.transpose(*SAMPLE_DIMS, "run")
+    scale, error = (
+        part.broadcast_like(residual).transpose(*SAMPLE_DIMS, "run")
+        for part in row_scales(fit, growth_at(fit, law_at_runs(fit)))
+    )
+    length = _flat(fit.posterior["length"]) if rows.serial is not None else None
+    z, deviation = gaussian.innovations(_flat(residual), _flat(scale), _flat(error), rows.serial, length)
+    return residual.copy(data=z.reshape(residual.shape)), residual.copy(data=deviation.reshape(residual.shape))
+
+
+def usual_residual(fit: Fit, prob: float) -> float:
+    """Return how many standard deviations either way a row lies with a probability, where the model is right.
 
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_system
     >>> fit = example_system()
-    >>> [round(usual_surprise(fit, fit.observation(name), 0.9), 2) for name in ("curves", "noise")]
+    >>> [round(usual_residual(fit.view(name), 0.9), 2) for name in ("curves", "noise")]
     [1.64, 2.13]
     """
-    from scipy import stats  # some tenths of a second that a stored fit is queried without
-
-    if observation.likelihood.dist == "Normal":
-        return float(stats.norm.ppf((1 + prob) / 2))
-    nu: Any = fit.posterior.get(f"nu_{observation.name}", observation.likelihood.nu)
-    return float(stats.t.ppf((1 + prob) / 2, df=float(np.median(nu))))
+    likelihood = fit.model.only.likelihood
+    arguments = {name: getattr(value, "values", value) for name, value in likelihood.arguments(fit.posterior).items()}
+    return float(likelihood.quantile((1 + prob) / 2, **arguments))
 
 
-def measured_at_rows(fit: JointFit, name: str, rng: np.random.Generator) -> xr.DataArray:
-    """Draw what the rows of one observation would measure again, each with its own error.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, run)
-        In the unit of what was measured.
-    """
-    observation = fit.observation(name)
-    own = own_parameters(fit.spec, observation, fit.posterior)
-    rows = fit.rows(name)
-    # Errors of single points have no place in a correlated scatter: they are part of its scale.
-    errors = relative_se(rows, observation.output) if observation.correlation is None else np.zeros(len(rows))
-    return measure(
-        expected_at_rows(fit, name), observation.likelihood, own, rng, relative_se=xr.DataArray(errors, dims="run")
-    )
-
-
-def _surprises(fit: JointFit, observation: Observation) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the standardized surprises, and the scale of each."""
-    table, sigma = fit.rows(observation.name), fit.posterior[f"sigma_{observation.name}"]
-    measured = xr.DataArray(table[observation.output].to_numpy(float), dims="run")
-    expected = expected_at_rows(fit, observation.name)
-    if observation.correlation is None:
-        errors = xr.DataArray(relative_se(table, observation.output), dims="run")
-        return standardized(measured, expected, sigma, errors), scale_of(sigma, errors)
-    before, distance = neighbours(table, observation.correlation)
-    length = fit.posterior[f"length_{observation.name}"]
-    apart = xr.DataArray(distance, dims="run")
-    kept = kept_from_before(xr.DataArray(before, dims="run"), apart, length)
-    return _after_before(standardized(measured, expected, sigma, 0.0), sigma, before, kept)
-
-
-def _after_before(z: xr.DataArray, scale: xr.DataArray, before: np.ndarray, kept: Any) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return surprises and scales once what the row before each says of it is taken off."""
-    said, left = z.isel(run=xr.DataArray(np.maximum(before, 0), dims="run")), (1 - kept**2) ** 0.5
-    return (z - kept * said) / left, scale * left
-
-
-def log_likelihood(fit: Sampled) -> xr.Dataset:
+def log_likelihood(fit: Fit) -> xr.Dataset:
     """Return the log density of every row given the rows before it on its run.
-
-    Parameters
-    ----------
-    fit : Fit or JointFit
-        The fit.
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, row of the observation)
-        One variable an observation, ``measured_{name}``, of a joint fit; ``measured`` of a fit of one law. Densities are
-        those of the logarithm of what was measured.
-
-    Raises
-    ------
-    InvalidRequest
-        If the fit is one observation of a system, whose rows go together.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> log_likelihood(example_fit())["measured"].dims
-    ('chain', 'draw', 'run')
-    """
-    if isinstance(fit, JointFit):
-        found = {}
-        for observation in fit.spec.observations:
-            z, scale = _surprises(fit, observation)
-            nu = fit.posterior.get(f"nu_{observation.name}", observation.likelihood.nu)
-            density = _log_density(z, observation.likelihood, nu) - np.log(scale)
-            found[f"measured_{observation.name}"] = density.rename(run=f"run_{observation.name}")
-        return xr.Dataset({name: value.transpose(*SAMPLE_DIMS, ...) for name, value in found.items()})
-    assert isinstance(fit, Fit)
-    if fit.facts.get(CORRELATED):
-        raise InvalidRequest("The residuals of this observation go together along runs: ask the joint fit it belongs to.")
-    z, scale = surprises_at_runs(fit)
-    density = _log_density(z, fit.spec.likelihood, fit.posterior.get("nu", fit.spec.likelihood.nu)) - np.log(scale)
-    return xr.Dataset({"measured": density.transpose(*SAMPLE_DIMS, ...)})
-
-
-def surprises_at_runs(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return how many scales each run lies above what is expected there and the row before it says, and the scale of each.
 
     Parameters
     ----------
@@ -179,22 +111,106 @@ def surprises_at_runs(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
 
     Returns
     -------
-    tuple of DataArray, dims (chain, draw, run)
-        Independent draws of the likelihood's distribution at scale one, where the model is right; relative errors.
+    Dataset, dims (chain, draw, row of the observation)
+        ``measured``, of several observations ``measured_{name}`` along ``run_{name}``; densities are those of the logarithm
+        of what was measured.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> log_likelihood(example_fit())["measured"].dims
+    ('chain', 'draw', 'run')
     """
-    errors, loss = xr.DataArray(relative_se(fit.runs), dims="run"), xr.DataArray(fit.runs["loss"].to_numpy(), dims="run")
-    level = level_at(fit, law_at_runs(fit).drop_vars("run"))
-    sigma = own_sigma(sharings_of(fit.spec, fit.runs), fit.posterior)
-    z = standardized(loss, loss_at_runs(fit).drop_vars("run"), sigma, errors, level)
-    scale = scale_of(sigma, errors, level) + xr.zeros_like(z)
-    if fit.spec.correlation is None:
-        return z, scale
-    return _after_before(z, scale, *kept_at_runs(fit.spec, fit.runs, fit.posterior))
+    densities = {}
+    for name, view in fit.views.items():
+        z, deviation = innovations(view)
+        likelihood, suffix = view.model.only.likelihood, fit.model.suffix(fit.model.observation(name))
+        arguments = {
+            key: (value + xr.zeros_like(z)).transpose(*z.dims).values
+            for key, value in likelihood.arguments(view.posterior).items()
+        }
+        density = z.copy(data=likelihood.log_density(z.values, **arguments)) - np.log(deviation)
+        densities[names.of_observation("measured", suffix)] = density.rename(run=names.of_observation("run", suffix))
+    return xr.Dataset(densities)
 
 
-def _log_density(z: xr.DataArray, likelihood: Likelihood, nu: Any) -> xr.DataArray:
-    from scipy import stats  # some tenths of a second that a stored fit is queried without
+def draw_effects(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
+    """Draw the effects that the sampler has integrated out, given each draw of the rest: discrepancies and shared noise.
 
-    if likelihood.dist == "Normal":
-        return z.copy(data=stats.norm.logpdf(z.values))
-    return z.copy(data=stats.t.logpdf(z.values, df=(nu + xr.zeros_like(z)).transpose(*z.dims).values))
+    Parameters
+    ----------
+    layout : Layout
+        The model on its tables.
+    draws : Dataset, dims (chain, draw, ...)
+        Draws of everything else.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    dict of str to DataArray
+        One for each effect of each observation, by its name in the posterior.
+    """
+    drawn: dict[str, xr.DataArray] = {}
+    for suffix, rows in layout:
+        if not rows.effects:
+            continue
+        own = observation_draws(layout, rows.observation.name, draws)
+        law = _law(rows, layout.model.fixed, own)
+        growth = variance_function(law, rows.typical, own["growth"]) if "growth" in own else xr.ones_like(law)
+        scale, error = _parts(rows, own, growth)
+        residual: Any = xr.DataArray(rows.log_measured, dims="run") - np.log(law)
+        flat = {"residual": residual, "scale": scale + 0 * law, "error": error + 0 * law, "growth": growth + 0 * law}
+        arrays = {name: _flat(value.transpose(*SAMPLE_DIMS, "run")) for name, value in flat.items()}
+        counts = [len(effect.labels) for effect in rows.effects]
+        widths = np.concatenate(
+            [np.repeat(_flat(own[e.scale_name])[:, None], n, axis=1) for e, n in zip(rows.effects, counts, strict=True)],
+            axis=1,
+        )
+
+        def loadings(part: slice, arrays: Any = arrays, rows: Rows = rows, widths: np.ndarray = widths) -> np.ndarray:
+            return arrays["growth"][part][:, :, None] * rows.basis * widths[part, None, :]
+
+        length = _flat(own["length"]) if rows.serial is not None else None
+        z = gaussian.draw_effects(arrays["residual"], arrays["scale"], arrays["error"], loadings, rows.serial, length, rng)
+        shape = own["sigma"].shape
+        parts = np.split(z * widths, np.cumsum(counts)[:-1], axis=1)
+        for effect, coefficients in zip(rows.effects, parts, strict=True):
+            dim = names.of_observation(effect.dim, suffix)
+            stored = (coefficients * effect.unit).reshape(*shape, -1)
+            name = names.of_observation(effect.effect_name, suffix)
+            drawn[name] = xr.DataArray(stored, dims=(*SAMPLE_DIMS, dim), coords={dim: effect.labels})
+    return drawn
+
+
+def _law(rows: Rows, fixed: dict[str, float], draws: xr.Dataset) -> xr.DataArray:
+    """Return the law's output at rows, for draws of one observation."""
+    law, group = rows.observation.the_law, xr.DataArray(rows.groups.of_run, dims="run")
+    parameters: dict[str, Any] = {}
+    for name in law.parameters:
+        if name in draws:
+            value = draws[name]
+            dim = rows.groups.dim if rows.groups.columns else ""
+            parameters[name] = value.isel({dim: group}).drop_vars(dim, errors="ignore") if dim in value.dims else value
+        elif name in fixed:
+            parameters[name] = fixed[name]
+    inputs = [xr.DataArray(values, dims="run") for values in rows.inputs.values()]
+    return (law(*inputs, **parameters) + xr.zeros_like(draws["sigma"])).transpose(*SAMPLE_DIMS, "run")
+
+
+def row_scales(fit: Fit, growth: Any) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the standard deviation of each row's correlated noise, and of its own error, dims (chain, draw, run)."""
+    return _parts(fit.layout.only, fit.posterior, growth)
+
+
+def _parts(rows: Rows, draws: xr.Dataset, growth: Any) -> tuple[xr.DataArray, xr.DataArray]:
+    shares = ((draws[e.scale_name] ** 2) * xr.DataArray(e.own, dims="run") for e in rows.noise)
+    variance = draws["sigma"] ** 2 + sum(shares, start=0.0)
+    nugget: Any = draws.get("nugget", 0.0)
+    error = xr.DataArray(rows.relative_error, dims="run")
+    return variance**0.5 * growth, standard_deviation(nugget, error, growth) + 0.0 * draws["sigma"]
+
+
+def _flat(draws: xr.DataArray) -> np.ndarray:
+    """Return draws as an array, shape (draw, ...)."""
+    return draws.values.reshape(-1, *draws.shape[2:])

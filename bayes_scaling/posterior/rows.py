@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.model.scatter import kept_from_before, relative_se, scale_of, sigma_of_new, standardized
-from bayes_scaling.model.sharing import own_sigma, sharings_of
+from bayes_scaling.model.names import SAMPLE_DIMS
+from bayes_scaling.model.noise import standard_deviation
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import (
     INTERVAL_COLUMNS,
     REACHES,
-    SAMPLE_DIMS,
+    growth_at,
     intervals,
-    law_at_runs,
-    level_at,
-    loss_at_runs,
+    new_run_sd,
     predict,
     typical_relative_se,
 )
+from bayes_scaling.posterior.residuals import law_at_runs, loss_at_runs, row_scales
 
 
 def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
@@ -78,19 +80,19 @@ def predict_rows(fit: Fit, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
         What :func:`predict` returns, a row of the table an entry.
     """
     rows_of = table.reset_index(drop=True)
-    present = [column for column in fit.spec.group_columns if column in table]
-    wanted = {*fit.spec.columns.values(), *REACHES, "steps", "batch_tokens"}
+    present = [column for column in fit.model.group_columns if column in table]
+    wanted = {*fit.model.only.columns.values(), *REACHES, "steps", "batch_tokens"}
     known = [str(column) for column in table if column in wanted and table[column].notna().all()]
     parts = []
     for labels, rows in rows_of.groupby(present, dropna=False) if present else [((), rows_of)]:
         group = {c: v for c, v in zip(present, labels, strict=True) if pd.notna(v)}  # pyright: ignore[reportArgumentType]
         prediction = predict(fit, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in known})
         parts.append(prediction.rename(query="row").assign_coords(row=rows.index))
-    return gone_on(fit, rows_of, xr.concat(parts, dim="row", combine_attrs="drop_conflicts").sortby("row"))
+    return continued(fit, rows_of, xr.concat(parts, dim="row", combine_attrs="drop_conflicts").sortby("row"))
 
 
-def gone_on(fit: Fit, table: pd.DataFrame, prediction: xr.Dataset) -> xr.Dataset:
-    """Let rows of runs that the fit has seen go on from the last point of each: the noise there is kept as far as it is known to.
+def continued(fit: Fit, table: pd.DataFrame, prediction: xr.Dataset) -> xr.Dataset:
+    """Condition rows of runs that the fit has seen on the residuals there, as far as these are correlated with them.
 
     Parameters
     ----------
@@ -104,47 +106,83 @@ def gone_on(fit: Fit, table: pd.DataFrame, prediction: xr.Dataset) -> xr.Dataset
     Returns
     -------
     Dataset, dims (chain, draw, row)
-        The prediction, ``measured_loss`` of such rows given the last point; the same Dataset where there are none.
+        The prediction, ``measured_loss`` of such rows given what was measured of their run; the same Dataset where there
+        are none.
     """
-    last, distance = last_seen(fit, table)
-    rows = np.flatnonzero(last >= 0)
+    ends = continued_rows(fit, table)
+    rows = np.flatnonzero(ends >= 0)
     if not rows.size:
         return prediction
-    draws, level = fit.posterior, level_at(fit, prediction["law_loss"].isel(row=rows))
-    errors, loss = (xr.DataArray(values, dims="run") for values in (relative_se(fit.runs), fit.runs["loss"].to_numpy(float)))
-    own = own_sigma(sharings_of(fit.spec, fit.runs), draws)
-    there = level_at(fit, law_at_runs(fit).drop_vars("run"))
-    z = standardized(loss, loss_at_runs(fit).drop_vars("run"), own, errors, there).isel(
-        run=xr.DataArray(last[rows], dims="row")
-    )
-    scale = scale_of(sigma_of_new(draws), typical_relative_se(fit), level)
-    kept = kept_from_before(xr.DataArray(last[rows], dims="row"), xr.DataArray(distance[rows], dims="row"), draws["length"])
-    whole, new = prediction["measured_loss"], prediction.isel(row=rows)
-    noise = np.log(new["measured_loss"] / new["expected_loss"])
-    on = new["expected_loss"] * np.exp(kept * scale * z + (1 - kept**2) ** 0.5 * noise)
-    values = whole.transpose(*SAMPLE_DIMS, "row").values.copy()
-    values[..., rows] = on.transpose(*SAMPLE_DIMS, "row").values
-    return prediction.assign(measured_loss=(whole.transpose(*SAMPLE_DIMS, "row").dims, values))
+    correlation = fit.model.only.correlation
+    assert correlation is not None
+    law = law_at_runs(fit)
+    residual: Any = np.log(xr.DataArray(fit.layout.only.measured, dims="run")) - np.log(loss_at_runs(fit))
+    scale, error = row_scales(fit, growth_at(fit, law))
+    length = flat_draws(fit.posterior["length"])
+    seen = Seen(flat_draws(residual), flat_draws(scale + 0 * residual), flat_draws(error + 0 * residual), length)
+    new = prediction.isel(row=rows)
+    growth = growth_at(fit, new["law_loss"])
+    own = flat_draws(new_run_sd(fit, nugget=False) * growth + 0 * new["law_loss"])
+    single = flat_draws(new_error(fit, growth) + 0 * new["law_loss"])
+    total = (own**2 + single**2) ** 0.5
+    residual_of_new: Any = np.log(new["measured_loss"] / new["expected_loss"])
+    noise = flat_draws(residual_of_new) / total
+    runs, along = fit.table[correlation.by], np.log(fit.table[correlation.along].to_numpy(float))
+    values = prediction["measured_loss"].transpose(*SAMPLE_DIMS, "row").values.copy()
+    for number, row in enumerate(rows):
+        members = np.flatnonzero((runs == runs.iloc[ends[row]]).to_numpy() & np.isfinite(along))
+        place = np.log(float(table[correlation.along].iloc[row]))
+        mean, share = seen.forecast(members, along[members], place)
+        spread = (own[:, number] ** 2 * (1 - share) + single[:, number] ** 2) ** 0.5
+        on = np.exp(own[:, number] * mean + spread * noise[:, number])
+        expected = flat_draws(new["expected_loss"])[:, number]
+        values[..., row] = (expected * on).reshape(values.shape[:2])
+    return prediction.assign(measured_loss=((*SAMPLE_DIMS, "row"), values))
 
 
-def last_seen(fit: Fit, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each row of a table the run of the fit that it goes on from, and how far in the logarithm.
+def new_error(fit: Fit, growth: xr.DataArray | float) -> xr.DataArray | float:
+    """Return the standard deviation of a new row's own error: a typical standard error and the nugget."""
+    nugget: Any = fit.posterior.get("nugget", 0.0)
+    return standard_deviation(nugget, typical_relative_se(fit), growth)
 
-    Returns
-    -------
-    tuple of ndarray
-        Position of the last point of the run among the runs of the fit, -1 where the row is not of a run that the fit has
-        seen, or no further along; the distance, one where there is none.
-    """
-    nothing = np.full(len(table), -1), np.ones(len(table))
-    correlation = fit.spec.correlation
-    if correlation is None or not {correlation.by, correlation.along} <= set(table) & set(fit.runs):
-        return nothing
-    seen = fit.runs[[correlation.by, correlation.along]].dropna()
+
+@dataclass(frozen=True)
+class Seen:
+    """Residuals of the rows of a fit: arrays of shape (draw, row), and the length of their correlation, shape (draw,)."""
+
+    residual: np.ndarray
+    scale: np.ndarray
+    error: np.ndarray
+    length: np.ndarray
+
+    def forecast(self, members: np.ndarray, along: np.ndarray, place: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean of the correlated noise at a place of one run given its rows, and the share of its variance explained.
+
+        Both are in units of the noise's standard deviation there.
+        """
+        standard = self.residual[:, members] / self.scale[:, members]
+        own = (self.error[:, members] / self.scale[:, members]) ** 2
+        between = np.abs(along[:, None] - along[None, :])
+        covariance = np.exp(-between / self.length[:, None, None]) + own[:, :, None] * np.eye(len(members))
+        to_place = np.exp(-np.abs(place - along) / self.length[:, None])
+        weights = np.linalg.solve(covariance, to_place[..., None])[..., 0]
+        return (weights * standard).sum(axis=1), (weights * to_place).sum(axis=1)
+
+
+def flat_draws(draws: xr.DataArray) -> np.ndarray:
+    """Return draws as an array, shape (draw, ...)."""
+    ordered = draws.transpose(*SAMPLE_DIMS, ...)
+    return ordered.values.reshape(-1, *ordered.shape[2:])
+
+
+def continued_rows(fit: Fit, table: pd.DataFrame) -> np.ndarray:
+    """Return for each row of a table the last row of the fit on the same run, -1 where it is of another, or no further along."""
+    correlation = fit.model.only.correlation
+    if correlation is None or not {correlation.by, correlation.along} <= set(table) & set(fit.table):
+        return np.full(len(table), -1)
+    seen = fit.table[[correlation.by, correlation.along]].dropna()
     seen = seen[seen[correlation.by].map(str) != ""]
     ends = seen.groupby(correlation.by, sort=False)[correlation.along].idxmax()
     last = table[correlation.by].map(ends).fillna(-1).to_numpy(int)
-    place = np.log(pd.to_numeric(table[correlation.along], errors="coerce").to_numpy(float))
-    distance = place - np.log(fit.runs[correlation.along].to_numpy(float))[last]
-    further = (last >= 0) & (distance > 0)
-    return np.where(further, last, -1), np.where(further, distance, 1.0)
+    place = pd.to_numeric(table[correlation.along], errors="coerce").to_numpy(float)
+    return np.where((last >= 0) & (place > fit.table[correlation.along].to_numpy(float)[last]), last, -1)

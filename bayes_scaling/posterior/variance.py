@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.model.scatter import PART
+from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.mixture import shared_draws
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict, typical_relative_se
+from bayes_scaling.posterior.predict import predict, typical_relative_se
 
 PARTS: Final = ("parameters", "discrepancy", "noise")
 """What the variance of a forecast is made of."""
@@ -60,7 +60,7 @@ def noise_parts(fit: Fit) -> pd.DataFrame:
     >>> noise_parts(example_fit())["what"].tolist()
     ['of a run']
     """
-    shared = {name: float(fit.posterior[f"{PART}{name}"].median()) for name in fit.spec.noise}
+    shared = {e.name: float(fit.posterior[e.scale_name].median()) for e in fit.layout.only.noise}
     own = "of a seed" if "recipe" in shared else "of a run" if "run" not in shared else "of a point of a run"
     rows = {"own": (float(fit.posterior["sigma"].median()), own)}
     rows |= {name: (sd, f"of a {name}") for name, sd in shared.items()}

@@ -19,9 +19,9 @@ import xarray as xr
 from pydantic import AliasChoices, Field, ValidationError
 
 from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.model.specification import Strict
-from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
 from bayes_scaling.questions.registry import LOADED, entries, find
@@ -161,7 +161,7 @@ class Question(Strict):
         """Return the fields of every question that this one has no use for."""
         return (*cls.unused, *(() if cls.guarded else ("override", "furthest")))
 
-    def answer(self, posterior: Sampled | Mixture | None = None) -> Answer:
+    def answer(self, posterior: Fit | Mixture | None = None) -> Answer:
         """Answer the question.
 
         Parameters
@@ -270,12 +270,7 @@ def accepted(question: Question, posterior: Any) -> Any:
     if takes == ("mixture",):
         raise InvalidRequest(f"{name} is asked of a mixture of laws: the folder that `bayes-scaling weigh` wrote.")
     if isinstance(posterior, Fit):
-        return posterior
-    if isinstance(posterior, JointFit):
-        if "fit" in takes:
-            return posterior
-        names = ", ".join(o.name for o in posterior.spec.observations)
-        raise InvalidRequest(f"{name} is asked of a fit of one law; of a system of laws, ask one observation: {names}.")
+        return posterior if "fit" in takes else posterior.for_loss()
     raise InvalidRequest(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
 
 
@@ -335,7 +330,7 @@ def question(name: str, **given: Any) -> Question:
         raise InvalidRequest(" ".join(_sentence(entry, kind) for entry in error.errors())) from None
 
 
-def ask(posterior: Sampled | Mixture | None, name: str, **given: Any) -> Answer:
+def ask(posterior: Fit | Mixture | None, name: str, **given: Any) -> Answer:
     """Ask a posterior a question.
 
     Parameters

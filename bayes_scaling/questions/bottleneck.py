@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.questions.base import Answer, Question
@@ -20,12 +20,12 @@ RESOURCES: Final = ("params", "dataset_tokens", "steps", "batch_tokens")
 _MORE: Final = 2.0
 
 
-def bottleneck(fit: Sampled, *, params: Any, dataset_tokens: Any, steps: Any, batch_tokens: Any) -> xr.Dataset:
+def bottleneck(fit: Fit, *, params: Any, dataset_tokens: Any, steps: Any, batch_tokens: Any) -> xr.Dataset:
     """Return which resource of a planned run, doubled, would lower its loss most.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit that has the parameters of :func:`~bayes_scaling.laws.kaplan.kaplan_ndsb`: of ``kaplan_system``, say.
     params, dataset_tokens, steps, batch_tokens : float, sequence or DataArray
         The plan: N, distinct tokens, optimizer steps, tokens a step.
@@ -81,7 +81,7 @@ class Bottleneck(Question):
     steps: float = Field(gt=0, description="Optimizer steps.")
     batch_tokens: float = Field(gt=0, description="Tokens a step.")
 
-    def _result(self, posterior: Sampled) -> Answer:
+    def _result(self, posterior: Fit) -> Answer:
         plan = {name: getattr(self, name) for name in RESOURCES}
         effects = bottleneck(posterior, **plan)
         median, lower, upper = (float(bound) for bound in interval(effects["loss"], self.prob))

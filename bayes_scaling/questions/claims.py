@@ -25,9 +25,9 @@ from bayes_scaling.laws.kaplan import data_requirement, kaplan_d, kaplan_n
 from bayes_scaling.laws.shape import shape_range_cost
 from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.checks import contraction
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest, plain
@@ -96,12 +96,12 @@ class Claim:
         return {n: p.default is p.empty for n, p in inspect.signature(self.value).parameters.items()}
 
 
-def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
+def claims(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     """Return statements of Kaplan et al. (2020) beside what follows from a posterior.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit of any of the paper's laws; the more of them, the more claims. A parameter that differs between
         observations is taken as the first observation has it.
     prob : float
@@ -139,7 +139,7 @@ def claims(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     return _table(fit, _numbers(fit), prob)
 
 
-def _numbers(fit: Sampled) -> list[tuple[Claim, np.ndarray, float]]:
+def _numbers(fit: Fit) -> list[tuple[Claim, np.ndarray, float]]:
     """Return each claim that follows from a fit, its number in every draw, and the least contraction of its parameters."""
     warn_unless_converged(fit, stacklevel=4)
     given, informed = _arguments(fit), _contractions(fit)
@@ -161,7 +161,7 @@ def _numbers(fit: Sampled) -> list[tuple[Claim, np.ndarray, float]]:
     return numbers
 
 
-def _table(fit: Sampled, numbers: list[tuple[Claim, np.ndarray, float]], prob: float) -> pd.DataFrame:
+def _table(fit: Fit, numbers: list[tuple[Claim, np.ndarray, float]], prob: float) -> pd.DataFrame:
     table = pd.DataFrame([_row(claim, draws.ravel(), prob, informed, fit) for claim, draws, informed in numbers])
     table.attrs["prob"] = prob
     return table
@@ -199,7 +199,7 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
     return xr.Dataset({n: (like.dims, np.where(crosses, path[n], np.nan)) for n in names}, coords=like.coords)
 
 
-def _arguments(fit: Sampled) -> dict[str, Any]:
+def _arguments(fit: Fit) -> dict[str, Any]:
     """Return everything a claim may take."""
     given: dict[str, Any] = dict(fit.learned)
     if "E" in given and not bool((given["E"] != 0).any()):
@@ -214,22 +214,22 @@ def _arguments(fit: Sampled) -> dict[str, Any]:
     return given
 
 
-def _contractions(fit: Sampled) -> dict[str, float]:
+def _contractions(fit: Fit) -> dict[str, float]:
     """Return the posterior contraction of every parameter that has a prior."""
     table = contraction(fit)["contraction"]
     contractions = {}
     for name in fit.learned:
-        if fit.spec.parameters[name].prior is not None:
+        if fit.model.parameters[name].prior is not None:
             labels = (f"{name}_at_reference", f"{name}_population", name)
             contractions |= {name: float(table[next(label for label in labels if label in table.index)])}
     return contractions
 
 
-def _row(claim: Claim, draws: np.ndarray, prob: float, informed: float, fit: Sampled) -> dict[str, Any]:
+def _row(claim: Claim, draws: np.ndarray, prob: float, informed: float, fit: Fit) -> dict[str, Any]:
     exists = draws[~np.isnan(draws)]
     # The cost of a loss that is never reached is infinite: then a quantile is one of the draws.
     method = "linear" if np.isfinite(exists).all() else "inverted_cdf"
-    median, lower, upper = np.quantile(exists, levels(prob), method=method)
+    median, lower, upper = np.quantile(exists, quantiles(prob), method=method)
     least, most = claim.allowed
     verdict = "ours is larger" if lower > most else "ours is smaller" if upper < least else "agrees"
     beyond = 0.0
@@ -354,7 +354,7 @@ class Claims(Question):
     unused = ("group", "seed")
     writes = "claims"
 
-    def _result(self, posterior: Sampled) -> Answer:
+    def _result(self, posterior: Fit) -> Answer:
         numbers = _numbers(posterior)
         table = _table(posterior, numbers, self.prob)
         agree = int((table["verdict"] == "agrees").sum())

@@ -14,8 +14,8 @@ from pydantic import Field, ValidationError
 
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.files import DATA
+from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.model.specification import Strict
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.surface import DRAWS

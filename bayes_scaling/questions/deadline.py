@@ -16,9 +16,9 @@ from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import steps_to_loss
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.effort import effort
@@ -29,12 +29,12 @@ _POINTS: Final = 41
 _SECONDS_PER_DAY: Final = 86_400.0
 
 
-def front(fit: Sampled, *, params: float, loss: float, batch: Any = None, prob: float = 0.9) -> pd.DataFrame:
+def front(fit: Fit, *, params: float, loss: float, batch: Any = None, prob: float = 0.9) -> pd.DataFrame:
     """Return the steps and the tokens to a loss, by the batch.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         As for :func:`~bayes_scaling.frontier`.
     params : float
         Size N.
@@ -71,7 +71,7 @@ def front(fit: Sampled, *, params: float, loss: float, batch: Any = None, prob: 
 
 
 def deadline(
-    fit: Sampled,
+    fit: Fit,
     *,
     params: float,
     loss: float,
@@ -84,7 +84,7 @@ def deadline(
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         As for :func:`~bayes_scaling.frontier`.
     params, loss : float
         Size N, and the loss to reach.
@@ -134,7 +134,7 @@ def deadline(
     return pd.Series(row.to_dict() | {"chance": chance, "price_of_a_day": float(saved.median(SAMPLE_DIMS))})
 
 
-def _least(fit: Sampled, params: float, loss: float) -> tuple[xr.DataArray, xr.DataArray]:
+def _least(fit: Fit, params: float, loss: float) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the least steps to the loss, infinite where the size never gets there, and the critical batch."""
     taken = effort(fit, loss=float(loss), params=float(params))
     reaches = float(taken["reaches"])
@@ -159,7 +159,7 @@ def _by_batch(batch: np.ndarray, steps_min: Any, critical: Any, params: float, p
     tokens = steps * batch[:, None]
     columns: dict[str, Any] = {"batch_tokens": batch}
     for name, draws in (("steps", steps), ("tokens", tokens), ("compute_flops", training_compute(params, tokens))):
-        ends = np.quantile(draws, levels(prob), axis=-1, method="lower")
+        ends = np.quantile(draws, quantiles(prob), axis=-1, method="lower")
         columns |= dict(zip((name, f"{name}_lower", f"{name}_upper"), ends, strict=True))
     return pd.DataFrame(columns | {"extra_tokens": np.median(batch[:, None] / critical, axis=-1)})
 
@@ -181,7 +181,7 @@ class Deadline(Question):
     seconds_per_step: float = Field(gt=0, description="Duration of a step.")
     sure: float = Field(default=0.9, gt=0, lt=1, description="Probability of being in time.")
 
-    def _result(self, posterior: Sampled) -> Answer:
+    def _result(self, posterior: Fit) -> Answer:
         run: dict[str, Any] = {"params": self.params, "loss": self.loss, "prob": self.prob}
         timed = {"days": self.days, "seconds_per_step": self.seconds_per_step, "sure": self.sure}
         row = deadline(posterior, **run, **timed)

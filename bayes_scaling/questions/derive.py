@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.laws import LAWS, Law
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
@@ -23,12 +23,12 @@ _NUMBERS = ("loss", "exponent", "ratio", "overfitting")
 """Outputs that are written as numbers; amounts have a suffix."""
 
 
-def derive(fit: Sampled, law: str | Law, **given: Any) -> xr.DataArray:
+def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
     """Evaluate a law on the posterior of a fit.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         The fit.
     law : str or Law
         A law whose parameters the fit has: an exponent that follows from others, a size, a batch, a requirement.
@@ -112,7 +112,7 @@ class Derive(Question):
         json_schema_extra={"of": "NUMBER"},
     )
 
-    def _result(self, posterior: Sampled) -> Answer:
+    def _result(self, posterior: Fit) -> Answer:
         draws = derive(posterior, self.law, **self.inputs)
         median, lower, upper = (float(bound) for bound in interval(draws, self.prob))
         defined = float(np.isfinite(draws).mean())

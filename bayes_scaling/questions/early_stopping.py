@@ -8,8 +8,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch, minimum_steps
 from bayes_scaling.laws.kaplan import kaplan_n, kaplan_nd, stopping_step
-from bayes_scaling.model.levels import own_parameters
-from bayes_scaling.posterior.fit import JointFit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.questions.base import Answer, Question
@@ -20,12 +19,12 @@ _COLUMNS = ("params", "dataset_tokens", "steps", "batch_tokens")
 _NEEDS = ("N_c", "alpha_N", "D_c", "alpha_D", "S_c", "alpha_S", "B_star", "alpha_B")
 
 
-def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
+def early_stopping(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     """Compare the steps at which runs on limited data were best with the lower bound of equation (5.7).
 
     Parameters
     ----------
-    fit : JointFit
+    fit : Fit
         A fit of a system with L(N, D), L(N, S_min) and the critical batch: ``kaplan_system``, say.
     prob : float
         Probability of the equal-tailed intervals.
@@ -56,16 +55,14 @@ def early_stopping(fit: Sampled, *, prob: float = 0.9) -> pd.DataFrame:
     return _table(_bounds(fit), prob)
 
 
-def _bounds(fit: Sampled) -> xr.Dataset:
+def _bounds(fit: Fit) -> xr.Dataset:
     """Return the adjusted steps at which each run was best, and the bound, dims (chain, draw, run)."""
     warn_unless_converged(fit, stacklevel=4)
-    if not isinstance(fit, JointFit):
-        raise InvalidRequest("A fit of one law has no bound on stopping: fit a system such as kaplan_system.")
-    limited = [o for o in fit.spec.observations if o.law == _LIMITED and set(_COLUMNS) <= set(fit.rows(o.name))]
+    limited = [o for o in fit.model.observations if o.law == _LIMITED and set(_COLUMNS) <= set(fit.rows(o.name))]
     if not limited:
         raise InvalidRequest(f"No observation of this fit is of {_LIMITED} with rows that have {', '.join(_COLUMNS)}.")
     rows = fit.rows(limited[0].name)
-    own = fit.learned | {str(n): v for n, v in own_parameters(fit.spec, limited[0], fit.posterior).items()}
+    own = fit.learned | {str(n): v for n, v in fit.view(limited[0].name).posterior.items()}
     missing = [name for name in _NEEDS if name not in own or set(own[name].dims) != set(SAMPLE_DIMS)]
     if missing:
         raise InvalidRequest(
@@ -101,7 +98,7 @@ class EarlyStopping(Question):
     unused = ("group", "seed")
     writes = "runs"
 
-    def _result(self, posterior: Sampled) -> Answer:
+    def _result(self, posterior: Fit) -> Answer:
         runs = _bounds(posterior)
         table = _table(runs, self.prob)
         sure = (1 + self.prob) / 2

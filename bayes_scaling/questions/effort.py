@@ -12,9 +12,9 @@ from pydantic import Field
 
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.kaplan import kaplan_n
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, levels
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, Positive, Question
 from bayes_scaling.questions.frontier import laws_of
@@ -22,14 +22,14 @@ from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import credible, flop, number, short
 
 
-def effort(fit: Sampled, *, loss: Any, params: Any) -> xr.Dataset:
+def effort(fit: Fit, *, loss: Any, params: Any) -> xr.Dataset:
     """Return what it takes a model of a size to reach a loss on endless data.
 
     Larger models take fewer steps and fewer tokens, and up to some size less compute: why large models stopped early win.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         As for :func:`~bayes_scaling.frontier`.
     loss : float, sequence or DataArray
         Loss to reach, in the fit's unit.
@@ -100,13 +100,13 @@ class Effort(Question):
     loss: float = Field(gt=0, description="Loss to reach on endless data.")
     params: tuple[Positive, ...] = Field(min_length=1, description="A size; repeat for several.")
 
-    def _result(self, posterior: Sampled) -> Answer:
+    def _result(self, posterior: Fit) -> Answer:
         taken = effort(posterior, loss=self.loss, params=list(self.params))
         columns: dict[str, Any] = {"params": list(self.params), "reaches": taken["reaches"].values}
         for name in ("steps_min", "tokens_min", "compute_min_flops", "batch_tokens"):
             # Not a number where the loss is never reached: then a quantile is infinite, or one of the draws.
             draws = taken[name].fillna(np.inf).transpose(*SAMPLE_DIMS, ...).values.reshape(-1, len(self.params))
-            ends = np.quantile(draws, levels(self.prob), axis=0, method="inverted_cdf")
+            ends = np.quantile(draws, quantiles(self.prob), axis=0, method="inverted_cdf")
             columns |= dict(zip((name, f"{name}_lower", f"{name}_upper"), ends, strict=True))
         table = pd.DataFrame(columns)
         lines = []

@@ -19,7 +19,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess
 from bayes_scaling.numerics import newton
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
@@ -38,12 +38,12 @@ _LINES: Final = (
 )
 
 
-def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> xr.Dataset:
+def frontier(fit: Fit, *, compute_min: Any = None, compute: Any = None) -> xr.Dataset:
     """Return compute-optimal training at a compute, as draws from the posterior.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         A fit that has N_c, alpha_N, S_c, alpha_S, B_star and alpha_B; an offset E where the document has one.
     compute_min : float or sequence, optional
         Compute C_min, FLOP, as it would be at a batch far below the critical one.
@@ -88,12 +88,12 @@ def frontier(fit: Sampled, *, compute_min: Any = None, compute: Any = None) -> x
     return efficient(spent / SPENT_OVER_LEAST if compute_min is None else spent, **laws)
 
 
-def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
+def frontier_table(fit: Fit, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
     """Return a frontier as a table, one row a compute.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         The fit it follows from.
     found : Dataset
         What :func:`frontier` returned.
@@ -122,7 +122,7 @@ def frontier_table(fit: Sampled, found: xr.Dataset, prob: float = 0.9) -> pd.Dat
     return pd.DataFrame(columns | {"decades_beyond": np.maximum(np.log10(columns["compute_flops"] / most), 0.0)})
 
 
-def laws_of(fit: Sampled) -> dict[str, Any]:
+def laws_of(fit: Fit) -> dict[str, Any]:
     """Return the parameters of L(N, S_min) and of the critical batch in a fit, with an offset where it has one.
 
     Raises
@@ -214,7 +214,7 @@ class Frontier(Question):
         min_length=1, description="Compute at the critical batch, FLOP; repeat for several."
     )
 
-    def _result(self, posterior: Sampled) -> Answer:
+    def _result(self, posterior: Fit) -> Answer:
         draws = frontier(posterior, compute=list(self.compute))
         table = frontier_table(posterior, draws, self.prob)
         lines = []

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.posterior.fit import Fit, JointFit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.surface import splits_a_budget
 
@@ -24,13 +24,13 @@ class Refused(InvalidRequest):
 
 
 def caveats(
-    fit: Sampled | Mixture, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False
+    fit: Fit | Mixture, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False
 ) -> list[str]:
     """Return the caveats of a decision, each a sentence.
 
     Parameters
     ----------
-    fit : Fit, JointFit or Mixture
+    fit : Fit, Fit or Mixture
         What the decision rests on; of a mixture, every fit that has weight.
     compute : float or array, optional
         Budgets the decision is about, FLOP.
@@ -82,19 +82,19 @@ def refuse_unless(override: bool, reasons: list[str]) -> None:
         )
 
 
-def largest(fit: Sampled, column: str) -> float:
+def largest(fit: Fit, column: str) -> float:
     """Return the largest value of a column among the rows of a fit; zero where no row has it.
 
     Compute counts as spent at the critical batch: C_min is half of it.
     """
     if column == "compute_min_flops":
         return largest(fit, "compute_flops") / SPENT_OVER_LEAST
-    tables = [fit.rows(o.name) for o in fit.spec.observations] if isinstance(fit, JointFit) else []
-    tables += [fit.runs] if isinstance(fit, Fit) else []
+    tables = [fit.rows(o.name) for o in fit.model.observations] if isinstance(fit, Fit) else []
+    tables += [fit.table] if isinstance(fit, Fit) else []
     return max((float(table[column].max()) for table in tables if column in table), default=0.0)
 
 
 def _off_a_line(fit: Fit) -> float:
     """Return how far runs scatter off the best line through log N and log D: a standard deviation, decades."""
-    place = np.log10(fit.runs[["params", "tokens"]].to_numpy(float))
+    place = np.log10(fit.table[["params", "tokens"]].to_numpy(float))
     return float(np.linalg.svd(place - place.mean(axis=0), compute_uv=False)[-1] / np.sqrt(len(place)))

@@ -8,23 +8,23 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.model.levels import dimension_of
-from bayes_scaling.model.systems import OBSERVATION
-from bayes_scaling.posterior.fit import JointFit
+from bayes_scaling.model import names
+from bayes_scaling.model.document import OBSERVATION
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
-from bayes_scaling.posterior.predict import levels
+from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.wording import credible, number
 
 _COLUMNS: Final = ["parameter", "first", "second", "median", "lower", "upper", "larger", "agree"]
 
 
-def agreement(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
+def agreement(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     """Return how far observations disagree about the parameters that a document lets differ between them.
 
     Parameters
     ----------
-    fit : JointFit
+    fit : Fit
         A fit of a system in which a parameter has ``varies_by = "observation"``.
     prob : float
         Probability of the equal-tailed intervals.
@@ -49,14 +49,14 @@ def agreement(fit: JointFit, *, prob: float = 0.9) -> pd.DataFrame:
     """
     warn_unless_converged(fit)
     rows = []
-    for name, parameter in fit.spec.parameters.items():
+    for name, parameter in fit.model.parameters.items():
         if OBSERVATION not in parameter.varies_by:
             continue
-        dim = dimension_of(name, OBSERVATION)
-        effects = fit.posterior[f"{name}_effect_{dim}"]
-        for first, second in combinations([observation.name for observation in fit.spec.users(name)], 2):
+        dim = fit.layout.codings[name, OBSERVATION].dim
+        effects = fit.posterior[names.group_effect(name, OBSERVATION)]
+        for first, second in combinations([observation.name for observation in fit.model.users(name)], 2):
             ratio = np.exp((effects.sel({dim: second}) - effects.sel({dim: first})).values)
-            median, lower, upper = np.quantile(ratio, levels(prob))
+            median, lower, upper = np.quantile(ratio, quantiles(prob))
             larger, agree = float((ratio > 1).mean()), bool(lower <= 1 <= upper)
             rows.append((name, first, second, median, lower, upper, larger, agree))
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -75,7 +75,7 @@ class Heterogeneity(Question):
     writes = "pairs"
 
     def _result(self, posterior: Any) -> Answer:
-        table = agreement(posterior, prob=self.prob) if isinstance(posterior, JointFit) else pd.DataFrame(columns=_COLUMNS)
+        table = agreement(posterior, prob=self.prob)
         lines = [
             f"{row['parameter']} is {number(row['median'])} times as large in {row['second']} as in {row['first']} "
             f"({credible(self.prob, number(row['lower']), number(row['upper']))}): they {'agree' if row['agree'] else 'differ'}."

@@ -20,7 +20,7 @@ from bayes_scaling.model.priors import Prior
 from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
-from bayes_scaling.posterior.predict import levels
+from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, tokens_at, training_compute
 from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.picture import curve
@@ -136,7 +136,7 @@ def overtraining(
     best = optima(surface, at[0])
     moved = best - np.log(by)[:, None]
     excess = surface.along(at, moved) - surface.along(at, best)
-    median, lower, upper = np.quantile(excess, levels(prob), axis=-1)
+    median, lower, upper = np.quantile(excess, quantiles(prob), axis=-1)
     ratio = np.median(tokens_at(budget, np.exp(moved)) / np.exp(moved), axis=-1)
     return pd.DataFrame({"times": by, "tokens_per_param": ratio, "penalty": median, "lower": lower, "upper": upper})
 
@@ -197,7 +197,7 @@ def _cost(params: np.ndarray, tokens: np.ndarray, served: float) -> np.ndarray:
 def _row(params: float, tokens: float, served: np.ndarray, prob: float) -> dict[str, float]:
     serving = FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params * served
     training = float(training_compute(params, tokens))
-    lower, upper = np.quantile(training + serving, levels(prob)[1:])
+    lower, upper = np.quantile(training + serving, quantiles(prob)[1:])
     return {
         "params": float(params),
         "tokens": float(tokens),

@@ -19,10 +19,10 @@ import pandas as pd
 from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.scatter import scale_of, sigma_of_new
+from bayes_scaling.model.noise import StudentT, standard_deviation
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, predict, typical_relative_se
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, new_run_sd, predict, typical_relative_se
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
@@ -191,7 +191,7 @@ def risk_now(fit: Fit, about: Forecast | Budget, *, group: Mapping[str, str] | N
     >>> risk_now(example_fit(), Forecast(params=7e10, tokens=1.4e12)) > 0
     True
     """
-    return _draws(fit, fit.runs[["params", "tokens"]].iloc[:1], about, group, seed).risk
+    return _draws(fit, fit.table[["params", "tokens"]].iloc[:1], about, group, seed).risk
 
 
 def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.DataFrame:
@@ -211,7 +211,7 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
     >>> bool((training_compute(found["params"], found["tokens"]) <= 1e21).all()), len(found)
     (True, 23)
     """
-    runs = fit.runs
+    runs = fit.table
     ratio = runs["tokens"] / runs["params"]
     grid = [
         (size, size * proportion)
@@ -311,9 +311,9 @@ def _draws(
     if wanted is not None:
         at = {name: np.append(values, getattr(wanted, name)) for name, values in at.items()}
     found = predict(thinned, group=group, seed=seed, **at)
-    level = level_at(thinned, found["law_loss"])
-    sigma = scale_of(sigma_of_new(thinned.posterior), typical_relative_se(thinned), level) + 0 * found["law_loss"]
-    stacked = [a.stack(sample=SAMPLE_DIMS).transpose("query", "sample").values for a in (found["expected_loss"], sigma)]
+    growth = growth_at(thinned, found["law_loss"])
+    sd = standard_deviation(new_run_sd(thinned), typical_relative_se(thinned), growth) + 0 * found["law_loss"]
+    stacked = [a.stack(sample=SAMPLE_DIMS).transpose("query", "sample").values for a in (found["expected_loss"], sd)]
     means, scales = np.log(stacked[0]), stacked[1]
     count = len(params)
     rng = np.random.default_rng([seed, 11])
@@ -330,10 +330,10 @@ def _draws(
     if not (np.isfinite(cost) & (cost > 0)).all():
         raise InvalidRequest("The cost of a candidate has to be a positive number.")
     noise, nu, norm = rng.standard_normal((count, means.shape[1])), None, 0.0
-    if thinned.spec.likelihood.dist == "StudentT":
+    if isinstance(thinned.model.only.likelihood, StudentT):
         from scipy.special import gammaln  # some tenths of a second that other questions do without
 
-        given: Any = thinned.posterior.get("nu", thinned.spec.likelihood.nu)
+        given: Any = thinned.model.only.likelihood.arguments(thinned.posterior)["nu"]
         nu = (given + 0 * thinned.posterior["sigma"]).transpose(*SAMPLE_DIMS).values.ravel()
         norm = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu)
         noise = noise / np.sqrt(rng.chisquare(nu, size=noise.shape) / nu)

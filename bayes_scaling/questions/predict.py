@@ -107,9 +107,9 @@ class Predict(Question):
             table = read_inputs(rows).assign(**self.group)
             return posterior.predict_table(table, prob=self.prob, seed=self.seed), ""
         for column in self.group:
-            if column not in posterior.spec.group_columns:
+            if column not in posterior.model.group_columns:
                 raise InvalidRequest(f"The model does not vary by {column!r}: leave --group {column}=... out.")
-        table = read_inputs(rows, needs=list(posterior.spec.columns.values())).assign(**self.group)
+        table = read_inputs(rows, needs=list(posterior.model.only.columns.values())).assign(**self.group)
         predicted = predict_table(posterior, table, prob=self.prob, seed=self.seed)
         continued = int((last_seen(posterior, table)[0] >= 0).sum())
         note = f"{continued} of {len(table)} rows continue runs that the fit has seen and are conditioned on them."

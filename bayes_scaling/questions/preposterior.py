@@ -39,7 +39,7 @@ def refits(
     about : Forecast or Budget
         The decision.
     sample : callable
-        From a table of runs to a fit by the same model, such as ``lambda runs: bs.fit(runs, fit.spec)``.
+        From a table of runs to a fit by the same model, such as ``lambda runs: bs.fit(runs, fit.model)``.
     times : int
         Outcomes.
     group, seed
@@ -74,10 +74,10 @@ def refits(
     row = at | {"compute_flops": training_compute(at["params"], at["tokens"])} | dict(group or {})
     rows = []
     for number, loss in enumerate(outcomes):
-        added = pd.DataFrame([{c: row.get(c) for c in fit.runs} | {"loss": loss}])
+        added = pd.DataFrame([{c: row.get(c) for c in fit.table} | {"loss": loss}])
         if "run_id" in added:
             added["run_id"] = f"supposed {number}"
-        again = sample(pd.concat([fit.runs, added.dropna(axis="columns")], ignore_index=True))
+        again = sample(pd.concat([fit.table, added.dropna(axis="columns")], ignore_index=True))
         rows.append({"loss": loss, "risk": risk_now(again, about, group=group, seed=seed), "converged": again.converged})
     table, now = pd.DataFrame(rows), risk_now(fit, about, group=group, seed=seed)
     table.attrs = {"risk": now, "share": 1 - float(table["risk"].mean()) / now if now > 0 else 0.0}

@@ -15,7 +15,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, level_at, levels, measured_anew
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, measured_anew, quantiles
 from bayes_scaling.questions.base import Answer, Positive, Question
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
@@ -70,9 +70,9 @@ def compare_recipes(
     curve = surfaces[1].along(grid[:, None], optima(surfaces[1], grid))
     rows = []
     for budget, of_a, of_b in zip(budgets, ours, theirs, strict=True):
-        gain = np.quantile(of_b - of_a, levels(prob))
+        gain = np.quantile(of_b - of_a, quantiles(prob))
         times = np.exp(first_crossing(np.log(grid), -curve, -of_a)) / budget
-        multiplier = np.quantile(times, levels(prob), method="nearest")
+        multiplier = np.quantile(times, quantiles(prob), method="nearest")
         rows.append(
             {
                 "compute_flops": budget,
@@ -109,7 +109,7 @@ def crossing(
         As for :func:`compare_recipes`.
     """
     surfaces = surfaces_of(_thinned(fit), a, b, seed)
-    spent = fit.runs["compute_flops"]
+    spent = fit.table["compute_flops"]
     grid = np.geomspace(float(spent.min()), float(spent.max()) * 10**furthest, _GRID)
     ours, theirs = (surface.along(grid[:, None], optima(surface, grid)) for surface in surfaces)
     ahead = ours < theirs
@@ -118,7 +118,7 @@ def crossing(
     last = len(grid) - 2 - turns[::-1].argmax(axis=0)
     where = np.sqrt(grid[last] * grid[last + 1])[crosses]
     found = {"chance": float(crosses.mean()), "ahead": float(ahead[-1].mean())}
-    ends = np.quantile(where, levels(prob)) if where.size else np.full(3, np.nan)
+    ends = np.quantile(where, quantiles(prob)) if where.size else np.full(3, np.nan)
     return pd.Series(found | dict(zip(("compute_flops", "lower", "upper"), ends, strict=True)))
 
 
@@ -130,7 +130,7 @@ def surfaces_of(fit: Fit, a: Mapping[str, str], b: Mapping[str, str], seed: int)
     InvalidRequest
         If the model has no groups, or both are the same.
     """
-    if not fit.spec.group_columns:
+    if not fit.model.group_columns:
         raise InvalidRequest("The model has no groups to compare: fit one that varies by a column, such as kappa_by_group.")
     labels = [admit(fit, recipe, seed) for recipe in (a, b)]
     if labels[0] == labels[1]:
@@ -147,7 +147,7 @@ def _measured(fit: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.nd
     """Return what new runs measure whose expected losses are given, a draw of the fit each."""
     shape = fit.posterior.sizes["chain"], fit.posterior.sizes["draw"]
     law = xr.DataArray(expected.reshape(shape), dims=SAMPLE_DIMS, coords={d: fit.posterior[d] for d in SAMPLE_DIMS})
-    return measured_anew(fit, law, rng, level=level_at(fit, law)).values.ravel()
+    return measured_anew(fit, law, rng, growth=growth_at(fit, law)).values.ravel()
 
 
 class Recipes(Question):

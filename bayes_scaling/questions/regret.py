@@ -14,7 +14,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, positive
-from bayes_scaling.posterior.predict import levels
+from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.quantities import tokens_at
 from bayes_scaling.questions.base import Answer, OfText, Positive
 from bayes_scaling.questions.picture import curve
@@ -88,7 +88,7 @@ def regret(
     losses = surface.along(np.array([[budget]]), np.log(sizes)[:, None])
     lost = np.maximum(losses - least, 0.0)
     worst = np.sort(lost, axis=-1)[:, int(_TAIL * lost.shape[1]) :]
-    lower, upper = np.quantile(lost, levels(prob)[1:], axis=-1)
+    lower, upper = np.quantile(lost, quantiles(prob)[1:], axis=-1)
     nearest = np.abs(best[0][None, :] - np.log(sizes)[:, None]).argmin(axis=0)
     return pd.DataFrame(
         {

@@ -15,7 +15,7 @@ from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.numerics import bisect
-from bayes_scaling.posterior.fit import Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
@@ -26,13 +26,13 @@ from bayes_scaling.questions.wording import credible, flop, number, short
 
 
 def stopping(
-    fit: Sampled, *, compute_min: float, excess: float = 0.02, params: float | None = None, prob: float = 0.9
+    fit: Fit, *, compute_min: float, excess: float = 0.02, params: float | None = None, prob: float = 0.9
 ) -> pd.DataFrame:
     """Compare the compute-efficient run with a smaller model trained nearly to convergence, at equal compute.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         As for :func:`~bayes_scaling.frontier`.
     compute_min : float
         Compute C_min, FLOP, as it would be at a batch far below the critical one.
@@ -70,7 +70,7 @@ def stopping(
     return _table(_runs(fit, compute_min, excess, params), prob)
 
 
-def _runs(fit: Sampled, compute_min: float, excess: float, params: float | None) -> xr.Dataset:
+def _runs(fit: Fit, compute_min: float, excess: float, params: float | None) -> xr.Dataset:
     """Return size, least steps, loss and gain of each run, dims (run, chain, draw)."""
     warn_unless_converged(fit, stacklevel=4)
     named = laws_of(fit)
@@ -149,7 +149,7 @@ class Stopping(Question):
     def _compute(self) -> float:
         return SPENT_OVER_LEAST * self.compute_min
 
-    def _result(self, posterior: Sampled) -> Answer:
+    def _result(self, posterior: Fit) -> Answer:
         runs = _runs(posterior, self.compute_min, self.excess, self.params)
         table = _table(runs, self.prob)
         early, *others = table.reset_index().to_dict("records")

@@ -104,15 +104,15 @@ class Surface:
         """
         if not splits_a_budget(fit):
             raise InvalidRequest(
-                f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: a budget is split between N and D only by a "
+                f"The law {fit.model.only.law} takes {', '.join(fit.model.only.columns.values())}: a budget is split between N and D only by a "
                 f"law of both. Fit one of chinchilla, kappa or kaplan_nd."
             )
         shape = fit.posterior["sigma"].transpose(*SAMPLE_DIMS).shape
         values = {}
         for name, value in parameters_in(fit, group, seed=seed).items():
             values[name] = value.transpose(*SAMPLE_DIMS).values.ravel() if isinstance(value, xr.DataArray) else value
-        first = next(iter(fit.spec.columns.values()))
-        return cls(fit.spec.the_law, first, values, (shape[0], shape[1]), supply)
+        first = next(iter(fit.model.only.columns.values()))
+        return cls(fit.model.only.the_law, first, values, (shape[0], shape[1]), supply)
 
     def loss(self, params: Any, tokens: Any) -> np.ndarray:
         """Return the loss of N and D, which broadcast with the draws along their last dimension."""
@@ -146,7 +146,8 @@ def splits_a_budget(fit: Fit) -> bool:
     >>> splits_a_budget(example_fit())
     True
     """
-    return set(fit.spec.columns.values()) == {"params", "tokens"}
+    only = fit.model.only if fit.model.is_one else None
+    return only is not None and only.output == "loss" and set(only.columns.values()) == {"params", "tokens"}
 
 
 def budgets_of(compute: Any) -> xr.DataArray:

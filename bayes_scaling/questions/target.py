@@ -156,9 +156,9 @@ def least_compute(
 
 def _ends(fit: Fit) -> tuple[float, float]:
     """Return the smallest run's compute, and the furthest beyond the largest that is searched."""
-    if "compute_flops" not in fit.runs:
+    if "compute_flops" not in fit.table:
         raise InvalidRequest("The runs of this fit have no compute: a budget for a loss needs one.")
-    spent = fit.runs["compute_flops"]
+    spent = fit.table["compute_flops"]
     return float(spent.min()), float(min(spent.max() * 10**FURTHEST, BY_COLUMN["compute_flops"].maximum))
 
 
@@ -169,9 +169,9 @@ def _at_budgets(
     thinned = fit.thinned(DRAWS["target"])
     if splits_a_budget(fit):
         return allocate(thinned, compute=compute, supply=supply, group=group, seed=seed, **choice)
-    if set(fit.spec.columns.values()) != {"compute_flops"}:
+    if set(fit.model.only.columns.values()) != {"compute_flops"}:
         raise InvalidRequest(
-            f"The law {fit.spec.law} takes {', '.join(fit.spec.columns.values())}: what compute buys follows from a law of N and D, "
+            f"The law {fit.model.only.law} takes {', '.join(fit.model.only.columns.values())}: what compute buys follows from a law of N and D, "
             f"or of C."
         )
     if supply is not None:

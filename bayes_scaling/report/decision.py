@@ -246,9 +246,9 @@ def _next_run(fit: Fit, asked: Allocation) -> str:
 def _facts_table(fit: Fit, asked: Allocation) -> Table:
     said = {str(n): str(v) for n, v in asked.model_dump(exclude_defaults=True).items()}
     rows = {
-        "runs": f"{fit.facts['runs']}, {len(fit.runs)} rows",
-        "law": fit.spec.law,
-        "model digest": fit.spec.digest[:16],
+        "runs": f"{fit.facts['runs']}, {len(fit.table)} rows",
+        "law": fit.model.only.law,
+        "model digest": fit.model.digest[:16],
         **said,
     }
     return Table("The fit, and the question as it was asked.", ("", "what"), [[k, v] for k, v in rows.items()], ("what",))

@@ -16,8 +16,8 @@ from bayes_scaling.evaluation.outcome import Backtest
 from bayes_scaling.files import write_whole
 from bayes_scaling.posterior.checks import check, prior_predictive
 from bayes_scaling.posterior.extrapolation import reach_sentence
-from bayes_scaling.posterior.fit import Fit, JointFit
-from bayes_scaling.posterior.predict import law_loss, levels
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.predict import law_loss, quantiles
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.posterior.variance import included
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
@@ -50,7 +50,7 @@ from bayes_scaling.report.wording import percent, short
 
 
 def write_report(
-    fit: Fit | JointFit,
+    fit: Fit,
     path: str | Path,
     *,
     prob: float = 0.9,
@@ -64,7 +64,7 @@ def write_report(
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         The fit, of one law or of a system of laws.
     path : str or path
         Where to; written in one piece.
@@ -102,12 +102,12 @@ def write_report(
     ...     write_report(example_fit(), f"{folder}/report.html").name
     'report.html'
     """
-    if isinstance(fit, JointFit):
+    if not fit.model.is_one or fit.model.only.table != "runs":
         given = {"budgets": budgets, "group": group, "held_out": held_out, "backtest": backtest, "certificate": certificate}
         for name, value in given.items():
             if value is not None:
                 raise InvalidRequest(
-                    f"The report of a system of laws takes no {name}: ask for one observation's, fit.of(NAME)."
+                    f"The report of a system of laws takes no {name}: ask for one observation's, fit.view(NAME)."
                 )
         return write_whole(path, render("system.html", system_content(fit, prob)))
     return write_whole(
@@ -125,10 +125,10 @@ def _content(
     certificate: Certificate | None,
 ) -> dict[str, Any]:
     checks = check(fit)
-    spec, facts = fit.spec, fit.facts
+    model, only, facts = fit.model, fit.model.only, fit.facts
     forecasts, path = forecast_path(fit, prob, group)
     content: dict[str, Any] = {
-        "title": f"{spec.title or spec.law}, fitted to {facts['runs']}",
+        "title": f"{model.title or only.law}, fitted to {facts['runs']}",
         "converged": fit.converged,
         "verdict": fit.verdict,
         "prob": percent(prob),
@@ -136,7 +136,7 @@ def _content(
         "params": facts["params"],
         "question": _question(fit, group),
         "before": _before(fit, prob),
-        "formula": f"L({', '.join(spec.the_law.inputs)}) = {spec.the_law.formula}",
+        "formula": f"L({', '.join(only.the_law.inputs)}) = {only.the_law.formula}",
         "checks": checks_table(checks),
         "advice": [f"{c.check}: {c.advice}." for c in checks.itertuples() if not c.passed],
         "parameters": parameter_table(fit, prob),
@@ -149,7 +149,7 @@ def _content(
         "budgets": None,
         "priors": prior_table(fit),
         "facts": fact_table(fit),
-        "document": spec.to_toml(),
+        "document": model.to_toml(),
     }
     pictures = {"fit": fit_picture(fit, prob), "residuals": residual_picture(fit), "prior": prior_picture(fit)}
     predicted = None
@@ -177,9 +177,9 @@ def _content(
 
 
 def _of_the_same_model(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
-    if facts["model_digest"] != fit.spec.digest:
+    if facts["model_digest"] != fit.model.digest:
         raise InvalidRequest(
-            f"The {what} is of {facts['model']!r} on {facts['runs']}, the fit of {fit.spec.title or fit.spec.law!r}: give one of "
+            f"The {what} is of {facts['model']!r} on {facts['runs']}, the fit of {fit.model.title or fit.model.only.law!r}: give one of "
             f"the fit's own model."
         )
     if facts["runs_digest"] != fit.facts.get("runs_digest", facts["runs_digest"]):
@@ -190,27 +190,27 @@ def _of_the_same_model(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
 
 
 def _question(fit: Fit, group: Mapping[str, str]) -> str:
-    spec, runs = fit.spec, fit.runs
+    model, law, runs = fit.model, fit.model.only.the_law, fit.table
     spans = [
         f"{BY_COLUMN[c].symbol} from {short(runs[c].min())} to {short(runs[c].max())} {BY_COLUMN[c].unit}"
         for c in ("params", "tokens", "compute_flops")
         if c in runs
     ]
-    said = f"The law {spec.law} ({spec.the_law.source}, {spec.the_law.equation}) on {len(runs)} runs: {'; '.join(spans)}."
-    if spec.groupings:
-        pooled = f" Parameters vary over {', '.join(spec.groupings)} ({', '.join(fit.groups.names)})."
-        whose = ", ".join(f"{k} {v}" for k, v in group.items()) or f"a new {' and '.join(spec.group_columns)}"
+    said = f"The law {law.name} ({law.source}, {law.equation}) on {len(runs)} runs: {'; '.join(spans)}."
+    if model.groupings:
+        pooled = f" Parameters vary over {', '.join(model.groupings)} ({', '.join(fit.groups.names)})."
+        whose = ", ".join(f"{k} {v}" for k, v in group.items()) or f"a new {' and '.join(model.group_columns)}"
         said += f"{pooled} Forecast and budget are for {whose}."
     return said
 
 
 def _before(fit: Fit, prob: float) -> str:
     """Say what the priors alone expected of the runs, beside what was measured."""
-    low, high = np.quantile(prior_predictive(fit).values, levels(prob)[1:])
-    loss = fit.runs["loss"]
+    low, high = np.nanquantile(prior_predictive(fit).values, quantiles(prob)[1:])
+    loss = fit.table["loss"]
     return (
-        f"Before the runs spoke, the priors put their losses between {float(low):.3g} and {float(high):.3g} "
-        f"({percent(prob)}); they measured {loss.min():.3g} to {loss.max():.3g}."
+        f"Prior predictive {percent(prob)} interval: {float(low):.3g} to {float(high):.3g} {fit.loss_unit}; the runs measured "
+        f"{loss.min():.3g} to {loss.max():.3g}."
     )
 
 
@@ -235,6 +235,6 @@ def _flatness(fit: Fit, row: pd.Series, group: Mapping[str, str]) -> str:
 
 
 def _half_decades(fit: Fit) -> list[float]:
-    last = float(fit.runs["compute_flops"].max())
+    last = float(fit.table["compute_flops"].max())
     top = np.floor(2 * (np.log10(last) + BEYOND)) / 2
     return [float(f"{10**power:.3g}") for power in np.arange(top - 2.5, top + 0.1, 0.5)]

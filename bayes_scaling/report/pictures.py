@@ -11,8 +11,9 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayes_scaling.posterior.fit import Fit, JointFit, Sampled, scalars
-from bayes_scaling.posterior.predict import inside, interval, intervals, law_loss, loss_at_runs, measured_at_runs, predict
+from bayes_scaling.posterior.fit import Fit, scalars
+from bayes_scaling.posterior.predict import inside, interval, intervals, law_loss, predict
+from bayes_scaling.posterior.residuals import loss_at_runs, measured_at_runs
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.posterior.variance import PARTS, shares_of
 from bayes_scaling.quantities import completed
@@ -37,7 +38,7 @@ def fit_picture(fit: Fit, prob: float) -> Picture:
     """Show every run's measured loss against the law's, with its interval."""
     scattered = measured_at_runs(fit, loss_at_runs(fit), np.random.default_rng(0))
     median, lower, upper = (a.values for a in interval(scattered, prob))
-    loss = fit.runs["loss"].to_numpy(float)
+    loss = fit.table["loss"].to_numpy(float)
     figure = figures.measured_against_expected(loss, median, lower, upper, _groups(fit), fit.loss_unit)
     count = int(inside(loss, lower, upper).sum())
     return Picture(
@@ -48,9 +49,9 @@ def fit_picture(fit: Fit, prob: float) -> Picture:
 
 def residual_picture(fit: Fit) -> Picture:
     """Show what is left of each run's loss against every quantity."""
-    runs = fit.runs
+    runs = fit.table
     residual = np.log(runs["loss"].to_numpy(float)) - np.log(loss_at_runs(fit).median(("chain", "draw")).values)
-    wanted = dict.fromkeys(c for c in ("params", "tokens", "compute_flops", *fit.spec.columns.values()) if c in runs)
+    wanted = dict.fromkeys(c for c in ("params", "tokens", "compute_flops", *fit.model.only.columns.values()) if c in runs)
     panels = {axis_label(c): runs[c].to_numpy(float) for c in wanted}
     sigma = float(fit.posterior["sigma"].median())
     figure = figures.residuals(panels, residual, _groups(fit), sigma)
@@ -60,10 +61,10 @@ def residual_picture(fit: Fit) -> Picture:
     )
 
 
-def prior_picture(fit: Sampled) -> Picture:
+def prior_picture(fit: Fit) -> Picture:
     """Show each unknown before and after the runs."""
     prior = dict(scalars(fit.prior))
-    pairs = {_title(fit, n): (prior[n], d) for n, d in scalars(fit.posterior) if "[" not in n and not _derived(fit, n)}
+    pairs = {n: (prior[n], d) for n, d in scalars(fit.posterior) if "[" not in n and not _derived(fit, n)}
     figure = figures.prior_against_posterior(pairs)
     return Picture(
         figures.as_svg(figure, "prior"),
@@ -71,19 +72,14 @@ def prior_picture(fit: Sampled) -> Picture:
     )
 
 
-def _title(fit: Sampled, name: str) -> str:
-    """Name an unknown; a spread of a system, whose name has its parameter twice, by its first half."""
-    return name.partition("_of_")[0] if isinstance(fit, JointFit) else name
-
-
-def _derived(fit: Sampled, name: str) -> bool:
+def _derived(fit: Fit, name: str) -> bool:
     """Whether an unknown follows from another that is shown: a published coefficient from its value at the reference."""
     return f"{name}_at_reference" in fit.posterior
 
 
 def contour_picture(fit: Fit, prob: float, group: Mapping[str, str]) -> Picture:
     """Show lines of equal loss and the compute-optimal path over N and D."""
-    runs = fit.runs
+    runs = fit.table
     ends = {c: (runs[c].min() / 1.5, runs[c].max() * 10 ** (BEYOND / 2)) for c in ("params", "tokens")}
     params = xr.DataArray(np.geomspace(*ends["params"], 60), dims="params")
     tokens = xr.DataArray(np.geomspace(*ends["tokens"], 60), dims="tokens")
@@ -112,12 +108,12 @@ def contour_picture(fit: Fit, prob: float, group: Mapping[str, str]) -> Picture:
 def forecast_path(fit: Fit, prob: float, group: Mapping[str, str]) -> tuple[xr.Dataset, str]:
     """Return intervals and shares of variance along the path a forecast is asked for, and the column it runs along."""
     if splits_a_budget(fit):
-        column, runs = "compute_flops", fit.runs["compute_flops"]
+        column, runs = "compute_flops", fit.table["compute_flops"]
         compute = np.geomspace(runs.min(), runs.max() * 10**BEYOND, 41)
         return _with_shares(allocate(fit, compute=list(compute), group=group), prob), column
-    columns = list(fit.spec.columns.values())
-    column, runs = columns[0], fit.runs[columns[0]]
-    inputs: dict[str, Any] = {c: np.exp(np.log(fit.runs[c]).mean()) for c in columns[1:]}
+    columns = list(fit.model.only.columns.values())
+    column, runs = columns[0], fit.table[columns[0]]
+    inputs: dict[str, Any] = {c: np.exp(np.log(fit.table[c]).mean()) for c in columns[1:]}
     inputs[column] = xr.DataArray(np.geomspace(runs.min(), runs.max() * 10**BEYOND, 41), dims=column)
     return _with_shares(predict(fit, group=group, **inputs), prob), column
 
@@ -170,7 +166,7 @@ def forecast_picture(fit: Fit, found: xr.Dataset, column: str, predicted: pd.Dat
 
 
 def _forecast_figure(fit: Fit, found: xr.Dataset, column: str, predicted: pd.DataFrame | None) -> Figure:
-    runs, names = fit.runs, ("median", "lower", "upper", "mean_lower", "mean_upper")
+    runs, names = fit.table, ("median", "lower", "upper", "mean_lower", "mean_upper")
     band = figures.Band(found[column].values, *(found[name].values for name in names))
     marks, truth = None, None
     if predicted is not None:
@@ -183,4 +179,4 @@ def _forecast_figure(fit: Fit, found: xr.Dataset, column: str, predicted: pd.Dat
 
 
 def _groups(fit: Fit) -> list[str]:
-    return [fit.groups.names[i] for i in fit.groups.of_run] if fit.groups.columns else [""] * len(fit.runs)
+    return [fit.groups.names[i] for i in fit.groups.of_run] if fit.groups.columns else [""] * len(fit.table)

@@ -10,9 +10,9 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.constants import comparable
-from bayes_scaling.model.levels import dimension_of
+from bayes_scaling.model import names
 from bayes_scaling.posterior.checks import check, summarize
-from bayes_scaling.posterior.fit import JointFit
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval
 from bayes_scaling.questions.claims import claims
 from bayes_scaling.questions.derive import derive
@@ -32,7 +32,7 @@ _OF_SHAPE = ("aspect_best", "aspect_cost")
 _SHAPED = ("shaped_n", "shaped_with_heads")
 
 
-def system_content(fit: JointFit, prob: float) -> dict[str, Any]:
+def system_content(fit: Fit, prob: float) -> dict[str, Any]:
     """Return everything the page of a system shows."""
     checks = check(fit)
     told, stopped = _if_told(claims, fit, prob), _if_told(early_stopping, fit, prob)
@@ -48,14 +48,14 @@ def system_content(fit: JointFit, prob: float) -> dict[str, Any]:
         "effort": pictures.effort_picture(fit, prob) if efficient else None,
         "stopping": pictures.stopping_picture(stopped, prob) if stopped is not None else None,
     }
-    for observation in fit.spec.observations:
+    for observation in fit.model.observations:
         if observation.law in _SHAPED and all(
-            (parameter := fit.spec.parameters.get(name)) and parameter.varies_by == ("size",) for name in _OF_SHAPE
+            (parameter := fit.model.parameters.get(name)) and parameter.varies_by == ("size",) for name in _OF_SHAPE
         ):
             drawn["shape"] = pictures.shape_picture(fit, observation, prob)
     apart = agreement(fit, prob=prob)
     return {
-        "title": f"{fit.spec.title}, fitted to {fit.facts['runs']}",
+        "title": f"{fit.model.title}, fitted to {fit.facts['runs']}",
         "converged": fit.converged,
         "verdict": fit.verdict,
         "prob": percent(prob),
@@ -74,13 +74,13 @@ def system_content(fit: JointFit, prob: float) -> dict[str, Any]:
         "stopping": stopping_table(stopped, prob) if stopped is not None else None,
         "priors": prior_table(fit),
         "facts": fact_table(fit),
-        "document": fit.spec.to_toml(),
-        "surprises": [f"surprise_{observation.name}" for observation in fit.spec.observations],
+        "document": fit.model.to_toml(),
+        "surprises": [f"surprise_{observation.name}" for observation in fit.model.observations],
         "figures": {name: picture for name, picture in drawn.items() if picture is not None},
     }
 
 
-def _if_told(ask: Callable[..., pd.DataFrame], fit: JointFit, prob: float) -> pd.DataFrame | None:
+def _if_told(ask: Callable[..., pd.DataFrame], fit: Fit, prob: float) -> pd.DataFrame | None:
     """Return what a fit answers, or nothing where it has not learned what the answer follows from."""
     try:
         return ask(fit, prob=prob)
@@ -88,7 +88,7 @@ def _if_told(ask: Callable[..., pd.DataFrame], fit: JointFit, prob: float) -> pd
         return None
 
 
-def _answers(fit: JointFit, told: pd.DataFrame | None, apart: pd.DataFrame, prob: float) -> list[str]:
+def _answers(fit: Fit, told: pd.DataFrame | None, apart: pd.DataFrame, prob: float) -> list[str]:
     said = []
     if told is not None:
         agrees = int((told["verdict"] == "agrees").sum())
@@ -104,13 +104,13 @@ def _answers(fit: JointFit, told: pd.DataFrame | None, apart: pd.DataFrame, prob
     return said
 
 
-def _said(fit: JointFit, parameter: str) -> str:
+def _said(fit: Fit, parameter: str) -> str:
     """Name a parameter as observations differ in it: at the reference point."""
-    kind = fit.spec.kinds[parameter]
+    kind = fit.model.kinds[parameter]
     return f"{parameter} ({kind.meaning})" if kind.moves else parameter
 
 
-def _two_sides(fit: JointFit, prob: float) -> str:
+def _two_sides(fit: Fit, prob: float) -> str:
     """Say where L(N, S_min) and L(N, D) put the best size at the largest compute, and by how much they disagree."""
     compute = largest(fit, "compute_flops")
     if not compute:
@@ -128,7 +128,7 @@ def _two_sides(fit: JointFit, prob: float) -> str:
     )
 
 
-def observation_table(fit: JointFit) -> Table:
+def observation_table(fit: Fit) -> Table:
     """Tell what was observed: rows, law, and why these."""
     cells = [
         (
@@ -139,16 +139,16 @@ def observation_table(fit: JointFit) -> Table:
             o.why,
             o.likelihood.dist + (", correlated along runs" if o.correlation else ""),
         )
-        for o in fit.spec.observations
+        for o in fit.model.observations
     ]
     columns = ("observation", "rows", "law", "of", "why these", "scatter")
     return Table("What was observed; a parameter of one name is one parameter.", columns, cells, columns[2:])
 
 
-def published_constants(fit: JointFit) -> Table | None:
+def published_constants(fit: Fit) -> Table | None:
     """Tell published constants of the laws beside ours."""
     summary, cells = summarize(fit)["median"], []
-    for law in dict.fromkeys(_PUBLISHED_AS.get(o.law, o.law) for o in fit.spec.observations):
+    for law in dict.fromkeys(_PUBLISHED_AS.get(o.law, o.law) for o in fit.model.observations):
         for record in comparable(law):
             for name, constant in record.constants.items():
                 if name in summary.index:
@@ -208,7 +208,7 @@ def claims_table(told: pd.DataFrame, prob: float) -> Table:
     )
 
 
-def frontier_rows(fit: JointFit, prob: float) -> Table:
+def frontier_rows(fit: Fit, prob: float) -> Table:
     """Tell compute-optimal training at round computes."""
     top = np.log10(largest(fit, "compute_flops") or 1e20)
     compute = [float(f"{10.0**power:.3g}") for power in np.arange(np.floor(top) - 1, np.floor(top) + 3)]
@@ -242,17 +242,17 @@ def stopping_table(stopped: pd.DataFrame, prob: float) -> Table:
     return Table(f"Early stopping: adjusted steps, and the lower bound (5.7), {percent(prob)} intervals.", columns, cells)
 
 
-def prior_table(fit: JointFit) -> Table:
+def prior_table(fit: Fit) -> Table:
     """Tell every prior, why it is that, and how much the rows taught."""
-    system, learned, cells = fit.spec, summarize(fit)["contraction"], []
+    system, learned, cells = fit.model, summarize(fit)["contraction"], []
     for name, parameter in system.parameters.items():
         if parameter.prior is None:
             cells.append((name, f"fixed at {parameter.fixed:g}", "", parameter.why))
             continue
-        row = next(n for n in (f"{name}_at_reference", name) if n in learned.index)
+        row = next(n for n in (names.population(name), names.at_reference(name), name) if n in learned.index)
         cells.append((row, str(parameter.prior), f"{learned[row]:.2f}", parameter.why))
         for grouping in parameter.varies_by:
-            spread = f"{name}_spread_{dimension_of(name, grouping)}"
+            spread = names.spread(name, grouping)
             cells.append(
                 (
                     spread,
@@ -261,10 +261,6 @@ def prior_table(fit: JointFit) -> Table:
                     f"How far {name} differs by {grouping}, on the log scale.",
                 )
             )
-    for o in system.observations:
-        cells += noise_rows(o.likelihood, learned, f"_{o.name}")
-        if o.correlation is not None:
-            cells.append(
-                (f"length_{o.name}", str(o.correlation.length), f"{learned[f'length_{o.name}']:.2f}", o.correlation.why)
-            )
+    for suffix, rows in fit.layout:
+        cells += noise_rows(rows.observation, learned, suffix)
     return beliefs(cells, fit.reference)

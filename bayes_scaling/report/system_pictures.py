@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
-from bayes_scaling.model.systems import Observation
-from bayes_scaling.posterior.fit import JointFit
+from bayes_scaling.model.document import Observation
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval
-from bayes_scaling.posterior.residuals import expected_at_rows, measured_at_rows, usual_surprise
-from bayes_scaling.posterior.residuals import surprises as surprises_of
+from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.effort import effort
@@ -49,12 +48,13 @@ def claims_picture(table: pd.DataFrame, prob: float) -> Picture:
     )
 
 
-def observed_picture(fit: JointFit, prob: float) -> Picture:
+def observed_picture(fit: Fit, prob: float) -> Picture:
     """Show, for every observation, what was measured against what is expected."""
     thin, panels, rng = fit.thinned(_DRAWS), {}, np.random.default_rng(0)
     count, rows = 0, 0
-    for observation in fit.spec.observations:
-        scattered = measured_at_rows(thin, observation.name, rng)
+    for observation in fit.model.observations:
+        view = thin.view(observation.name)
+        scattered = measured_at_runs(view, loss_at_runs(view), rng)
         median, lower, upper = (bound.values for bound in interval(scattered, prob))
         measured = fit.rows(observation.name)[observation.output].to_numpy(float)
         panels[f"{observation.name}: {observation.law}"] = (measured, median, lower, upper)
@@ -65,38 +65,40 @@ def observed_picture(fit: JointFit, prob: float) -> Picture:
     )
 
 
-def surprise_pictures(fit: JointFit) -> dict[str, Picture]:
+def surprise_pictures(fit: Fit) -> dict[str, Picture]:
     """Show what is left of each observation against the inputs of its law."""
     found, thin = {}, fit.thinned(_DRAWS)
-    for observation in fit.spec.observations:
+    for observation in fit.model.observations:
         rows = fit.rows(observation.name)
         panels = {axis_label(c): rows[c].to_numpy(float) for c in observation.columns.values()}
-        z = surprises_of(thin, observation.name).median(("chain", "draw")).values
+        z = innovations(thin.view(observation.name))[0].median(("chain", "draw")).values
         name = f"surprise_{observation.name}"
         said = f"{observation.name}: in the grey, nine of ten."
         if observation.correlation is not None:
-            length = interval(fit.posterior[f"length_{observation.name}"], 0.9)
+            length = interval(fit.view(observation.name).posterior["length"], 0.9)
             median, lower, upper = (float(np.exp(bound)) for bound in length)
             said += (
                 f" What the point before it on its run says is taken off: the correlation of residuals falls to 1/e over a factor "
                 f"{median:.2g} (90 %: {lower:.2g} to {upper:.2g}) in {observation.correlation.along}."
             )
-        found[name] = Picture(as_svg(figures.surprises(panels, z, usual_surprise(fit, observation, 0.9)), name), said)
+        found[name] = Picture(
+            as_svg(figures.surprises(panels, z, usual_residual(fit.view(observation.name), 0.9)), name), said
+        )
     return found
 
 
-def batch_picture(fit: JointFit, prob: float) -> Picture | None:
+def batch_picture(fit: Fit, prob: float) -> Picture | None:
     """Show the critical batch as a function of the loss."""
     if not {"B_star", "alpha_B"} <= set(fit.learned):
         return None
-    losses = [fit.rows(o.name)["loss"] for o in fit.spec.observations if "loss" in fit.rows(o.name)]
+    losses = [fit.rows(o.name)["loss"] for o in fit.model.observations if "loss" in fit.rows(o.name)]
     if not losses:
         return None
     ends = min(loss.min() for loss in losses), max(loss.max() for loss in losses)
     loss = xr.DataArray(np.geomspace(*ends, 40), dims="loss")
     band = _ribbon(loss.values, derive(fit, "critical_batch", loss=loss), prob)
     noise = None
-    for observation in fit.spec.observations:
+    for observation in fit.model.observations:
         if observation.law == "noise_scale":
             rows, ratio = fit.rows(observation.name), float(fit.learned["noise_ratio"].median())
             noise = (rows["loss"].to_numpy(float), rows[observation.output].to_numpy(float) / ratio)
@@ -112,7 +114,7 @@ def batch_picture(fit: JointFit, prob: float) -> Picture | None:
     )
 
 
-def frontier_picture(fit: JointFit, prob: float) -> Picture:
+def frontier_picture(fit: Fit, prob: float) -> Picture:
     """Show compute-optimal size, data, batch and steps against compute."""
     edge = largest(fit, "compute_flops")
     top = edge or PF_DAY
@@ -151,9 +153,9 @@ def stopping_picture(table: pd.DataFrame, prob: float) -> Picture:
     )
 
 
-def effort_picture(fit: JointFit, prob: float) -> Picture | None:
+def effort_picture(fit: Fit, prob: float) -> Picture | None:
     """Show the steps and tokens to a loss by size: why large models stopped early win."""
-    rows = pd.concat([fit.rows(o.name) for o in fit.spec.observations if {"params", "loss"} <= set(fit.rows(o.name))])
+    rows = pd.concat([fit.rows(o.name) for o in fit.model.observations if {"params", "loss"} <= set(fit.rows(o.name))])
     losses = np.quantile(rows["loss"], [0.7, 0.4, 0.1])
     params = xr.DataArray(np.geomspace(rows["params"].min(), rows["params"].max() * 10, 40), dims="params")
     thin, told, steps, tokens = fit.thinned(_DRAWS), [], [], []
@@ -175,7 +177,7 @@ def effort_picture(fit: JointFit, prob: float) -> Picture | None:
     )
 
 
-def shape_picture(fit: JointFit, observation: Observation, prob: float) -> Picture:
+def shape_picture(fit: Fit, observation: Observation, prob: float) -> Picture:
     """Show what the aspect ratio costs over the best of each size."""
     return Picture(
         as_svg(shape_figure(fit, observation, prob), "shape"),
@@ -184,23 +186,20 @@ def shape_picture(fit: JointFit, observation: Observation, prob: float) -> Pictu
     )
 
 
-def shape_figure(fit: JointFit, observation: Observation, prob: float) -> Figure:
+def shape_figure(fit: Fit, observation: Observation, prob: float) -> Figure:
     """Draw what the aspect ratio costs over the best of each size."""
-    draws, rows = fit.posterior, fit.rows(observation.name)
+    draws, rows = fit.view(observation.name).posterior, fit.rows(observation.name)
     ratio = np.geomspace(1 / 40, 40, 81)
-    cost = fit.learned["aspect_cost"]
-    band = _ribbon(ratio, np.exp(cost * xr.DataArray(np.log(ratio) ** 2, dims="ratio")) - 1, prob)
-    expected = expected_at_rows(fit.thinned(_DRAWS), observation.name).median(("chain", "draw")).values
+    centre = draws["aspect_cost_population"]
+    band = _ribbon(ratio, np.exp(centre * xr.DataArray(np.log(ratio) ** 2, dims="ratio")) - 1, prob)
+    expected = loss_at_runs(fit.thinned(_DRAWS).view(observation.name)).median(("chain", "draw")).values
     sizes = rows["size"].astype(str)
-    best = draws["aspect_best"].median(("chain", "draw")) * np.exp(
-        draws["aspect_best_effect_size_of_aspect_best"].median(("chain", "draw"))
-    )
-    own_cost = cost * np.exp(draws["aspect_cost_effect_size_of_aspect_cost"])
+    best, own_cost = (draws[name].median(("chain", "draw")) for name in ("aspect_best", "aspect_cost"))
     points = {}
     for size in dict.fromkeys(sizes):
         of = (sizes == size).to_numpy()
-        away = rows["aspect"].to_numpy(float)[of] / float(best.sel(size_of_aspect_best=size))
-        parabola = np.exp(float(own_cost.sel(size_of_aspect_cost=size).median()) * np.log(away) ** 2)
+        away = rows["aspect"].to_numpy(float)[of] / float(best.sel(size=size))
+        parabola = np.exp(float(own_cost.sel(size=size)) * np.log(away) ** 2)
         measured = rows[observation.output].to_numpy(float)[of]
         points[size] = (away, parabola * measured / expected[of] - 1)
     return figures.shape_parabola(band, points, 0.03)

@@ -12,12 +12,10 @@ import xarray as xr
 
 from bayes_scaling.evaluation.outcome import Backtest
 from bayes_scaling.laws.constants import comparable
-from bayes_scaling.model.discrepancy import is_step
-from bayes_scaling.model.grouping import dimension
-from bayes_scaling.model.scatter import PART
-from bayes_scaling.model.specification import Likelihood
+from bayes_scaling.model import names
+from bayes_scaling.model.document import Observation
 from bayes_scaling.posterior.checks import summarize
-from bayes_scaling.posterior.fit import Fit, Sampled
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import inside
 from bayes_scaling.posterior.variance import PARTS
 from bayes_scaling.quantities import BY_COLUMN
@@ -44,13 +42,13 @@ def checks_table(checks: pd.DataFrame) -> Table:
     return Table(caption, ("about", "check", "value", "rule", "result", "at"), cells, ("about", "check", "rule", "at"))
 
 
-def parameter_table(fit: Sampled, prob: float) -> Table:
+def parameter_table(fit: Fit, prob: float) -> Table:
     """Tell every unknown with its interval, and how much the runs taught about it."""
     summary = summarize(fit, prob=prob)
     cells = [
         [label, *(number(row[name]) for name in ("median", "lower", "upper")), f"{row['contraction']:.2f}"]
         for label, row in summary.iterrows()
-        if "_effect_" not in str(label) and not is_step(str(label))
+        if not names.is_log(str(label))
     ]
     columns = ("unknown", "median", "lower", "upper", "contraction")
     return Table(f"Posterior median and {percent(prob)} interval.", columns, cells)
@@ -58,7 +56,7 @@ def parameter_table(fit: Sampled, prob: float) -> Table:
 
 def published_table(fit: Fit) -> Table | None:
     """Tell what others published for the parameters of the law, beside ours; nothing where nobody did."""
-    records = comparable(fit.spec.law)
+    records = comparable(fit.model.only.law)
     if not records:
         return None
     summary = summarize(fit)["median"]
@@ -74,40 +72,39 @@ def published_table(fit: Fit) -> Table | None:
 
 def prior_table(fit: Fit) -> Table:
     """Tell every prior, why it is that, and how much the runs taught."""
-    spec, summary = fit.spec, summarize(fit)["contraction"]
+    model, summary = fit.model, summarize(fit)["contraction"]
     cells = []
-    for name, parameter in spec.parameters.items():
+    for name, parameter in model.parameters.items():
         if parameter.prior is None:
             cells.append((name, f"fixed at {parameter.fixed:g}", "", parameter.why))
             continue
-        row = next(n for n in (f"{name}_population", f"{name}_at_reference", name) if n in summary.index)
+        row = next(n for n in (names.population(name), names.at_reference(name), name) if n in summary.index)
         cells.append((row, str(parameter.prior), f"{summary[row]:.2f}", parameter.why))
         for grouping in parameter.varies_by:
-            spread = f"{name}_spread_{dimension(grouping)}"
+            spread = names.spread(name, grouping)
             cells.append(
                 (spread, str(parameter.spread), f"{summary[spread]:.2f}", "How far groups lie apart, on the log scale.")
             )
-    cells += noise_rows(spec.likelihood, summary)
-    for symbol, walk in spec.discrepancy.items():
-        scale = f"discrepancy_scale_{symbol}"
-        cells.append((scale, str(walk.scale), f"{summary[scale]:.2f}", walk.why))
-    for name, part in spec.noise.items():
-        scale = f"{PART}{name}"
-        cells.append((scale, str(part.scale), f"{summary[scale]:.2f}", part.why))
+    cells += noise_rows(model.only, summary)
     return beliefs(cells, fit.reference)
 
 
-def noise_rows(likelihood: Likelihood, learned: pd.Series, suffix: str = "") -> list[tuple[str, ...]]:
-    """Tell what is believed about the noise, a row an unknown."""
-    sigma, nu = f"sigma{suffix}", f"nu{suffix}"
-    cells = [(sigma, str(likelihood.sigma), f"{learned[sigma]:.2f}", likelihood.why)]
-    if nu in learned.index:
-        why = "Weight of the tail: one is a Cauchy, thirty hardly differs from a normal."
-        cells.append((nu, str(likelihood.nu), f"{learned[nu]:.2f}", why))
+def noise_rows(observation: Observation, learned: pd.Series, suffix: str = "") -> list[tuple[str, ...]]:
+    """Return the priors of an observation's noise and effects, a row an unknown."""
+    likelihood, correlation = observation.likelihood, observation.correlation
+    priors = [("sigma", likelihood.sigma, likelihood.why)]
+    why = "Weight of the tail: one is a Cauchy, thirty hardly differs from a normal."
+    priors += [(name, prior, why) for name, prior in likelihood.unknowns.items()]
     if likelihood.growth is not None:
-        why = "Scatter, and what the law gets wrong, go as the expected loss to this power."
-        cells.append(("growth", str(likelihood.growth), f"{learned['growth']:.2f}", why))
-    return cells
+        priors.append(("growth", likelihood.growth, "Noise and discrepancy go as the expected loss to this power."))
+    for (section, name), effect in observation.effects.items():
+        priors.append((names.scale_of_effect(section, name), effect.scale, effect.why))
+    if correlation is not None:
+        priors.append(("length", correlation.length, correlation.why))
+        if correlation.nugget is not None:
+            priors.append(("nugget", correlation.nugget, "A row's own error beside its standard error."))
+    rows = [(names.of_observation(name, suffix), str(prior), why) for name, prior, why in priors]
+    return [(name, prior, f"{learned[name]:.2f}", why) for name, prior, why in rows]
 
 
 def beliefs(cells: Sequence[Sequence[str]], reference: Mapping[str, float]) -> Table:
@@ -183,7 +180,7 @@ def allocation_table(rows: pd.DataFrame, prob: float) -> Table:
     )
 
 
-def fact_table(fit: Sampled) -> Table:
+def fact_table(fit: Fit) -> Table:
     """Tell where the fit came from."""
     facts = dict(fit.facts)
     versions = ", ".join(f"{name} {version}" for name, version in dict(facts.pop("versions")).items())
@@ -192,11 +189,11 @@ def fact_table(fit: Sampled) -> Table:
         facts.pop(name, None)
     rows = [("command", command)] if command else []
     rows += [(name.replace("_", " "), str(value)) for name, value in facts.items() if value not in ("", None)]
-    rows += [("model digest", fit.spec.digest), ("versions", versions)]
+    rows += [("model digest", fit.model.digest), ("versions", versions)]
     return Table("Same runs, model, seed, versions and machine: the same draws.", ("what", "value"), rows, ("value",))
 
 
-def reproduce(fit: Sampled) -> str:
+def reproduce(fit: Fit) -> str:
     """Return the command that makes the fit again from its model document, or nothing where no command could."""
     facts, curves = fit.facts, fit.facts.get("curves_origin")
     if not facts.get("origin") or (curves is not None and len(curves) != 1):

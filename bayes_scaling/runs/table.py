@@ -15,6 +15,7 @@ import pandas as pd
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
 from bayes_scaling.quantities import COMPUTE_TOLERANCE, completed, training_compute
 from bayes_scaling.runs.card import Card, checked_card, read_card
+from bayes_scaling.runs.condition import rows_where
 from bayes_scaling.runs.validate import missing_cells, parse_cells, repeated_runs
 
 
@@ -78,7 +79,7 @@ class RunTable:
         Parameters
         ----------
         condition : str
-            A pandas query, such as ``"compute_flops < 1e20 and corpus == 'C4'"``.
+            Such as ``"compute_flops < 1e20 and corpus == 'C4'"``: see :func:`~bayes_scaling.runs.condition.rows_where`.
 
         Raises
         ------
@@ -91,16 +92,7 @@ class RunTable:
         >>> len(runs.where("params < 5e8"))
         1
         """
-        try:
-            kept = self.table.query(condition, engine="python")
-        except Exception as error:
-            reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-            raise InvalidRuns(
-                f"The condition {condition!r} cannot be evaluated on {self.name}: {reason}. "
-                f"Compare columns with numbers or quoted words; the columns are {', '.join(self.table)}."
-            ) from None
-        if not isinstance(kept, pd.DataFrame) or kept.empty:
-            raise InvalidRuns(f"No row of {self.name} is left where {condition}; give a condition that some row meets.")
+        kept = self.table[rows_where(condition, self.table, self.name)]
         return replace(self, table=kept.reset_index(drop=True), origin=(*self.origin, "--where", condition))
 
 
@@ -112,6 +104,7 @@ def read_runs(
     card: str | Path | Card | None = None,
     needs: Collection[str] = ("loss",),
     name: str | None = None,
+    where: str | None = None,
 ) -> RunTable:
     """Read a table of measured runs and check every cell of it.
 
@@ -129,6 +122,9 @@ def read_runs(
         Columns that must be there without gaps.
     name : str, optional
         Short name; by default that of the file.
+    where : str, optional
+        Condition on the rows to keep, as for :meth:`RunTable.where`. Rows that it leaves out are not checked: a run that
+        crashed may have no loss.
 
     Returns
     -------
@@ -164,11 +160,14 @@ def read_runs(
             card=card or source.card,
             needs=needs,
             name=name or source.name,
+            where=where,
         )
         kept = tuple(column for column in source.derived if column in given)
         return replace(again, derived=(*kept, *again.derived), origin=(*source.origin, *again.origin))
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
+    if where:
+        raw = _kept(raw, where, name or place)
     described = _described(card, path, loss_unit, raw, place)
     if (columns or {}).get("params") == "params_total":
         described = replace(described, params="total")
@@ -179,7 +178,11 @@ def read_runs(
         origin += ("--columns", ",".join(f"{ours}={theirs}" for ours, theirs in columns.items()))
     if loss_unit:
         origin += ("--loss-unit", loss_unit)
-    return RunTable(table, name or (path.name.split(".")[0] if path else "runs"), described, derived, origin)
+    if where:
+        origin += ("--where", where)
+    return RunTable(
+        table.reset_index(drop=True), name or (path.name.split(".")[0] if path else "runs"), described, derived, origin
+    )
 
 
 def read_inputs(
@@ -225,6 +228,13 @@ def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -
     if raw.empty:
         raise InvalidRuns(f"{place} has no rows: give one row a run.")
     return raw.reset_index(drop=True), place
+
+
+def _kept(raw: pd.DataFrame, where: str, place: str) -> pd.DataFrame:
+    """Return the rows that meet a condition, by their own numbers; a cell that is no number is missing to it."""
+    table = parse_cells(raw)[0]
+    completed(table)
+    return raw[rows_where(where, table, place)]
 
 
 def _checked_table(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import bayes_scaling as bs
 from bayes_scaling.laws import LAWS
-from bayes_scaling.posterior.fit import Fit, JointFit
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval
 from bayes_scaling.posterior.residuals import expected_at_rows
 from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, one_axes, plain_log_ticks, styled
@@ -26,7 +26,7 @@ def save(figure: Figure, name: str) -> str:
 
 
 @styled
-def curves(fit: JointFit, observation: str) -> Figure:
+def curves(fit: Fit, observation: str) -> Figure:
     """Draw every run's curve, and what the law expects of it with its 90 % interval."""
     figure, axes = one_axes(6.4, 3.8)
     rows = fit.rows(observation)
@@ -46,7 +46,7 @@ def curves(fit: JointFit, observation: str) -> Figure:
 
 
 @styled
-def ends(fit: JointFit, observation: str) -> Figure:
+def ends(fit: Fit, observation: str) -> Figure:
     """Draw the ends of runs against compute, and what the law expects of each."""
     figure, axes = one_axes(6.4, 3.8)
     rows = fit.rows(observation)
@@ -88,7 +88,7 @@ def steps_of_a_recipe(names: list[str], ours: np.ndarray, published: list[tuple[
 
 
 @styled
-def best_batch(fit: JointFit) -> Figure:
+def best_batch(fit: Fit) -> Figure:
     """Draw the best batch against the data: the band, the best measured batch of each model and length, and the published law."""
     figure, axes = one_axes(6.4, 3.6)
     rows = fit.rows("batches")

@@ -19,7 +19,7 @@ import pandas as pd
 
 import bayes_scaling as bs
 from bayes_scaling.evaluation.compare import compare
-from bayes_scaling.posterior.fit import Fit, JointFit
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.claims import claims
 from bayes_scaling.questions.early_stopping import early_stopping
 from bayes_scaling.questions.heterogeneity import agreement
@@ -35,12 +35,10 @@ def public(name: str, suffix: str = "") -> pd.DataFrame:
     return pd.read_csv(Path(os.environ["BAYES_SCALING_MIRROR"]) / "tidy" / f"{name}{suffix}.csv")
 
 
-def told(fit: Fit | JointFit, **facts: Any) -> dict[str, Any]:
+def told(fit: Fit, **facts: Any) -> dict[str, Any]:
     """Return what the page says of a fit."""
     rows = (
-        {o.name: len(fit.rows(o.name)) for o in fit.spec.observations}
-        if isinstance(fit, JointFit)
-        else {"runs": len(fit.runs)}
+        {o.name: len(fit.rows(o.name)) for o in fit.model.observations} if isinstance(fit, Fit) else {"runs": len(fit.table)}
     )
     adequacy = [c for c in fit.checks if c["about"] == "adequacy"]
     summary = bs.summarize(fit)
@@ -59,7 +57,7 @@ def told(fit: Fit | JointFit, **facts: Any) -> dict[str, Any]:
     }
 
 
-def _claims(fit: Fit | JointFit) -> pd.DataFrame:
+def _claims(fit: Fit) -> pd.DataFrame:
     try:
         return claims(fit)
     except bs.BayesScalingError:
@@ -68,17 +66,17 @@ def _claims(fit: Fit | JointFit) -> pd.DataFrame:
 
 def ladder() -> dict[str, Any]:
     """Our own runs: the whole system, its parts alone, with and without an offset, the batch of loss or of data, shape, isoFLOP."""
-    fit = bs.fit_system("ladder", "kaplan_system", seed=1)
+    fit = bs.fit("ladder", "kaplan_system", seed=1)
     table = claims(fit)
     figure = claims_figure(table)
-    offset = bs.fit_system("ladder", "kaplan_system_offset", seed=1)
+    offset = bs.fit("ladder", "kaplan_system_offset", seed=1)
     batches = bs.load_runs("ladder").where("series == 'batch'")
     of_loss, of_data = (
-        bs.fit_system(batches, name, curves=bs.load_curves("ladder"), seed=1)
+        bs.fit(batches, name, curves=bs.load_curves("ladder"), seed=1)
         for name in ("critical_batch", "critical_batch_of_data")
     )
     equal = bs.load_runs("ladder").where("series == 'compute'").table
-    iso = bs.fit_system(with_budgets(equal, "{:.1g}"), HERE / "ladder_isoflop.toml", seed=1, draws=4000)
+    iso = bs.fit(with_budgets(equal, "{:.1g}"), HERE / "ladder_isoflop.toml", seed=1, draws=4000)
     ess = float(min(c["value"] for c in fit.checks if "bulk ESS" in c["check"]))
     return told(
         fit,
@@ -92,22 +90,22 @@ def ladder() -> dict[str, Any]:
         critical_batch_of_data=told(of_data),
         prefer_data=compare({"of the loss": of_loss, "of the data": of_data}).to_dict("records"),
         stopping=early_stopping(fit).to_dict("records"),
-        shape=told(bs.fit_system("ladder", "shape", seed=1)),
+        shape=told(bs.fit("ladder", "shape", seed=1)),
         isoflop=told(iso),
     )
 
 
-def alone(joint: JointFit) -> dict[str, dict[str, list[float]]]:
+def alone(joint: Fit) -> dict[str, dict[str, list[float]]]:
     """Return the intervals that each observation gives by itself: parameters, by observation."""
     found = {}
-    for observation in joint.spec.observations:
+    for observation in joint.model.observations:
         used = {
             n: p.model_copy(update={"varies_by": (), "spread": None})
-            for n, p in joint.spec.parameters.items()
+            for n, p in joint.model.parameters.items()
             if n in observation.the_law.parameters
         }
-        system = joint.spec.model_copy(update={"parameters": used, "observations": (observation,)})
-        fit = bs.fit_system(str(joint.facts["origin"][0]), system, seed=1)
+        system = joint.model.model_copy(update={"parameters": used, "observations": (observation,)})
+        fit = bs.fit(str(joint.facts["origin"][0]), system, seed=1)
         summary = bs.summarize(fit)
         found[observation.name] = {n: [float(summary.loc[n, c]) for c in ("median", "lower", "upper")] for n in used} | {
             "converged": fit.converged
@@ -126,14 +124,14 @@ def shehper2023() -> dict[str, Any]:
     points = public("shehper2023", ".curves")
     points["run_id"] = points["run_id"].str.replace("LNS", "LN")
     runs, points = bs.read_runs(public("shehper2023"), name="shehper2023"), bs.read_runs(points, name="curves")
-    fit = bs.fit_system(runs, HERE / "shehper2023.toml", curves=points, seed=1)
+    fit = bs.fit(runs, HERE / "shehper2023.toml", curves=points, seed=1)
     return told(fit, figure=draw.save(draw.curves(fit, "curves"), "shehper2023"))
 
 
 def moser2025() -> dict[str, Any]:
     """Ten tiny models, their curves at one small batch."""
     runs, points = (bs.read_runs(public("moser2025", suffix), name="moser2025") for suffix in ("", ".curves"))
-    fit = bs.fit_system(runs, HERE / "moser2025.toml", curves=points, seed=1)
+    fit = bs.fit(runs, HERE / "moser2025.toml", curves=points, seed=1)
     return told(fit, figure=draw.save(draw.curves(fit, "curves"), "moser2025"))
 
 
@@ -144,7 +142,7 @@ def olmo_ladder2024() -> dict[str, Any]:
     points["place"] = (np.log(points["steps"]) / 0.2).round()
     points = points[points["high_rate"]].groupby(["run_id", "place"], sort=False).head(1).reset_index(drop=True)
     named = (bs.read_runs(table, name="olmo_ladder2024") for table in (runs, points))
-    fit = bs.fit_system(next(named), HERE / "olmo_ladder2024.toml", curves=next(named), seed=1, draws=3500)
+    fit = bs.fit(next(named), HERE / "olmo_ladder2024.toml", curves=next(named), seed=1, draws=3500)
     figure = draw.save(draw.ends(fit, "ends"), "olmo_ladder2024")
     return told(fit, figure=figure, agreement=agreement(fit).to_dict("records"))
 
@@ -168,7 +166,7 @@ def porian2024() -> dict[str, Any]:
         if (runs["param_count"] == "standard").all():
             runs = runs.assign(params=runs["params_total"])
         runs = with_budgets(runs.drop(columns=["params_total"]), "{:.3g}")
-        fit = bs.fit_system(runs, HERE / "porian2024.toml", seed=1, draws=6000, tune=2000, target_accept=0.99)
+        fit = bs.fit(runs, HERE / "porian2024.toml", seed=1, draws=6000, tune=2000, target_accept=0.99)
         fits[name] = told(fit)
         ours.append(fits[name]["parameters"]["size_power"][:3])
     published = [numbers for _, numbers in RECIPE.values()]
@@ -183,8 +181,8 @@ def porian2024() -> dict[str, Any]:
 def gemstones2025() -> dict[str, Any]:
     """Sixteen shapes at five sizes."""
     runs = bs.read_runs(public("gemstones2025"), name="gemstones2025")
-    fit = bs.fit_system(runs, HERE / "gemstones2025.toml", seed=1, draws=6000, tune=2000)
-    figure = shape_figure(fit, fit.spec.observations[0], 0.9)
+    fit = bs.fit(runs, HERE / "gemstones2025.toml", seed=1, draws=6000, tune=2000)
+    figure = shape_figure(fit, fit.model.observations[0], 0.9)
     return told(fit, figure=draw.save(figure, "gemstones2025"))
 
 
@@ -195,7 +193,7 @@ def steplaw2025() -> dict[str, Any]:
     best = table.loc[table.groupby(["params", "tokens", "batch_tokens"])["loss"].idxmin()].reset_index(drop=True)
     best["cell"] = [f"{n:.3g} {d:.3g}" for n, d in zip(best["params"], best["tokens"], strict=True)]
     best["above_best"] = best["loss"] / best.groupby("cell")["loss"].transform("min") - 1
-    fit = bs.fit_system(bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1, draws=8000, tune=2000)
+    fit = bs.fit(bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1, draws=8000, tune=2000)
     return told(fit, figure=draw.save(draw.best_batch(fit), "steplaw2025"))
 
 

@@ -221,7 +221,7 @@ def _alone(ladder: Mapping[str, Any]) -> str:
         f"{said}\n\nThe ladder, 90 % intervals: one posterior over all observations, and each observation's law alone. Limited data and curves "
         "each know two to four sizes; the decayed ends bring three decades, and what they say of alpha_N narrows everything that follows from it. "
         "Where alone and jointly do not overlap, the laws pull against each other: curves at two sizes would rather have a steeper law of steps. "
-        "Sampled jointly, N_c is the centre of a population of three, and wider for that. "
+        "Fit jointly, N_c is the centre of a population of three, and wider for that. "
         f"Smallest bulk ESS a second of sampling: {ladder['ess_per_second']:.1f} ({ladder['seconds']:.0f} s, two cores)."
     )
 

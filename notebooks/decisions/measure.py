@@ -25,9 +25,9 @@ from bayes_scaling.evaluation.live import live
 from bayes_scaling.evaluation.origins import rolling_origins
 from bayes_scaling.evaluation.workers import digest_of, outcomes
 from bayes_scaling.inference.nuts import Settings
-from bayes_scaling.inference.sample import sampler_for
+from bayes_scaling.inference.sample import fit_table
 from bayes_scaling.laws import LAWS
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.examples import example_system
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
@@ -77,7 +77,7 @@ def main(parts: Sequence[str]) -> None:
 
 def advice() -> dict[str, Any]:
     """Return what ten times the compute buys by the laws of Kaplan et al. (2020), and what an early stop saves."""
-    ours = bs.fit_system("ladder", "kaplan_system", seed=1, progress=False)
+    ours = bs.fit("ladder", "kaplan_system", seed=1, progress=False)
     return {"published": _advice(example_system(chains=1, draws=1)), "ladder": _advice(ours)}
 
 
@@ -237,7 +237,7 @@ def _bottom(at: pd.DataFrame) -> float | None:
 
 def _fitted(runs: RunTable, known: pd.DataFrame, settings: Settings) -> Fit:
     table = replace(runs, table=known.reset_index(drop=True))
-    return sampler_for(read_model("kappa"), table).fit(table, settings, progress=False)
+    return fit_table(read_model("kappa"), table, settings)
 
 
 # The next run

@@ -22,7 +22,7 @@ from bayes_scaling.errors import BayesScalingWarning
 from bayes_scaling.evaluation.workers import digest_of, outcomes
 from bayes_scaling.inference import fit
 from bayes_scaling.laws import LAWS
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.predict import SAMPLE_DIMS
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.runs.catalog import MIRROR

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 import bayes_scaling as bs
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.runs.catalog import MIRROR
 from bayes_scaling.runs.table import RunTable, read_runs
 
@@ -61,7 +61,7 @@ LADDERS = (
     Ladder("mayilvahanan2025, FineWeb-Edu", "mayilvahanan2025", "group == 'FineWeb-Edu'", alone=False),
     Ladder("ladder", "ladder", "series in ['size', 'compute']"),
 )
-_KEPT = ("params", "tokens", "compute_flops", "loss", "loss_se", "checkpoint", *read_model("kappa").told_apart_by)
+_KEPT = ("params", "tokens", "compute_flops", "loss", "loss_se", "checkpoint", *read_model("kappa").only.labels_by)
 
 
 def runs_of(ladder: Ladder) -> RunTable:

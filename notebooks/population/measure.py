@@ -21,9 +21,8 @@ from bayes_scaling.evaluation.backtest import backtest
 from bayes_scaling.evaluation.scores import summarized
 from bayes_scaling.inference import fit
 from bayes_scaling.inference.population import population, what_runs_say
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.model.specification import ModelSpec
 from notebooks.population.ladders import LADDERS, Ladder, runs_of
 
 HERE = Path(__file__).parent
@@ -70,7 +69,7 @@ def _write(told: Mapping[str, pd.DataFrame], priors: Mapping[str, pd.DataFrame],
     (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
-def stating(spec: ModelSpec, learned: pd.DataFrame) -> ModelSpec:
+def stating(spec: Model, learned: pd.DataFrame) -> Model:
     """Return a model whose parameters have the priors learned; what is chosen by forecasts, scatter and walks, stays."""
     parameters = {}
     for name, belief in spec.parameters.items():
@@ -80,7 +79,7 @@ def stating(spec: ModelSpec, learned: pd.DataFrame) -> ModelSpec:
     return spec.model_copy(update={"parameters": parameters})
 
 
-def widened(spec: ModelSpec, by: float) -> ModelSpec:
+def widened(spec: Model, by: float) -> Model:
     """Return a model whose walks are wider by a factor, given as its logarithm."""
     walks = {}
     for symbol, walk in spec.discrepancy.items():
@@ -90,7 +89,7 @@ def widened(spec: ModelSpec, by: float) -> ModelSpec:
     return spec.model_copy(update={"discrepancy": walks})
 
 
-def _told(ladder: Ladder, vague: ModelSpec) -> pd.DataFrame:
+def _told(ladder: Ladder, vague: Model) -> pd.DataFrame:
     runs = runs_of(ladder)
     path = STORE / f"told-{runs.digest[:12]}-{vague.digest[:12]}.csv"
     if not path.is_file():
@@ -99,7 +98,7 @@ def _told(ladder: Ladder, vague: ModelSpec) -> pd.DataFrame:
     return pd.read_csv(path, index_col=0)
 
 
-def _forecasts(ladder: Ladder, model: ModelSpec, method: str, *, beside: tuple[str, ...]) -> pd.DataFrame | None:
+def _forecasts(ladder: Ladder, model: Model, method: str, *, beside: tuple[str, ...]) -> pd.DataFrame | None:
     print(f"{method}: {ladder.name}", file=sys.stderr, flush=True)
     try:
         found = backtest(runs_of(ladder), model, baselines=beside, store=STORE, **SETTINGS).predictions

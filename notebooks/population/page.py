@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.model.document import Model, read_model
 from notebooks.markdown import table
 
 HERE = Path(__file__).parent
@@ -124,7 +123,7 @@ def _curves(curves: Sequence[Mapping[str, Any]]) -> str:
 
 def _priors(priors: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     spec = read_model("kappa")
-    assert isinstance(spec, ModelSpec)
+    assert isinstance(spec, Model)
     stated = {name: parameter.prior for name, parameter in spec.parameters.items()}
     stated |= {"sigma": spec.likelihood.sigma, "growth": spec.likelihood.growth}
     stated |= {f"discrepancy_scale_{symbol}": walk.scale for symbol, walk in spec.discrepancy.items()}

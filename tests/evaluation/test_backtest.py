@@ -152,7 +152,7 @@ def test_the_command_writes_table_figure_and_json(counted, tmp_path, command):  
 
 
 def test_a_backtest_without_meaning_is_refused():
-    with pytest.raises(InvalidModel, match="a backtest takes a model of one law"):
+    with pytest.raises(InvalidModel, match="which a backtest takes"):
         backtest(ladder(), "kaplan_system")
     with pytest.raises(InvalidRequest, match="workers is 0"):
         backtest(ladder(), "kappa", workers=0)

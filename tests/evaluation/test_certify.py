@@ -14,8 +14,8 @@ from bayes_scaling.evaluation.certificate import BROKEN, FROM_THE_MODEL, Certifi
 from bayes_scaling.evaluation.certify import certify
 from bayes_scaling.evaluation.ranks import band, ecdf_difference, p_of_uniform, rank_of
 from bayes_scaling.evaluation.simulate import AHEAD, beyond, from_broken_laws, from_the_model
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.posterior.predict import loss_at_runs
+from bayes_scaling.model.document import read_model
+from bayes_scaling.posterior.residuals import loss_at_runs
 from bayes_scaling.report import write_certificate, write_report
 from bayes_scaling.runs.table import read_runs
 from tests.command import command  # noqa: F401 - a fixture
@@ -24,7 +24,7 @@ from tests.forecasting import forecast_by_hand
 
 @pytest.fixture(scope="module")
 def design():
-    return read_runs(forecast_by_hand().runs, name="grid")
+    return read_runs(forecast_by_hand().table, name="grid")
 
 
 @pytest.mark.parametrize(("shape", "uniform"), [((1, 1), True), ((2, 2), False), ((0.5, 0.5), False), ((1.3, 1.0), False)])
@@ -57,9 +57,9 @@ def test_a_table_from_the_model_scatters_as_its_truth_says(design):
     left, rng = [], np.random.default_rng(0)
     for _ in range(200):
         table = from_the_model(spec, design, rng)
-        law = spec.the_law(
+        law = spec.only.the_law(
             *(table.runs.table[c].to_numpy() for c in spec.columns.values()),
-            **{n: table.truth[n] for n in spec.the_law.parameters},
+            **{n: table.truth[n] for n in spec.only.the_law.parameters},
         )
         level = (law / np.exp(np.log(law).mean())) ** table.truth["growth"]
         left.append((np.log(table.runs.table["loss"]) - np.log(law)) / (table.truth["sigma"] * level))
@@ -71,9 +71,9 @@ def test_a_discrepancy_is_simulated_too(design):
     tables = [from_the_model(spec, design, rng) for _ in range(100)]
     off = []
     for table in tables:
-        law = {n: table.truth[n] for n in spec.the_law.parameters}
+        law = {n: table.truth[n] for n in spec.only.the_law.parameters}
         far = table.ahead
-        there = spec.the_law(*(far[c].to_numpy() for c in spec.columns.values()), **law)
+        there = spec.only.the_law(*(far[c].to_numpy() for c in spec.columns.values()), **law)
         off.append(np.log(far["loss"]) - np.log(there))
     spread = np.sqrt(np.mean(np.square(off), axis=0))
     assert spread[0] < spread[2]
@@ -167,7 +167,7 @@ def test_the_verb(exact, design, tmp_path, command):  # noqa: F811
 
 
 def test_what_cannot_be_certified_is_a_sentence(design):
-    with pytest.raises(InvalidModel, match="a certificate is of a model of one law"):
+    with pytest.raises(InvalidModel, match="which a certificate takes"):
         certify(design, "kaplan_system")
     with pytest.raises(InvalidModel, match="--no-broken"):
         certify(design, "kappa_by_group")

@@ -131,7 +131,7 @@ def curve_of(fit, number):
     """A run whose law is one draw's, with noise that goes together."""
     rng = np.random.default_rng(number)
     where = {"chain": number % 4, "draw": 37 * number % 1000}
-    law = predict(fit.of("curves"), params=1e8, steps=STEPS, batch_tokens=5e5)["expected_loss"].isel(where).values
+    law = predict(fit.view("curves"), params=1e8, steps=STEPS, batch_tokens=5e5)["expected_loss"].isel(where).values
     kept, noise = np.exp(-np.diff(np.log(STEPS)) / 1.0), rng.standard_normal(len(STEPS))
     z = [noise[0]]
     for share, fresh in zip(kept, noise[1:], strict=True):

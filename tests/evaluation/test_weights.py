@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.evaluation import backtest as room
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.evaluation.weights import stacked, weigh
-from bayes_scaling.model.documents import model_from_json
+from bayes_scaling.model.document import model_from_json
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.mixture import Mixture, load_mixture
 from bayes_scaling.posterior.rows import predict_rows
@@ -97,7 +96,7 @@ def test_all_the_weight_is_one_fit():
 
 def test_what_the_form_adds_is_said():
     shifted = example_fit()
-    shifted = replace(shifted, tree=shifted._with_posterior(shifted.posterior.assign(E=shifted.posterior["E"] * 1.2)))
+    shifted = shifted._with_posterior(shifted.posterior.assign(E=shifted.posterior["E"] * 1.2))
     shares = shares_of(Mixture({"one": example_fit(), "other": shifted}, {"one": 0.5, "other": 0.5}).predict_rows(FAR))
     assert float(shares["form"].isel(row=1)) > 0.8
     total = sum(shares[part] for part in ("form", "parameters", "discrepancy", "noise"))

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.inference.sample import Sampler, Settings
+from bayes_scaling.inference.nuts import Settings
+from bayes_scaling.inference.sample import fit_table
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.fit import load_fit
-from bayes_scaling.posterior.predict import loss_at_runs
+from bayes_scaling.posterior.residuals import loss_at_runs
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.runs.table import read_runs
 
@@ -32,6 +33,7 @@ prior = { dist = "LogNormal", mu = 1.1, sigma = 0.5 }
 prior = { dist = "LogNormal", mu = -2.5, sigma = 0.6 }
 %s
 [likelihood]
+dist = "StudentT"
 nu = 4.0
 sigma = { dist = "HalfNormal", sigma = 0.05 }
 """
@@ -54,7 +56,7 @@ def table(labels, *, factor=1.1):
 def fitted(tmp_path, rows, first, second=""):
     (tmp_path / "model.toml").write_text(DOCUMENT % (first, second))
     spec, runs = read_model(tmp_path / "model.toml"), read_runs(rows)
-    fit = Sampler(spec, runs).fit(runs, QUICK, progress=False)
+    fit = fit_table(spec, runs, QUICK)
     return load_fit(fit.save(tmp_path / "fit.nc"))
 
 
@@ -87,9 +89,9 @@ def test_labels_that_cannot_be_told_apart_are_refused(tmp_path):
 def test_every_parameter_of_the_law_fixed(tmp_path):
     (tmp_path / "model.toml").write_text(
         'law = "kaplan_n"\n[parameters]\nN_c = { fixed = 8.8e13 }\nalpha_N = { fixed = 0.076 }\n'
-        '[likelihood]\nnu = 4.0\nsigma = { dist = "HalfNormal", sigma = 0.05 }\n'
+        '[likelihood]\ndist = "StudentT"\nnu = 4.0\nsigma = { dist = "HalfNormal", sigma = 0.05 }\n'
     )
     runs = read_runs(table([("a", "b")]))
-    fit = Sampler(read_model(tmp_path / "model.toml"), runs).fit(runs, QUICK, progress=False)
+    fit = fit_table(read_model(tmp_path / "model.toml"), runs, QUICK)
     assert list(fit.posterior.data_vars) == ["sigma"]
     np.testing.assert_allclose(predict_table(fit, runs.table)["mean_lower"], LAWS["kaplan_n"](runs.table["params"], **TRUTH))

@@ -10,8 +10,9 @@ import xarray as xr
 
 from bayes_scaling.errors import CheckpointWarning, InvalidModel, InvalidRequest
 from bayes_scaling.inference import fit
-from bayes_scaling.inference.sample import Sampler, Settings
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.inference.nuts import Settings
+from bayes_scaling.inference.sample import Sampler
+from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.fit import load_fit
 from bayes_scaling.posterior.predict import intervals, predict
 from bayes_scaling.runs.table import read_runs
@@ -46,11 +47,13 @@ def test_the_same_seed_gives_the_same_draws(real_fit, simulated_runs):
 
 def test_one_compiled_model_serves_other_tables(simulated_runs):
     spec = read_model("chinchilla")
-    sampler = Sampler(spec, simulated_runs)
+    sampler = Sampler(spec, {"loss": simulated_runs.table})
     fewer = simulated_runs.where("params < 2e9")
-    quick = Settings(seed=1, draws=200, tune=300)
-    moved, alone = sampler.fit(fewer, quick, progress=False), Sampler(spec, fewer).fit(fewer, quick, progress=False)
-    assert len(moved.runs) == len(fewer) < len(simulated_runs)
+    given = {"settings": Settings(seed=1, draws=200, tune=300), "facts": {"runs": "few"}, "card": fewer.card}
+    moved, alone = (
+        each.fit({"loss": fewer.table}, progress=False, **given) for each in (sampler, Sampler(spec, {"loss": fewer.table}))
+    )
+    assert len(moved.table) == len(fewer) < len(simulated_runs)
     xr.testing.assert_allclose(moved.posterior, alone.posterior)
 
 
@@ -97,12 +100,13 @@ def test_settings_without_meaning_are_refused_before_compiling(simulated_runs, s
 
 def test_points_along_a_run_are_not_runs(simulated_runs, monkeypatch):
     class Compiled:
-        shared_var_keys = ()
+        def __init__(self, model):
+            self.shared_var_keys = model.data_vars
 
         def with_data(self, **_data):
             raise KeyboardInterrupt  # far enough
 
-    monkeypatch.setattr(nutpie, "compile_pymc_model", lambda *_args, **_kwargs: Compiled())
+    monkeypatch.setattr(nutpie, "compile_pymc_model", lambda model, **_kwargs: Compiled(model))
     some = read_runs(simulated_runs.table.assign(checkpoint=simulated_runs.table["params"] > 1e9), name="curves")
     with pytest.warns(CheckpointWarning, match=r"rows of curves are points along a run"), pytest.raises(KeyboardInterrupt):
         fit(some, "chinchilla")
@@ -113,9 +117,9 @@ def test_points_along_a_run_are_not_runs(simulated_runs, monkeypatch):
 def test_other_groups_need_another_model(monkeypatch):
     monkeypatch.setattr(nutpie, "compile_pymc_model", lambda *_args, **_kwargs: None)
     table = pd.DataFrame({"params": [1e8, 1e9], "tokens": 1e10, "loss": 3.0, "group": ["a", "b"]})
-    sampler = Sampler(read_model("chinchilla_by_group"), read_runs(table))
-    with pytest.raises(InvalidModel, match=r"compiled for the groups \['a', 'b'\], the runs have \['a', 'c'\]"):
-        sampler.fit(read_runs(table.assign(group=["a", "c"])), Settings())
+    sampler = Sampler(read_model("chinchilla_by_group"), {"loss": table})
+    with pytest.raises(InvalidModel, match=r"compiled for the groups .*'a', 'b'.*, the runs have .*'a', 'c'"):
+        sampler.fit({"loss": table.assign(group=["a", "c"])}, Settings(), facts={}, card=read_runs(table).card)
 
 
 def test_evaluation_error_is_taken_from_the_table(simulated_runs):
@@ -124,5 +128,5 @@ def test_evaluation_error_is_taken_from_the_table(simulated_runs):
     spec = read_model("chinchilla")
     exact = build_model(spec, simulated_runs)
     noisy = build_model(spec, read_runs(simulated_runs.table.assign(loss_se=0.1)))
-    np.testing.assert_allclose(exact["relative_se"].get_value(), 0.0)
-    np.testing.assert_allclose(noisy["relative_se"].get_value(), 0.1 / simulated_runs.table["loss"])
+    np.testing.assert_allclose(exact["relative_error"].get_value(), 0.0)
+    np.testing.assert_allclose(noisy["relative_error"].get_value(), 0.1 / simulated_runs.table["loss"])

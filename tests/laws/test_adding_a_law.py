@@ -12,7 +12,7 @@ import pytest
 from bayes_scaling.errors import UnknownName
 from bayes_scaling.inference import build_model
 from bayes_scaling.laws import LAWS, law
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.runs.table import read_runs
 
 MODULE = '''

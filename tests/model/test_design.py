@@ -11,7 +11,7 @@ import pytest
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.design import identifiability
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 from bayes_scaling.runs.table import read_runs
 from tests.command import command  # noqa: F401 - a fixture
 from tests.conftest import HOFFMANN_LIKE

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import numpy as np
 import pandas as pd
 import pytest
+import tomli_w
 import xarray as xr
 
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
-from bayes_scaling.inference.marginal import draw_effects
-from bayes_scaling.model.discrepancy import STEPS, Path, paths_of, walk
-from bayes_scaling.model.documents import default_model, read_model
+from bayes_scaling.model.document import default_model, read_model
+from bayes_scaling.model.effects import STEPS, Walk
+from bayes_scaling.model.gaussian import Serial, draw_effects
+from bayes_scaling.model.layout import Layout
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.fit import load_fit
-from bayes_scaling.posterior.predict import intervals, law_loss, loss_at_runs, predict
+from bayes_scaling.posterior.predict import intervals, law_loss, predict
+from bayes_scaling.posterior.residuals import loss_at_runs
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.posterior.variance import variance_shares
 from tests.forecasting import forecast_by_hand
@@ -22,11 +27,18 @@ MIDDLE = {"params": 1e9, "tokens": 2e10}
 
 
 def one_walk(draws=20_000, scale=0.02):
-    path = Path("C", np.linspace(18.0, 22.0, STEPS + 1), 20.0)
-    steps = scale * np.sqrt(path.widths) * np.random.default_rng(0).standard_normal((1, draws, STEPS))
+    knots = np.linspace(18.0, 22.0, STEPS + 1)
+    unit = np.sqrt(np.diff(knots))
+    nothing = np.zeros(0)
+    path = Walk("C", "discrepancy", nothing, 10 ** knots[1:], unit, nothing, "compute_flops", knots, 20.0)
+    steps = scale * unit * np.random.default_rng(0).standard_normal((1, draws, STEPS))
     dims = ("chain", "draw")
-    table = xr.Dataset({path.scale_name: (dims, np.full((1, draws), scale)), path.name: ((*dims, path.dim), steps)})
+    table = xr.Dataset({path.scale_name: (dims, np.full((1, draws), scale)), path.effect_name: ((*dims, path.dim), steps)})
     return path, table.assign_coords(path.coords)
+
+
+def walk(path, draws, values, seed):
+    return path.at(draws, {"compute_flops": values}, {}, seed)
 
 
 @pytest.mark.parametrize(
@@ -51,23 +63,21 @@ def test_beyond_the_runs_one_seed_is_one_walk():
 
 def test_runs_that_share_a_quantity_give_a_walk_that_is_flat_among_them():
     runs = pd.DataFrame({"params": [1e8, 1e9], "tokens": [1e10, 1e10], "compute_flops": [6e18, 6e19]})
-    tokens = paths_of(read_model("kappa"), runs)[1]
+    tokens = Layout.of(read_model("kappa"), {"loss": runs.assign(loss=3.0)}).only.discrepancy[1]
     assert tokens.column == "tokens"
-    assert np.isfinite(tokens.design(runs)).all()
-    np.testing.assert_allclose(tokens.design(runs), 0.0, atol=1e-12)
+    assert np.isfinite(tokens.basis).all()
+    np.testing.assert_allclose(tokens.basis, 0.0, atol=1e-12)
 
 
 def test_without_steps_expected_is_the_law_and_at_steps_it_is_their_sum():
     flat, known = forecast_by_hand(), forecast_by_hand(steps=0.01)
     at_law = predict(flat, **MIDDLE)
     xr.testing.assert_allclose(at_law["expected_loss"], at_law["law_loss"].rename("expected_loss"))
-    runs = known.runs
+    runs = known.table
     last = {c: runs[c].max() for c in ("params", "tokens", "compute_flops")}
     here = predict(known, **last)
     log_ratio = np.log(here["expected_loss"] / here["law_loss"])
-    expected = sum(
-        float((0.01 * np.sqrt(p.widths) * p.weights(np.log10(last[p.column]))).sum()) for p in paths_of(known.spec, runs)
-    )
+    expected = sum(float((0.01 * p.unit * p.weights(np.log10(last[p.column]))).sum()) for p in known.layout.only.discrepancy)
     np.testing.assert_allclose(log_ratio, expected, rtol=1e-9)
 
 
@@ -119,7 +129,7 @@ def test_residuals_are_what_law_and_walk_leave():
         float(
             abs(
                 loss_at_runs(fit)
-                / law_loss(fit, {c: xr.DataArray(fit.runs[c].to_numpy(), dims="run") for c in ("params", "tokens")})
+                / law_loss(fit, {c: xr.DataArray(fit.table[c].to_numpy(), dims="run") for c in ("params", "tokens")})
                 - 1
             ).max()
         )
@@ -132,15 +142,16 @@ def test_steps_are_drawn_from_their_conditional():
     rng = np.random.default_rng(0)
     loadings, variance, y = rng.standard_normal((9, 3)), rng.uniform(0.1, 0.5, 9), rng.standard_normal(9)
     count = 40_000
-    scales = np.array([0.5, 1.0, 2.0])
-    before = np.array([-1, 0, 1, -1, 3, -1, -1, -1, 7])
-    kept = np.where(before >= 0, 0.7, 0.0)
-    same = [np.tile(each, (count, 1)) for each in (y, variance**0.5, scales, np.ones(9), kept)]
-    drawn = draw_effects(same[0], same[1], loadings / scales, same[2], same[3], same[4], np.maximum(before, 0), rng)
+    rows = np.array([[0, 1, 2], [3, 4, 0], [7, 8, 0]])
+    there = np.array([[1.0, 1, 1], [1, 1, 0], [1, 1, 0]])
+    distance = np.abs(np.subtract.outer(np.arange(3), np.arange(3)))[None] * np.ones((3, 1, 1)) * -np.log(0.7)
+    serial = Serial(rows, there, distance, np.array([5, 6]))
+    same = [np.tile(each, (count, 1)) for each in (y, variance**0.5, np.full(9, 0.3))]
+    drawn = draw_effects(*same, lambda part: np.tile(loadings, (count, 1, 1))[part], serial, np.ones(count), rng)
     together = np.eye(9)
     for first, second, power in ((0, 1, 1), (1, 2, 1), (0, 2, 2), (3, 4, 1), (7, 8, 1)):
         together[first, second] = together[second, first] = 0.7**power
-    joint = loadings @ loadings.T + together * np.sqrt(np.outer(variance, variance))
+    joint = loadings @ loadings.T + together * np.sqrt(np.outer(variance, variance)) + 0.09 * np.eye(9)
     np.testing.assert_allclose(drawn.mean(axis=0), loadings.T @ np.linalg.solve(joint, y), atol=0.02)
     np.testing.assert_allclose(np.cov(drawn.T), np.eye(3) - loadings.T @ np.linalg.solve(joint, loadings), atol=0.02)
 
@@ -163,14 +174,19 @@ def test_a_wrong_discrepancy_is_a_sentence(tmp_path, line, says):
         read_model(tmp_path / "model.toml")
 
 
-def test_groups_with_a_discrepancy_are_refused(tmp_path):
-    text = read_model("kappa_by_group").to_toml().replace('dist = "StudentT"', 'dist = "Normal"')
-    text = text.replace("[likelihood.nu]", "[ignored]")
-    start = text.index("[ignored]")
-    text = text[:start] + text[text.index("[likelihood.sigma]") :]
-    (tmp_path / "model.toml").write_text(f"{text}\n[discrepancy.C]\nscale = {{ dist = 'HalfNormal', sigma = 0.1 }}\n")
-    with pytest.raises(InvalidSpecification, match="groups of runs each have one of their own"):
-        read_model(tmp_path / "model.toml")
+def test_groups_may_have_a_discrepancy_each(tmp_path):
+    document = tomllib.loads(read_model("kappa_by_group").to_toml())
+    document["likelihood"] = {"dist": "Normal", "sigma": {"dist": "HalfNormal", "sigma": 0.05}}
+    document["discrepancy"] = {"C": {"by": "group", "scale": {"dist": "HalfNormal", "sigma": 0.1}}}
+    (tmp_path / "model.toml").write_text(tomli_w.dumps(document))
+    runs = pd.DataFrame(
+        {"params": [1e8, 1e9, 1e8, 1e9], "tokens": 2e10, "loss": [3.0, 2.5, 3.1, 2.6], "group": list("aabb")}
+    )
+    runs["compute_flops"] = 6 * runs["params"] * runs["tokens"]
+    walk_by_group = Layout.of(read_model(tmp_path / "model.toml"), {"loss": runs}).only.discrepancy[0]
+    assert walk_by_group.basis.shape == (4, 2 * STEPS)
+    assert not walk_by_group.basis[:2, STEPS:].any()
+    assert not walk_by_group.basis[2:, :STEPS].any()
 
 
 def test_the_default_model_follows_the_columns():
@@ -182,6 +198,6 @@ def test_the_default_model_follows_the_columns():
 
 def test_one_word_takes_it_off():
     spec = read_model("kappa")
-    assert spec.discrepancy
-    assert not spec.without_discrepancy().discrepancy
+    assert spec.only.discrepancy
+    assert not spec.without_discrepancy().only.discrepancy
     assert spec.without_discrepancy().digest != spec.digest

@@ -8,12 +8,12 @@ import pytensor
 import pytest
 
 from bayes_scaling.inference import build_model
-from bayes_scaling.model.documents import model_from_json, read_model, shipped_models
+from bayes_scaling.model.document import model_from_json, read_model, shipped_models
+from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.prior_draws import draw_prior
-from bayes_scaling.model.reference import fixed_values
 from bayes_scaling.runs.table import read_runs
 
-MODELS = shipped_models()
+MODELS = [n for n in shipped_models() if read_model(n).is_one and read_model(n).only.table == "runs"]
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
 RUNS = read_runs(
     pd.DataFrame(
@@ -47,7 +47,7 @@ def test_every_prior_says_why(name):
     spec = read_model(name)
     assert spec.title
     assert all(len(parameter.why.split()) >= 5 for parameter in spec.parameters.values())
-    assert spec.likelihood.why
+    assert spec.only.likelihood.why
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -76,13 +76,13 @@ def test_log_density_and_gradient_are_finite_at_the_start(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_prior_predictive_losses_are_plausible(name):
     spec = read_model(name)
-    reference = spec.reference_point(RUNS.table)
-    prior = draw_prior(spec, RUNS.table, np.random.default_rng(1))
-    values = {n: prior[n] for n in spec.parameters if n in prior} | fixed_values(spec)
-    middle = {symbol: np.exp(np.log(RUNS.table[column]).mean()) for symbol, column in spec.columns.items()}
-    losses = spec.the_law(*((middle | dict(reference))[symbol] for symbol in spec.the_law.inputs), **values)
+    layout = Layout.of(spec, {"loss": RUNS.table})
+    reference, prior = layout.reference, draw_prior(layout, np.random.default_rng(1))
+    values = {n: prior[n] for n in spec.parameters if n in prior} | spec.fixed
+    middle = {symbol: np.exp(np.log(RUNS.table[column]).mean()) for symbol, column in spec.only.columns.items()}
+    losses = spec.only.the_law(*((middle | dict(reference))[symbol] for symbol in spec.only.the_law.inputs), **values)
     # Error rates lie below one, losses in nats above.
-    low, middling, high = (0.01, (0.2, 1.0), 3) if spec.law == "m4" else (0.2, (1.5, 5.0), 20)
+    low, middling, high = (0.01, (0.2, 1.0), 3) if spec.only.law == "m4" else (0.2, (1.5, 5.0), 20)
     assert float(((losses > low) & (losses < high)).mean()) > 0.97
     assert middling[0] < float(losses.median()) < middling[1]
 

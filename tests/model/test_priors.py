@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from bayes_scaling.inference import build_model
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
+from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.runs.table import read_runs
@@ -54,7 +55,7 @@ def test_a_bad_prior_is_refused(given, message):
 def test_prior_draws_have_the_model_s_variables():
     table = pd.DataFrame({"params": [1e8, 1e9] * 2, "tokens": 1e10, "loss": 3.0, "group": list("abab")})
     spec, runs = read_model("kappa_by_group"), read_runs(table)
-    prior = draw_prior(spec, table, np.random.default_rng(0), draws=5)
+    prior = draw_prior(Layout.of(spec, {"loss": runs.table}), np.random.default_rng(0), draws=5)
     model = build_model(spec, runs)
     assert set(prior.data_vars) <= set(model.named_vars)
     for name in prior.data_vars:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,12 +13,14 @@ import bayes_scaling as bs
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.evaluation import simulate
 from bayes_scaling.evaluation.simulate import from_the_model
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import Model, read_model
+from bayes_scaling.model.effects import Shared
+from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.model.sharing import as_columns_allow, own_sigma, shared_at_runs, sharing_of
 from bayes_scaling.posterior.fit import load_fit
-from bayes_scaling.posterior.predict import loss_at_runs, measured_at_runs, predict
+from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.residuals import loss_at_runs, measured_at_runs, row_scales
 from bayes_scaling.posterior.variance import included, noise_parts
 from bayes_scaling.runs.table import read_runs
 
@@ -31,6 +35,20 @@ REPEATED = pd.DataFrame(
 """Twenty-four recipes, each with two seeds."""
 
 
+SCALE = Prior(dist="HalfNormal", sigma=0.1)
+
+
+def sharing_of(by, table):
+    return Shared(by=tuple(by), scale=SCALE).place("run", "noise", table)
+
+
+def layout_of(table: pd.DataFrame, model: Model | None = None) -> Layout:
+    table = table if "loss" in table else table.assign(loss=3.0)
+    if {"params", "tokens"} <= set(table) and "compute_flops" not in table:
+        table = table.assign(compute_flops=6.0 * table["params"] * table["tokens"])
+    return Layout.of(model or read_model("kappa"), {"loss": table})
+
+
 def draws(**values):
     dims = ("chain", "draw")
     return xr.Dataset({name: (dims, np.full((1, 3), value)) for name, value in values.items()})
@@ -38,10 +56,9 @@ def draws(**values):
 
 def test_rows_share_what_all_their_columns_say():
     table = pd.DataFrame({"params": [1e8, 1e8, 1e9, 1e8], "lr": [0.1, 0.1, 0.1, 0.2], "seed": [0, 1, 0, 0]})
-    found = sharing_of("recipe", ["params", "lr", "depth"], table)
-    assert found.of_run.tolist() == [0, 0, -1, -1]
-    assert found.alone.tolist() == [0, 0, 1, 1]
-    np.testing.assert_array_equal(found.design, [[1], [1], [0], [0]])
+    placed = sharing_of(["params", "lr", "depth"], table)
+    assert placed.own.tolist() == [0, 0, 1, 1]
+    np.testing.assert_array_equal(placed.basis, [[1], [1], [0], [0]])
 
 
 @pytest.mark.parametrize(
@@ -50,19 +67,21 @@ def test_rows_share_what_all_their_columns_say():
         (REPEATED, ["recipe"]),
         (REPEATED.iloc[::2], []),  # every recipe once
         (REPEATED.assign(params=1e8, tokens=1e9), []),  # one recipe alone: its noise is the law's
-        (REPEATED.drop(columns=["params", "tokens"]), []),
     ],
 )
 def test_what_the_columns_cannot_tell_leaves_the_model(table, kept):
-    assert list(as_columns_allow(read_model("kappa"), table).noise) == kept
+    layout = layout_of(table)
+    assert list(layout.model.only.noise) == kept
+    assert ("noise.recipe" in layout.left_out) is not bool(kept)
 
 
 def test_only_points_of_a_run_go_together():
     once = REPEATED.iloc[::2]
-    assert as_columns_allow(read_model("kappa"), once).correlation is None
+    assert layout_of(once).only.serial is None
+    assert "correlation" in layout_of(once).left_out
     along = once.assign(run_id=np.repeat([f"r{n}" for n in range(12)], 2))
-    assert as_columns_allow(read_model("kappa"), along).correlation is not None
-    assert as_columns_allow(read_model("kappa"), along.drop(columns="run_id")).correlation is None
+    assert layout_of(along).model.only.correlation is not None
+    assert layout_of(along.drop(columns="run_id")).model.only.correlation is None
 
 
 def test_simulated_points_go_together_along_their_run():
@@ -70,18 +89,16 @@ def test_simulated_points_go_together_along_their_run():
         run_id=np.repeat([f"r{n}" for n in range(6)], 4), checkpoint=np.tile([True, True, True, False], 6), loss=3.0
     )
     runs = runs.assign(params=np.repeat(np.geomspace(1e7, 1e9, 6), 4), tokens=np.tile([1e9, 2e9, 4e9, 8e9], 6))
-    spec = as_columns_allow(read_model("kappa"), runs)
-    assert spec.correlation is not None
-    quiet = {**spec.model_dump(exclude_unset=True), "discrepancy": {}}
-    quiet["likelihood"] = spec.likelihood.model_copy(update={"growth": None})
-    quiet["correlation"] = spec.correlation.model_copy(
-        update={"length": Prior(dist="LogNormal", mu=np.log(2.0), sigma=1e-6)}
-    )
-    spec, ratios = spec.model_copy(update={k: quiet[k] for k in ("discrepancy", "likelihood", "correlation")}), []
-    table = read_runs(runs)
+    layout, ratios = layout_of(runs), []
+    only = layout.model.only
+    assert only.correlation is not None
+    length = Prior(dist="LogNormal", mu=np.log(2.0), sigma=1e-6)
+    update = {"discrepancy": {}, "likelihood": only.likelihood.model_copy(update={"growth": None})}
+    update["correlation"] = only.correlation.model_copy(update={"length": length})
+    quiet = layout_of(runs, layout.model.model_copy(update={"observations": (only.model_copy(update=update),)}))
     for number in range(300):
-        prior = draw_prior(spec, table.table, np.random.default_rng(number), draws=1)
-        truth = simulate._pretended(spec, table, prior, np.full(24, 3.0))
+        prior = draw_prior(quiet, np.random.default_rng(number), draws=1)
+        truth = simulate._as_fit(quiet, prior, read_runs(runs))
         law = loss_at_runs(truth)
         noise = np.log(measured_at_runs(truth, law, np.random.default_rng(number)) / law).values.reshape(6, 4)
         ratios.append(noise / float(prior["sigma"].item()))
@@ -95,26 +112,36 @@ def test_what_is_not_said_is_shared_with_no_one_before_and_after_sampling():
     table = pd.DataFrame({"params": [1e8, 1e8, 2e8, 2e8], "optimizer": [None, None, "adam", "adam"]})
     stored = table.assign(optimizer=["", "", "adam", "adam"])  # as a netCDF file takes it
     for kept in (table, stored):
-        assert sharing_of("recipe", ["params", "optimizer"], kept).of_run.tolist() == [-1, -1, 0, 0]
+        assert sharing_of(["params", "optimizer"], kept).own.tolist() == [1, 1, 0, 0]
 
 
 def test_two_points_at_one_place_are_refused():
     runs = REPEATED.iloc[:4].assign(run_id="r", tokens=[1e9, 2e9, 2e9, 4e9], loss=3.0, checkpoint=[True, True, False, True])
     with pytest.raises(InvalidModel, match="at one place"):
-        as_columns_allow(read_model("kappa"), runs)
+        layout_of(runs)
 
 
 def test_a_row_alone_has_all_of_it_to_itself_and_others_share():
-    sharing = sharing_of("run", ["run_id"], pd.DataFrame({"run_id": ["a", "a", "b"]}))
+    sharing = sharing_of(["run_id"], pd.DataFrame({"run_id": ["a", "a", "b"]}))
     effect = xr.DataArray(np.full((1, 3, 1), 0.1), dims=("chain", "draw", sharing.dim), coords=sharing.coords)
     posterior = draws(sigma=0.003, noise_scale_run=0.004).assign(noise_effect_run=effect)
-    np.testing.assert_allclose(own_sigma([sharing], posterior).isel(chain=0, draw=0), [0.003, 0.003, 0.005])
-    np.testing.assert_allclose(shared_at_runs([sharing], posterior).isel(chain=0, draw=0), [0.1, 0.1, 0.0])
+    np.testing.assert_allclose(sharing.at_rows(posterior).isel(chain=0, draw=0), [0.1, 0.1, 0.0])
+    noise = {"run": Shared(by=("run_id",), scale=SCALE)}
+    table = pd.DataFrame({"run_id": ["a", "a", "b"], "params": [1e8, 2e8, 4e8], "loss": [3.0, 2.9, 2.8]})
+    law = read_model("kaplan_n")
+    normal = law.only.model_copy(update={"noise": noise, "likelihood": read_model("kappa").only.likelihood})
+    fit = simulate._as_fit(
+        Layout.of(law.model_copy(update={"observations": (normal,)}), {"loss": table}),
+        posterior.assign(N_c=posterior["sigma"] * 0 + 1e13, alpha_N=posterior["sigma"] * 0 + 0.07),
+        read_runs(table.assign(checkpoint=[True, False, False])),
+    )
+    scale, _ = row_scales(fit, 1.0)
+    np.testing.assert_allclose(scale.isel(chain=0, draw=0), [0.003, 0.003, 0.005])
 
 
 def test_seeds_and_recipes_are_told_apart_and_a_new_run_has_both(tmp_path):
     seeds, recipes = 0.004, 0.02
-    rng, law = np.random.default_rng(5), read_model("kappa").the_law
+    rng, law = np.random.default_rng(5), read_model("kappa").only.the_law
     expected = law(REPEATED["params"], REPEATED["tokens"], E=1.6, A=300.0, a=0.35, B=400.0, b=0.3, kappa=1.0)
     loss = expected * np.exp(np.repeat(rng.normal(0, recipes, 24), 2) + rng.normal(0, seeds, 48))
     fit = bs.fit(REPEATED.assign(loss=loss), "kappa", discrepancy=False, draws=1000, tune=800, progress=False)
@@ -136,8 +163,9 @@ def test_seeds_and_recipes_are_told_apart_and_a_new_run_has_both(tmp_path):
 
 
 def test_simulated_repeats_share_their_recipe():
-    spec, ratios = as_columns_allow(read_model("kappa"), REPEATED), []
-    spec = spec.model_copy(update={"likelihood": spec.likelihood.model_copy(update={"growth": None})})
+    model, ratios = layout_of(REPEATED).model, []
+    level = model.only.model_copy(update={"likelihood": model.only.likelihood.model_copy(update={"growth": None})})
+    spec = model.model_copy(update={"observations": (level,)})
     runs = read_runs(REPEATED.assign(loss=3.0))
     for number in range(40):
         found = from_the_model(spec, runs, np.random.default_rng(number))
@@ -158,7 +186,7 @@ def test_simulated_repeats_share_their_recipe():
 def test_a_bad_part_is_named(tmp_path, noise, said):
     import tomli_w
 
-    document = read_model("kappa").model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    document = tomllib.loads(read_model("kappa").to_toml())
     (tmp_path / "model.toml").write_text(tomli_w.dumps(document | {"noise": noise}))
     with pytest.raises(InvalidSpecification, match=said):
         read_model(tmp_path / "model.toml")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bayes_scaling.errors import InvalidSpecification, UnknownName
-from bayes_scaling.model.documents import read_model
+from bayes_scaling.model.document import read_model
 
 GOOD = read_model("chinchilla").to_toml()
 
@@ -22,7 +22,7 @@ def document(tmp_path):
     ("old", "new", "message"),
     [
         ('law = "chinchilla"', 'law = "chinchila"', "did you mean 'chinchilla'"),
-        ('law = "chinchilla"', 'law = "critical_batch"', "a model needs a law that gives the loss"),
+        ('law = "chinchilla"', 'law = "critical_batch"', "parameters.E: critical_batch has no such parameter"),
         ("parameters.alpha", "parameters.gamma", "parameters.gamma: chinchilla has no such parameter"),
         ("parameters.beta", "parametres.beta", "parametres: unknown key; did you mean 'parameters'"),
         ("[likelihood]", "[likelihood]\nnoise = 3", "likelihood.noise: unknown key"),
@@ -45,7 +45,7 @@ def test_a_bad_document_names_the_place_and_what_is_right(document, old, new, me
 
 def test_a_missing_prior_is_named(document):
     text = GOOD[: GOOD.index("[parameters.beta]")] + GOOD[GOOD.index("[likelihood]") :]
-    with pytest.raises(InvalidSpecification, match=r"parameters\.beta: the law has it, the document gives it no prior"):
+    with pytest.raises(InvalidSpecification, match=r"parameters\.beta: chinchilla has it, the document gives it no prior"):
         read_model(document(text))
 
 
@@ -70,4 +70,4 @@ def test_a_fixed_value_is_the_published_one(document):
 def test_models_are_frozen():
     spec = read_model("chinchilla")
     with pytest.raises(ValueError, match="frozen"):
-        spec.law = "kappa"
+        spec.title = "kappa"

@@ -17,13 +17,13 @@ GOOD = example_fit(chains=4, draws=500)
 
 
 def changed(posterior=None, statistics=None, runs=None):
-    groups = {f"/{name}": group.to_dataset() for name, group in GOOD.tree.children.items()}
+    groups = {group.path: group.to_dataset(inherit=False) for group in GOOD.tree.subtree}
     if posterior is not None:
         groups["/posterior"] = posterior
     if statistics is not None:
         groups["/sample_stats"] = groups["/sample_stats"].assign(statistics)
     if runs is not None:
-        groups["/observed_data"] = xr.Dataset({"loss": ("run", runs)})
+        groups["/observations/loss"] = groups["/observations/loss"].assign(loss=("run", runs))
     fit = replace(GOOD, tree=xr.DataTree.from_dict(groups))
     return replace(fit, checks=tuple(check(fit).to_dict("records")))
 
@@ -115,7 +115,7 @@ def test_few_draws_and_one_chain():
 
 
 def test_runs_the_law_does_not_describe():
-    runs = GOOD.runs
+    runs = GOOD.table
     bent = runs["loss"] * (runs["params"] / runs["params"].mean()) ** 0.02
     found = failed(changed(runs=bent.to_numpy()), ADEQUACY)
     assert "p of the trend with N" in found
@@ -127,7 +127,7 @@ def test_runs_the_law_does_not_describe():
 
 
 def test_a_loss_in_another_unit_is_one_the_priors_did_not_expect():
-    assert "runs inside the prior's 99 %" in failed(changed(runs=(GOOD.runs["loss"] * 40).to_numpy()), ADEQUACY)
+    assert "runs inside the prior's 99 %" in failed(changed(runs=(GOOD.table["loss"] * 40).to_numpy()), ADEQUACY)
 
 
 def test_rules_pass_at_their_threshold_and_fail_beyond():

@@ -16,10 +16,10 @@ def test_save_and_load_keep_everything(fit_by_hand, tmp_path):
     path = fit_by_hand.save(tmp_path / "fit.nc")
     again = load_fit(path)
     xr.testing.assert_identical(again.posterior, fit_by_hand.posterior)
-    assert again.spec == fit_by_hand.spec
+    assert again.model == fit_by_hand.model
     assert dict(again.facts) == dict(fit_by_hand.facts)
     assert again.reference == pytest.approx(fit_by_hand.reference)
-    assert again.runs.equals(fit_by_hand.runs)
+    assert again.table.equals(fit_by_hand.table)
     again.save(path)  # the file is closed: it can be written over
     assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
 
@@ -58,7 +58,7 @@ def test_other_netcdf_and_other_formats_are_refused(fit_by_hand, tmp_path):
     path = fit_by_hand.save(tmp_path / "fit.nc")
     tree = xr.load_datatree(path, engine="h5netcdf")
     for old, new, message in (
-        ('"format": 1', '"format": 99', "has format 99"),
+        ('"format": 2', '"format": 99', "has format 99"),
         ('"mu": 0.5', '"mu": 0.7', "not the one it was fitted with"),
         ('"facts"', '"fact"', "not a whole fit"),
     ):
@@ -67,7 +67,9 @@ def test_other_netcdf_and_other_formats_are_refused(fit_by_hand, tmp_path):
         changed.to_netcdf(tmp_path / "changed.nc", engine="h5netcdf")
         with pytest.raises(InvalidFit, match=message):
             load_fit(tmp_path / "changed.nc")
-    lacking = xr.DataTree.from_dict({f"/{n}": g.to_dataset() for n, g in tree.children.items() if n != "posterior"})
+    lacking = xr.DataTree.from_dict(
+        {g.path: g.to_dataset(inherit=False) for g in tree.subtree if g.path not in ("/", "/posterior")}
+    )
     lacking.attrs = tree.attrs
     lacking.to_netcdf(tmp_path / "lacking.nc", engine="h5netcdf")
     with pytest.raises(InvalidFit, match="posterior"):

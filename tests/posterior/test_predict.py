@@ -7,14 +7,15 @@ import xarray as xr
 
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRequest, NewGroupWarning
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
-from bayes_scaling.posterior.predict import interval, intervals, loss_at_runs, predict
+from bayes_scaling.posterior.predict import interval, intervals, predict
+from bayes_scaling.posterior.residuals import loss_at_runs
 from bayes_scaling.posterior.rows import predict_table
 from tests.conftest import HOFFMANN_LIKE
 from tests.grouped import grouped_fit
 
 
 def test_one_draw_is_the_law(exact_fit):
-    law = exact_fit.spec.the_law
+    law = exact_fit.model.only.the_law
     prediction = predict(exact_fit, params=7e10, tokens=1.4e12)
     assert prediction["expected_loss"].dims == ("chain", "draw")
     assert prediction["expected_loss"].item() == pytest.approx(law(7e10, 1.4e12, **HOFFMANN_LIKE), rel=1e-12)
@@ -116,7 +117,7 @@ def test_interval_needs_a_probability():
 
 
 def test_losses_at_the_runs_are_the_law_s(exact_fit):
-    np.testing.assert_allclose(loss_at_runs(exact_fit).squeeze(), exact_fit.runs["loss"], rtol=1e-12)
+    np.testing.assert_allclose(loss_at_runs(exact_fit).squeeze(), exact_fit.table["loss"], rtol=1e-12)
 
 
 class TestGroups:
@@ -125,7 +126,7 @@ class TestGroups:
         a, b = (predict(fit, params=1e9, tokens=1e10, group={"group": g})["expected_loss"] for g in "ab")
         assert float(a.mean()) < float(b.mean())
         draws = fit.posterior.sel(group="a")
-        law = fit.spec.the_law(1e9, 1e10, **{n: draws[n] for n in fit.spec.parameters})
+        law = fit.model.the_law(1e9, 1e10, **{n: draws[n] for n in fit.model.parameters})
         np.testing.assert_allclose(a, law, rtol=1e-12)
 
     def test_a_new_group_is_the_population_and_is_said(self):
@@ -148,8 +149,8 @@ class TestGroups:
         fit = grouped_fit(spread=0.0)
         with pytest.warns(NewGroupWarning):
             new = predict(fit, params=1e9, tokens=1e10, group={"group": "c"})["expected_loss"]
-        law = fit.spec.the_law
-        at = law.from_reference({n: fit.posterior[f"{n}_population"] for n in fit.spec.parameters}, fit.reference)
+        law = fit.model.only.the_law
+        at = law.from_reference({n: fit.posterior[f"{n}_population"] for n in fit.model.parameters}, fit.reference)
         np.testing.assert_allclose(new, law(1e9, 1e10, **at), rtol=1e-12)
 
     def test_a_table_names_its_groups(self):
@@ -162,6 +163,6 @@ class TestGroups:
     def test_each_run_is_in_its_own_group(self):
         fit = grouped_fit()
         expected = loss_at_runs(fit)
-        for i, run in fit.runs.iterrows():
+        for i, run in fit.table.iterrows():
             alone = predict(fit, params=run.params, tokens=run.tokens, group={"group": run.group})["expected_loss"]
             np.testing.assert_allclose(expected.sel(run=i), alone, rtol=1e-12)

@@ -10,21 +10,21 @@ from scipy import stats
 
 from bayes_scaling.errors import InvalidRequest, InvalidRuns, NewGroupWarning
 from bayes_scaling.evaluation.compare import compare
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.levels import Levels
-from bayes_scaling.model.prior_draws import draw_joint_prior
+from bayes_scaling.model.document import read_model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.examples import example_fit, example_system
-from bayes_scaling.posterior.fit import JointFit, load_fit
+from bayes_scaling.posterior.fit import Fit, load_fit
 from bayes_scaling.posterior.predict import predict
-from bayes_scaling.posterior.residuals import expected_at_rows, log_likelihood, measured_at_rows, surprises
+from bayes_scaling.posterior.residuals import innovations, log_likelihood, loss_at_runs, measured_at_runs
 from bayes_scaling.questions.claims import claims
 from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.runs.derived import lowest, shapes
 
 
 @pytest.fixture(scope="module")
-def system() -> JointFit:
+def system() -> Fit:
     """A fit by hand whose curves scatter as an Ornstein-Uhlenbeck process of one per cent and length one half."""
     fit, rng = example_system(chains=2, draws=30), np.random.default_rng(0)
     tree = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
@@ -37,14 +37,19 @@ def system() -> JointFit:
     covariance = 0.01**2 * np.exp(-np.abs(steps[:, None] - steps[None]) / 0.5) * same
     noise = np.linalg.cholesky(covariance + 1e-14 * np.eye(len(table))) @ rng.standard_normal(len(table))
     tree["/observations/curves"] = rows.assign(loss=rows["loss"] * np.exp(noise))
-    return JointFit(xr.DataTree.from_dict(tree), fit.spec, fit.reference, fit.facts)
+    return Fit(xr.DataTree.from_dict(tree), fit.model, fit.reference, fit.facts)
+
+
+def measured(fit: Fit, name: str) -> xr.DataArray:
+    view = fit.view(name)
+    return measured_at_runs(view, loss_at_runs(view), np.random.default_rng(0))
 
 
 def test_the_density_is_that_of_the_whole_process(system):
     table = system.rows("curves")
     log_density = log_likelihood(system)["measured_curves"].isel(chain=0, draw=3)
     draw = system.posterior.isel(chain=0, draw=3)
-    residual = np.log(table["loss"]) - np.log(expected_at_rows(system, "curves").isel(chain=0, draw=3).values)
+    residual = np.log(table["loss"]) - np.log(loss_at_runs(system.view("curves")).isel(chain=0, draw=3).values)
     for run, rows in table.groupby("run_id").indices.items():
         steps = np.log(table["steps"].to_numpy()[rows])
         covariance = float(draw["sigma_curves"]) ** 2 * np.exp(
@@ -55,7 +60,7 @@ def test_the_density_is_that_of_the_whole_process(system):
 
 
 def test_surprises_are_independent_where_the_model_is_right(system):
-    z = surprises(system, "curves").median(("chain", "draw")).values
+    z = innovations(system.view("curves"))[0].median(("chain", "draw")).values
     assert stats.kstest(z, "norm").pvalue > 0.01
     in_order = z.reshape(5, 6)
     assert abs(np.corrcoef(in_order[:, :-1].ravel(), in_order[:, 1:].ravel())[0, 1]) < 0.5
@@ -68,7 +73,7 @@ def test_every_observation_is_checked(system):
     bent = {group.path: group.to_dataset(inherit=False) for group in system.tree.subtree}
     rows = bent["/observations/curves"]
     bent["/observations/curves"] = rows.assign(loss=rows["loss"] * (rows["steps"] / 4e4) ** 0.2)
-    worse = check(JointFit(xr.DataTree.from_dict(bent), system.spec, system.reference, system.facts)).set_index("check")
+    worse = check(Fit(xr.DataTree.from_dict(bent), system.model, system.reference, system.facts)).set_index("check")
     assert not worse.loc["p of the runs inside their 90 %, curves", "passed"]
     assert not worse.loc["p of the trend with S, curves", "passed"]
 
@@ -76,7 +81,7 @@ def test_every_observation_is_checked(system):
 def test_the_better_model_is_preferred(system):
     groups = {group.path: group.to_dataset(inherit=False) for group in system.tree.subtree}
     groups["/posterior"] = groups["/posterior"].assign(alpha_S=groups["/posterior"]["alpha_S"] * 1.5)
-    worse = JointFit(xr.DataTree.from_dict(groups), system.spec, system.reference, system.facts)
+    worse = Fit(xr.DataTree.from_dict(groups), system.model, system.reference, system.facts)
     table = compare({"right": system, "wrong": worse})
     assert table["model"].tolist() == ["right", "wrong"]
     assert table["difference"].iloc[1] < -5
@@ -93,12 +98,10 @@ def test_only_fits_of_the_same_rows_are_compared(system):
 def test_agreement_is_a_ratio_of_effects():
     fit = example_system()
     groups = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
-    effects = groups["/posterior"]["N_c_effect_observation_of_N_c"]
-    apart = xr.zeros_like(effects) + xr.DataArray([0.0, -0.1, 0.0], dims="observation_of_N_c")
-    groups["/posterior"]["N_c_effect_observation_of_N_c"] = apart + 0.001 * np.random.default_rng(0).standard_normal(
-        apart.shape
-    )
-    found = agreement(JointFit(xr.DataTree.from_dict(groups), fit.spec, fit.reference, fit.facts))
+    effects = groups["/posterior"]["N_c_effect_observation"]
+    apart = xr.zeros_like(effects) + xr.DataArray([0.0, -0.1, 0.0], dims="observation")
+    groups["/posterior"]["N_c_effect_observation"] = apart + 0.001 * np.random.default_rng(0).standard_normal(apart.shape)
+    found = agreement(Fit(xr.DataTree.from_dict(groups), fit.model, fit.reference, fit.facts))
     first = found.set_index(["first", "second"]).loc[("curves", "decayed")]
     assert first["median"] == pytest.approx(np.exp(-0.1), rel=0.01)
     assert not first["agree"]
@@ -108,13 +111,13 @@ def test_agreement_is_a_ratio_of_effects():
 def test_learned_is_what_the_first_observation_has():
     fit = example_system(chains=1, draws=1)
     groups = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
-    effects = groups["/posterior"]["N_c_effect_observation_of_N_c"]
-    groups["/posterior"]["N_c_effect_observation_of_N_c"] = xr.zeros_like(effects) + xr.DataArray(
-        [0.1, 0.0, 0.0], dims="observation_of_N_c"
+    effects = groups["/posterior"]["N_c_effect_observation"]
+    groups["/posterior"]["N_c_effect_observation"] = xr.zeros_like(effects) + xr.DataArray(
+        [0.1, 0.0, 0.0], dims="observation"
     )
-    moved = JointFit(xr.DataTree.from_dict(groups), fit.spec, fit.reference, fit.facts)
+    moved = Fit(xr.DataTree.from_dict(groups), fit.model, fit.reference, fit.facts)
     assert moved.learned["N_c"].item() == pytest.approx(fit.learned["N_c"].item() * np.exp(0.1 / 0.077), rel=1e-6)
-    assert moved.of("limited").posterior["N_c"].item() == pytest.approx(fit.learned["N_c"].item(), rel=1e-6)
+    assert moved.view("limited").posterior["N_c"].item() == pytest.approx(fit.learned["N_c"].item(), rel=1e-6)
 
 
 def test_the_lowest_point_is_where_training_would_have_stopped():
@@ -134,22 +137,21 @@ def test_shapes_of_one_size_go_together():
 
 
 @pytest.fixture(scope="module")
-def shaped() -> JointFit:
+def shaped() -> Fit:
     """A fit of the shape system whose posterior is its prior: every parameter that varies does."""
     system, rng = read_model("shape"), np.random.default_rng(0)
     sizes = np.repeat([6e3, 5e4], 4)
     table = pd.DataFrame({"params": sizes, "aspect": np.tile([1.0, 4.0, 16.0, 64.0], 2), "head_width": 8.0, "loss": 2.0})
     tables = {"shapes": table.assign(size=[f"N {n:.3g}" for n in sizes])}
-    draws = draw_joint_prior(system, Levels.of(system, tables), rng, draws=200)
-    rows = {c: ("run", v.to_numpy() if c != "size" else v.to_numpy(str)) for c, v in tables["shapes"].items()}
-    groups = {"posterior": draws, "prior": draws, "observations/shapes": xr.Dataset(rows)}
-    groups["sample_stats"] = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((1, 200), bool))})
+    layout = Layout.of(system, tables)
+    draws = draw_prior(layout, rng, draws=200)
+    statistics = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((1, 200), bool))})
     facts = {"runs": "by hand", "loss_unit": "nats/token", "params": "non-embedding"}
-    return JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), facts)
+    return Fit.of(layout, {"posterior": draws, "prior": draws, "sample_stats": statistics}, facts)
 
 
 def test_what_varies_over_a_column_varies_in_predictions(shaped):
-    one, expected = shaped.of("shapes"), expected_at_rows(shaped, "shapes")
+    one, expected = shaped.view("shapes"), loss_at_runs(shaped.view("shapes"))
     for row in (1, 6):
         at = shaped.rows("shapes").iloc[row]
         given = {"params": at["params"], "aspect": at["aspect"], "head_width": at["head_width"]}
@@ -162,14 +164,14 @@ def test_what_varies_over_a_column_varies_in_predictions(shaped):
 
 
 def test_the_centre_of_what_varies_is_learned(shaped):
-    np.testing.assert_allclose(shaped.learned["aspect_cost"], shaped.posterior["aspect_cost"])
+    np.testing.assert_allclose(shaped.learned["aspect_cost"], shaped.posterior["aspect_cost_population"])
     assert "aspect_best" not in shaped.learned  # stated at a reference, and another number for each size
     assert claims(shaped)["claim"].tolist()[-1] == "cost of the ends of a 40-fold range of aspect ratios"
 
 
 def test_a_joint_fit_comes_back_whole(shaped, tmp_path):
     again = load_fit(shaped.save(tmp_path / "shape.nc"))
-    np.testing.assert_array_equal(expected_at_rows(again, "shapes"), expected_at_rows(shaped, "shapes"))
+    np.testing.assert_array_equal(loss_at_runs(again.view("shapes")), loss_at_runs(shaped.view("shapes")))
     assert again.thinned(50).rows("shapes").equals(shaped.rows("shapes"))
 
 
@@ -177,22 +179,20 @@ def test_a_row_s_own_error_widens_its_interval(system):
     groups = {group.path: group.to_dataset(inherit=False) for group in system.tree.subtree}
     rows = groups["/observations/noise"]
     groups["/observations/noise"] = rows.assign(noise_tokens_se=0.5 * rows["noise_tokens"])
-    fit = JointFit(xr.DataTree.from_dict(groups), system.spec, system.reference, system.facts)
-    spread = [np.log(measured_at_rows(each, "noise", np.random.default_rng(0))).std().item() for each in (system, fit)]
-    rows = [
-        float(np.log(measured_at_rows(each, "noise", np.random.default_rng(0))).std(("chain", "draw")).median())
-        for each in (system, fit)
-    ]
+    fit = Fit(xr.DataTree.from_dict(groups), system.model, system.reference, system.facts)
+    spread = [np.log(measured(each, "noise")).std().item() for each in (system, fit)]
+    rows = [float(np.log(measured(each, "noise")).std(("chain", "draw")).median()) for each in (system, fit)]
     assert rows[1] > 5 * rows[0]
     assert spread[1] > spread[0]
 
 
-def test_one_observation_of_curves_is_not_judged_as_independent_points(system):
-    alone = system.of("curves")
-    assert set(check(alone)["about"]) == {"convergence"}
-    with pytest.raises(InvalidRequest, match="go together along runs"):
-        log_likelihood(alone)
-    assert "adequacy" in set(check(system.of("limited"))["about"])
+def test_one_observation_of_curves_is_judged_by_what_rows_before_leave(system):
+    alone = system.view("curves")
+    whole, one = check(system).set_index("check"), check(alone).set_index("check")
+    assert (
+        whole.loc["p of the runs inside their 90 %, curves", "value"] == one.loc["p of the runs inside their 90 %", "value"]
+    )
+    np.testing.assert_array_equal(log_likelihood(alone)["measured"], log_likelihood(system)["measured_curves"])
 
 
 def test_too_few_draws_are_not_compared(system):

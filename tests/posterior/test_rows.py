@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.specification import ModelSpec
+from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import predict
-from bayes_scaling.posterior.rows import last_seen, predict_rows, predict_table
+from bayes_scaling.posterior.rows import continued_rows, predict_rows, predict_table
 from bayes_scaling.posterior.variance import included
 from tests.command import command  # noqa: F401 - a fixture
 from tests.forecasting import forecast_by_hand
@@ -25,18 +22,15 @@ SIGMA, LENGTH, HIGH = 0.01, 2.0, 0.015
 def fit() -> Fit:
     """Five runs of five points each, on the law but for the last point of the smallest, which is high; no other error."""
     plain = forecast_by_hand(scale=1e-9, sigma=SIGMA)
-    kappa = read_model("kappa")
-    assert isinstance(kappa, ModelSpec)
-    size = plain.runs["params"]
-    last = (size == size.min()) & (plain.runs["tokens"] == plain.runs["tokens"].max())
-    groups = {g.path: g.to_dataset(inherit=False) for g in plain.tree.subtree}
-    groups["/posterior"] = groups["/posterior"].assign(length=xr.full_like(groups["/posterior"]["sigma"], LENGTH))
-    labels = [f"run {n:.3g}" for n in size]
-    groups["/constant_data"] = groups["/constant_data"].assign(run_id=("run", np.array(labels, dtype=str)))
-    loss = plain.runs["loss"] * np.where(last, np.exp(HIGH), 1.0)
-    groups["/observed_data"] = xr.Dataset({"loss": ("run", loss.to_numpy())})
-    spec = plain.spec.model_copy(update={"correlation": kappa.correlation})
-    return replace(plain, tree=xr.DataTree.from_dict(groups), spec=spec)
+    size = plain.table["params"]
+    last = (size == size.min()) & (plain.table["tokens"] == plain.table["tokens"].max())
+    correlation = read_model("kappa").only.correlation.model_copy(update={"along": "tokens"})
+    only = plain.model.only.model_copy(update={"correlation": correlation})
+    model = plain.model.model_copy(update={"observations": (only,)})
+    posterior = plain.posterior.assign(length=xr.full_like(plain.posterior["sigma"], LENGTH))
+    loss = plain.table["loss"] * np.where(last, np.exp(HIGH), 1.0)
+    table = plain.table.assign(run_id=[f"run {n:.3g}" for n in size], loss=loss)
+    return Fit.from_draws(posterior, model, table, plain.facts)
 
 
 def rows(**changed) -> pd.DataFrame:
@@ -75,8 +69,8 @@ def test_all_else_is_a_new_run(fit, changed):
 
 
 def test_a_fit_that_takes_rows_as_independent_knows_no_runs(fit):
-    independent = replace(fit, spec=fit.spec.model_copy(update={"correlation": None}))
-    assert (last_seen(independent, rows())[0] == -1).all()
+    independent = forecast_by_hand()
+    assert (continued_rows(independent, rows()) == -1).all()
 
 
 def test_the_intervals_of_a_run_seen_are_narrower(fit):
@@ -91,9 +85,9 @@ def test_the_command_line_says_which_rows_go_on(fit, command, tmp_path):  # noqa
     rows(run_id=["run 1e+08", "new", "run 1e+10"]).to_csv(table, index=False)
     answer = command("predict", stored, "--inputs", table)
     assert answer.code == 0, answer.err
-    assert "2 of 3 rows go on from runs that the fit has seen" in answer.err
+    assert "2 of 3 rows continue runs that the fit has seen" in answer.err
     rows().drop(columns="run_id").to_csv(table, index=False)
-    assert "go on" not in command("predict", stored, "--inputs", table).err
+    assert "continue" not in command("predict", stored, "--inputs", table).err
 
 
 def test_what_intervals_include_names_runs_that_go_on(fit):

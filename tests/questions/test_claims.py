@@ -168,9 +168,9 @@ def test_what_the_rows_did_not_teach_is_the_prior_s():
 
 def test_a_number_of_the_document_is_no_answer(tmp_path):
     fit = example_system()
-    parameters = dict(fit.spec.parameters)
+    parameters = dict(fit.model.parameters)
     parameters["noise_ratio"] = parameters["noise_ratio"].model_copy(update={"prior": None, "fixed": 1.0})
-    spec = fit.spec.model_copy(update={"parameters": parameters})
+    spec = fit.model.model_copy(update={"parameters": parameters})
     groups = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
     for name in ("/posterior", "/prior"):
         groups[name] = groups[name].drop_vars("noise_ratio")

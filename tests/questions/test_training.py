@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from bayes_scaling.model.scatter import sigma_of_new
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
-from bayes_scaling.model.scatter import sigma_of_new
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import predict
 from bayes_scaling.questions.base import question
@@ -206,7 +206,7 @@ def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged()
     run, about = {"params": 1.5e10, "tokens": 3e11}, Forecast(params=4e10, tokens=8e11)
     table = refits(fit, run, about, sampled, times=5)
     drawn = np.log(predict(fit, **run)["measured_loss"].values)
-    assert [len(runs) - len(fit.runs) for runs in seen] == [1] * 5
+    assert [len(runs) - len(fit.table) for runs in seen] == [1] * 5
     assert [runs["loss"].iloc[-1] for runs in seen] == pytest.approx(np.exp(np.quantile(drawn, [0.1, 0.3, 0.5, 0.7, 0.9])))
     assert table["loss"].is_monotonic_increasing
     assert table.attrs["share"] == pytest.approx(1 - table["risk"].mean() / risk_now(fit, about))

@@ -170,9 +170,9 @@ def test_the_report_of_a_system_has_everything_that_follows(joint, tmp_path):
 
 def test_observations_that_differ_are_said_to(joint, tmp_path):
     groups = {group.path: group.to_dataset(inherit=False) for group in joint.tree.subtree}
-    effects = groups["/posterior"]["N_c_effect_observation_of_N_c"]
-    apart = xr.DataArray([0.0, -0.1, 0.0], dims="observation_of_N_c")
-    groups["/posterior"]["N_c_effect_observation_of_N_c"] = xr.zeros_like(effects) + apart
+    effects = groups["/posterior"]["N_c_effect_observation"]
+    apart = xr.DataArray([0.0, -0.1, 0.0], dims="observation")
+    groups["/posterior"]["N_c_effect_observation"] = xr.zeros_like(effects) + apart
     fit = replace(joint, tree=xr.DataTree.from_dict(groups))
     text = write_report(fit, tmp_path / "report.html").read_text()
     assert "curves and decayed do not share N_c (loss left by N at its reference): the second&#39;s is 0.905 times" in text

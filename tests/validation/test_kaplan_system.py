@@ -15,17 +15,16 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayes_scaling.inference.joint import SystemSampler
 from bayes_scaling.inference.nuts import Settings
+from bayes_scaling.inference.sample import Sampler
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
-from bayes_scaling.model.documents import read_model
-from bayes_scaling.model.levels import Levels
-from bayes_scaling.model.prior_draws import draw_joint_prior
+from bayes_scaling.model.document import Model, read_model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.reference import publish
-from bayes_scaling.model.systems import SystemSpec
 from bayes_scaling.model.tables import rows_of
-from bayes_scaling.posterior.fit import JointFit
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.claims import claims
 from bayes_scaling.runs.catalog import load_curves, load_runs
@@ -126,18 +125,15 @@ def with_truth(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def of_the_truth(system: SystemSpec, tables: dict[str, pd.DataFrame]) -> JointFit:
+def of_the_truth(system: Model, tables: dict[str, pd.DataFrame]) -> Fit:
     """Return a fit whose one draw is the truth, to ask it for claims."""
-    values = {n: kind.at_reference(TRUTH[n], system.reference, TRUTH) for n, kind in system.kinds.items()}
-    draws = {n: xr.DataArray([[v]], dims=("chain", "draw")) for n, v in publish(system, values, system.reference).items()}
-    prior = draw_joint_prior(system, Levels.of(system, tables), np.random.default_rng(0))
-    groups = {"posterior": xr.Dataset(draws), "prior": prior} | {
-        f"observations/{name}": xr.Dataset({"compute_flops": ("run", table["compute_flops"].to_numpy(float))})
-        for name, table in tables.items()
-        if "compute_flops" in table
-    }
-    groups |= {f"observations/{n}": xr.Dataset({"row": ("run", [0.0])}) for n in tables if f"observations/{n}" not in groups}
-    return JointFit(xr.DataTree.from_dict(groups), system, dict(system.reference), {})
+    layout = Layout.of(system, tables)
+    values = {n: kind.at_reference(TRUTH[n], layout.reference, TRUTH) for n, kind in system.kinds.items()}
+    draws = publish(system, values, layout.reference)
+    posterior = xr.Dataset({n: xr.DataArray([[v]], dims=("chain", "draw")) for n, v in draws.items()})
+    prior = draw_prior(layout, np.random.default_rng(0))
+    one = prior.isel(draw=[0]).assign(posterior)
+    return Fit.of(layout, {"posterior": one, "prior": prior, "sample_stats": xr.Dataset()}, {"runs": "the truth"})
 
 
 @pytest.mark.parametrize("design", [kaplans_design, ladders_design])
@@ -148,7 +144,7 @@ def test_truths_are_inside_their_intervals(design, tmp_path):
     system = read_model(tmp_path / "system.toml")
     true_claims = claims(of_the_truth(system, tables)).set_index("claim")["median"]
     card = load_runs("ladder").card
-    sampler = SystemSampler(system, measured(system, tables, TRUTH, NOISE, np.random.default_rng(0)))
+    sampler = Sampler(system, measured(system, tables, TRUTH, NOISE, np.random.default_rng(0)))
     names = [n for n in system.parameters if n in TRUTH]
     inside: list[dict[str, dict[float, bool]]] = []
     told, unconverged = [], 0
@@ -217,7 +213,7 @@ def test_points_of_a_curve_are_not_independent(tmp_path):
         (tmp_path / f"{name}.toml").write_text(text.format(**at))
         system = read_model(tmp_path / f"{name}.toml")
         drawn = [measured(correlated, curves, TRUTH, NOISE, np.random.default_rng([seed, 1])) for seed in range(TABLES)]
-        sampler, inside = SystemSampler(system, drawn[0]), []
+        sampler, inside = Sampler(system, drawn[0]), []
         for seed, each in enumerate(drawn):
             settings = Settings(seed=seed, draws=500, tune=500, chains=2, target_accept=0.9)
             fit = sampler.fit(each, settings, facts={"runs": "simulated"}, card=card, progress=False)

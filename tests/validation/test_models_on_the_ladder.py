@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bayes_scaling.inference import fit, fit_system
-from bayes_scaling.model.documents import read_model, shipped_models, shipped_systems
+from bayes_scaling.inference import fit
+from bayes_scaling.model.document import read_model, shipped_models
 from bayes_scaling.posterior.predict import inside
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.runs.catalog import load_runs
@@ -23,6 +23,7 @@ RUNS = {
     "kappa": END_OF_A_COSINE,
     "chinchilla_by_group": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
     "kappa_by_group": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
+    "kappa_by_group_forecast": "series in ['size', 'compute', 'seed', 'schedule', 'batch']",
     "offset_n": "series == 'size'",
     "offset_d": "series == 'data' and width == 48",
     "offset_c": "run_id in ['iso-2e11-16', 'iso-6e11-32', 'iso-2e12-36', 'iso-6e12-48', 'size-64', 'size-96', 'size-128']",
@@ -34,12 +35,14 @@ COLUMNS = {
     "kaplan_nd": {"tokens": "dataset_tokens"},
     "chinchilla_by_group": {"group": "schedule"},
     "kappa_by_group": {"group": "schedule"},
+    "kappa_by_group_forecast": {"group": "schedule"},
 }
+SYSTEMS = [n for n in shipped_models() if not read_model(n).is_one or read_model(n).only.table != "runs"]
 
 
 def test_every_model_has_its_runs():
     of_error_rates = {"saturating_d"}
-    assert set(RUNS) | of_error_rates == set(shipped_models())
+    assert set(RUNS) | of_error_rates | set(SYSTEMS) == set(shipped_models())
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -59,10 +62,10 @@ def test_it_converges_and_says_what_was_measured(name):
     assert share >= 0.8
 
 
-@pytest.mark.parametrize("name", shipped_systems())
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_converges(name):
     runs = load_runs("ladder")
-    found = fit_system(runs.where("series == 'batch'") if name.startswith("critical_batch") else runs, name, seed=1)
+    found = fit(runs.where("series == 'batch'") if name.startswith("critical_batch") else runs, name, seed=1)
     ess = min(c["value"] for c in found.checks if "bulk ESS" in c["check"])
     seconds = found.facts["seconds_of_sampling"]
     failed = [c["check"] for c in found.checks if not c["passed"]]
@@ -74,7 +77,7 @@ def test_every_system_converges(name):
 
 def test_two_evidences_of_the_critical_batch_agree():
     """Steps to a loss and gradient noise: the ratio that the theory calls one is a parameter, and is near it."""
-    found = fit_system(load_runs("ladder").where("series == 'batch'"), "critical_batch", seed=1)
+    found = fit(load_runs("ladder").where("series == 'batch'"), "critical_batch", seed=1)
     assert found.converged, found.verdict
     for name in ("alpha_B", "noise_ratio", "B_star_at_reference"):
         low, high = (float(found.posterior[name].quantile(q)) for q in (0.05, 0.95))

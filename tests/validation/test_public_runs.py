@@ -74,7 +74,7 @@ def test_sampler_agrees_with_pymc_s_own(hoffmann, additive):
 
     from bayes_scaling.inference import build_model
 
-    with build_model(additive.spec, hoffmann):
+    with build_model(additive.model, hoffmann):
         theirs = pm.sample(draws=1000, tune=1000, chains=4, random_seed=1, nuts_sampler="pymc", progressbar=False)
     for name in ("E", "alpha", "beta"):
         ours, other = additive.posterior[name], theirs["posterior"][name]

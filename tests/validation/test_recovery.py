@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from bayes_scaling.evaluation.certify import certify
-from bayes_scaling.model.documents import shipped_models
+from bayes_scaling.model.document import shipped_models
 from bayes_scaling.runs.table import read_runs
 
 pytestmark = pytest.mark.slow

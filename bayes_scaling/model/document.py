@@ -1,0 +1,596 @@
+"""A model: observations of one set of parameters, read from a TOML document.
+
+A document lists what was measured, each with its law, and the parameters of these laws; a name that two laws use is one
+parameter. ``law = ...`` at the top of a document is short for one observation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Container
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import tomli_w
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
+
+from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose
+from bayes_scaling.files import MODELS
+from bayes_scaling.laws import LAWS, Law
+from bayes_scaling.laws.law import Kind
+from bayes_scaling.model.effects import Effect, RandomWalk, one_or_many
+from bayes_scaling.model.noise import Correlation, Likelihood
+from bayes_scaling.model.priors import Prior
+from bayes_scaling.model.registry import InvalidPart, Strict, sentence
+from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+
+GEOMETRIC_MEAN: Final = "geometric mean"
+OBSERVATION: Final = "observation"
+"""The grouping whose labels are the names of the observations."""
+
+
+class Parameter(Strict):
+    """The prior of one parameter.
+
+    Parameters
+    ----------
+    prior : Prior, optional
+        Prior on the value at the reference point; with ``varies_by``, on the population's centre.
+    fixed : float, optional
+        The published value itself, instead of a prior.
+    varies_by : tuple of str
+        Groupings over which the parameter varies: a column, ``"a:b"`` for each pair of two columns, or ``"observation"``.
+        ``["corpus", "arch"]`` is crossed, ``["corpus", "corpus:arch"]`` is arch nested in corpus.
+    spread : Prior, optional
+        Prior on the standard deviation between groups, on the log scale; one for each grouping.
+    why : str
+        Why this prior, in a sentence.
+    """
+
+    prior: Prior | None = None
+    fixed: float | None = Field(default=None, ge=0)
+    varies_by: tuple[str, ...] = ()
+    spread: Prior | None = None
+    why: str = ""
+
+    _varies_by = field_validator("varies_by", mode="before")(one_or_many)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Parameter:
+        if (self.prior is None) == (self.fixed is None):
+            raise InvalidSpecification("needs a prior, or a fixed value, and not both")
+        if bool(self.varies_by) != (self.spread is not None):
+            raise InvalidSpecification("varies_by and spread go together: give both, or neither")
+        if self.fixed is not None and self.varies_by:
+            raise InvalidSpecification("a fixed value cannot vary: give a prior instead")
+        if len(set(self.varies_by)) < len(self.varies_by) or len(self.varies_by) > 2:
+            raise InvalidSpecification("varies_by takes one or two different groupings")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that make up the groupings."""
+        return tuple(dict.fromkeys(c for g in self.varies_by if g != OBSERVATION for c in g.split(":")))
+
+
+class Observation(Strict):
+    """One kind of observation: which rows of which table, which law, and how measurements scatter around it.
+
+    Parameters
+    ----------
+    name : str
+        Its name, by default what it measures; among several, its own variables are called ``sigma_{name}`` and so on.
+    law : str
+        Name of the law.
+    inputs : dict
+        Column for each input of the law; by default the canonical one.
+    table : {"runs", "shapes", "curves", "lowest", "steps_to_loss", "gradient_noise"}
+        Runs, points along them, or what follows from the points: see :mod:`~bayes_scaling.runs.derived`.
+    where : str
+        Condition on its rows; all of them by default.
+    measured : str
+        Column of what was measured; by default the canonical one of the law's output.
+    likelihood : Likelihood
+        Distribution of the residuals.
+    discrepancy : dict of str to Effect
+        What the law gets wrong, by name: a random walk along the quantity of that symbol by default.
+    noise : dict of str to Effect
+        Noise that rows share, by name, beside what each has to itself.
+    correlation : Correlation, optional
+        Serial correlation along runs; independent by default.
+    why : str
+        Why these rows, in a sentence.
+    """
+
+    name: str = ""
+    law: str
+    inputs: dict[str, str] = Field(default_factory=dict)
+    table: Literal["runs", "shapes", "curves", "lowest", "steps_to_loss", "gradient_noise"] = "runs"
+    where: str = ""
+    measured: str = ""
+    likelihood: SerializeAsAny[Likelihood]
+    discrepancy: dict[str, SerializeAsAny[Effect]] = Field(default_factory=dict)
+    noise: dict[str, SerializeAsAny[Effect]] = Field(default_factory=dict)
+    correlation: Correlation | None = None
+    why: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        """Name an observation by what it measures, where the document does not."""
+        if isinstance(given, dict) and not given.get("name") and given.get("law") in LAWS:
+            return {**given, "name": given.get("measured") or LAWS[given["law"]].output}
+        return given
+
+    @field_validator("likelihood", mode="before")
+    @classmethod
+    def _distribution(cls, given: Any) -> Any:
+        return Likelihood.of(given)
+
+    @field_validator("discrepancy", "noise", mode="before")
+    @classmethod
+    def _effects(cls, given: Any, info: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        kind = "random walk" if info.field_name == "discrepancy" else "shared"
+        effects = {}
+        for name, table in given.items():
+            try:
+                effects[name] = Effect.of({"kind": kind, **table} if isinstance(table, dict) else table)
+            except InvalidPart as error:
+                raise InvalidPart(f"{name}.{error}") from None
+            except InvalidSpecification as error:
+                raise InvalidPart(f"{name}: {error}") from None
+        return effects
+
+    @model_validator(mode="after")
+    def _names_a_law_and_its_inputs(self) -> Self:
+        if self.law not in LAWS:
+            raise InvalidSpecification(f"law: there is no law {self.law!r}; {choose(self.law, LAWS)}")
+        inputs = self.the_law.inputs
+        for name in self.inputs:
+            if name not in inputs:
+                raise InvalidSpecification(f"inputs.{name}: {self.law} has no such input; {choose(name, inputs)}")
+        for name in inputs:
+            if name not in QUANTITIES and name not in self.inputs:
+                raise InvalidSpecification(f"inputs.{name}: say which column of the runs it is")
+        if not self.measured and self.the_law.output not in BY_COLUMN:
+            raise InvalidSpecification(f"measured: {self.law} gives {self.the_law.output}, say which column that is")
+        return self
+
+    @model_validator(mode="after")
+    def _can_integrate_effects(self) -> Self:
+        for name, walk in self.discrepancy.items():
+            if isinstance(walk, RandomWalk):
+                self._check_walk(name, walk.along or name)
+        for name in self.noise:
+            if not name.isidentifier() or name in QUANTITIES:
+                raise InvalidSpecification(f"noise.{name}: name it by a word of letters that is no quantity, such as recipe")
+        for part in ("discrepancy", "noise", "correlation"):
+            if getattr(self, part) and not self.likelihood.integrates:
+                raise InvalidSpecification(
+                    f"{part}: it is integrated out in closed form, for which likelihood.dist has to be Normal, found "
+                    f"{self.likelihood.dist}"
+                )
+        return self
+
+    def _check_walk(self, name: str, symbol: str) -> None:
+        if symbol not in QUANTITIES or symbol == "L":
+            valid = [quantity for quantity in QUANTITIES if quantity != "L"]
+            raise InvalidSpecification(f"discrepancy.{name}: there is no such quantity; {choose(symbol, valid)}")
+        column, given = QUANTITIES[symbol].column, set(self.columns.values())
+        if column not in given and not (symbol == "C" and {"params", "tokens"} <= given):
+            raise InvalidSpecification(
+                f"discrepancy.{name}: {self.law} takes {', '.join(self.columns.values())}, from which {column} does not follow: "
+                f"let it walk along one of these, or along C where there are params and tokens"
+            )
+
+    @property
+    def the_law(self) -> Law:
+        """The law itself."""
+        return LAWS[self.law]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Column of the table for every input of the law, in the law's order."""
+        return {name: self.inputs.get(name) or QUANTITIES[name].column for name in self.the_law.inputs}
+
+    @property
+    def output(self) -> str:
+        """Column of what was measured."""
+        return self.measured or self.the_law.output
+
+    @property
+    def effects(self) -> dict[tuple[str, str], Effect]:
+        """Every effect, by section and name."""
+        return {
+            (section, name): effect
+            for section, effects in (("discrepancy", self.discrepancy), ("noise", self.noise))
+            for name, effect in effects.items()
+        }
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns the table has to have: inputs, what was measured, and what its effects lie along."""
+        along = (column for (_, name), effect in self.effects.items() for column in effect.columns(name))
+        place = (self.correlation.along, self.correlation.by) if self.correlation and self.table != "runs" else ()
+        return tuple(dict.fromkeys((*self.columns.values(), *along, *place, self.output)))
+
+    @property
+    def labels_by(self) -> tuple[str, ...]:
+        """Columns that say which rows share noise or follow each other, where a table has them."""
+        shared = (column for effect in self.effects.values() for column in effect.labels_by)
+        along = (self.correlation.by, self.correlation.along) if self.correlation else ()
+        return tuple(dict.fromkeys((*shared, *along)))
+
+    def without_discrepancy(self) -> Observation:
+        """Return the observation with its law taken for granted."""
+        return self.model_copy(update={"discrepancy": {}})
+
+
+_OF_AN_OBSERVATION: Final = tuple(Observation.model_fields)
+
+
+class Model(Strict):
+    """Observations of one set of parameters.
+
+    A model of one observation reads as its observation: ``model.law``, ``model.columns``, ``model.likelihood`` and so on.
+
+    Parameters
+    ----------
+    title : str
+        What the model is for, in a line.
+    reference : dict
+        The point at which priors are stated: for each quantity a number or, of one observation, ``"geometric mean"`` (of the
+        rows, the default).
+    parameters : dict
+        Every parameter of every law; a name that two laws use is one parameter.
+    observations : tuple of Observation
+        What was measured.
+
+    Examples
+    --------
+    >>> model = read_model("chinchilla")
+    >>> model.law, str(model.parameters["alpha"].prior)
+    ('chinchilla', 'LogNormal(mu=-1.1, sigma=0.5)')
+    """
+
+    title: str = ""
+    reference: dict[str, float | Literal["geometric mean"]] = Field(default_factory=dict)
+    parameters: dict[str, Parameter]
+    observations: tuple[Observation, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_law(cls, given: Any) -> Any:
+        """Read ``law = ...`` at the top as one observation."""
+        if isinstance(given, dict) and "observations" not in given:
+            of_it = {key: given[key] for key in _OF_AN_OBSERVATION if key in given}
+            rest = {key: value for key, value in given.items() if key not in of_it}
+            return rest | {"observations": (of_it,)}
+        return given
+
+    @field_validator("observations", mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return tuple(given) if isinstance(given, list) else given
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        names = [observation.name for observation in self.observations]
+        if not names:
+            raise InvalidSpecification("observations: give at least one")
+        for name in names if len(names) > 1 else ():
+            if names.count(name) > 1:
+                raise InvalidSpecification(f"observations: two are called {name!r}; give each a name of its own")
+            if not name.isidentifier():
+                raise InvalidSpecification(f"observations: {name!r} is no name; use letters, digits and underscores")
+        valid = dict.fromkeys(name for o in self.observations for name in o.the_law.parameters)
+        for name in self.parameters:
+            if name not in valid:
+                whose = f"{self.only.law} has no such parameter" if self.is_one else "no observation has it"
+                raise InvalidSpecification(f"parameters.{name}: {whose}; {choose(name, valid)}")
+        kinds: dict[str, tuple[str, Kind]] = {}
+        for observation in self.observations:
+            law = observation.the_law
+            for name, kind in law.parameters.items():
+                if name in kinds and kinds[name][1] != kind:
+                    raise InvalidSpecification(
+                        f"parameters.{name}: {kinds[name][0]} and {law.name} mean different things by it"
+                    )
+                kinds[name] = (law.name, kind)
+                if name not in self.parameters and name not in law.optional:
+                    raise InvalidSpecification(f"parameters.{name}: {law.name} has it, the document gives it no prior")
+        self._check_reference()
+        return self
+
+    def _check_reference(self) -> None:
+        axes = {axis: o for o in reversed(self.observations) for axis in (*o.the_law.inputs, *o.the_law.axes)}
+        for name, point in self.reference.items():
+            if name not in axes:
+                whose = self.only.law if self.is_one else "no law"
+                raise InvalidSpecification(f"reference.{name}: {whose} has no such input; {choose(name, axes)}")
+            if not isinstance(point, str) and point <= 0:
+                raise InvalidSpecification(f"reference.{name}: has to be positive, found {point:g}")
+        for observation in self.observations:
+            law = observation.the_law
+            for axis in law.axes:
+                stated = isinstance(self.reference.get(axis), float | int)
+                if not stated and (axis not in law.inputs or not self.is_one):
+                    raise InvalidSpecification(
+                        f"reference.{axis}: give a number, since priors of {law.name} are stated at a value of it"
+                    )
+
+    @property
+    def is_one(self) -> bool:
+        """Whether the model has one observation."""
+        return len(self.observations) == 1
+
+    @property
+    def only(self) -> Observation:
+        """The one observation.
+
+        Raises
+        ------
+        InvalidModel
+            If there are several.
+        """
+        if not self.is_one:
+            names = ", ".join(observation.name for observation in self.observations)
+            raise InvalidModel(f"{self.title or 'The model'} has the observations {names}: ask about one of them.")
+        return self.observations[0]
+
+    def __getattr__(self, name: str) -> Any:
+        """Read a model of one observation as its observation."""
+        if name.startswith("_") or (not hasattr(Observation, name) and name not in _OF_AN_OBSERVATION):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.only, name)
+
+    def suffix(self, observation: Observation) -> str:
+        """Return what the names of an observation's own variables end in: nothing where it is the only one."""
+        return "" if self.is_one else observation.name
+
+    def observation(self, name: str) -> Observation:
+        """Return one observation by name.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such observation.
+        """
+        names = [observation.name for observation in self.observations]
+        if name not in names:
+            raise UnknownName(f"There is no observation {name!r}; {choose(name, names)}.")
+        return self.observations[names.index(name)]
+
+    def users(self, parameter: str) -> list[Observation]:
+        """Return the observations whose law has a parameter."""
+        return [observation for observation in self.observations if parameter in observation.the_law.parameters]
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Kind of every parameter of the document, in the order of the laws."""
+        return {
+            name: kind for o in self.observations for name, kind in o.the_law.parameters.items() if name in self.parameters
+        }
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """Published values that the document fixes."""
+        return {name: float(p.fixed) for name, p in self.parameters.items() if p.fixed is not None}
+
+    @property
+    def priors(self) -> dict[str, Prior]:
+        """Prior of every parameter that has one."""
+        return {name: p.prior for name, p in self.parameters.items() if p.prior is not None}
+
+    @property
+    def groupings(self) -> tuple[str, ...]:
+        """Every grouping that some parameter varies by, in the order of the document."""
+        return tuple(dict.fromkeys(g for parameter in self.parameters.values() for g in parameter.varies_by))
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """Every column that makes up a grouping, or tells discrepancies apart."""
+        columns = [column for parameter in self.parameters.values() for column in parameter.columns]
+        walks = [w for o in self.observations for w in o.discrepancy.values() if isinstance(w, RandomWalk)]
+        return tuple(dict.fromkeys((*columns, *(column for walk in walks for column in walk.by))))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns a table of runs has to have: all that its one observation needs of them, or the loss."""
+        of_all_runs = self.is_one and self.only.table == "runs" and not self.only.where
+        return tuple(dict.fromkeys((*self.only.needs, *self.group_columns))) if of_all_runs else ("loss",)
+
+    def without_discrepancy(self) -> Model:
+        """Return the model with its laws taken for granted.
+
+        Examples
+        --------
+        >>> read_model("kappa").without_discrepancy().discrepancy
+        {}
+        """
+        return self.model_copy(update={"observations": tuple(o.without_discrepancy() for o in self.observations)})
+
+    def of(self, observation: Observation) -> Model:
+        """Return the model of one observation alone; what varies over columns still does."""
+        law, parameters = observation.the_law, {}
+        for name, parameter in self.parameters.items():
+            if name in law.parameters:
+                columns = tuple(grouping for grouping in parameter.varies_by if grouping != OBSERVATION)
+                update = {"varies_by": columns, "spread": parameter.spread if columns else None}
+                parameters[name] = parameter.model_copy(update=update)
+        return self.model_copy(
+            update={
+                "title": self.title if self.is_one else f"{self.title}: {observation.name}",
+                "reference": {n: v for n, v in self.reference.items() if n in (*law.inputs, *law.axes)},
+                "parameters": parameters,
+                "observations": (observation,),
+            }
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the document states; comments, titles and reasons do not count."""
+        stated = _without_reasons(self.model_dump(mode="json", exclude={"title"}))
+        return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the document as JSON; :func:`model_from_json` reads it back."""
+        return json.dumps(self._document())
+
+    def to_toml(self) -> str:
+        """Return the document as TOML, for people; :func:`read_model` reads it from a file."""
+        return tomli_w.dumps(self._document())
+
+    def _document(self) -> dict[str, Any]:
+        document = _stated(self.model_dump(mode="json", exclude_none=True))
+        if self.is_one:
+            usual = {"name": self.only.output, "table": "runs"}
+            alone = document.pop("observations")[0]
+            document |= {key: value for key, value in alone.items() if usual.get(key) != value}
+        return document
+
+    def __repr__(self) -> str:
+        """Return a line: what it is for, its laws, its parameters."""
+        laws = ", ".join(dict.fromkeys(observation.law for observation in self.observations))
+        return f"<Model of {laws}: {len(self.parameters)} parameters, {len(self.observations)} kind(s) of observation>"
+
+    __str__ = __repr__
+
+
+def _without_reasons(stated: Any) -> Any:
+    """Leave out reasons, and what a document may have and this one has not."""
+    if isinstance(stated, dict):
+        return {k: _without_reasons(v) for k, v in stated.items() if k != "why" and v not in (None, "", {}, [])}
+    return [_without_reasons(value) for value in stated] if isinstance(stated, list) else stated
+
+
+def _stated(value: Any) -> Any:
+    """Leave out empty entries."""
+    if isinstance(value, dict):
+        return {k: _stated(v) for k, v in value.items() if v not in (None, "", {}, [])}
+    return [_stated(entry) for entry in value] if isinstance(value, list) else value
+
+
+def model_from_json(text: str) -> Model:
+    """Return the model that :meth:`Model.to_json` wrote.
+
+    Examples
+    --------
+    >>> model = read_model("kappa")
+    >>> model_from_json(model.to_json()).digest == model.digest
+    True
+    """
+    return _validated(json.loads(text), "The model in the fit")
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the shipped models.
+
+    Examples
+    --------
+    >>> "chinchilla" in shipped_models(), "kaplan_system" in shipped_models()
+    (True, True)
+    """
+    return sorted(path.stem for path in MODELS.glob("*.toml"))
+
+
+def default_model(columns: Container[str]) -> str:
+    """Return the shipped model that forecasts from the columns a table has.
+
+    Parameters
+    ----------
+    columns : container of str
+        Columns of the runs, or the table itself.
+
+    Raises
+    ------
+    InvalidModel
+        If there is none to forecast from.
+
+    Examples
+    --------
+    >>> default_model(["params", "tokens", "compute_flops", "loss"]), default_model(["compute_flops", "loss"])
+    ('kappa', 'offset_c')
+    """
+    for name, needed in _BY_DEFAULT.items():
+        if all(column in columns for column in needed):
+            return name
+    wanted = "; ".join(f"{' and '.join(needed)} ({name})" for name, needed in _BY_DEFAULT.items())
+    raise InvalidModel(f"The runs have no resource to forecast from: give them one of {wanted}, or name a model.")
+
+
+_BY_DEFAULT = {
+    "kappa": ("params", "tokens"),
+    "offset_c": ("compute_flops",),
+    "offset_d": ("tokens",),
+    "offset_n": ("params",),
+}
+
+
+def read_model(source: str | Path | Model) -> Model:
+    """Read a model document.
+
+    Parameters
+    ----------
+    source : str, path or Model
+        The name of a shipped model, or the path of a TOML document.
+
+    Returns
+    -------
+    Model
+        The model, every name in it checked.
+
+    Raises
+    ------
+    InvalidSpecification
+        If the document is wrong; the error names the place, the value and the valid choices.
+    UnknownName
+        If there is no such shipped model and no such file.
+
+    Examples
+    --------
+    >>> read_model("chinchila")
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.UnknownName: There is no model 'chinchila': did you mean 'chinchilla'? ...
+    """
+    if isinstance(source, Model):
+        return source
+    path = Path(source)
+    if path.suffix != ".toml" and str(source) == path.name:
+        if str(source) not in shipped_models():
+            valid = choose(str(source), shipped_models())
+            raise UnknownName(f"There is no model {str(source)!r}: {valid}; or give a .toml file.")
+        path = MODELS / f"{source}.toml"
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSpecification(f"The model document {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSpecification(f"The model document {path} is not TOML: {error}.") from None
+    return _validated(document, str(path))
+
+
+def _validated(document: dict[str, Any], place: str) -> Model:
+    try:
+        return Model.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        lines = [_line(dict(entry), document) for entry in error.errors()]
+        raise InvalidSpecification("\n".join([f"{place} is not a model:", *(f"  {line}." for line in lines)])) from None
+    except (TypeError, ValueError) as error:
+        raise InvalidSpecification(f"{place} is not a model: {error}.") from None
+
+
+def _line(entry: dict[str, Any], document: dict[str, Any]) -> str:
+    """Say what is wrong at a place of a document, as the document has it."""
+    text = sentence(entry, Model)
+    if entry["type"] == "extra_forbidden" and len(entry["loc"]) == 1 and "observations" not in document:
+        key = str(entry["loc"][0])
+        return (
+            f"{key}: unknown key; {choose(key, {*Model.model_fields, *Observation.model_fields} - {'observations', 'name'})}"
+        )
+    return text if "observations" in document else text.replace("observations.0.", "").replace("observations.0: ", "")

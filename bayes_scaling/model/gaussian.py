@@ -1,0 +1,280 @@
+"""Normal rows with shared effects and serial correlation: their density, innovations and effects, by blocks of one run.
+
+The logarithm of what was measured is Normal around the law: ``y = mu + F z + u + e``. ``F z`` are the effects that rows
+share, ``z`` standard Normal; ``u`` is noise with standard deviation ``scale`` that is correlated along a run,
+exp(-distance / length); ``e`` is each row's own error, its standard error and the nugget, independent of everything. Runs
+are blocks of the covariance of ``u + e``, padded to one length; rows that belong to no run of several stand alone. A row's
+innovation is what the rows before it on its run leave unexplained; the effects need a matrix of their own number alone
+(Woodbury).
+
+Everything is written once for PyTensor and for numpy with a leading batch of draws: four linear-algebra functions
+dispatch on the kind of array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any, Final
+
+import numpy as np
+
+from bayes_scaling.elementwise import exp, log
+
+_LOG_TWO_PI: Final = float(np.log(2 * np.pi))
+_DRAWS_AT_ONCE: Final = 200
+"""Draws whose matrices are held in memory together."""
+
+
+@singledispatch
+def cholesky(matrix: Any) -> Any:
+    """Return the lower Cholesky factor of each matrix."""
+    return np.linalg.cholesky(matrix)
+
+
+@singledispatch
+def solve_lower(factor: Any, right: Any) -> Any:
+    """Return the solution of a lower triangular system with a matrix on the right."""
+    return np.linalg.solve(factor, right)
+
+
+@singledispatch
+def diagonal(matrix: Any) -> Any:
+    """Return the diagonal of each matrix."""
+    return np.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+@singledispatch
+def identity_like(matrix: Any) -> Any:
+    """Return the identity of a matrix's size."""
+    return np.eye(matrix.shape[-1])
+
+
+@dataclass(frozen=True)
+class Serial:
+    """Which rows follow each other along one run: blocks of rows, padded to one length.
+
+    Parameters
+    ----------
+    rows : array of int, shape (block, place)
+        Rows in the order of the run; zero where a block is padded.
+    there : array, shape (block, place)
+        One for a row, zero for padding.
+    distance : array, shape (block, place, place)
+        Distance of two rows of a block, in the logarithm of the column along which they lie.
+    alone : array of int, shape (row,)
+        Rows that belong to no block.
+    """
+
+    rows: Any
+    there: Any
+    distance: Any
+    alone: Any
+
+    @property
+    def order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Block and place of every row of a block, and which rows these are: for numpy alone."""
+        block, place = np.nonzero(self.there)
+        return np.ravel_multi_index((block, place), self.there.shape), self.rows[block, place]
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """Residuals and effects with unit covariance: those of rows alone, and those of blocks.
+
+    ``residual`` and ``loadings`` are pairs (alone, blocks); ``log_scale`` is the sum of the logarithms of the standard
+    deviations of the innovations, and ``deviation`` the pair of these.
+    """
+
+    residual: tuple[Any, ...]
+    loadings: tuple[Any, ...]
+    deviation: tuple[Any, ...]
+
+    @property
+    def log_scale(self) -> Any:
+        """Sum over rows of the logarithm of the innovation's standard deviation."""
+        return sum(log(part).sum(axis=-1) for part in self.deviation)
+
+
+def whiten(
+    residual: Any, scale: Any, error: Any, loadings: Any | None, serial: Serial | None, length: Any = None
+) -> Whitened:
+    """Bring residuals, and what effects load on rows, to unit covariance.
+
+    Parameters
+    ----------
+    residual, scale, error : array, shape (..., row)
+        What was measured less what is expected; standard deviations of the correlated noise and of each row's own error.
+    loadings : array, shape (..., row, effect), optional
+        What each effect adds to each row at one standard deviation.
+    serial : Serial, optional
+        Rows that follow each other; all stand alone by default.
+    length : array, shape (...), optional
+        Distance over which the correlation falls to 1/e.
+    """
+    if serial is None:
+        deviation = (scale**2 + error**2) ** 0.5
+        loaded = () if loadings is None else (loadings / deviation[..., None],)
+        return Whitened((residual / deviation,), loaded, (deviation,))
+    alone = serial.alone
+    deviation = (scale[..., alone] ** 2 + error[..., alone] ** 2) ** 0.5
+    length = length[..., None, None, None] if getattr(length, "ndim", 0) else length
+    rows, there = serial.rows, serial.there
+    own = scale[..., rows] * there
+    covariance = own[..., :, None] * own[..., None, :] * exp(-serial.distance / length)
+    variance = error[..., rows] ** 2 * there + (1.0 - there)
+    factor = cholesky(covariance + variance[..., None] * identity_like(covariance))
+    blocks = solve_lower(factor, (residual[..., rows] * there)[..., None])[..., 0]
+    parts = [(residual[..., alone] / deviation, deviation), (_flat(blocks, 2), _flat(diagonal(factor), 2))]
+    loaded = ()
+    if loadings is not None:
+        within = solve_lower(factor, loadings[..., rows, :] * there[..., None])
+        loaded = (loadings[..., alone, :] / deviation[..., None], _flat_rows(within))
+    return Whitened(tuple(r for r, _ in parts), loaded, tuple(d for _, d in parts))
+
+
+def _flat(values: Any, last: int) -> Any:
+    return values.reshape((*[values.shape[i] for i in range(values.ndim - last)], -1))
+
+
+def _flat_rows(values: Any) -> Any:
+    lead = [values.shape[i] for i in range(values.ndim - 3)]
+    return values.reshape((*lead, -1, values.shape[values.ndim - 1]))
+
+
+def log_density(white: Whitened, rows: Any) -> Any:
+    """Return the log density of all rows, effects integrated out.
+
+    Parameters
+    ----------
+    white : Whitened
+        What :func:`whiten` returned.
+    rows : int
+        How many rows there are.
+
+    Returns
+    -------
+    array, shape (...)
+        One number a draw.
+    """
+    square = sum((part**2).sum(axis=-1) for part in white.residual)
+    if not white.loadings:
+        return -0.5 * (square + rows * _LOG_TWO_PI) - white.log_scale
+    precision, weighted = _of_effects(white)
+    root = cholesky(precision)
+    explained = solve_lower(root, weighted[..., None])[..., 0]
+    spread = 2 * log(diagonal(root)).sum(axis=-1) + rows * _LOG_TWO_PI
+    return -0.5 * (square - (explained**2).sum(axis=-1) + spread) - white.log_scale
+
+
+def _of_effects(white: Whitened) -> tuple[Any, Any]:
+    """Return the precision of the effects given the rows, and the precision times their mean."""
+    gram = sum(part.swapaxes(-1, -2) @ part for part in white.loadings)
+    weighted = sum(
+        (part.swapaxes(-1, -2) @ residual[..., None])[..., 0]
+        for part, residual in zip(white.loadings, white.residual, strict=True)
+    )
+    return gram + identity_like(gram), weighted
+
+
+def draw_effects(
+    residual: np.ndarray,
+    scale: np.ndarray,
+    error: np.ndarray,
+    loadings: Any,
+    serial: Serial | None,
+    length: np.ndarray | None,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw the standard effects given the rows, one set for each draw of everything else.
+
+    Parameters
+    ----------
+    residual, scale, error : ndarray, shape (draw, row)
+        As for :func:`whiten`.
+    loadings : callable
+        From a slice of draws to their loadings, shape (draw, row, effect).
+    serial, length
+        As for :func:`whiten`.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray, shape (draw, effect)
+        Independent draws.
+    """
+    parts = []
+    for start in range(0, len(residual), _DRAWS_AT_ONCE):
+        part = slice(start, start + _DRAWS_AT_ONCE)
+        of_part = None if length is None else length[part]
+        white = whiten(residual[part], scale[part], error[part], loadings(part), serial, of_part)
+        precision, weighted = _of_effects(white)
+        mean = np.linalg.solve(precision, weighted[..., None])
+        root = cholesky(precision)
+        noise = np.linalg.solve(root.swapaxes(-1, -2), rng.standard_normal(mean.shape))
+        parts.append((mean + noise)[..., 0])
+    return np.concatenate(parts)
+
+
+def innovations(
+    residual: np.ndarray, scale: np.ndarray, error: np.ndarray, serial: Serial | None, length: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the rows before each on its run leave unexplained, in standard deviations, and these.
+
+    Parameters
+    ----------
+    residual, scale, error : ndarray, shape (draw, row)
+        As for :func:`whiten`.
+    serial, length
+        As for :func:`whiten`.
+
+    Returns
+    -------
+    tuple of ndarray, shape (draw, row)
+        Standardised innovations and their standard deviations.
+
+    Examples
+    --------
+    >>> one, two = np.array([[0.0, 1.0]]), np.array([[0.0, 0.0]])
+    >>> innovations(one, two + 0.5, two, None, None)[0].tolist()
+    [[0.0, 2.0]]
+    """
+    z, deviation = np.empty(residual.shape), np.empty(residual.shape)
+    for start in range(0, len(residual), _DRAWS_AT_ONCE):
+        part = slice(start, start + _DRAWS_AT_ONCE)
+        of_part = None if length is None else length[part]
+        white = whiten(residual[part], scale[part], error[part], None, serial, of_part)
+        if serial is None:
+            z[part], deviation[part] = white.residual[0], white.deviation[0]
+            continue
+        place, rows = serial.order
+        for full, pair in ((z, white.residual), (deviation, white.deviation)):
+            full[part, serial.alone] = pair[0]
+            full[part, rows] = pair[1][:, place]
+    return z, deviation
+
+
+def correlated(noise: np.ndarray, serial: Serial, length: np.ndarray) -> np.ndarray:
+    """Return standard noise that is correlated along runs, from noise that is not.
+
+    Parameters
+    ----------
+    noise : ndarray, shape (draw, row)
+        Independent, of variance one.
+    serial : Serial
+        Rows that follow each other.
+    length : ndarray, shape (draw,)
+        Distance over which the correlation falls to 1/e.
+    """
+    result = noise.copy()
+    place, rows = serial.order
+    for start in range(0, len(noise), _DRAWS_AT_ONCE):
+        part = slice(start, start + _DRAWS_AT_ONCE)
+        there = serial.there
+        correlation = np.exp(-serial.distance / length[part, None, None, None])
+        correlation = correlation * there[:, :, None] * there[:, None, :]
+        factor = cholesky(correlation + (1.0 - there)[:, :, None] * np.eye(there.shape[1]))
+        drawn = (factor @ (noise[part][:, serial.rows] * there)[..., None])[..., 0]
+        result[part, rows] = _flat(drawn, 2)[:, place]
+    return result

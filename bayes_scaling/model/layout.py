@@ -1,0 +1,286 @@
+"""All that follows from a model and its tables, made once: inputs, what was measured, groups, effects, serial correlation.
+
+A layout is kept on the fit: inference, predictions, checks and reports read it, and nothing of it is worked out twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.laws.law import Coefficient, Scale
+from bayes_scaling.model import names
+from bayes_scaling.model.document import OBSERVATION, Model, Observation
+from bayes_scaling.model.effects import Placed
+from bayes_scaling.model.gaussian import Serial
+from bayes_scaling.model.grouping import Groups, dimension
+from bayes_scaling.model.noise import geometric_mean, relative_error, serial_of
+from bayes_scaling.model.reference import terms_of
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """One observation on its table.
+
+    Parameters
+    ----------
+    observation : Observation
+        What of it the table can tell apart.
+    table : DataFrame
+        Its rows.
+    groups : Groups
+        The groups of its rows.
+    effects : tuple of Placed
+        Discrepancies, then noise that rows share.
+    serial : Serial, optional
+        Rows that follow each other along runs.
+    """
+
+    observation: Observation
+    table: pd.DataFrame
+    groups: Groups
+    effects: tuple[Placed, ...]
+    serial: Serial | None
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.table)
+
+    @cached_property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """Every input of the law by its symbol, a number a row."""
+        return {name: self.table[column].to_numpy(float) for name, column in self.observation.columns.items()}
+
+    @cached_property
+    def log_measured(self) -> np.ndarray:
+        """Logarithm of what was measured."""
+        return np.log(self.measured)
+
+    @cached_property
+    def measured(self) -> np.ndarray:
+        """What was measured."""
+        return self.table[self.observation.output].to_numpy(float)
+
+    @cached_property
+    def relative_error(self) -> np.ndarray:
+        """Standard error over what was measured, zero where none is stated."""
+        return relative_error(self.table, self.observation.output)
+
+    @cached_property
+    def typical(self) -> float:
+        """Geometric mean of what was measured: noise and discrepancy are stated there."""
+        return geometric_mean(self.measured)
+
+    @property
+    def discrepancy(self) -> tuple[Placed, ...]:
+        """What the law gets wrong."""
+        return tuple(effect for effect in self.effects if effect.section == "discrepancy")
+
+    @property
+    def noise(self) -> tuple[Placed, ...]:
+        """Noise that rows share."""
+        return tuple(effect for effect in self.effects if effect.section == "noise")
+
+    @cached_property
+    def basis(self) -> np.ndarray:
+        """Bases of all effects side by side, shape (row, coefficient)."""
+        return np.concatenate([effect.basis for effect in self.effects], axis=1)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The factor coding of one parameter in one grouping.
+
+    Parameters
+    ----------
+    dim : str
+        Dimension of the labels.
+    labels : tuple of str
+        The factor levels, over all observations whose law has the parameter.
+    positions : mapping of str to ndarray or int
+        For each of these observations, the position of the label of every group of its rows; one number where the labels
+        are the observations themselves.
+    """
+
+    dim: str
+    labels: tuple[str, ...]
+    positions: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A model on its tables.
+
+    Parameters
+    ----------
+    model : Model
+        What of the document the tables can tell apart.
+    reference : mapping of str to float
+        The point at which the priors are stated.
+    rows : mapping of str to Rows
+        Each observation on its table, by name.
+    codings : mapping
+        Factor coding of every parameter in every grouping it varies by.
+    left_out : tuple of str
+        Parts of the document that no two rows tell apart.
+
+    Examples
+    --------
+    >>> from bayes_scaling.model.document import read_model
+    >>> runs = pd.DataFrame({"params": [1e8, 1e10], "tokens": [1e10, 1e12], "compute_flops": [6e18, 6e22], "loss": [3.0, 2.0]})
+    >>> layout = Layout.of(read_model("kappa"), {"loss": runs})
+    >>> [effect.name for effect in layout.only.effects], layout.left_out
+    (['N', 'D', 'C'], ('noise.recipe', 'correlation'))
+    """
+
+    model: Model
+    reference: Mapping[str, float]
+    rows: Mapping[str, Rows]
+    codings: Mapping[tuple[str, str], Coding]
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: Model, tables: Mapping[str, pd.DataFrame]) -> Layout:
+        """Lay a model out over the table of each observation, by name.
+
+        Raises
+        ------
+        InvalidModel
+            If document and tables do not go together.
+        """
+        rows, left_out = {}, []
+        for observation in model.observations:
+            table = tables[observation.name]
+            alone = model.of(observation)
+            groupings = tuple(g for g in alone.groupings if g != OBSERVATION)
+            groups = Groups.of(alone.group_columns, groupings, table)
+            placed = [effect.place(name, section, table) for (section, name), effect in observation.effects.items()]
+            kept = tuple(effect for effect in placed if effect.tells_rows_apart)
+            serial = serial_of(table, observation.correlation)
+            missing = [f"{effect.section}.{effect.name}" for effect in placed if effect not in kept]
+            missing += ["correlation"] if observation.correlation is not None and serial is None else []
+            suffix = model.suffix(observation)
+            left_out += [f"{suffix}.{part}" if suffix else part for part in missing]
+            update: dict[str, Any] = {
+                section: {e.name: getattr(observation, section)[e.name] for e in kept if e.section == section}
+                for section in ("discrepancy", "noise")
+            }
+            update |= {"correlation": observation.correlation if serial is not None else None}
+            pruned = observation.model_copy(update=update) if missing else observation
+            rows[observation.name] = Rows(pruned, table, groups, kept, serial)
+        pruned_model = model
+        if left_out:
+            pruned_model = model.model_copy(update={"observations": tuple(r.observation for r in rows.values())})
+        return cls(pruned_model, _reference(model, rows), rows, _codings(model, rows), tuple(left_out))
+
+    @property
+    def only(self) -> Rows:
+        """The rows of the one observation."""
+        return self.rows[self.model.only.name]
+
+    def __iter__(self) -> Iterator[tuple[str, Rows]]:
+        """Yield each observation's suffix and rows."""
+        for rows in self.rows.values():
+            yield self.model.suffix(rows.observation), rows
+
+    def codings_of(self, parameter: str) -> list[tuple[str, Coding]]:
+        """Return the groupings of a parameter and their codings."""
+        return [(g, self.codings[parameter, g]) for g in self.model.parameters[parameter].varies_by]
+
+    @property
+    def coords(self) -> dict[str, list[str]]:
+        """Labels of every dimension that groups bring."""
+        labels = {coding.dim: list(coding.labels) for coding in self.codings.values()}
+        if self.model.is_one and self.only.groups.columns:
+            labels[self.only.groups.dim] = self.only.groups.names
+        return labels
+
+    def data(self) -> dict[str, Any]:
+        """Return what a compiled model reads of the tables, by name: exactly its data."""
+        kinds = (self.model.kinds[name] for name in self.model.priors)
+        axes = dict.fromkeys(kind.of for kind in kinds if isinstance(kind, Coefficient | Scale))
+        if terms_of(self.model):
+            axes |= dict.fromkeys(self.only.inputs)
+        found: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}
+        for suffix, rows in self:
+            observation = rows.observation
+            own: dict[str, Any] = {f"input_{name}": values for name, values in rows.inputs.items()}
+            own |= {"log_measured": rows.log_measured, "relative_error": rows.relative_error}
+            if observation.likelihood.growth is not None:
+                own["typical"] = rows.typical
+            for effect in rows.effects:
+                own[f"basis_{effect.name}"] = effect.basis
+                if effect.section == "noise":
+                    own[f"own_{effect.name}"] = effect.own
+            if rows.serial is not None:
+                parts = ("rows", "there", "distance", "alone")
+                own |= {f"serial_{part}": getattr(rows.serial, part) for part in parts}
+            if rows.groups.columns and self.varying(observation):
+                own["group_of_run"] = rows.groups.of_run
+            found |= {names.of_observation(name, suffix): value for name, value in own.items()}
+            for (parameter, grouping), coding in self.codings.items():
+                position = coding.positions.get(observation.name)
+                if isinstance(position, np.ndarray):
+                    found[name_of_position(parameter, grouping, suffix)] = position
+        return found
+
+    def varying(self, observation: Observation) -> bool:
+        """Whether a parameter of an observation's law varies over groups of its rows."""
+        return any(isinstance(c.positions.get(observation.name), np.ndarray) for c in self.codings.values())
+
+
+def name_of_position(parameter: str, grouping: str, suffix: str) -> str:
+    """Name of the data that say which label of a grouping each group of rows has.
+
+    Examples
+    --------
+    >>> name_of_position("alpha", "corpus:arch", "")
+    'position_alpha_corpus_arch'
+    """
+    return names.of_observation(f"position_{parameter}_{dimension(grouping)}", suffix)
+
+
+def _reference(model: Model, rows: Mapping[str, Rows]) -> dict[str, float]:
+    """Return the point at which priors are stated: numbers as given, means of the rows of a single observation."""
+    if not model.is_one:
+        return {name: float(point) for name, point in model.reference.items()}
+    only = rows[model.only.name]
+    point: dict[str, float] = {}
+    for name in dict.fromkeys((*only.inputs, *model.reference)):
+        stated = model.reference.get(name)
+        point[name] = geometric_mean(only.inputs[name]) if stated is None or isinstance(stated, str) else float(stated)
+    return point
+
+
+def _codings(model: Model, rows: Mapping[str, Rows]) -> dict[tuple[str, str], Coding]:
+    labels: dict[tuple[str, str], tuple[str, ...]] = {}
+    for name, parameter in model.parameters.items():
+        users = [observation.name for observation in model.users(name)]
+        for grouping in parameter.varies_by:
+            if grouping == OBSERVATION:
+                labels[name, grouping] = tuple(sorted(users))
+            elif model.is_one:
+                labels[name, grouping] = tuple(rows[users[0]].groups.factor_levels(grouping))
+            else:
+                labels[name, grouping] = tuple(sorted({x for o in users for x in rows[o].groups.labels(grouping)}))
+    codings = {}
+    for (name, grouping), levels in labels.items():
+        # One dimension serves all parameters that vary by a grouping, unless their labels differ.
+        one = all(other == levels for (_, g), other in labels.items() if g == grouping)
+        place = {label: number for number, label in enumerate(levels)}
+        positions: dict[str, Any] = {}
+        for observation in model.users(name):
+            groups = rows[observation.name].groups
+            positions[observation.name] = (
+                place[observation.name]
+                if grouping == OBSERVATION
+                else np.array([place[label] for label in groups.labels(grouping)])
+            )
+        dim = dimension(grouping) if one else f"{dimension(grouping)}_of_{name}"
+        codings[name, grouping] = Coding(dim, levels, positions)
+    return codings

@@ -1,0 +1,71 @@
+"""The names of a posterior's variables and of a model's data: built here and read here, nowhere else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SAMPLE_DIMS: Final = ("chain", "draw")
+"""The dimensions of draws: everything else is what was asked about."""
+_DISCREPANCY: Final = "discrepancy"
+
+
+def at_reference(parameter: str) -> str:
+    """Name of a parameter's value at the reference point, where it differs from the published one."""
+    return f"{parameter}_at_reference"
+
+
+def population(parameter: str) -> str:
+    """Name of the centre of the population that a parameter's groups come from, at the reference point."""
+    return f"{parameter}_population"
+
+
+def spread(parameter: str, grouping: str) -> str:
+    """Name of the standard deviation between groups of a parameter, on the log scale."""
+    return f"{parameter}_spread_{grouping.replace(':', '_')}"
+
+
+def group_effect(parameter: str, grouping: str) -> str:
+    """Name of the logarithms of a parameter's factors, one a group."""
+    return f"{parameter}_effect_{grouping.replace(':', '_')}"
+
+
+def scale_of_effect(section: str, effect_name: str) -> str:
+    """Name of the scale of a discrepancy, or of noise that rows share."""
+    return f"{section}_scale_{effect_name}"
+
+
+def effect(section: str, effect_name: str) -> str:
+    """Name of the coefficients of a discrepancy, or of noise that rows share."""
+    return f"discrepancy_{effect_name}" if section == _DISCREPANCY else f"{section}_effect_{effect_name}"
+
+
+def dimension_of_effect(section: str, effect_name: str) -> str:
+    """Name of the dimension of these coefficients."""
+    return f"step_{effect_name}" if section == _DISCREPANCY else f"shared_{effect_name}"
+
+
+def is_log(label: str) -> bool:
+    """Whether a number of a posterior is a logarithm already: an effect of a group, a step of a walk, shared noise.
+
+    Examples
+    --------
+    >>> is_log("discrepancy_C[1e+18]"), is_log("discrepancy_scale_C"), is_log("E_effect_corpus[C4]"), is_log("E[a]")
+    (True, False, True, False)
+    """
+    name, bracket, _ = label.partition("[")
+    return bool(bracket) and ("_effect_" in name or (name.startswith("discrepancy_") and "_scale_" not in name))
+
+
+def of_observation(name: str, suffix: str) -> str:
+    """Name of a variable of one observation among several: the suffix is empty where there is one alone.
+
+    Examples
+    --------
+    >>> of_observation("sigma", "curves"), of_observation("sigma", "")
+    ('sigma_curves', 'sigma')
+    """
+    return f"{name}_{suffix}" if suffix else name
+
+
+NOISE: Final = ("sigma", "nu", "growth", "length", "nugget")
+"""Unknowns of the noise, each one number an observation."""
