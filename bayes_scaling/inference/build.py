@@ -66,6 +66,7 @@ def _pullback_of_cholesky(_inputs: Any, outputs: Any, cotangents: Any) -> list[A
 gaussian.cholesky.register(pt.TensorVariable, _cholesky)
 gaussian.solve_lower.register(pt.TensorVariable, lambda factor, right: pt.linalg.solve_triangular(factor, right, lower=True))
 gaussian.diagonal.register(pt.TensorVariable, lambda matrix: (matrix * _identity(matrix.shape[-1])).sum(axis=-1))
+gaussian.joined.register(pt.TensorVariable, lambda first, second, axis: pt.concatenate([first, second], axis=axis))
 gaussian.identity_like.register(pt.TensorVariable, lambda matrix: _identity(matrix.shape[-1]))
 
 
@@ -145,7 +146,7 @@ def _observe(
     if likelihood.growth is not None:
         growth = variance_function(expected, shared[of_it("typical")], variable(of_it("growth"), likelihood.growth))
     sigma: Any = variable(of_it("sigma"), likelihood.sigma)
-    error = shared[of_it("relative_error")]
+    error = shared.get(of_it("relative_error"))
     measured = {"observed": shared[of_it("log_measured")], "dims": of_it("run")}
     if not (rows.effects or observation.correlation):
         arguments = likelihood.arguments({name: variable(of_it(name), prior) for name, prior in likelihood.unknowns.items()})
@@ -169,22 +170,24 @@ def _observe(
         serial = gaussian.Serial(*parts)
         if observation.correlation.nugget is not None:
             error = standard_deviation(variable(of_it("nugget"), observation.correlation.nugget), error, growth)
-    _normal(of_it("measured"), mu, own, error + whole, load, serial, length, measured)
+    error = None if error is None else error + whole
+    _normal(of_it("measured"), mu, own, error, load, serial, length, measured)
 
 
 def _normal(
     name: str, mu: Any, scale: Any, error: Any, loadings: Any, serial: Any, length: Any, measured: dict[str, Any]
 ) -> None:
     """Add rows that are Normal together: effects integrated out, runs correlated."""
-    inputs = [mu, scale, error] + ([loadings] if loadings is not None else []) + ([length] if length is not None else [])
-    shapes = ["(n)", "(n)", "(n)"] + (["(n,k)"] if loadings is not None else []) + (["()"] if length is not None else [])
+    given = [(mu, "(n)"), (scale, "(n)"), (error, "(n)"), (loadings, "(n,k)"), (length, "()")]
+    stated = [(each, shape) for each, shape in given if each is not None]
 
-    def log_density(value: Any, mu: Any, scale: Any, error: Any, *others: Any) -> Any:
-        load = others[0] if loadings is not None else None
-        white = gaussian.whiten(value - mu, scale, error, load, serial, others[-1] if length is not None else None)
-        return gaussian.log_density(white, value.shape[0])
+    def log_density(value: Any, mu: Any, scale: Any, *others: Any) -> Any:
+        rest = iter(others)
+        error, loadings, length = (None if each is None else next(rest) for each, _ in given[2:])
+        return gaussian.log_density(gaussian.whiten(value - mu, scale, error, loadings, serial, length), value.shape[0])
 
-    pm.CustomDist(name, *inputs, logp=log_density, signature=f"{','.join(shapes)}->(n)", **measured)
+    signature = f"{','.join(shape for _, shape in stated)}->(n)"
+    pm.CustomDist(name, *(each for each, _ in stated), logp=log_density, signature=signature, **measured)
 
 
 __all__ = ["build", "build_model", "member"]

@@ -5,7 +5,7 @@ share, ``z`` standard Normal; ``u`` is noise with standard deviation ``scale`` t
 exp(-distance / length); ``e`` is each row's own error, its standard error and the nugget, independent of everything. Runs
 are blocks of the covariance of ``u + e``, padded to one length; rows that belong to no run of several stand alone. A row's
 innovation is what the rows before it on its run leave unexplained; the effects need a matrix of their own number alone
-(Woodbury).
+(Woodbury). Where no row has an error of its own, the noise along a run is a Markov chain, and the row before says all.
 
 Everything is written once for PyTensor and for numpy with a leading batch of draws: four linear-algebra functions
 dispatch on the kind of array.
@@ -13,13 +13,14 @@ dispatch on the kind of array.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, Final
 
 import numpy as np
 
-from bayes_scaling.elementwise import exp, log
+from bayes_scaling.elementwise import exp, expm1, log
 
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 _DRAWS_AT_ONCE: Final = 200
@@ -42,6 +43,12 @@ def solve_lower(factor: Any, right: Any) -> Any:
 def diagonal(matrix: Any) -> Any:
     """Return the diagonal of each matrix."""
     return np.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+@singledispatch
+def joined(first: Any, second: Any, axis: int) -> Any:
+    """Return two arrays one after the other along an axis."""
+    return np.concatenate([first, second], axis=axis)
 
 
 @singledispatch
@@ -72,6 +79,11 @@ class Serial:
     alone: Any
 
     @property
+    def gap(self) -> Any:
+        """Distance of each row of a block, but its first, from the row before it, shape (block, place - 1)."""
+        return diagonal(self.distance[:, 1:, :-1])
+
+    @property
     def order(self) -> tuple[np.ndarray, np.ndarray]:
         """Block and place of every row of a block, and which rows these are: for numpy alone."""
         block, place = np.nonzero(self.there)
@@ -97,14 +109,15 @@ class Whitened:
 
 
 def whiten(
-    residual: Any, scale: Any, error: Any, loadings: Any | None, serial: Serial | None, length: Any = None
+    residual: Any, scale: Any, error: Any | None, loadings: Any | None, serial: Serial | None, length: Any = None
 ) -> Whitened:
     """Bring residuals, and what effects load on rows, to unit covariance.
 
     Parameters
     ----------
     residual, scale, error : array, shape (..., row)
-        What was measured less what is expected; standard deviations of the correlated noise and of each row's own error.
+        What was measured less what is expected; standard deviations of the correlated noise and of each row's own error,
+        which is None where no row has one.
     loadings : array, shape (..., row, effect), optional
         What each effect adds to each row at one standard deviation.
     serial : Serial, optional
@@ -113,24 +126,47 @@ def whiten(
         Distance over which the correlation falls to 1/e.
     """
     if serial is None:
-        deviation = (scale**2 + error**2) ** 0.5
+        deviation = _of_both(scale, error)
         loaded = () if loadings is None else (loadings / deviation[..., None],)
         return Whitened((residual / deviation,), loaded, (deviation,))
-    alone = serial.alone
-    deviation = (scale[..., alone] ** 2 + error[..., alone] ** 2) ** 0.5
-    length = length[..., None, None, None] if getattr(length, "ndim", 0) else length
-    rows, there = serial.rows, serial.there
+    alone, rows, there = serial.alone, serial.rows, serial.there
+    length = length[..., None, None] if getattr(length, "ndim", 0) else length
+    deviation = _of_both(scale[..., alone], None if error is None else error[..., alone])
     own = scale[..., rows] * there
-    covariance = own[..., :, None] * own[..., None, :] * exp(-serial.distance / length)
-    variance = error[..., rows] ** 2 * there + (1.0 - there)
-    factor = cholesky(covariance + variance[..., None] * identity_like(covariance))
-    blocks = solve_lower(factor, (residual[..., rows] * there)[..., None])[..., 0]
-    parts = [(residual[..., alone] / deviation, deviation), (_flat(blocks, 2), _flat(diagonal(factor), 2))]
+    of_blocks, whitened = _chain(own, serial, length) if error is None else _dense(own, error[..., rows], serial, length)
+    blocks = whitened((residual[..., rows] * there)[..., None])[..., 0]
+    parts = [(residual[..., alone] / deviation, deviation), (_flat(blocks, 2), _flat(of_blocks, 2))]
     loaded = ()
     if loadings is not None:
-        within = solve_lower(factor, loadings[..., rows, :] * there[..., None])
+        within = whitened(loadings[..., rows, :] * there[..., None])
         loaded = (loadings[..., alone, :] / deviation[..., None], _flat_rows(within))
     return Whitened(tuple(r for r, _ in parts), loaded, tuple(d for _, d in parts))
+
+
+def _of_both(scale: Any, error: Any | None) -> Any:
+    return scale if error is None else (scale**2 + error**2) ** 0.5
+
+
+def _chain(own: Any, serial: Serial, length: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the deviations of innovations, and what whitens columns, where each row needs the one before it alone."""
+    lengths, there = serial.gap / length, serial.there[:, 1:]
+    before, left = exp(-lengths) * there, (-expm1(-2.0 * lengths)) ** 0.5 * there + (1.0 - there)
+    deviation = own + (1.0 - serial.there)
+
+    def whitened(columns: Any) -> Any:
+        z = columns / deviation[..., None]
+        return joined(z[..., :1, :], (z[..., 1:, :] - before[..., None] * z[..., :-1, :]) / left[..., None], -2)
+
+    return joined(deviation[..., :1], deviation[..., 1:] * left, -1), whitened
+
+
+def _dense(own: Any, error: Any, serial: Serial, length: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the deviations of innovations, and what whitens columns, where each row needs all before it."""
+    length = length[..., None] if getattr(length, "ndim", 0) else length
+    covariance = own[..., :, None] * own[..., None, :] * exp(-serial.distance / length)
+    variance = error**2 * serial.there + (1.0 - serial.there)
+    factor = cholesky(covariance + variance[..., None] * identity_like(covariance))
+    return diagonal(factor), lambda columns: solve_lower(factor, columns)
 
 
 def _flat(values: Any, last: int) -> Any:
@@ -208,13 +244,17 @@ def draw_effects(
     for start in range(0, len(residual), _DRAWS_AT_ONCE):
         part = slice(start, start + _DRAWS_AT_ONCE)
         of_part = None if length is None else length[part]
-        white = whiten(residual[part], scale[part], error[part], loadings(part), serial, of_part)
+        white = whiten(residual[part], scale[part], _stated(error[part]), loadings(part), serial, of_part)
         precision, weighted = _of_effects(white)
         mean = np.linalg.solve(precision, weighted[..., None])
         root = cholesky(precision)
         noise = np.linalg.solve(root.swapaxes(-1, -2), rng.standard_normal(mean.shape))
         parts.append((mean + noise)[..., 0])
     return np.concatenate(parts)
+
+
+def _stated(error: np.ndarray) -> np.ndarray | None:
+    return error if error.any() else None
 
 
 def innovations(
@@ -244,7 +284,7 @@ def innovations(
     for start in range(0, len(residual), _DRAWS_AT_ONCE):
         part = slice(start, start + _DRAWS_AT_ONCE)
         of_part = None if length is None else length[part]
-        white = whiten(residual[part], scale[part], error[part], None, serial, of_part)
+        white = whiten(residual[part], scale[part], _stated(error[part]), None, serial, of_part)
         if serial is None:
             z[part], deviation[part] = white.residual[0], white.deviation[0]
             continue

@@ -71,6 +71,14 @@ class Rows:
         """Standard error over what was measured, zero where none is stated."""
         return relative_error(self.table, self.observation.output)
 
+    @property
+    def has_own_error(self) -> bool:
+        """Whether a row has an error of its own beside correlated noise; rows that stand alone count as having one."""
+        correlation = self.observation.correlation
+        if self.serial is None or correlation is None:
+            return True
+        return correlation.nugget is not None or bool(self.relative_error.any())
+
     @cached_property
     def typical(self) -> float:
         """Geometric mean of what was measured: noise and discrepancy are stated there."""
@@ -210,7 +218,9 @@ class Layout:
         for suffix, rows in self:
             observation = rows.observation
             own: dict[str, Any] = {f"input_{name}": values for name, values in rows.inputs.items()}
-            own |= {"log_measured": rows.log_measured, "relative_error": rows.relative_error}
+            own["log_measured"] = rows.log_measured
+            if rows.has_own_error:
+                own["relative_error"] = rows.relative_error
             if observation.likelihood.growth is not None:
                 own["typical"] = rows.typical
             for effect in rows.effects:

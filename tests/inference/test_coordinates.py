@@ -102,7 +102,9 @@ def by_hand(spec, at):
     for symbol, walk in spec.only.discrepancy.items():
         tau = at[f"discrepancy_scale_{symbol}"]
         total += believed(walk.scale, tau)
-        covariance += tau**2 * np.outer(level, level) * walk_covariance(RUNS.table[QUANTITIES[symbol].column])
+        label = RUNS.table[list(walk.by)].agg(":".join, axis=1).to_numpy() if walk.by else np.zeros(len(RUNS))
+        apart = walk_covariance(RUNS.table[QUANTITIES[symbol].column]) * (label[:, None] == label)
+        covariance += tau**2 * np.outer(level, level) * apart
     for name, part in spec.only.noise.items():
         tau = at[f"noise_scale_{name}"]
         total += believed(part.scale, tau)
