@@ -1,4 +1,4 @@
-"""The command line: a verb reads its request, calls one function, and prints text or JSON.
+"""The command line: a verb for every question, made of its class, and a few that write files.
 
 What a verb needs is imported inside it, so that --help is instant and a stored fit is queried without PyMC.
 """
@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from bayes_scaling.cli import fitting, queries, systems, trials  # the verbs, in the order of --help
-
-# isort: split
-from bayes_scaling.cli import decisions, ledger
-
-# isort: split
-from bayes_scaling.cli.options import app
+from bayes_scaling.cli import fitting, ledger, pages, trials  # verbs that are no questions
+from bayes_scaling.cli.application import app
 from bayes_scaling.cli.printing import complain, show_warnings_once
 from bayes_scaling.errors import BayesScalingError
 
-__all__ = ["app", "decisions", "fitting", "ledger", "main", "queries", "systems", "trials"]
+__all__ = ["app", "fitting", "ledger", "main", "pages", "trials"]
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Runs, Seed, Stored, Where, app, table_of
+from bayes_scaling.cli.application import app
+from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Runs, Seed, Stored, Where, table_of
 from bayes_scaling.cli.printing import (
     budget_said,
     print_checks,

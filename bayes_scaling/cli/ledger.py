@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bayes_scaling.cli.application import app
 from bayes_scaling.cli.options import (
     AsJson,
     Columns,
@@ -16,7 +17,6 @@ from bayes_scaling.cli.options import (
     Prob,
     Seed,
     Stored,
-    app,
     columns_of,
     numbers,
     of_one_law,
@@ -27,7 +27,10 @@ from bayes_scaling.cli.printing import print_json, print_table, records
 Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="The ledger: a file that only grows.")]
 
 
-@app.command(epilog="Example: bayes-scaling forecast fit.nc --inputs planned.csv --ledger forecasts.jsonl")
+@app.command(
+    rich_help_panel="Evaluation",
+    epilog="Example: bayes-scaling forecast fit.nc --inputs planned.csv --ledger forecasts.jsonl",
+)
 def forecast(
     stored: Stored,
     inputs: Annotated[
@@ -53,7 +56,7 @@ def forecast(
     print(f"{len(entries)} forecasts are in {ledger}. Note the last seal where others see it: {entries[-1]['seal']}")
 
 
-@app.command(epilog="Example: bayes-scaling score forecasts.jsonl --runs measured.csv")
+@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling score forecasts.jsonl --runs measured.csv")
 def score(
     ledger: Annotated[Path, typer.Argument(metavar="LEDGER.jsonl", help="What `bayes-scaling forecast` wrote.")],
     runs: Annotated[Path, typer.Option(metavar="TABLE.csv", help="Measured runs: run_id and loss.")],
@@ -84,7 +87,7 @@ def score(
         print_table(found.table[["run_id", "loss", "median", "lower", "upper", "pit"]])
 
 
-@app.command(epilog="Example: bayes-scaling live system.nc --curve run.csv --end steps=100000")
+@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling live system.nc --curve run.csv --end steps=100000")
 def live(
     stored: Stored,
     curve: Annotated[Path, typer.Option(metavar="CURVE.csv", help="Points of the run so far: the law's inputs and loss.")],

@@ -1,4 +1,4 @@
-"""What the verbs share: the application, their options, and how these are read."""
+"""What the verbs share: their options, and how these are read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from bayes_scaling.errors import InvalidRequest
 if TYPE_CHECKING:
     from bayes_scaling.posterior.fit import Fit
     from bayes_scaling.runs.table import RunTable
-
-app = typer.Typer(
-    name="bayes-scaling",
-    help="Bayesian scaling laws: from measured training runs to honest forecasts and compute budgets.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Stored = Annotated[Path, typer.Argument(metavar="FIT.nc", help="A fit that `bayes-scaling fit` wrote.")]
@@ -44,7 +36,7 @@ Least = Annotated[int, typer.Option(help="Runs below a cut, at the least.")]
 Columns = Annotated[str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and the table's own.")]
 OfOne = Annotated[
     str | None,
-    typer.Option("--observation", metavar="NAME", help="Of a system of laws: the observation whose law is asked."),
+    typer.Option("--observation", metavar="NAME", help="Observation that is asked about, where the model has several."),
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
 

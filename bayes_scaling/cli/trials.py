@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bayes_scaling.cli.application import app
 from bayes_scaling.cli.options import (
     AsJson,
     CardFile,
@@ -21,14 +22,13 @@ from bayes_scaling.cli.options import (
     Seed,
     Where,
     Workers,
-    app,
     table_of,
 )
 from bayes_scaling.cli.printing import print_json, print_table, records, say
 from bayes_scaling.errors import InvalidRequest
 
 
-@app.command(epilog="Example: bayes-scaling design runs.csv --model kappa")
+@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling design runs.csv --model kappa")
 def design(
     runs: Runs,
     model: Model = None,
@@ -55,7 +55,7 @@ def design(
     print("\n" + ("\n".join(found.findings) or "Nothing is wrong with the design: the runs will narrow every prior."))
 
 
-@app.command(epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
+@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
 def backtest(
     runs: Runs,
     model: Model = None,
@@ -123,7 +123,10 @@ def backtest(
         print(f"\nTable, figure and JSON are in {out.resolve()}")
 
 
-@app.command(epilog="Example: bayes-scaling certify runs.csv --model kappa --tables 200 --out certificate")
+@app.command(
+    rich_help_panel="Evaluation",
+    epilog="Example: bayes-scaling certify runs.csv --model kappa --tables 200 --out certificate",
+)
 def certify(
     runs: Runs,
     out: Annotated[
@@ -172,7 +175,10 @@ def certify(
     print(f"\nThe certificate is {page.resolve()}")
 
 
-@app.command(epilog="Example: bayes-scaling weigh runs.csv --model kappa --model chinchilla --out mixture")
+@app.command(
+    rich_help_panel="Evaluation",
+    epilog="Example: bayes-scaling weigh runs.csv --model kappa --model chinchilla --out mixture",
+)
 def weigh(
     runs: Runs,
     model: Annotated[list[str], typer.Option(help="TOML document, or name of a shipped model; give two at least.")],
@@ -215,3 +221,30 @@ def weigh(
     print(f"{mixture.verdict}\n{found.sentence}\n")
     print_table(found.table)
     print(f"\nThe mixture is in {out.resolve()}: bayes-scaling predict {out} --params 7e10 --tokens 1.4e12")
+
+
+@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling compare paper.nc offset.nc")
+def compare(
+    stored: Annotated[list[Path], typer.Argument(metavar="FIT.nc ...", help="Fits of the same rows by different models.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say which model the runs prefer, by how well each predicts a run that is left out."""
+    from bayes_scaling.evaluation.compare import compare as compare_fits
+    from bayes_scaling.posterior.fit import load_fit
+
+    names = [path.stem for path in stored]
+    if len(set(names)) < len(names):
+        raise InvalidRequest("Two of the fits have files of the same name: give each a name of its own.")
+    fits = {name: load_fit(path) for name, path in zip(names, stored, strict=True)}
+    table = compare_fits(fits)
+    if as_json:
+        print_json({"comparison": records(table), "converged": {name: fit.converged for name, fit in fits.items()}})
+        return
+    for name, fit in fits.items():
+        if not fit.converged:
+            print(f"{name}: {fit.verdict}")
+    print_table(table)
+    print(
+        "\nelpd: expected log density of a left-out run, summed over runs. A difference of several standard errors is a "
+        "preference, unless it is below four or so."
+    )

@@ -101,10 +101,7 @@ def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
 def _by_run(fit: Fit) -> xr.DataArray:
     """Return the log density of each run, dims (chain, draw, run); a run's label holds what it measured."""
     density = log_likelihood(fit)
-    if isinstance(fit, Fit):
-        tables = {o.name: (fit.rows(o.name), o.output) for o in fit.model.observations}
-    else:
-        tables = {"": (fit.table, "loss")}  # pyright: ignore[reportAttributeAccessIssue]
+    tables = {fit.model.suffix(o): (fit.rows(o.name), o.output) for o in fit.model.observations}
     whole: dict[str, Any] = {}
     measured: dict[str, float] = {}
     for name, (rows, output) in tables.items():

@@ -30,11 +30,11 @@ def included(fit: Fit) -> str:
     'Intervals include parameter uncertainty and the residual noise of a new run, 0.4 %; they are conditional on the form of the law.'
     """
     parts = f"Intervals include parameter uncertainty and the residual noise of a new run{_noise_sentence(fit)}"
-    if fit.spec.correlation is not None:
+    if fit.model.only.correlation is not None:
         parts += ", or, further along a run of the fit, its noise given the last residual"
-    if not fit.spec.discrepancy:
+    if not fit.model.only.discrepancy:
         return f"{parts}; they are conditional on the form of the law."
-    widths = [(s, 100 * float(fit.posterior[f"discrepancy_scale_{s}"].median())) for s in fit.spec.discrepancy]
+    widths = [(s, 100 * float(fit.posterior[f"discrepancy_scale_{s}"].median())) for s in fit.model.only.discrepancy]
     listed = ", ".join(f"{width:.2g} % a decade along {symbol}" for symbol, width in widths)
     return f"{parts}, and model discrepancy: a random walk of the log loss, {listed} (posterior medians)."
 

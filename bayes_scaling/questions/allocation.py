@@ -198,7 +198,7 @@ def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> row = budget_table(allocate(example_fit(), compute=5.76e23)).iloc[0].to_dict()
     >>> print(budget_sentence(row, 0.9, "nats/token").splitlines()[1])
-      N    72.2B parameters (90 % interval 69.5B to 75.2B of the optimum)
+      N    72.1B parameters (90 % interval 69.8B to 74.8B of the optimum)
     """
     reaches = {c.removeprefix("reach_"): v for c, v in row.items() if c.startswith("reach_")}
     sizes = {n: (short(row[f"{n}_lower"]), short(row[f"{n}_upper"])) for n in ("params", "tokens", "tokens_per_param")}

@@ -413,4 +413,6 @@ def _sentence(wrong: Any, kind: type[Question]) -> str:
     should = wrong["msg"].replace("Input should", "it should")
     if "Gt(gt=0)" in bounds and "Lt(lt=1)" in bounds:
         should = "it has to lie between 0 and 1, say 0.9"
+    elif wrong["type"] == "greater_than" and wrong["ctx"]["gt"] == 0:
+        should = "it should be greater than 0, a positive number"
     return f"The {place} is {given!r}: {should}."

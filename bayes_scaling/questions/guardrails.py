@@ -23,14 +23,12 @@ class Refused(InvalidRequest):
     """A decision with caveats; ``override`` asks all the same."""
 
 
-def caveats(
-    fit: Fit | Mixture, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False
-) -> list[str]:
+def caveats(fit: Fit | Mixture, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False) -> list[str]:
     """Return the caveats of a decision, each a sentence.
 
     Parameters
     ----------
-    fit : Fit, Fit or Mixture
+    fit : Fit or Mixture
         What the decision rests on; of a mixture, every fit that has weight.
     compute : float or array, optional
         Budgets the decision is about, FLOP.
@@ -58,7 +56,7 @@ def caveats(
                 f"The decision lies {beyond:.1f} decades of compute beyond the runs, more than {furthest:g}: no law has been "
                 f"checked that far."
             )
-    if trade_off and isinstance(fit, Fit) and splits_a_budget(fit):
+    if trade_off and splits_a_budget(fit):
         spread = _off_a_line(fit)
         if spread < _NARROWEST:
             found.append(
@@ -89,8 +87,7 @@ def largest(fit: Fit, column: str) -> float:
     """
     if column == "compute_min_flops":
         return largest(fit, "compute_flops") / SPENT_OVER_LEAST
-    tables = [fit.rows(o.name) for o in fit.model.observations] if isinstance(fit, Fit) else []
-    tables += [fit.table] if isinstance(fit, Fit) else []
+    tables = [fit.rows(observation.name) for observation in fit.model.observations]
     return max((float(table[column].max()) for table in tables if column in table), default=0.0)
 
 

@@ -232,7 +232,7 @@ class Lifetime(OfText):
             return self.demand
         if not (self.demand > 0 and self.demand_factor > 1):
             raise InvalidRequest("The demand has to be positive, and its factor more than one.")
-        return Prior(dist="LogNormal", mu=log(self.demand), sigma=log(self.demand_factor) / 1.645)
+        return Prior.model_validate({"dist": "LogNormal", "mu": log(self.demand), "sigma": log(self.demand_factor) / 1.645})
 
     def _result(self, posterior: Fit) -> Answer:
         table = lifetime(posterior, target=self.target, demand=self.served, prob=self.prob, **self.given)

@@ -10,7 +10,7 @@ from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.posterior.predict import intervals, predict
-from bayes_scaling.posterior.rows import last_seen, predict_table
+from bayes_scaling.posterior.rows import continued_rows, predict_table
 from bayes_scaling.posterior.variance import shares_of, shares_sentence
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.wording import credible, percent
@@ -68,18 +68,18 @@ class Predict(Question):
         return pd.DataFrame([numbers | self.group])
 
     def _result(self, posterior: Fit | Mixture) -> Answer:
-        run, mixed = self.run, isinstance(posterior, Mixture)
-        if mixed:
+        run = self.run
+        if isinstance(posterior, Mixture):
             for column in (*run, *self.group):
                 if not posterior.takes(column):
                     raise InvalidRequest(f"No fit of the mixture takes {column!r}: leave it out.")
-        mixture = {"weights": dict(posterior.weights)} if mixed else {}
-        sentence = posterior.sentence if mixed else ""
+        mixture = {"weights": dict(posterior.weights)} if isinstance(posterior, Mixture) else {}
+        sentence = posterior.sentence if isinstance(posterior, Mixture) else ""
         if self.table:
             table, note = self._rows(posterior)
             lines = [sentence, f"{len(table)} predictions with {percent(self.prob)} intervals.", note]
             return Answer("\n".join(filter(None, lines)), mixture, {"predictions": table})
-        if mixed:
+        if isinstance(posterior, Mixture):
             rows = pd.DataFrame([{**run, **self.group}])
             draws = posterior.predict_rows(rows, seed=self.seed).isel(row=0, drop=True)
         else:
@@ -96,7 +96,7 @@ class Predict(Question):
             f"The run is {reach_sentence(reaches)}.",
             shares_sentence(shares),
         ]
-        tables = {"predictions": pd.DataFrame([{**run, **self.group, **values}])} if mixed else {}
+        tables = {"predictions": pd.DataFrame([{**run, **self.group, **values}])} if mixture else {}
         flat = {**run, **values, **spread, "group": dict(self.group), **mixture}
         return Answer("\n".join(filter(None, lines)), flat, tables, data=draws)
 
@@ -111,6 +111,6 @@ class Predict(Question):
                 raise InvalidRequest(f"The model does not vary by {column!r}: leave --group {column}=... out.")
         table = read_inputs(rows, needs=list(posterior.model.only.columns.values())).assign(**self.group)
         predicted = predict_table(posterior, table, prob=self.prob, seed=self.seed)
-        continued = int((last_seen(posterior, table)[0] >= 0).sum())
+        continued = int((continued_rows(posterior, table) >= 0).sum())
         note = f"{continued} of {len(table)} rows continue runs that the fit has seen and are conditioned on them."
         return predicted, note if continued else ""

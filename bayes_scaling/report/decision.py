@@ -14,7 +14,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.variance import included, shares_of, shares_sentence
 from bayes_scaling.questions.allocation import allocate, budget_table
 from bayes_scaling.questions.base import Answer
-from bayes_scaling.questions.documents import Allocation
+from bayes_scaling.questions.decide import Allocation
 from bayes_scaling.questions.next_run import Budget, ladder_of, next_run
 from bayes_scaling.questions.regret import regret
 from bayes_scaling.questions.target import chance

@@ -129,7 +129,7 @@ def test_the_next_run_is_checked_by_posteriors_sampled_anew(command, stored, mon
     answer = told(command(*ask, "--json"))
     assert seen == [(26, "chinchilla", 3)] * 2
     assert [row["loss"] for row in answer["refits"]] == sorted(row["loss"] for row in answer["refits"])
-    assert "sampled anew with 2 outcomes of the first say that it takes 0 % of the risk" in command(*ask).out
+    assert "sampled anew with 2 outcomes of the first run remove 0 % of the risk" in command(*ask).out
 
 
 def test_a_system_is_asked_about_time_and_early_stops(command, system):  # noqa: F811

@@ -174,7 +174,7 @@ def test_a_number_of_the_document_is_no_answer(tmp_path):
     groups = {group.path: group.to_dataset(inherit=False) for group in fit.tree.subtree}
     for name in ("/posterior", "/prior"):
         groups[name] = groups[name].drop_vars("noise_ratio")
-    fixed = replace(fit, spec=spec, tree=xr.DataTree.from_dict(groups))
+    fixed = replace(fit, model=spec, tree=xr.DataTree.from_dict(groups))
     assert "gradient noise scale over critical batch" not in set(claims(fixed)["claim"])
     assert float(fixed.learned["noise_ratio"].mean()) == 1.0
 
@@ -198,5 +198,5 @@ def test_closed_forms_without_an_offset_are_refused_where_there_is_one():
         derive(example_system(), "critical_batch", loss=xr.DataArray(-1.0))
     with pytest.raises(InvalidRequest, match="2 and 3 entries"):
         bottleneck(example_system(), params=[1e8, 1e9], dataset_tokens=[1e9] * 3, steps=1e5, batch_tokens=1e5)
-    with pytest.raises(InvalidRequest, match="has no bound on stopping"):
+    with pytest.raises(InvalidRequest, match="No observation of this fit"):
         early_stopping(example_fit())

@@ -249,7 +249,7 @@ def test_an_uncertain_demand_counts_by_its_mean(exact_fit):
 
 
 def test_a_loss_below_the_floor_is_a_sentence(exact_fit):
-    with pytest.raises(InvalidRequest, match=r"go below is about 1\.8"):
+    with pytest.raises(InvalidRequest, match=r"irreducible loss is about 1\.8"):
         lifetime(exact_fit, target=1.7, demand=1e12)
 
 
@@ -304,10 +304,10 @@ def test_a_budget_that_is_the_answer_is_doubted_too(fit_by_hand):
 def test_runs_on_one_line_cannot_split_a_budget(fit_by_hand):
     from dataclasses import replace
 
-    runs = fit_by_hand.runs.assign(tokens=lambda t: 20 * t["params"])
-    data = xr.Dataset({c: ("run", runs[c].to_numpy()) for c in ("params", "tokens", "compute_flops")})
+    runs = fit_by_hand.table.assign(tokens=lambda t: 20 * t["params"])
     groups = {g.path: g.to_dataset(inherit=False) for g in fit_by_hand.tree.subtree}
-    line = replace(fit_by_hand, tree=xr.DataTree.from_dict(groups | {"/constant_data": data}))
+    rows = groups["/observations/loss"].assign(tokens=("run", runs["tokens"].to_numpy()))
+    line = replace(fit_by_hand, tree=xr.DataTree.from_dict(groups | {"/observations/loss": rows}))
     assert any("one line" in doubt for doubt in caveats(line, trade_off=True))
     with pytest.raises(Refused, match="priors' opinion"):
         question("regret", compute=1e22).answer(line)

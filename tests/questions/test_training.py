@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from bayes_scaling.model.scatter import sigma_of_new
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.posterior.examples import example_fit, example_system
-from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.predict import new_run_sd, predict
 from bayes_scaling.questions.base import question
 from bayes_scaling.questions.deadline import deadline, front
 from bayes_scaling.questions.frontier import efficient, laws_of
@@ -111,7 +110,7 @@ def test_the_value_of_a_forecast_is_that_of_normal_theory():
     found = next_run(fit, runs, about).sort_values("params")
     at = {c: np.append(runs[c], getattr(about, c)) for c in ("params", "tokens")}
     logs = np.log(predict(fit, **at)["expected_loss"].stack(s=("chain", "draw")).values)
-    noise = float(sigma_of_new(fit.posterior).mean())
+    noise = float(new_run_sd(fit).mean())
     for row, of in zip(found.to_dict("records"), logs[:2], strict=True):
         expected = np.cov(of, logs[2])[0, 1] ** 2 / (of.var() + noise**2) / logs[2].var()
         assert row["share"] == pytest.approx(expected, abs=0.01)

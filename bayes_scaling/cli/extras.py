@@ -1,0 +1,88 @@
+"""What a verb can do beyond answering its question: write a page, or sample posteriors anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from bayes_scaling.questions.base import Answer
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One more option of a verb.
+
+    Parameters
+    ----------
+    name : str
+        The option.
+    annotation : type
+        As typer takes it.
+    apply : callable
+        From posterior, question, answer and value to the answer, and what to say of it by name.
+    """
+
+    name: str
+    annotation: Any
+    apply: Callable[[Any, Any, Answer, Any], tuple[Answer, dict[str, Any]]]
+
+
+def _decision(posterior: Any, asked: Any, answer: Answer, page: Path) -> tuple[Answer, dict[str, Any]]:
+    from bayes_scaling.report.decision import write_decision  # half a second of imports that no other answer needs
+
+    return answer, {"page": str(write_decision(posterior.for_loss(), asked, answer, page).resolve())}
+
+
+def _refits(posterior: Any, asked: Any, answer: Answer, times: int) -> tuple[Answer, dict[str, Any]]:
+    """Check the value of the first run: sample the posterior anew for each of several outcomes of it."""
+    from bayes_scaling.inference.sample import fit as sample
+    from bayes_scaling.questions.preposterior import refits
+
+    fit, first = posterior.for_loss(), answer.tables["candidates"].iloc[0]
+    table = refits(
+        fit,
+        first,
+        asked.about,
+        lambda runs: sample(runs, fit.model, seed=asked.seed),
+        group=asked.group,
+        seed=asked.seed,
+        times=times,
+    )
+    failed = int((~table["converged"]).sum())
+    sentence = (
+        f"Posteriors sampled anew with {times} outcomes of the first run remove {100 * table.attrs['share']:.0f} % of the risk; "
+        f"{100 * first['share']:.0f} % were expected{f' ({failed} have not converged)' if failed else ''}."
+    )
+    return replace(answer, sentence=f"{answer.sentence}\n{sentence}", tables={**answer.tables, "refits": table}), {}
+
+
+EXTRAS: Final[dict[str, tuple[Extra, ...]]] = {
+    "decide": (
+        Extra(
+            "page",
+            Annotated[
+                Path | None, typer.Option("--out", metavar="DECISION.html", help="Write the page for the person who signs.")
+            ],
+            _decision,
+        ),
+    ),
+    "next-run": (
+        Extra(
+            "refits",
+            Annotated[
+                int | None,
+                typer.Option(
+                    min=1,
+                    help="Outcomes of the first run for each of which a posterior is sampled anew, as a check; minutes.",
+                ),
+            ],
+            _refits,
+        ),
+    ),
+}
+"""Options of verbs beyond their question, by verb."""

@@ -1,0 +1,225 @@
+"""Every question as a verb: its options, its help and its output follow from its class.
+
+A question's module is imported when it is asked, so that --help is instant.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
+
+from bayes_scaling.cli.extras import EXTRAS, Extra
+from bayes_scaling.cli.options import AsJson, Columns, OfOne, columns_of, numbers, pairs
+from bayes_scaling.cli.printing import print_json
+from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.questions.registry import entries, find
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from bayes_scaling.posterior.fit import Fit
+    from bayes_scaling.posterior.mixture import Mixture
+    from bayes_scaling.questions.base import Question
+
+PANELS = ("Fit", "Forecast", "Budget", "Training", "Constants", "Evaluation")
+"""Groups of verbs, in the order of --help."""
+
+
+class Verbs(TyperGroup):
+    """The verbs written by hand, and one for each question."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a verb, made of its question when it is asked for."""
+        written = super().get_command(ctx, cmd_name)
+        if written is not None:
+            return written
+        entry = find(cmd_name)
+        return None if entry is None else _command(entry.load())
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return every verb."""
+        return [*super().list_commands(ctx), *entries()]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the verb of a command line, or say which there are."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            ctx.fail(f"There is no command {args[0]!r}; {choose(args[0], self.list_commands(ctx))}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write every verb with one line of help, group by group; no question is imported for it."""
+        groups: dict[str, list[tuple[str, str]]] = {panel: [] for panel in PANELS}
+        for name, command in self.commands.items():
+            panel = getattr(command, "rich_help_panel", None)
+            groups.setdefault(panel if isinstance(panel, str) else "Fit", []).append((name, _line(command.help)))
+        for entry in entries().values():
+            groups.setdefault(entry.panel, []).append((entry.name, entry.summary))
+        for panel, lines in groups.items():
+            if lines:
+                with formatter.section(panel):
+                    formatter.write_dl(lines)
+
+
+def _line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
+
+
+def _command(kind: type[Question]) -> Any:
+    """Return the command of a question."""
+    extras = EXTRAS.get(kind.name, ())
+
+    def ask(**given: Any) -> None:
+        _ask(kind, extras, given)
+
+    parameters = _parameters(kind, extras)
+    ask.__dict__["__signature__"] = inspect.Signature(parameters)
+    ask.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    info = CommandInfo(
+        name=kind.name, callback=ask, help=_line(kind.__doc__), epilog=f"Example: bayes-scaling {kind.example}"
+    )
+    return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
+
+
+def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any]) -> None:
+    """Build a question from the command line, answer it, write what is to be written, and print the answer."""
+    from bayes_scaling.files import check_writable, write_whole
+    from bayes_scaling.questions.base import question
+
+    out, as_json = given.pop("out", None), given.pop("as_json")
+    stored, observation = given.pop("stored", None), given.pop("observation", None)
+    further = [(extra, given.pop(extra.name)) for extra in extras]
+    columns = columns_of(given.pop("columns", None))
+    if out is not None:
+        check_writable(out)
+    asked = question(kind.name, **{name: _read(kind, name, value, columns) for name, value in given.items()})
+    posterior = None if stored is None else _posterior(stored, observation)
+    answer = asked.answer(posterior)
+    notes: dict[str, Any] = {}
+    for extra, value in further:
+        if value is not None:
+            answer, note = extra.apply(posterior, asked, answer, value)
+            notes |= note
+    document = asked.document(answer)
+    if out is not None:
+        table = asked.file(answer)
+        write_whole(out, table.to_csv(index=bool(table.index.name)))
+        notes |= {"out": str(out), "rows": len(table)}
+        document = {n: v for n, v in document.items() if n != kind.writes} if isinstance(document, dict) else {}
+    if as_json:
+        print_json(document | notes if notes else document)
+        return
+    print(asked.text(answer) if out is None else answer)
+    for name, value in notes.items():
+        if name != "rows":
+            print(f"The {'table' if name == 'out' else name} is {value}")
+
+
+def _posterior(stored: Path, observation: str | None) -> Fit | Mixture:
+    """Return the stored fit, the one observation of it that is asked, or the mixture of a folder."""
+    if stored.is_dir():
+        from bayes_scaling.posterior.mixture import load_mixture
+
+        if observation is not None:
+            raise InvalidRequest(f"{stored} is a mixture of fits of one law: leave --observation {observation} out.")
+        return load_mixture(stored)
+    from bayes_scaling.posterior.fit import load_fit
+
+    fit = load_fit(stored)
+    return fit if observation is None else fit.for_loss(observation)
+
+
+def _parameters(kind: type[Question], extras: tuple[Extra, ...]) -> list[inspect.Parameter]:
+    """Return the parameters of a verb: what is asked, the fields of the question, and how to answer."""
+    required, optional = [], []
+    if kind.takes:
+        metavar, what = (
+            ("MIXTURE", "The folder that `bayes-scaling weigh` wrote.")
+            if kind.takes == ("mixture",)
+            else (
+                "FIT.nc",
+                "A fit that `bayes-scaling fit` wrote"
+                + (", or the folder of a mixture." * ("mixture" in kind.takes) or "."),
+            )
+        )
+        required.append(_parameter("stored", Annotated[Path, typer.Argument(metavar=metavar, help=what)]))
+    tables = False
+    for name in kind.options():
+        field = kind.model_fields[name]
+        parameter = _of_field(name, field)
+        (required if parameter.default is inspect.Parameter.empty else optional).append(parameter)
+        tables = tables or _is_table(field)
+    if "observation" in kind.takes:
+        optional.append(_parameter("observation", OfOne, None))
+    if tables:
+        optional.append(_parameter("columns", Columns, None))
+    optional += [_parameter(extra.name, extra.annotation, None) for extra in extras]
+    if kind.writes:
+        option = typer.Option(metavar="TABLE.csv", help=f"Where to write the table of {kind.writes}.")
+        optional.append(_parameter("out", Annotated[Path | None, option], None))
+    return [*required, *optional, _parameter("as_json", AsJson, False)]
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the option, or the argument, of one field."""
+    about: dict[str, Any] = dict(field.json_schema_extra) if isinstance(field.json_schema_extra, Mapping) else {}
+    choices = getattr(field.validation_alias, "choices", None) or [name]
+    flags = [about["option"]] if "option" in about else [f"--{choice.replace('_', '-')}" for choice in choices]
+    text, kind = field.description, _type(field.annotation)
+    if kind is bool:
+        return _parameter(name, Annotated[bool, typer.Option(*flags, help=text)], False)
+    if kind is dict:
+        metavar = f"COLUMN={about.get('of', 'LABEL')}"
+        option = typer.Option(*flags, metavar=metavar, help=text)
+        return _optional(name, list[str], option, field, None)
+    if _is_table(field):
+        return _optional(name, Path, typer.Option(*flags, metavar="TABLE.csv", help=text), field, None)
+    if kind is tuple:
+        return _optional(name, list[float], typer.Option(*flags, metavar="<float>", help=text), field, None)
+    if kind is str and field.is_required():
+        return _parameter(name, Annotated[str, typer.Argument(metavar=name.upper(), help=text)])
+    return _optional(name, kind, typer.Option(*flags, help=text), field, field.default)
+
+
+def _optional(name: str, kind: Any, option: Any, field: FieldInfo, default: Any) -> inspect.Parameter:
+    if field.is_required():
+        return _parameter(name, Annotated[kind, option])
+    return _parameter(name, Annotated[kind | None if default is None else kind, option], default)
+
+
+def _type(annotation: Any) -> Any:
+    """Return what kind of value a field takes: bool, int, float, str, dict or tuple."""
+    kinds = [get_origin(part) or part for part in (get_args(annotation) or (annotation,)) if part is not NoneType]
+    return get_origin(annotation) if get_origin(annotation) in (dict, tuple) else kinds[0]
+
+
+def _is_table(field: FieldInfo) -> bool:
+    """Whether a field takes the rows of a table."""
+    rows = get_args(field.annotation)
+    return get_origin(field.annotation) is tuple and get_origin(rows[0]) is dict
+
+
+def _read(kind: type[Question], name: str, value: Any, columns: Mapping[str, str]) -> Any:
+    """Return an option's value as its field takes it; what was left out is None."""
+    field = kind.model_fields[name]
+    if value in (None, []):
+        return None
+    if _is_table(field):
+        from bayes_scaling.runs.table import read_inputs
+
+        return read_inputs(value, columns=dict(columns))
+    if _type(field.annotation) is dict:
+        option = f"--{name.replace('_', '-')}"
+        return numbers(value) if get_args(field.annotation)[1] is float else pairs(value, option)
+    return value
