@@ -18,7 +18,7 @@ from typer.models import CommandInfo
 
 from bayes_scaling.cli.extras import EXTRAS, Extra
 from bayes_scaling.cli.options import AsJson, Columns, OfOne, columns_of, numbers, pairs
-from bayes_scaling.cli.printing import print_json
+from bayes_scaling.cli.printing import print_json, say
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.questions.registry import entries, find
 
@@ -116,7 +116,10 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     if as_json:
         print_json(document | notes if notes else document)
         return
-    print(asked.text(answer) if out is None else answer)
+    text = str(answer) if out is not None else asked.text(answer)
+    if text != str(answer):
+        say(str(answer))
+    print(text)
     for name, value in notes.items():
         if name != "rows":
             print(f"The {'table' if name == 'out' else name} is {value}")

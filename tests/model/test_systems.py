@@ -272,7 +272,7 @@ def test_the_command_line_asks_one_observation(joint, tmp_path, capsys):
     with pytest.raises(InvalidRequest, match="say which with observation, one of curves, noise"):
         app(request, standalone_mode=False)
     app([*request, "--observation", "curves"], standalone_mode=False)
-    assert "A new run would measure" in capsys.readouterr().out
+    assert "Predicted loss of a new run" in capsys.readouterr().out
     app(["derive", path, "critical_batch", "--input", "loss=2.0", "--json"], standalone_mode=False)
     assert '"median"' in capsys.readouterr().out
 

@@ -191,7 +191,7 @@ def test_where_nothing_is_at_risk_no_run_is_worth_its_money():
     given = {"candidates": [{"params": 1.5e10, "tokens": 3e11}], "compute": 1e23, "money": 1e25}
     answer = question("next_run", **given).answer(known)
     assert answer.tables["candidates"]["share"].item() == pytest.approx(0.0, abs=1e-6)
-    assert "0 runs together are expected to take 0 %." in answer.sentence
+    assert "0 runs together are expected to remove 0 %." in answer.sentence
 
 
 def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged():
