@@ -70,7 +70,7 @@ def test_every_planned_run_was_trained_as_planned(runs):
 
 def test_counts_are_exact(runs, scripts):
     for row in runs.drop_duplicates(["depth", "width", "heads", "feedforward"]).itertuples():
-        shape = bs.Transformer(
+        shape = bs.laws.Transformer(
             depth=row.depth, width=row.width, heads=row.heads, feedforward=row.feedforward, context=1, vocabulary=256
         )
         assert row.params == shape.params

@@ -10,102 +10,99 @@ import pytest
 import bayes_scaling as bs
 
 PUBLIC = [
-    "robust_choice",
-    "shapes_near",
     "Answer",
-    "Budget",
-    "Forecast",
-    "Supply",
-    "chance",
-    "compare_recipes",
-    "cost",
-    "crossing",
-    "deadline",
-    "front",
-    "ladder_of",
-    "least_compute",
-    "lifetime",
-    "live",
-    "near_optimal",
-    "next_run",
-    "next_runs",
-    "refits",
-    "noise_parts",
-    "overtraining",
-    "question",
-    "register_forecasts",
-    "regret",
-    "score_forecasts",
-    "stopping",
-    "write_decision",
-    "Backtest",
     "BayesScalingError",
     "BayesScalingWarning",
     "Card",
-    "Certificate",
     "Fit",
-    "LAWS",
-    "Law",
     "Mixture",
     "Model",
     "RunTable",
-    "Transformer",
-    "Weights",
     "allocate",
+    "ask",
     "available_runs",
     "backtest",
     "budget_table",
     "build_model",
     "certify",
     "check",
-    "contraction",
-    "agreement",
-    "bottleneck",
     "claims",
     "compare",
+    "contraction",
     "derive",
-    "early_stopping",
-    "effort",
-    "frontier",
-    "frontier_table",
-    "embedding_gamma",
+    "evaluation",
     "fit",
+    "frontier",
     "identifiability",
     "intervals",
     "law",
+    "laws",
+    "live",
+    "load_curves",
     "load_fit",
     "load_mixture",
-    "load_curves",
     "load_runs",
-    "nonembedding_params",
-    "plot_backtest",
-    "plot_forecast",
+    "plots",
     "predict",
     "predict_table",
-    "published",
-    "published_names",
-    "read_backtest",
-    "read_certificate",
+    "question",
+    "questions",
     "read_model",
     "read_runs",
     "shipped_models",
     "summarize",
-    "total_params",
     "variance_shares",
-    "training_compute",
     "weigh",
-    "write_certificate",
     "write_report",
 ]
 
 
+EVALUATION = [
+    "Backtest",
+    "Certificate",
+    "Weights",
+    "read_backtest",
+    "read_certificate",
+    "register_forecasts",
+    "score_forecasts",
+]
+LAWS = [
+    "LAWS",
+    "Law",
+    "Transformer",
+    "embedding_gamma",
+    "law",
+    "nonembedding_params",
+    "published",
+    "published_names",
+    "total_params",
+]
+
+
 def test_the_public_names_are_these():
+    assert len(PUBLIC) <= 45
     assert sorted(dir(bs)) == sorted(PUBLIC)
     assert sorted(bs.__all__) == sorted(PUBLIC)
     for name in PUBLIC:
         assert getattr(bs, name).__doc__
     with pytest.raises(AttributeError):
         getattr(bs, "nothing")  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    ("room", "public"), [(bs.evaluation, EVALUATION), (bs.laws, LAWS), (bs.plots, ["backtest", "forecast"])]
+)
+def test_the_public_names_of_a_room_are_these(room, public):
+    assert sorted(room.__all__) == sorted(public)
+    assert all(getattr(room, name).__doc__ for name in public)
+
+
+def test_every_question_is_public_by_its_class():
+    for kind in bs.questions.QUESTIONS.values():
+        assert getattr(bs.questions, kind.__name__) is kind
+        assert kind.__name__ in dir(bs.questions)
+    with pytest.raises(AttributeError, match="There is no question Nothing"):
+        bs.questions.Nothing  # noqa: B018
 
 
 def loaded_by(code):

@@ -9,9 +9,21 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from bayes_scaling.laws.constants import published, published_names
 from bayes_scaling.laws.law import LAWS, Law, law
+from bayes_scaling.laws.transformer import Transformer, embedding_gamma, nonembedding_params, total_params
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["LAWS", "Law", "law"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "Transformer",
+    "embedding_gamma",
+    "law",
+    "nonembedding_params",
+    "published",
+    "published_names",
+    "total_params",
+]

@@ -1,9 +1,8 @@
 """A report people want to read: figures and tables of one fit in one self-contained page."""
 
+from bayes_scaling.report import plots
 from bayes_scaling.report.certificate import write_certificate
 from bayes_scaling.report.decision import write_decision
 from bayes_scaling.report.document import write_report
-from bayes_scaling.report.pictures import plot_forecast
-from bayes_scaling.report.trials import plot_backtest
 
-__all__ = ["plot_backtest", "plot_forecast", "write_certificate", "write_decision", "write_report"]
+__all__ = ["plots", "write_certificate", "write_decision", "write_report"]

@@ -204,7 +204,9 @@ def muennighoff2023() -> dict[str, Any]:
     kept = table[table["epochs"] <= 60].reset_index(drop=True)
     fit = bs.fit(bs.read_runs(kept, name="muennighoff2023"), "repeated", seed=1)
     all_kept = bs.fit(bs.read_runs(table.reset_index(drop=True), name="muennighoff2023"), "repeated", seed=1)
-    figure = draw.save(draw.worth(fit, bs.published("muennighoff2023 repetition").values["R_D_star"]), "muennighoff2023")
+    figure = draw.save(
+        draw.worth(fit, bs.laws.published("muennighoff2023 repetition").values["R_D_star"]), "muennighoff2023"
+    )
     return told(fit, figure=figure, all=told(all_kept))
 
 

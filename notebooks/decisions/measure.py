@@ -34,6 +34,7 @@ from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.questions.frontier import efficient, laws_of
 from bayes_scaling.questions.next_run import Forecast, next_runs
+from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.stop_early import nearly_converged
 from bayes_scaling.runs.table import RunTable
 from notebooks.population.ladders import LADDERS, Ladder, runs_of
@@ -123,8 +124,8 @@ def hoffmann() -> dict[str, Any]:
         table = bs.budget_table(bs.allocate(found, compute=5.76e23))
         told[model] = {
             "allocation": table.iloc[0].to_dict(),
-            "regret": bs.regret(found, compute=5.76e23, params=[70e9, 280e9]).to_dict("records"),
-            "near": bs.near_optimal(found, compute=5.76e23, within=[0.001, 0.0025, 0.005, 0.01, 0.02]).to_dict("records"),
+            "regret": regret(found, compute=5.76e23, params=[70e9, 280e9]).to_dict("records"),
+            "near": near_optimal(found, compute=5.76e23, within=[0.001, 0.0025, 0.005, 0.01, 0.02]).to_dict("records"),
         }
     return told
 

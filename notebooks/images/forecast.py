@@ -11,7 +11,7 @@ def main() -> None:
     """Fit the smaller runs of the ladder, forecast the larger ones, and save the figure beside this file."""
     runs = bs.load_runs("ladder").where("series in ['size', 'compute']")
     fit = bs.fit(runs.where("compute_flops < 1e13"), seed=1)
-    figure = bs.plot_forecast(fit, held_out=runs.where("compute_flops > 1e13").table)
+    figure = bs.plots.forecast(fit, held_out=runs.where("compute_flops > 1e13").table)
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=160, facecolor="white", metadata={"Software": None})
 
 

@@ -10,6 +10,20 @@ import numpy as np
 import pandas as pd
 
 import bayes_scaling as bs
+from bayes_scaling.posterior.variance import noise_parts
+from bayes_scaling.questions.bottleneck import bottleneck
+from bayes_scaling.questions.cost import cost
+from bayes_scaling.questions.deadline import deadline
+from bayes_scaling.questions.early_stopping import early_stopping
+from bayes_scaling.questions.frontier import frontier_table
+from bayes_scaling.questions.heterogeneity import agreement
+from bayes_scaling.questions.lifetime import lifetime, overtraining
+from bayes_scaling.questions.next_run import Budget, Forecast, next_run, next_runs
+from bayes_scaling.questions.recipes import compare_recipes, crossing
+from bayes_scaling.questions.regret import near_optimal, regret
+from bayes_scaling.questions.robust import robust_choice
+from bayes_scaling.questions.stop_early import stopping
+from bayes_scaling.questions.target import chance, least_compute
 from tests.golden import tables
 from tests.golden.adapter import (
     Supply,
@@ -100,42 +114,38 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "allocate by group": lambda: plain(
         bs.budget_table(bs.allocate(posterior("kappa by group"), compute=1e22, group={"group": "web"}))
     ),
-    "chance": lambda: of_draws(bs.chance(posterior("chinchilla"), target=2.0, compute=[1e22, 1e23, 1e24])),
-    "chance of one resource": lambda: of_draws(bs.chance(posterior("offset_c"), target=2.2, compute=BUDGETS)),
-    "least compute": lambda: plain(bs.least_compute(posterior("chinchilla"), target=2.0)),
-    "regret": lambda: plain(bs.regret(posterior("chinchilla"), compute=5.76e23, params=[7e10, 2.8e11])),
-    "regret of kappa": lambda: plain(bs.regret(posterior("kappa"), compute=1e14)),
-    "near optimal": lambda: plain(bs.near_optimal(posterior("chinchilla"), compute=5.76e23, within=[0.001, 0.01])),
-    "lifetime": lambda: plain(bs.lifetime(posterior("chinchilla"), target=2.1, demand=1e13)),
-    "overtraining": lambda: plain(bs.overtraining(posterior("chinchilla"), compute=1e23, times=[1, 2, 4])),
-    "deadline": lambda: plain(bs.deadline(posterior("system"), params=1e9, loss=2.9, days=1.0, seconds_per_step=1.0)),
+    "chance": lambda: of_draws(chance(posterior("chinchilla"), target=2.0, compute=[1e22, 1e23, 1e24])),
+    "chance of one resource": lambda: of_draws(chance(posterior("offset_c"), target=2.2, compute=BUDGETS)),
+    "least compute": lambda: plain(least_compute(posterior("chinchilla"), target=2.0)),
+    "regret": lambda: plain(regret(posterior("chinchilla"), compute=5.76e23, params=[7e10, 2.8e11])),
+    "regret of kappa": lambda: plain(regret(posterior("kappa"), compute=1e14)),
+    "near optimal": lambda: plain(near_optimal(posterior("chinchilla"), compute=5.76e23, within=[0.001, 0.01])),
+    "lifetime": lambda: plain(lifetime(posterior("chinchilla"), target=2.1, demand=1e13)),
+    "overtraining": lambda: plain(overtraining(posterior("chinchilla"), compute=1e23, times=[1, 2, 4])),
+    "deadline": lambda: plain(deadline(posterior("system"), params=1e9, loss=2.9, days=1.0, seconds_per_step=1.0)),
     "front": lambda: plain(front_of(posterior("system"), params=1e9, loss=2.9, batch=[1e5, 1e6, 1e7])),
-    "stop early": lambda: plain(bs.stopping(posterior("system"), compute_min=1e21, params=1e9)),
-    "early stopping": lambda: plain(bs.early_stopping(posterior("system"))),
+    "stop early": lambda: plain(stopping(posterior("system"), compute_min=1e21, params=1e9)),
+    "early stopping": lambda: plain(early_stopping(posterior("system"))),
     "recipes": lambda: plain(
-        bs.compare_recipes(posterior("kappa by group"), {"group": "web"}, {"group": "code"}, compute=[1e20, 1e22])
+        compare_recipes(posterior("kappa by group"), {"group": "web"}, {"group": "code"}, compute=[1e20, 1e22])
     ),
-    "crossing": lambda: plain(bs.crossing(posterior("kappa by group"), {"group": "web"}, {"group": "code"})),
-    "robust": lambda: plain(bs.robust_choice(mixture(), compute=1e15, anyway=True)),
-    "next run for a forecast": lambda: plain(bs.next_run(posterior("kappa"), RUNS, bs.Forecast(params=1e7, tokens=1e9))),
-    "next run for a budget": lambda: plain(bs.next_run(posterior("kappa"), RUNS, bs.Budget(1e15))),
+    "crossing": lambda: plain(crossing(posterior("kappa by group"), {"group": "web"}, {"group": "code"})),
+    "robust": lambda: plain(robust_choice(mixture(), compute=1e15, anyway=True)),
+    "next run for a forecast": lambda: plain(next_run(posterior("kappa"), RUNS, Forecast(params=1e7, tokens=1e9))),
+    "next run for a budget": lambda: plain(next_run(posterior("kappa"), RUNS, Budget(1e15))),
     "next run, heavy tail": lambda: plain(
-        bs.next_run(
-            posterior("chinchilla"), pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]}), bs.Forecast(**LARGE)
-        )
+        next_run(posterior("chinchilla"), pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]}), Forecast(**LARGE))
     ),
-    "next runs": lambda: plain(bs.next_runs(posterior("kappa"), RUNS, bs.Budget(1e15), money=1e14)),
+    "next runs": lambda: plain(next_runs(posterior("kappa"), RUNS, Budget(1e15), money=1e14)),
     "claims": lambda: [
         {**row, "verdict of claim": row_verdict}
         for row, row_verdict in zip(
             plain(bs.claims(posterior("system"))), bs.claims(posterior("system"))["verdict"].tolist(), strict=True
         )
     ],
-    "frontier": lambda: plain(
-        bs.frontier_table(posterior("system"), bs.frontier(posterior("system"), compute=[1e20, 1e22]))
-    ),
+    "frontier": lambda: plain(frontier_table(posterior("system"), bs.frontier(posterior("system"), compute=[1e20, 1e22]))),
     "bottleneck": lambda: of_draws(
-        bs.bottleneck(posterior("system"), params=1e8, dataset_tokens=3e7, steps=1e5, batch_tokens=2**19)
+        bottleneck(posterior("system"), params=1e8, dataset_tokens=3e7, steps=1e5, batch_tokens=2**19)
     ),
     "effort": lambda: of_draws(effort(posterior("system"), loss=2.9, params=[1e9, 1e10])),
     "derive critical batch": lambda: of_draws(
@@ -148,9 +158,9 @@ ANSWERS: dict[str, Callable[[], Any]] = {
         bs.derive(posterior("chinchilla"), "chinchilla_optimal_params", compute_flops=1e23).to_dataset(name="it")
     ),
     "design": lambda: plain(design_of("kappa", ladder(tables.LADDER))),
-    "noise components": lambda: plain(bs.noise_parts(posterior("kappa along runs"))),
-    "cost": lambda: of_draws(bs.cost(4.27e22, "h100", count=1000)),
-    "heterogeneity": lambda: plain(bs.agreement(posterior("system"))),
+    "noise components": lambda: plain(noise_parts(posterior("kappa along runs"))),
+    "cost": lambda: of_draws(cost(4.27e22, "h100", count=1000)),
+    "heterogeneity": lambda: plain(agreement(posterior("system"))),
     "summarize kappa": lambda: plain(bs.summarize(posterior("kappa along runs"))),
     "summarize by group": lambda: plain(bs.summarize(posterior("kappa by group"))),
     "summarize system": lambda: plain(bs.summarize(posterior("system"))),
