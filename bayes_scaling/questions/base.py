@@ -105,7 +105,18 @@ class Answer:
 
 
 class Question(Strict):
-    """What every question has; a subclass says ``name`` and ``panel``, adds its fields, and answers in ``_result``."""
+    """What every question has; a subclass says ``name`` and ``panel``, adds its fields, and answers in ``_result``.
+
+    Parameters
+    ----------
+    **given
+        Fields; sequences, arrays and tables are taken, None counts as left out.
+
+    Raises
+    ------
+    InvalidRequest
+        If a value is wrong: every one of them, in one sentence each.
+    """
 
     name: ClassVar[str] = ""
     """The verb, such as ``stop-early``."""
@@ -139,6 +150,13 @@ class Question(Strict):
     furthest: float = Field(
         default=FURTHEST, gt=0, description="Decades of compute beyond the runs at which extrapolation is a caveat."
     )
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            document = json.dumps({n: v for n, v in given.items() if v is not None}, default=_json)
+            self.__pydantic_validator__.validate_json(document, self_instance=self)
+        except ValidationError as error:
+            raise InvalidRequest(" ".join(_sentence(entry, type(self)) for entry in error.errors())) from None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -322,12 +340,7 @@ def question(name: str, **given: Any) -> Question:
     """
     if name not in QUESTIONS:
         raise InvalidRequest(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")
-    kind = QUESTIONS[name]
-    try:
-        document = json.dumps({n: v for n, v in given.items() if v is not None}, default=_json)
-        return kind.model_validate_json(document)
-    except ValidationError as error:
-        raise InvalidRequest(" ".join(_sentence(entry, kind) for entry in error.errors())) from None
+    return QUESTIONS[name](**given)
 
 
 def ask(posterior: Fit | Mixture | None, name: str, **given: Any) -> Answer:
