@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -23,6 +23,7 @@ from bayes_scaling.model.document import OBSERVATION, Model, model_from_json
 from bayes_scaling.model.grouping import Groups, dimension, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.prior_draws import stored_parameters
+from bayes_scaling.posterior.protocol import Kind
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.table import RunTable
 
@@ -220,6 +221,35 @@ class Fit:
         if observation.output != "loss":
             raise InvalidRequest(f"{observation.name} measures {observation.output}, no loss: ask for its law with derive.")
         return self.view(observation.name)
+
+    @property
+    def parts(self) -> dict[str, Fit]:
+        """The fit itself: what a mixture has several of."""
+        return {"": self}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Nothing: a single fit is no mixture."""
+        return {}
+
+    @property
+    def sentence(self) -> str:
+        """Nothing: a single fit is no mixture."""
+        return ""
+
+    def as_kind(self, kinds: Collection[Kind], question: str) -> Fit:
+        """Return the fit as a question takes it: whole, or its one observation of a loss.
+
+        Raises
+        ------
+        InvalidRequest
+            If the question is asked of a mixture, or the model has several observations and the question is about one.
+        """
+        if "fit" in kinds:
+            return self
+        if "observation" in kinds:
+            return self.for_loss()
+        raise InvalidRequest(f"{question} is asked of a mixture of laws: the folder that `bayes-scaling weigh` wrote.")
 
     @property
     def loss_unit(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +17,9 @@ from bayes_scaling.files import make_folder, write_whole
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit, load_fit
 from bayes_scaling.posterior.inputs import known_inputs
-from bayes_scaling.posterior.predict import intervals
-from bayes_scaling.posterior.rows import appended, predict_rows
+from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.protocol import Kind
+from bayes_scaling.posterior.rows import predict_rows
 
 WEIGHTS: Final = "weights.json"
 """File of a stored mixture that says what its fits weigh."""
@@ -72,38 +73,27 @@ class Mixture:
         """Unit of every loss in and out."""
         return next(iter(self.fits.values())).loss_unit
 
-    def takes(self, column: str) -> bool:
-        """Whether a fit of the mixture knows a column: as an input, or as one its parameters vary by."""
-        return any(column in known_inputs(fit) or column in fit.model.group_columns for fit in self.fits.values())
+    @property
+    def parts(self) -> dict[str, Fit]:
+        """The fits that have weight, by name."""
+        return {name: fit for name, fit in self.fits.items() if self.weights[name] > 0}
+
+    def as_kind(self, kinds: Collection[Kind], question: str) -> Mixture:
+        """Return the mixture, if a question takes one.
+
+        Raises
+        ------
+        InvalidRequest
+            If the question is asked of a single fit.
+        """
+        if "mixture" in kinds:
+            return self
+        raise InvalidRequest(f"A mixture of laws cannot be asked {question}: ask one of its fits, {', '.join(self.fits)}.")
 
     @property
     def sentence(self) -> str:
         """What it is a mixture of."""
         return f"A mixture of {', '.join(f'{name} ({weight:.2f})' for name, weight in self.weights.items())}."
-
-    def predict_rows(self, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
-        """Predict every row of a table.
-
-        Returns
-        -------
-        Dataset, dims (chain, draw, row)
-            As :func:`~bayes_scaling.posterior.rows.predict_rows`, in one chain; each law has as many draws as its weight says,
-            and the coordinate ``form`` names it.
-        """
-        parts = []
-        for name, count in shared_draws(self.weights, _DRAWS).items():
-            if count:
-                found = predict_rows(self.fits[name], table, seed=seed)
-                drawn = found.stack(sample=SAMPLE_DIMS).drop_vars(["sample", *SAMPLE_DIMS])
-                total = drawn.sizes["sample"]
-                chosen = drawn.isel(sample=np.floor((np.arange(count) + 0.5) * total / count).astype(int))
-                parts.append(chosen.assign_coords(form=("sample", [name] * count)))
-        together = xr.concat(parts, dim="sample", combine_attrs="drop_conflicts", coords="minimal", compat="override")
-        return together.rename(sample="draw").expand_dims("chain").transpose(*SAMPLE_DIMS, ...)
-
-    def predict_table(self, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
-        """Predict every row of a table and append the intervals: as :func:`~bayes_scaling.predict_table`."""
-        return appended(table, intervals(self.predict_rows(table, seed=seed), prob))
 
     def save(self, folder: str | Path) -> Path:
         """Write the mixture to a folder: a fit a file, and the weights."""
@@ -113,6 +103,42 @@ class Mixture:
             fit.save(folder / f"{name}.nc")
         write_whole(folder / WEIGHTS, json.dumps({"weights": dict(self.weights)}, indent=1))
         return folder
+
+
+@predict.register
+def _(mixture: Mixture, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:
+    """Predict the loss of runs from every fit, each with the inputs and groups that it knows."""
+    for column in (*inputs, *(group or {})):
+        if not any(column in known_inputs(fit) or column in fit.model.group_columns for fit in mixture.fits.values()):
+            raise InvalidRequest(f"No fit of the mixture takes {column!r}: leave it out.")
+    return _mixed(
+        mixture,
+        lambda fit: predict(
+            fit,
+            group={column: label for column, label in (group or {}).items() if column in fit.model.group_columns},
+            seed=seed,
+            **{column: value for column, value in inputs.items() if column in known_inputs(fit)},
+        ),
+    )
+
+
+@predict_rows.register
+def _(mixture: Mixture, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
+    """Predict every row of a table from every fit."""
+    return _mixed(mixture, lambda fit: predict_rows(fit, table, seed=seed))
+
+
+def _mixed(mixture: Mixture, predicted: Callable[[Fit], xr.Dataset]) -> xr.Dataset:
+    """Return the draws of all laws in one chain: of each as many as its weight says, named by the coordinate ``form``."""
+    parts = []
+    for name, count in shared_draws(mixture.weights, _DRAWS).items():
+        if count:
+            drawn = predicted(mixture.fits[name]).stack(sample=SAMPLE_DIMS).drop_vars(["sample", *SAMPLE_DIMS])
+            total = drawn.sizes["sample"]
+            chosen = drawn.isel(sample=np.floor((np.arange(count) + 0.5) * total / count).astype(int))
+            parts.append(chosen.assign_coords(form=("sample", [name] * count)))
+    together = xr.concat(parts, dim="sample", combine_attrs="drop_conflicts", coords="minimal", compat="override")
+    return together.rename(sample="draw").expand_dims("chain").transpose(*SAMPLE_DIMS, ...)
 
 
 def load_mixture(folder: str | Path) -> Mixture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from functools import singledispatch
 from typing import Any, Final
 
 import numpy as np
@@ -24,13 +25,14 @@ INTERVAL_COLUMNS: Final = ("median", "lower", "upper", "mean_lower", "mean_upper
 REACHES: Final = ("params", "tokens", "compute_flops")
 
 
+@singledispatch
 def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, **inputs: Any) -> xr.Dataset:
     """Predict the loss of runs, as draws from the posterior.
 
     Parameters
     ----------
-    fit : Fit
-        The fit.
+    fit : Fit or Mixture
+        What to predict from; the draws of a mixture have a coordinate ``form``, the name of their fit.
     group : mapping, optional
         Label of the run in each grouping column of the model, such as ``{"corpus": "C4"}``. A label that
         is left out, or that the fit has not seen, means a group nobody has trained: its parameters are

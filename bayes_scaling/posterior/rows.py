@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,17 @@ from bayes_scaling.posterior.predict import (
     predict,
     typical_relative_se,
 )
+from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.posterior.residuals import law_at_runs, loss_at_runs, row_scales
 
 
-def predict_table(fit: Fit, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
+def predict_table(fit: Posterior, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
     """Predict every row of a table and append the intervals to it.
 
     Parameters
     ----------
-    fit : Fit
-        The fit.
+    fit : Fit or Mixture
+        What to predict from.
     table : DataFrame
         One row a run: the law's inputs, and the model's grouping columns where it has any. Where the model has a
         correlation along runs, a row whose ``run_id`` the fit has seen, further along than it has seen it, goes on from
@@ -62,6 +64,7 @@ def appended(table: pd.DataFrame, found: xr.Dataset) -> pd.DataFrame:
     return table.drop(columns=[c for c in ours if c in table]).assign(**{name: found[name].values for name in ours})
 
 
+@singledispatch
 def predict_rows(fit: Fit, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
     """Predict every row of a table, each in its own group.
 

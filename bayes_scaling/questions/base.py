@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,7 @@ from pydantic import AliasChoices, Field, ValidationError
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.mixture import Mixture
+from bayes_scaling.posterior.protocol import Kind, Posterior
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
 from bayes_scaling.questions.registry import LOADED, entries, find
 from bayes_scaling.questions.surface import Supply
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 Positive = Annotated[float, Field(gt=0)]
 """Item of a list of positive numbers."""
-Kind = Literal["observation", "fit", "mixture"]
-"""What a question is asked of: a fit of one law or a view of one observation; a whole fit, of one law or several; a mixture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +176,7 @@ class Question(Strict):
         """Return the fields of every question that this one has no use for."""
         return (*cls.unused, *(() if cls.guarded else ("override", "furthest")))
 
-    def answer(self, posterior: Fit | Mixture | None = None) -> Answer:
+    def answer(self, posterior: Posterior | None = None) -> Answer:
         """Answer the question.
 
         Parameters
@@ -281,15 +278,9 @@ def accepted(question: Question, posterior: Any) -> Any:
     name, takes = question.name or type(question).__name__, question.takes
     if not takes:
         return posterior
-    if isinstance(posterior, Mixture):
-        if "mixture" in takes:
-            return posterior
-        raise InvalidRequest(f"A mixture of laws cannot be asked {name}: ask one of its fits, {', '.join(posterior.fits)}.")
-    if takes == ("mixture",):
-        raise InvalidRequest(f"{name} is asked of a mixture of laws: the folder that `bayes-scaling weigh` wrote.")
-    if isinstance(posterior, Fit):
-        return posterior if "fit" in takes else posterior.for_loss()
-    raise InvalidRequest(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
+    if not hasattr(posterior, "as_kind"):
+        raise InvalidRequest(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
+    return posterior.as_kind(takes, name)
 
 
 class Questions(Mapping[str, type[Question]]):
@@ -343,7 +334,7 @@ def question(name: str, **given: Any) -> Question:
     return QUESTIONS[name](**given)
 
 
-def ask(posterior: Fit | Mixture | None, name: str, **given: Any) -> Answer:
+def ask(posterior: Posterior | None, name: str, **given: Any) -> Answer:
     """Ask a posterior a question.
 
     Parameters

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.mixture import Mixture
+from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.questions.surface import splits_a_budget
 
 FURTHEST: Final = 3.0
@@ -23,12 +23,12 @@ class Refused(InvalidRequest):
     """A decision with caveats; ``override`` asks all the same."""
 
 
-def caveats(fit: Fit | Mixture, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False) -> list[str]:
+def caveats(posterior: Posterior, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False) -> list[str]:
     """Return the caveats of a decision, each a sentence.
 
     Parameters
     ----------
-    fit : Fit or Mixture
+    posterior : Fit or Mixture
         What the decision rests on; of a mixture, every fit that has weight.
     compute : float or array, optional
         Budgets the decision is about, FLOP.
@@ -43,10 +43,11 @@ def caveats(fit: Fit | Mixture, *, compute: Any = None, furthest: float = FURTHE
     >>> caveats(example_fit(), compute=1e27, trade_off=True)
     ['The decision lies 4.9 decades of compute beyond the runs, more than 3: no law has been checked that far.']
     """
-    if isinstance(fit, Mixture):
-        weighed = [part for name, part in fit.fits.items() if fit.weights[name] > 0]
-        each = [caveats(part, compute=compute, furthest=furthest, trade_off=trade_off) for part in weighed]
-        return list(dict.fromkeys(caveat for found in each for caveat in found))
+    each = [_caveats(part, compute, furthest, trade_off) for part in posterior.parts.values()]
+    return list(dict.fromkeys(caveat for found in each for caveat in found))
+
+
+def _caveats(fit: Fit, compute: Any, furthest: float, trade_off: bool) -> list[str]:
     found = [] if fit.converged else [fit.verdict]
     most = largest(fit, "compute_flops")
     if compute is not None and most:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from pydantic import AliasChoices, Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.extrapolation import reach_sentence
-from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.posterior.predict import intervals, predict
+from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.posterior.rows import continued_rows, predict_table
 from bayes_scaling.posterior.variance import shares_of, shares_sentence
 from bayes_scaling.questions.base import Answer, Question
@@ -60,57 +61,41 @@ class Predict(Question):
         """Return the table as CSV, where rows were asked for."""
         return self.file(answer).to_csv(index=False).rstrip("\n") if self.table else str(answer)
 
-    def file(self, answer: Answer) -> pd.DataFrame:
-        """Return the rows, or the one run as a row."""
-        if self.writes in answer.tables:
-            return answer.tables[self.writes]
-        numbers = {n: v for n, v in answer.values.items() if isinstance(v, float) and not n.startswith(("share_", "log_"))}
-        return pd.DataFrame([numbers | self.group])
-
-    def _result(self, posterior: Fit | Mixture) -> Answer:
+    def _result(self, posterior: Posterior) -> Answer:
         run = self.run
-        if isinstance(posterior, Mixture):
-            for column in (*run, *self.group):
-                if not posterior.takes(column):
-                    raise InvalidRequest(f"No fit of the mixture takes {column!r}: leave it out.")
-        mixture = {"weights": dict(posterior.weights)} if isinstance(posterior, Mixture) else {}
-        sentence = posterior.sentence if isinstance(posterior, Mixture) else ""
+        values: dict[str, Any] = {"weights": dict(posterior.weights)} if posterior.weights else {}
         if self.table:
             table, note = self._rows(posterior)
-            lines = [sentence, f"{len(table)} predictions with {percent(self.prob)} intervals.", note]
-            return Answer("\n".join(filter(None, lines)), mixture, {"predictions": table})
-        if isinstance(posterior, Mixture):
-            rows = pd.DataFrame([{**run, **self.group}])
-            draws = posterior.predict_rows(rows, seed=self.seed).isel(row=0, drop=True)
-        else:
-            draws = predict(posterior, group=self.group, seed=self.seed, **run)
+            lines = [posterior.sentence, f"{len(table)} predictions with {percent(self.prob)} intervals.", note]
+            return Answer("\n".join(filter(None, lines)), values, {"predictions": table})
+        draws = predict(posterior, group=self.group, seed=self.seed, **run)
         ends, shares = intervals(draws, self.prob), shares_of(draws)
-        values = {str(n): float(v) for n, v in (ends.coords | ends.data_vars).items()}
-        reaches = {n.removeprefix("reach_"): v for n, v in values.items() if n.startswith("reach_")}
+        numbers = {str(n): float(v) for n, v in (ends.coords | ends.data_vars).items()}
+        reaches = {n.removeprefix("reach_"): v for n, v in numbers.items() if n.startswith("reach_")}
         spread = {f"share_of_{n}" if n != "sd" else "log_sd": float(v) for n, v in shares.data_vars.items()}
+        lower, upper, mean_lower, mean_upper = (
+            f"{numbers[end]:.4f}" for end in ("lower", "upper", "mean_lower", "mean_upper")
+        )
         lines = [
-            sentence,
-            f"Predicted loss of a new run: {values['median']:.4f} {posterior.loss_unit} "
-            f"({credible(self.prob, f'{values["lower"]:.4f}', f'{values["upper"]:.4f}')}).",
-            f"Mean loss, without residual noise: {values['mean_lower']:.4f} to {values['mean_upper']:.4f} ({percent(self.prob)}).",
+            posterior.sentence,
+            f"Predicted loss of a new run: {numbers['median']:.4f} {posterior.loss_unit} ({credible(self.prob, lower, upper)}).",
+            f"Mean loss, without residual noise: {mean_lower} to {mean_upper} ({percent(self.prob)}).",
             f"The run is {reach_sentence(reaches)}.",
             shares_sentence(shares),
         ]
-        tables = {"predictions": pd.DataFrame([{**run, **self.group, **values}])} if mixture else {}
-        flat = {**run, **values, **spread, "group": dict(self.group), **mixture}
-        return Answer("\n".join(filter(None, lines)), flat, tables, data=draws)
+        values |= {**run, **numbers, **spread, "group": dict(self.group)}
+        tables = {"predictions": pd.DataFrame([{**run, **self.group, **numbers}])}
+        return Answer("\n".join(filter(None, lines)), values, tables, data=draws)
 
-    def _rows(self, posterior: Fit | Mixture) -> tuple[pd.DataFrame, str]:
+    def _rows(self, posterior: Posterior) -> tuple[pd.DataFrame, str]:
         """Return the rows of the table with their intervals, and how many continue runs of the fit."""
-        rows = pd.DataFrame(list(self.table))
-        if isinstance(posterior, Mixture):
-            table = read_inputs(rows).assign(**self.group)
-            return posterior.predict_table(table, prob=self.prob, seed=self.seed), ""
+        fits = list(posterior.parts.values())
         for column in self.group:
-            if column not in posterior.model.group_columns:
+            if not any(column in fit.model.group_columns for fit in fits):
                 raise InvalidRequest(f"The model does not vary by {column!r}: leave --group {column}=... out.")
-        table = read_inputs(rows, needs=list(posterior.model.only.columns.values())).assign(**self.group)
+        needs = list(fits[0].model.only.columns.values()) if len(fits) == 1 else []
+        table = read_inputs(pd.DataFrame(list(self.table)), needs=needs).assign(**self.group)
         predicted = predict_table(posterior, table, prob=self.prob, seed=self.seed)
-        continued = int((continued_rows(posterior, table) >= 0).sum())
+        continued = max(int((continued_rows(fit, table) >= 0).sum()) for fit in fits)
         note = f"{continued} of {len(table)} rows continue runs that the fit has seen and are conditioned on them."
         return predicted, note if continued else ""

@@ -16,7 +16,7 @@ from bayes_scaling.evaluation.weights import stacked, weigh
 from bayes_scaling.model.document import model_from_json
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.mixture import Mixture, load_mixture
-from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.posterior.rows import predict_rows, predict_table
 from bayes_scaling.posterior.variance import shares_of
 from tests.command import command  # noqa: F401 - a fixture
 from tests.evaluation.test_backtest import ladder
@@ -78,7 +78,7 @@ def mixture(weight=0.25):
 
 
 def test_a_mixture_has_draws_by_weight():
-    found = mixture().predict_rows(FAR)
+    found = predict_rows(mixture(), FAR)
     assert dict(zip(*np.unique(found["form"], return_counts=True), strict=True)) == {"additive": 1000, "bridge": 3000}
     of_one = found["law_loss"].where(found["form"] == "additive", drop=True)
     assert float(of_one.isel(row=1).mean()) == pytest.approx(
@@ -88,7 +88,7 @@ def test_a_mixture_has_draws_by_weight():
 
 def test_all_the_weight_is_one_fit():
     alone, whole = forecast_by_hand(), mixture(0.0)
-    table = whole.predict_table(FAR)
+    table = predict_table(whole, FAR)
     low, high = predict_rows(alone, FAR)["measured_loss"].quantile([0.05, 0.95], ("chain", "draw")).values
     np.testing.assert_allclose(table["lower"], low, rtol=0.003)
     np.testing.assert_allclose(table["upper"], high, rtol=0.003)
@@ -97,7 +97,7 @@ def test_all_the_weight_is_one_fit():
 def test_what_the_form_adds_is_said():
     shifted = example_fit()
     shifted = shifted._with_posterior(shifted.posterior.assign(E=shifted.posterior["E"] * 1.2))
-    shares = shares_of(Mixture({"one": example_fit(), "other": shifted}, {"one": 0.5, "other": 0.5}).predict_rows(FAR))
+    shares = shares_of(predict_rows(Mixture({"one": example_fit(), "other": shifted}, {"one": 0.5, "other": 0.5}), FAR))
     assert float(shares["form"].isel(row=1)) > 0.8
     total = sum(shares[part] for part in ("form", "parameters", "discrepancy", "noise"))
     np.testing.assert_allclose(total, 1.0)
@@ -106,7 +106,7 @@ def test_what_the_form_adds_is_said():
 def test_a_mixture_is_stored_and_asked(tmp_path, command):  # noqa: F811
     mixture().save(tmp_path / "mixture")
     again = load_mixture(tmp_path / "mixture")
-    pd.testing.assert_frame_equal(again.predict_table(FAR), mixture().predict_table(FAR))
+    pd.testing.assert_frame_equal(predict_table(again, FAR), predict_table(mixture(), FAR))
     FAR.to_csv(tmp_path / "far.csv", index=False)
     answer = command("predict", tmp_path / "mixture", "--inputs", tmp_path / "far.csv", "--json")
     assert answer.code == 0, answer.err
