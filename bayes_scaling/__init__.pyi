@@ -7,7 +7,6 @@ from .errors import BayesScalingWarning as BayesScalingWarning
 from .evaluation.backtest import backtest as backtest
 from .evaluation.certify import certify as certify
 from .evaluation.compare import compare as compare
-from .evaluation.live import live as live
 from .evaluation.weights import weigh as weigh
 from .inference.build import build_model as build_model
 from .inference.sample import fit as fit
@@ -35,6 +34,7 @@ from .questions.base import question as question
 from .questions.claims import claims as claims
 from .questions.derive import derive as derive
 from .questions.frontier import frontier as frontier
+from .questions.live import live as live
 from .report import plots as plots
 from .report import write_report as write_report
 from .runs.card import Card as Card

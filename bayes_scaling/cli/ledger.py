@@ -11,16 +11,12 @@ from bayes_scaling.cli.application import app
 from bayes_scaling.cli.options import (
     AsJson,
     Columns,
-    Group,
     LossUnit,
     OfOne,
-    Prob,
     Seed,
     Stored,
     columns_of,
-    numbers,
     of_one_law,
-    pairs,
 )
 from bayes_scaling.cli.printing import print_json, print_table, records
 
@@ -85,50 +81,3 @@ def score(
     print(found.sentence)
     if len(found.table):
         print_table(found.table[["run_id", "loss", "median", "lower", "upper", "pit"]])
-
-
-@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling live system.nc --curve run.csv --end steps=100000")
-def live(
-    stored: Stored,
-    curve: Annotated[Path, typer.Option(metavar="CURVE.csv", help="Points of the run so far: the law's inputs and loss.")],
-    end: Annotated[
-        list[str],
-        typer.Option(metavar="COLUMN=NUMBER", help="The law's inputs at the end; those that do not change may be left out."),
-    ],
-    observation: OfOne = None,
-    columns: Columns = None,
-    group: Group = None,
-    prob: Prob = 0.9,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Update the forecast of a run under way by its curve so far, and say whether it has left it."""
-    from bayes_scaling.evaluation.live import live as update
-    from bayes_scaling.posterior.fit import load_fit
-    from bayes_scaling.runs.table import read_inputs
-
-    points = read_inputs(curve, columns=columns_of(columns), needs=["loss"])
-    found = update(
-        load_fit(stored),
-        points,
-        end=numbers(end),
-        observation=observation,
-        group=pairs(group, "--group"),
-        prob=prob,
-        seed=seed,
-    )
-    if as_json:
-        ends = dict(zip(("median", "lower", "upper"), found.now, strict=True))
-        before = dict(zip(("median", "lower", "upper"), found.before, strict=True))
-        print_json(
-            {
-                "sentence": found.sentence,
-                "now": ends,
-                "before": before,
-                "left": found.left,
-                "effective_draws": found.effective_draws,
-                "prob": prob,
-            }
-        )
-        return
-    print(found.sentence)

@@ -94,7 +94,8 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     from bayes_scaling.questions.base import question
 
     out, as_json = given.pop("out", None), given.pop("as_json")
-    stored, observation = given.pop("stored", None), given.pop("observation", None)
+    stored = given.pop("stored", None)
+    observation = given.pop("observation", None) if "observation" in kind.takes else None
     further = [(extra, given.pop(extra.name)) for extra in extras]
     columns = columns_of(given.pop("columns", None))
     if out is not None:

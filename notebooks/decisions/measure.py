@@ -21,7 +21,6 @@ import pandas as pd
 import bayes_scaling as bs
 from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
 from bayes_scaling.evaluation.baselines import point_fit
-from bayes_scaling.evaluation.live import live
 from bayes_scaling.evaluation.origins import rolling_origins
 from bayes_scaling.evaluation.workers import digest_of, outcomes
 from bayes_scaling.inference.nuts import Settings
@@ -33,6 +32,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.questions.frontier import efficient, laws_of
+from bayes_scaling.questions.live import live
 from bayes_scaling.questions.next_run import Forecast, next_runs
 from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.stop_early import nearly_converged

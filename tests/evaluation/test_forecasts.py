@@ -12,11 +12,11 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.forecasts import register_forecasts, score_forecasts
 from bayes_scaling.evaluation.ledger import read_ledger
-from bayes_scaling.evaluation.live import live
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import predict
 from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.questions.live import live
 
 PLANNED = pd.DataFrame(
     {"run_id": [f"r{n}" for n in range(40)], "params": np.geomspace(1e10, 1e11, 40), "tokens": np.geomspace(2e11, 2e12, 40)}

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.gaussian import Serial, innovations
@@ -17,7 +18,9 @@ from bayes_scaling.numerics import weighted_quantile
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import growth_at, interval, new_run_sd, predict, quantiles, typical_relative_se
 from bayes_scaling.posterior.rows import Seen, flat_draws
+from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.wording import credible
+from bayes_scaling.runs.table import read_inputs
 
 FEWEST_EFFECTIVE: Final = 50.0
 """Effective draws below which the posterior has to be sampled anew with the curve."""
@@ -25,7 +28,7 @@ _OUTSIDE: Final = 0.99
 
 
 @dataclass(frozen=True, eq=False)
-class Live:
+class RunForecast:
     """The forecast of a run under way.
 
     Parameters
@@ -74,7 +77,7 @@ def live(
     group: Mapping[str, str] | None = None,
     prob: float = 0.9,
     seed: int = 0,
-) -> Live:
+) -> RunForecast:
     """Update the forecast of the end of a run by its curve so far.
 
     The draws are reweighted by the likelihood of the curve with its serial correlation, and the end of the run is conditioned
@@ -99,7 +102,7 @@ def live(
 
     Returns
     -------
-    Live
+    RunForecast
         The end before and now, and whether the run left its forecast.
 
     Raises
@@ -135,7 +138,7 @@ def live(
     measured = prediction["measured_loss"]
     _, lower, upper = (bound.values[:-1] for bound in interval(measured, _OUTSIDE))
     outside = (points["loss"] < lower) | (points["loss"] > upper)
-    return Live(
+    return RunForecast(
         before=_three(float(bound.values[-1]) for bound in interval(measured, prob)),
         now=_three(weighted_quantile(ends, weight, quantiles(prob)).tolist()),
         prob=prob,
@@ -189,3 +192,37 @@ def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
 def _three(ends: Iterable[float]) -> tuple[float, float, float]:
     median, lower, upper = ends
     return median, lower, upper
+
+
+class Live(Question):
+    """The end of a run under way, updated by its curve so far, and whether the run has left its forecast."""
+
+    name = "live"
+    panel = "Forecast"
+    example = "live system.nc --curve run.csv --end steps=100000"
+    takes = ("fit",)
+    guarded = False
+    writes = "curve"
+
+    curve: tuple[dict[str, str | int | float | bool | None], ...] = Field(
+        min_length=1, description="Points of the run so far: the inputs of the law and loss."
+    )
+    end: dict[str, float] = Field(
+        description="Inputs of the law at the end; those that do not change may be left out.",
+        json_schema_extra={"of": "NUMBER"},
+    )
+    observation: str | None = Field(default=None, description="Observation of curves, where the model has several.")
+
+    def _result(self, posterior: Fit) -> Answer:
+        points = read_inputs(pd.DataFrame(list(self.curve)), needs=["loss"])
+        state = live(
+            posterior, points, end=self.end, observation=self.observation, group=self.group, prob=self.prob, seed=self.seed
+        )
+        ends = ("median", "lower", "upper")
+        values = {
+            "now": dict(zip(ends, state.now, strict=True)),
+            "before": dict(zip(ends, state.before, strict=True)),
+            "left": state.left,
+            "effective_draws": state.effective_draws,
+        }
+        return Answer(state.sentence, values, {"curve": state.curve})

@@ -1,0 +1,50 @@
+"""What every posterior is: a fit of one law or several, one observation of it, a mixture of fits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from bayes_scaling.posterior.fit import Fit
+
+Kind = Literal["observation", "fit", "mixture"]
+"""A fit of one law, or a view of one observation; a whole fit, of one law or several; a mixture of fits."""
+
+
+class Posterior(Protocol):
+    """What a question is asked of, and what is predicted from."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether every convergence check passed."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """A sentence on whether the posterior has converged."""
+        ...
+
+    @property
+    def loss_unit(self) -> str:
+        """Unit of every loss in and out."""
+        ...
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Weight of each fit of a mixture; nothing of a single fit."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, Fit]:
+        """The fits that have weight, by name: of a single fit, itself."""
+        ...
+
+    @property
+    def sentence(self) -> str:
+        """What a mixture is made of; nothing of a single fit."""
+        ...
+
+    def as_kind(self, kinds: Collection[Kind], question: str) -> Posterior:
+        """Return the posterior as a question takes it, or refuse the question."""
+        ...
