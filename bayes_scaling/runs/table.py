@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
 from bayes_scaling.quantities import COMPUTE_TOLERANCE, completed, training_compute
 from bayes_scaling.runs.card import Card, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
+from bayes_scaling.runs.readers import read_file
 from bayes_scaling.runs.validate import missing_cells, parse_cells, repeated_runs
 
 
@@ -221,7 +221,7 @@ def read_inputs(
 def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
     """Return the table as it came, under canonical names, and what to call it in messages."""
     place = "The table" if isinstance(source, pd.DataFrame) else str(source)
-    raw = _read(Path(source)) if isinstance(source, str | Path) else source.copy()
+    raw = read_file(Path(source)) if isinstance(source, str | Path) else source.copy()
     if any(name is not None for name in raw.index.names):
         raw = raw.reset_index()
     raw = _renamed(raw, columns or {}, place)
@@ -257,46 +257,6 @@ def _checked_table(
         count = f"{len(failures)} bad cell{'s' * (len(failures) > 1)}"
         raise InvalidRuns(f"{place} has {count} (rows count from 1, after the header).", failures)
     return table, derived
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """Return the table as it stands in the file, text unparsed."""
-    if not path.is_file():
-        raise InvalidRuns(f"There is no table {path}: give a CSV, Parquet or JSON Lines file.")
-    kind = "".join(path.suffixes[-2:]).lower().removesuffix(".gz").rsplit(".", 1)[-1]
-    readers: dict[str, Callable[[], pd.DataFrame]] = {
-        "csv": lambda: _read_csv(path),
-        "parquet": lambda: pd.read_parquet(path),
-        "jsonl": lambda: pd.read_json(path, lines=True, dtype=False),
-    }
-    readers |= {"ndjson": readers["jsonl"], "pq": readers["parquet"]}
-    if kind not in readers:
-        raise InvalidRuns(f"{path} is of an unknown kind {path.suffix!r}: give .csv, .csv.gz, .parquet or .jsonl.")
-    try:
-        table = readers[kind]()
-    except UnicodeDecodeError as error:
-        raise InvalidRuns(
-            f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x} at {error.start}): save it as UTF-8."
-        ) from None
-    except pd.errors.EmptyDataError:
-        raise InvalidRuns(f"{path} is empty: give a header and one row a run.") from None
-    except pd.errors.ParserWarning:
-        raise InvalidRuns(f"{path} cannot be read as {kind}: its rows have more cells than its header.") from None
-    except Exception as error:
-        first = str(error).removeprefix("Error tokenizing data. C error: ").strip().splitlines()[0]
-        raise InvalidRuns(f"{path} cannot be read as {kind}: {first}.") from None
-    if len(table.columns) == 1 and any(mark in str(table.columns[0]) for mark in ";\t|"):
-        raise InvalidRuns(f"{path} is not separated by commas: its header is {table.columns[0]!r}; save it with commas.")
-    return table
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read CSV as text, header apart, so that a repeated column is seen and a row of too many cells is none."""
-    settings: dict[str, Any] = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True, "keep_default_na": False}
-    header = pd.read_csv(path, header=None, nrows=1, **settings).iloc[0].str.strip()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(path, index_col=False, **settings).set_axis(list(header), axis=1)
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.DataFrame:
