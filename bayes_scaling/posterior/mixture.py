@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +78,12 @@ class Mixture:
     def parts(self) -> dict[str, Fit]:
         """The fits that have weight, by name."""
         return {name: fit for name, fit in self.fits.items() if self.weights[name] > 0}
+
+    def __repr__(self) -> str:
+        return f"<{self.sentence} {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.verdict)}</p><p>{escape(self.sentence)}</p>"
 
     def as_kind(self, kinds: Collection[Kind], question: str) -> Mixture:
         """Return the mixture, if a question takes one.

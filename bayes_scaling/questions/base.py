@@ -92,6 +92,9 @@ class Answer:
         mark = "DECIDED AGAINST ADVICE: " if self.about.get("override") else ""
         return "\n".join([*(f"{mark}{caveat}" for caveat in self.caveats), self.sentence])
 
+    def __repr__(self) -> str:
+        return f"<Answer to {self.about.get('question', 'a question')}: {self.sentence.partition(chr(10))[0]}>"
+
     def _repr_html_(self) -> str:
         lines = [f"<p><strong>{escape(caveat)}</strong></p>" for caveat in self.caveats]
         lines += [f"<p>{escape(line)}</p>" for line in self.sentence.split("\n")]

@@ -247,7 +247,7 @@ def _checked_table(
     if missing:
         raise InvalidRuns(
             f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(map(str, raw))}. "
-            f"Rename with columns={{'{missing[0]}': '...'}} (on the command line: --columns {missing[0]}=...)."
+            f"Rename with read_runs(table, columns={{'{missing[0]}': '...'}}) (on the command line: --columns {missing[0]}=...)."
         )
     failures += missing_cells(table, needed, failures)
     if not repeats:
