@@ -82,20 +82,10 @@ class Record:
 def published(name: str) -> Record:
     """Return the record of published constants called ``name``.
 
-    Parameters
-    ----------
-    name : str
-        Key of the record, such as ``"kaplan2020 table 2"``: see :func:`published_names`.
-
-    Returns
-    -------
-    Record
-        The constants and where they come from.
-
     Raises
     ------
     UnknownName
-        If there is no such record.
+        If there is no such record: see :func:`published_names`.
 
     Examples
     --------
@@ -125,17 +115,7 @@ _CONTAINS: Final[dict[str, tuple[tuple[str, dict[str, str], dict[str, float]], .
 
 
 def comparable(law: str) -> list[Record]:
-    """Return the records one may lay beside a fit of a law: its own, and those of a law it contains.
-
-    Parameters
-    ----------
-    law : str
-        Name of the law.
-
-    Returns
-    -------
-    list of Record
-        Constants by the names of that law's parameters.
+    """Return the records to lay beside a fit of a law, by its parameter names: its own, and those of a law it contains.
 
     Examples
     --------

@@ -105,20 +105,8 @@ def total_params(N: Any, *, gamma: float) -> Any:
     """Return the total count N + gamma N^(1/3) of a Transformer with N non-embedding parameters.
 
     At a fixed aspect ratio A = d_model / n_layer, N = 12 d_model^3 / A and the embeddings hold
-    (n_vocab + n_ctx) d_model parameters, so gamma = (n_vocab + n_ctx) (A / 12)^(1/3): see
-    :func:`embedding_gamma`.
-
-    Parameters
-    ----------
-    N : float or array
-        Parameters without embeddings.
-    gamma : float
-        Size of the embeddings, parameters^(2/3).
-
-    Returns
-    -------
-    float or array
-        Parameters with embeddings.
+    (n_vocab + n_ctx) d_model parameters, so gamma = (n_vocab + n_ctx) (A / 12)^(1/3), in
+    parameters^(2/3): see :func:`embedding_gamma`.
 
     References
     ----------
