@@ -109,11 +109,9 @@ def data_requirement(
 ) -> Value:
     r"""Tokens that keep overfitting below ``excess``: :math:`D_c (N/N_c)^{\alpha_N/\alpha_D} / ((1 + excess)^{1/\alpha_D} - 1)`.
 
-    With an offset E the excess counts as excess times (1 + E/L'), L' being what finite size leaves of the loss.
-
-    The paper quotes 5e3 N^0.74 for an excess of "about 0.02". The coefficient comes out for a relative
-    excess of .02 (5.5e3), and not for .02 nats, which the text could also mean (1.3e4 at a billion
-    parameters, 2.3e4 at a million).
+    With an offset E the excess counts as excess times (1 + E/L'), L' being what finite size leaves of the loss. The
+    paper quotes 5e3 N^0.74 for an excess of "about 0.02". The coefficient comes out for a relative excess of .02 (5.5e3),
+    and not for .02 nats, which the text could also mean (1.3e4 at a billion parameters, 2.3e4 at a million).
 
     >>> table2 = dict(N_c=6.4e13, alpha_N=0.076, D_c=1.8e13, alpha_D=0.103)
     >>> f"{data_requirement(1.0, excess=0.02, **table2):.2g}"
@@ -155,13 +153,11 @@ def kaplan_nsb(
 
     The steps are adjusted by the critical batch at the loss itself, which is unknown while the curve is. Newton's
     method finds the logarithm of the excess over the converged loss, from where endless and tiny batches would put it.
+    Where the batch is a fifth of the critical one, as in the example, the curve lies higher than :func:`kaplan_ns`.
 
-    >>> # Half a million tokens is a fifth of the critical batch here: the curve lies higher than at an endless batch.
     >>> table3 = dict(N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76)
-    >>> round(kaplan_nsb(1e9, 1e5, 2**19, B_star=2.1e8, alpha_B=0.21, **table3), 4)
-    2.5461
-    >>> round(kaplan_ns(1e9, 1e5, **table3), 4)
-    2.4005
+    >>> round(kaplan_nsb(1e9, 1e5, 2**19, B_star=2.1e8, alpha_B=0.21, **table3), 4), round(kaplan_ns(1e9, 1e5, **table3), 4)
+    (2.5461, 2.4005)
     """
     converged = kaplan_n(N, N_c=N_c, alpha_N=alpha_N, E=E)
     return _curve_at_batch(converged, S, B, S_c=S_c, alpha_S=alpha_S, B_star=B_star, alpha_B=alpha_B)

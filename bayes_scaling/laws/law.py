@@ -27,14 +27,7 @@ class Kind:
 
     A prior is stated at a reference point inside the data; ``from_reference`` turns a value stated
     there into the published parameter, and ``at_reference`` turns it back. For most kinds the two are
-    the same number.
-
-    Parameters
-    ----------
-    meaning : str
-        What the value at the reference point means, in a phrase.
-    unit : str
-        Unit of the value at the reference point.
+    the same number. Meaning and unit are those of the value at the reference point.
     """
 
     meaning: str
@@ -89,9 +82,9 @@ class Coefficient(Kind):
     def published(self) -> tuple[str, str]:
         """The coefficient, and its unit; where the power is a function, the unit of the term at x = 1."""
         term = self.unit if self.outer == 1.0 else f"{self.unit}^(1/{self.outer})"
-        power = "" if self.power == 1.0 else f"^{self.power:g}" if isinstance(self.power, float) else f"^{self.power}"
-        factors = (term, "1" if callable(self.power) else _unit(self.of) + power)
-        return f"coefficient of {self.of}", " times ".join(factor for factor in factors if factor != "1") or "1"
+        power = f"^{self.power:g}" if isinstance(self.power, float) else f"^{self.power}"
+        x = "1" if callable(self.power) else _unit(self.of) + power.removesuffix("^1")
+        return f"coefficient of {self.of}", " times ".join(factor for factor in (term, x) if factor != "1") or "1"
 
 
 @dataclass(frozen=True)
@@ -309,7 +302,7 @@ def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) 
         known = {symbol: QUANTITIES.get(symbol) for symbol in inputs} | {"return": BY_COLUMN.get(output)}
         for place, quantity in known.items():
             if not _meaning(hints.get(place), quantity):
-                raise TypeError(f"{name}: {place} is no known quantity; write what it means beside its annotation.")
+                raise TypeError(f"{name}: {place} is no known quantity; say what it means: Annotated[Value, 'words'].")
         LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation, optional, best)
         return LAWS[name]
 
