@@ -16,20 +16,9 @@ _IN_BASE_UNITS = {"PF-days": (PF_DAY, "FLOP")}
 
 @dataclass(frozen=True)
 class Constant:
-    """One published number.
+    """One published number in its unit, with the standard error, or the interval and its probability, that the paper states.
 
-    Parameters
-    ----------
-    value : float
-        The number, in ``unit``; compute is in FLOP, whatever the paper uses.
-    unit : str
-        Unit; ``"1"`` for a pure number.
-    se : float, optional
-        Published standard error.
-    interval : tuple of float, optional
-        Published interval.
-    probability : float, optional
-        Probability of the interval, where the paper states it.
+    Compute is in FLOP, whatever the paper uses; the unit of a pure number is ``"1"``.
     """
 
     value: float
@@ -41,22 +30,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class Record:
-    """The constants of one place in a paper.
+    """The constants of one place in a paper, by the parameter names of their law where there is one.
 
-    Parameters
-    ----------
-    name : str
-        Key: the paper and the place.
-    source : str
-        Key of the paper in ``data/references.bib``.
-    where : str
-        Equation, table or section.
-    constants : dict of str to Constant
-        The numbers, by the parameter names of the law where there is one.
-    law : str, optional
-        Name of the law they are parameters of.
-    note : str
-        What a reader should know before using them.
+    The name is paper and place, the source the paper's key in ``data/references.bib``, ``where`` the equation, table or
+    section, and the note what a reader should know before using the constants.
     """
 
     name: str
@@ -82,20 +59,10 @@ class Record:
 def published(name: str) -> Record:
     """Return the record of published constants called ``name``.
 
-    Parameters
-    ----------
-    name : str
-        Key of the record, such as ``"kaplan2020 table 2"``: see :func:`published_names`.
-
-    Returns
-    -------
-    Record
-        The constants and where they come from.
-
     Raises
     ------
     UnknownName
-        If there is no such record.
+        If there is no such record: see :func:`published_names`.
 
     Examples
     --------
@@ -125,17 +92,7 @@ _CONTAINS: Final[dict[str, tuple[tuple[str, dict[str, str], dict[str, float]], .
 
 
 def comparable(law: str) -> list[Record]:
-    """Return the records one may lay beside a fit of a law: its own, and those of a law it contains.
-
-    Parameters
-    ----------
-    law : str
-        Name of the law.
-
-    Returns
-    -------
-    list of Record
-        Constants by the names of that law's parameters.
+    """Return the records to lay beside a fit of a law, by its parameter names: its own, and those of a law it contains.
 
     Examples
     --------

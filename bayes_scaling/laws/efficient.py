@@ -9,32 +9,21 @@ from __future__ import annotations
 from typing import Annotated
 
 from bayes_scaling.laws.batch import critical_batch
-from bayes_scaling.laws.kaplan import kaplan_n
-from bayes_scaling.laws.law import Exponent, Loss, Number, Steps, Tokens, Value, law, scale
+from bayes_scaling.laws.kaplan import ScaleD, ScaleN, kaplan_n
+from bayes_scaling.laws.law import Exponent, Irreducible, Number, Steps, Tokens, Value, law
 from bayes_scaling.quantities import PF_DAY, params_at, training_compute, training_tokens
 
-_N_C = scale("N", "alpha_N")
+_StepScale = Annotated[Steps, "scale of S_min"]
+_BatchAtOneNat = Annotated[Tokens, "critical batch at a loss of one nat"]
+_SizeFactor = Annotated[Number, "size over the efficient size, k = N / N_eff"]
 
 
 @law(output="exponent", source="kaplan2020", equation="(1.8)")
-def compute_exponent(*, alpha_N: Exponent, alpha_B: Exponent, alpha_S: Exponent) -> Value:
+def compute_exponent(*, alpha_N: Exponent, alpha_B: Exponent, alpha_S: Exponent) -> Exponent:
     r"""Exponent of the loss in compute, :math:`1 / (1/\alpha_S + 1/\alpha_B + 1/\alpha_N)`.
 
     The exponents of N, B and S in (1.7) are this one divided by alpha_N, alpha_B and alpha_S; they sum to one.
-
-    Parameters
-    ----------
-    alpha_N, alpha_B, alpha_S : float or array
-        Exponents of L(N, S_min) and of the critical batch.
-
-    Returns
-    -------
-    float or array
-        alpha_C^min.
-
-    Examples
-    --------
-    The paper quotes .054 in section 6.4 and .050 in its table:
+    The paper quotes .054 for it in section 6.4 and .050 in its table.
 
     >>> round(compute_exponent(alpha_N=0.076, alpha_B=0.21, alpha_S=0.76), 4)
     0.052
@@ -43,28 +32,17 @@ def compute_exponent(*, alpha_N: Exponent, alpha_B: Exponent, alpha_S: Exponent)
 
 
 @law(output="size", source="kaplan2020", equation="(1.7), (6.1) and Table 6")
-def efficient_power(C_min: Value, *, at_pf_day: Number, power: Exponent) -> Value:
+def efficient_power(
+    C_min: Value,
+    *,
+    at_pf_day: Annotated[Number, "parameters, tokens per batch, steps or tokens at one petaflop/s-day"],
+    power: Exponent,
+) -> Annotated[Value, "size, batch, steps or data, in the unit of at_pf_day"]:
     r"""Size, batch, steps or data of efficient training as a power of compute, :math:`x_e (C_{min}/\text{PF-day})^p`.
 
     By (1.7) the powers of N, B and S are :func:`compute_exponent` over alpha_N, alpha_B and alpha_S, and that of
     D = B S is the sum of the last two. Table 6 fits them on their own: .73, .24, .03 and .27.
 
-    Parameters
-    ----------
-    C_min : float or array
-        Adjusted compute, FLOP.
-    at_pf_day : float or array
-        Parameters, tokens per batch, steps or tokens at one petaflop/s-day.
-    power : float or array
-        Exponent.
-
-    Returns
-    -------
-    float or array
-        In the unit of ``at_pf_day``.
-
-    Examples
-    --------
     >>> f"{efficient_power(100 * PF_DAY, at_pf_day=1.3e9, power=0.73):.3g}"
     '3.75e+10'
     """
@@ -72,23 +50,11 @@ def efficient_power(C_min: Value, *, at_pf_day: Number, power: Exponent) -> Valu
 
 
 @law(output="ratio", source="kaplan2020", equation="appendix B")
-def efficient_excess(*, alpha_N: Exponent, alpha_S: Exponent) -> Value:
+def efficient_excess(*, alpha_N: Exponent, alpha_S: Exponent) -> Number:
     r"""Excess over the converged loss at which efficient training stops, :math:`\alpha_N / \alpha_S`.
 
     L(N_eff, C) = (1 + alpha_N/alpha_S) L(N_eff, infinity): about ten per cent above.
 
-    Parameters
-    ----------
-    alpha_N, alpha_S : float or array
-        Exponents of L(N, S_min).
-
-    Returns
-    -------
-    float or array
-        A pure number.
-
-    Examples
-    --------
     >>> round(efficient_excess(alpha_N=0.077, alpha_S=0.76), 3)
     0.101
     """
@@ -97,36 +63,12 @@ def efficient_excess(*, alpha_N: Exponent, alpha_S: Exponent) -> Value:
 
 @law(output="compute_min_flops", source="kaplan2020", equation="(B.8)")
 def efficient_compute_scale(
-    *,
-    N_c: Annotated[Value, _N_C],
-    alpha_N: Exponent,
-    S_c: Steps,
-    alpha_S: Exponent,
-    B_star: Tokens,
+    *, N_c: ScaleN, alpha_N: Exponent, S_c: _StepScale, alpha_S: Exponent, B_star: _BatchAtOneNat
 ) -> Value:
     r"""Scale of L(C_min), :math:`6 N_c B^* S_c (1+\alpha_N/\alpha_S)^{1/\alpha_S+1/\alpha_N} (\alpha_S/\alpha_N)^{1/\alpha_S}`.
 
-    Parameters
-    ----------
-    N_c : float or array
-        Scale of N, parameters.
-    alpha_N, alpha_S : float or array
-        Exponents of L(N, S_min).
-    S_c : float or array
-        Scale of S_min, steps.
-    B_star : float or array
-        Critical batch at a loss of one nat, tokens.
+    The paper's own constants give half of what it quotes (3.1e8 and 2.3e8 PF-days).
 
-    Returns
-    -------
-    float or array
-        C_c^min, FLOP.
-
-    Examples
-    --------
-    The paper's own constants give half of what it quotes (3.1e8 and 2.3e8 PF-days):
-
-    >>> from bayes_scaling.quantities import PF_DAY
     >>> table3 = dict(N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76)
     >>> f"{efficient_compute_scale(B_star=2.1e8, **table3) / PF_DAY:.3g}"
     '1.61e+08'
@@ -140,34 +82,15 @@ def efficient_compute_scale(
 def efficient_params(
     C_min: Value,
     *,
-    N_c: Annotated[Value, _N_C],
+    N_c: ScaleN,
     alpha_N: Exponent,
-    S_c: Steps,
+    S_c: _StepScale,
     alpha_S: Exponent,
-    B_star: Tokens,
+    B_star: _BatchAtOneNat,
     alpha_B: Exponent,
 ) -> Value:
     r"""Model size that uses compute best, :math:`N_c (C/C_c)^{\alpha_C/\alpha_N} (1+\alpha_N/\alpha_S)^{1/\alpha_N}`.
 
-    Parameters
-    ----------
-    C_min : float or array
-        Adjusted compute, FLOP.
-    N_c, S_c : float or array
-        Scales of L(N, S_min), parameters and steps.
-    alpha_N, alpha_S : float or array
-        Exponents of L(N, S_min).
-    B_star, alpha_B : float or array
-        Critical batch at a loss of one nat, tokens, and its exponent.
-
-    Returns
-    -------
-    float or array
-        Parameters.
-
-    Examples
-    --------
-    >>> from bayes_scaling.quantities import PF_DAY
     >>> table3 = dict(N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76)
     >>> f"{efficient_params(PF_DAY, B_star=2.1e8, alpha_B=0.21, **table3):.2g}"
     '5.8e+08'
@@ -180,41 +103,18 @@ def efficient_params(
 @law(output="compute_min_flops", source="kaplan2020", equation="appendix B")
 def compute_to_loss(
     N: Value,
-    L: Value,
+    L: Annotated[Value, "loss to reach, above the converged loss of N"],
     *,
-    N_c: Annotated[Value, _N_C],
+    N_c: ScaleN,
     alpha_N: Exponent,
-    S_c: Steps,
+    S_c: _StepScale,
     alpha_S: Exponent,
-    B_star: Tokens,
+    B_star: _BatchAtOneNat,
     alpha_B: Exponent,
-    E: Loss = 0.0,
+    E: Irreducible = 0.0,
 ) -> Value:
     r"""Compute for N parameters to reach loss L, :math:`6 B^* S_c N L^{-1/\alpha_B} (L - E - (N_c/N)^{\alpha_N})^{-1/\alpha_S}`.
 
-    Parameters
-    ----------
-    N : float or array
-        Non-embedding parameters.
-    L : float or array
-        Loss to reach, nats per token; above the converged loss of N.
-    N_c, S_c : float or array
-        Scales of L(N, S_min), parameters and steps.
-    alpha_N, alpha_S : float or array
-        Exponents of L(N, S_min).
-    B_star, alpha_B : float or array
-        Critical batch at a loss of one nat, tokens, and its exponent.
-    E : float or array
-        Irreducible loss, nats per token; the paper has none.
-
-    Returns
-    -------
-    float or array
-        Adjusted compute C_min, FLOP.
-
-    Examples
-    --------
-    >>> from bayes_scaling.quantities import PF_DAY
     >>> table3 = dict(N_c=6.5e13, alpha_N=0.077, S_c=2.1e3, alpha_S=0.76)
     >>> round(compute_to_loss(1e9, 2.6, B_star=2.1e8, alpha_B=0.21, **table3) / PF_DAY, 2)
     1.98
@@ -224,23 +124,11 @@ def compute_to_loss(
 
 
 @law(output="ratio", source="kaplan2020", equation="appendix B")
-def step_factor(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) -> Value:
+def step_factor(
+    *, size_factor: _SizeFactor, alpha_N: Exponent, alpha_S: Exponent
+) -> Annotated[Number, "steps over those at the efficient size, S(N) / S(N_eff)"]:
     r"""Steps to the same loss at k times the efficient size, :math:`[1 + (\alpha_S/\alpha_N)(1 - k^{-\alpha_N})]^{-1/\alpha_S}`.
 
-    Parameters
-    ----------
-    size_factor : float or array
-        k = N / N_eff.
-    alpha_N, alpha_S : float or array
-        Exponents of L(N, S_min).
-
-    Returns
-    -------
-    float or array
-        S(N) / S(N_eff).
-
-    Examples
-    --------
     >>> round(step_factor(size_factor=2.2, alpha_N=0.077, alpha_S=0.76), 3)
     0.547
     """
@@ -248,23 +136,11 @@ def step_factor(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) ->
 
 
 @law(output="ratio", source="kaplan2020", equation="appendix B")
-def size_factor_cost(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponent) -> Value:
+def size_factor_cost(
+    *, size_factor: _SizeFactor, alpha_N: Exponent, alpha_S: Exponent
+) -> Annotated[Number, "compute over that at the efficient size, C(N) / C(N_eff), at least one"]:
     r"""Compute to the same loss at k times the efficient size, :math:`k [1 + (\alpha_S/\alpha_N)(1 - k^{-\alpha_N})]^{-1/\alpha_S}`.
 
-    Parameters
-    ----------
-    size_factor : float or array
-        k = N / N_eff.
-    alpha_N, alpha_S : float or array
-        Exponents of L(N, S_min).
-
-    Returns
-    -------
-    float or array
-        C(N) / C(N_eff), at least one.
-
-    Examples
-    --------
     >>> round(size_factor_cost(size_factor=2.2, alpha_N=0.077, alpha_S=0.76), 3)
     1.204
     """
@@ -272,35 +148,12 @@ def size_factor_cost(*, size_factor: Number, alpha_N: Exponent, alpha_S: Exponen
 
 
 @law(output="params", source="kaplan2020", equation="the least L(N, D) of (1.5) at C = 6 N D: worked out here")
-def one_pass_params(
-    C: Value,
-    *,
-    N_c: Annotated[Value, _N_C],
-    alpha_N: Exponent,
-    D_c: Annotated[Value, scale("D", "alpha_D")],
-    alpha_D: Exponent,
-) -> Value:
+def one_pass_params(C: Value, *, N_c: ScaleN, alpha_N: Exponent, D_c: ScaleD, alpha_D: Exponent) -> Value:
     r"""Size with the least L(N, D) where each token is seen once, :math:`(a N_c^a C / (6 D_c))^{1/(1+a)}`, :math:`a = \alpha_N/\alpha_D`.
 
     The paper does not use L(N, D) so. Its own constants then give an exponent of .58 where its Table 6 has .73: the two
-    laws disagree about what compute should buy.
+    laws disagree about what compute should buy. An offset changes nothing.
 
-    Parameters
-    ----------
-    C : float or array
-        Compute 6 N D, FLOP.
-    N_c, D_c : float or array
-        Scales of L(N, D), parameters and tokens.
-    alpha_N, alpha_D : float or array
-        Exponents of L(N, D); an offset changes nothing.
-
-    Returns
-    -------
-    float or array
-        Parameters.
-
-    Examples
-    --------
     >>> table2 = dict(N_c=6.4e13, alpha_N=0.076, D_c=1.8e13, alpha_D=0.103)
     >>> [f"{one_pass_params(pf_days * PF_DAY, **table2):.2g}" for pf_days in (1.0, 100.0)]
     ['1.5e+09', '2.2e+10']

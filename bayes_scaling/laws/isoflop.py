@@ -12,32 +12,16 @@ _N_ONE = Coefficient("best size at the reference compute", "parameters", "C", la
 
 @law(output="loss", source="hoffmann2022", equation="approach 2, all budgets at once", best=("N", "C"))
 def off_best_size(
-    N: Value, C: Value, *, L_least: Loss, N_one: Annotated[Value, _N_ONE], size_power: Exponent, size_cost: Number
+    N: Value,
+    C: Value,
+    *,
+    L_least: Annotated[Loss, "loss at the best size, one number for each budget"],
+    N_one: Annotated[Value, _N_ONE, "best size at one FLOP"],
+    size_power: Annotated[Exponent, "exponent of the best size in compute"],
+    size_cost: Annotated[Number, "what a factor e off the best size costs, a share of the loss"],
 ) -> Value:
     r"""Loss of N parameters at compute C, the best size a power of compute, :math:`L_{min} \exp(c \ln^2(N / (N_1 C^p)))`.
 
-    Parameters
-    ----------
-    N : float or array
-        Parameters.
-    C : float or array
-        Training compute, FLOP.
-    L_least : float or array
-        Loss at the best size, nats per token: one for each budget.
-    N_one : float or array
-        Coefficient: at the reference point, the best size there.
-    size_power : float or array
-        Exponent p of the best size in compute.
-    size_cost : float or array
-        What a factor e off the best size costs, a share of the loss.
-
-    Returns
-    -------
-    float or array
-        Loss, nats per token.
-
-    Examples
-    --------
     >>> law = dict(L_least=2.5, N_one=0.3, size_power=0.5, size_cost=0.01)
     >>> [round(float(off_best_size(size, 1e20, **law)), 3) for size in (1e9, 3e9, 9e9)]
     [2.53, 2.5, 2.53]

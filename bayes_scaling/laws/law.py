@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args, get_type_hints
 
 from bayes_scaling.errors import UnknownName, choose
+from bayes_scaling.laws.documentation import cited, composed
+from bayes_scaling.quantities import BY_COLUMN, QUANTITIES, Quantity
 
 Value = Any
 """A float, a numpy or xarray array, or a symbolic tensor: laws take them all alike."""
@@ -25,14 +27,7 @@ class Kind:
 
     A prior is stated at a reference point inside the data; ``from_reference`` turns a value stated
     there into the published parameter, and ``at_reference`` turns it back. For most kinds the two are
-    the same number.
-
-    Parameters
-    ----------
-    meaning : str
-        What the value at the reference point means, in a phrase.
-    unit : str
-        Unit of the value at the reference point.
+    the same number. Meaning and unit are those of the value at the reference point.
     """
 
     meaning: str
@@ -45,6 +40,11 @@ class Kind:
     def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
         """Return the value at the reference point for the published parameter ``value``."""
         return value
+
+    @property
+    def published(self) -> tuple[str, str]:
+        """What the published parameter means, and its unit."""
+        return self.meaning, BY_COLUMN[self.unit].unit if self.unit in BY_COLUMN else self.unit
 
     @property
     def moves(self) -> bool:
@@ -63,16 +63,7 @@ class Coefficient(Kind):
     """The coefficient A of a term (A x^-power)^outer; at the reference point, the term's whole value.
 
     With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what
-    the data measure, and a number one can argue about.
-
-    Parameters
-    ----------
-    of : str
-        The input x.
-    power : str, float or callable
-        The exponent of x: a parameter's name, a number, or a function of the parameters.
-    outer : str, float or callable
-        The exponent around the term.
+    the data measure, and a number one can argue about. ``of`` is the symbol of x.
     """
 
     of: str = ""
@@ -87,18 +78,18 @@ class Coefficient(Kind):
         """Return the term (A x0^-power)^outer."""
         return (value * reference[self.of] ** -_power(self.power, parameters)) ** _power(self.outer, parameters)
 
+    @property
+    def published(self) -> tuple[str, str]:
+        """The coefficient, and its unit; where the power is a function, the unit of the term at x = 1."""
+        term = self.unit if self.outer == 1.0 else f"{self.unit}^(1/{self.outer})"
+        power = f"^{self.power:g}" if isinstance(self.power, float) else f"^{self.power}"
+        x = "1" if callable(self.power) else _unit(self.of) + power.removesuffix("^1")
+        return f"coefficient of {self.of}", " times ".join(factor for factor in (term, x) if factor != "1") or "1"
+
 
 @dataclass(frozen=True)
 class Scale(Kind):
-    """The scale x_c of a term (x_c / x)^power; at the reference point, the term's value.
-
-    Parameters
-    ----------
-    of : str
-        The input x.
-    power : str, float or callable
-        The exponent of the ratio.
-    """
+    """The scale x_c of a term (x_c / x)^power; at the reference point, the term's value. ``of`` is the symbol of x."""
 
     of: str = ""
     power: Power = 1.0
@@ -111,8 +102,18 @@ class Scale(Kind):
         """Return the term (x_c / x0)^power."""
         return (value / reference[self.of]) ** _power(self.power, parameters)
 
+    @property
+    def published(self) -> tuple[str, str]:
+        """The scale, in the unit of x."""
+        return f"scale of {self.of}", _unit(self.of)
+
+
+def _unit(symbol: str) -> str:
+    return QUANTITIES[symbol].unit if symbol in QUANTITIES else f"units of {symbol}"
+
 
 Loss = Annotated[Value, Kind("a loss", "loss")]
+Irreducible = Annotated[Loss, "irreducible loss"]
 Exponent = Annotated[Value, Kind("an exponent", "1")]
 Number = Annotated[Value, Kind("a pure number", "1")]
 Tokens = Annotated[Value, Kind("a number of tokens", "tokens")]
@@ -157,7 +158,7 @@ class Law:
     optional : mapping of str to float
         Parameters that may be left out, and the value they have then: the form of the paper.
     best : tuple of str
-        Inputs that have a best value; a loss falls with every other one.
+        Inputs that have a best value, such as a batch or a shape; a loss falls with every other one.
 
     Examples
     --------
@@ -180,9 +181,10 @@ class Law:
     best: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Carry the function's name and documentation, so that help() and doctest see them."""
+        """Carry the function's name and the whole documentation, so that help() and doctest see them."""
         names = (name for name in functools.WRAPPER_ASSIGNMENTS if hasattr(self.function, name))
-        self.__dict__.update({name: getattr(self.function, name) for name in names}, __wrapped__=self.function)
+        own = {name: getattr(self.function, name) for name in names}
+        self.__dict__.update(own, __wrapped__=self.function, __doc__=self.documentation)
 
     def __call__(self, *inputs: Value, **parameters: Value) -> Value:
         """Return the law's output."""
@@ -199,6 +201,22 @@ class Law:
         return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
 
     @property
+    def documentation(self) -> str:
+        """The docstring with its sections: meaning and unit of all that goes in and comes out, and the paper."""
+        hints = get_type_hints(self.function, include_extras=True)
+        arguments = {f"{n} : float or array": _meaning(hints.get(n), QUANTITIES.get(n)) for n in self.inputs}
+        for name, kind in self.parameters.items():
+            prior = f"; a prior states the {kind.meaning}" if kind.moves else ""
+            default = f"; {self.optional[name]:g} in the paper" if name in self.optional else ""
+            arguments[f"{name} : float or array{', optional' * bool(default)}"] = _meaning(hints[name]) + prior + default
+        return composed(
+            inspect.getdoc(self.function) or "",
+            Parameters=arguments,
+            Returns={"float or array": _meaning(hints.get("return"), BY_COLUMN.get(self.output))},
+            References={"": f"{cited(self.source)}: {self.equation}"},
+        )
+
+    @property
     def formula(self) -> str:
         """The formula, read off the code, so that it cannot differ from it."""
         tree = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body[0]
@@ -206,20 +224,10 @@ class Law:
         return "; ".join(ast.unparse(line).removeprefix("return ") for line in tree.body[1:])
 
     def from_reference(self, values: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the published parameters for values stated at a reference point.
+        """Return the published parameters, in the order of the signature, for values stated at a reference point.
 
-        Parameters
-        ----------
-        values : mapping
-            Every parameter's value at the reference point; optional ones may be left out.
-        reference : mapping
-            The reference point: a positive number for each input, and for each one a parameter's kind is
-            the coefficient of (a derived law borrows its parameters from the law it derives from).
-
-        Returns
-        -------
-        dict
-            Every published parameter, in the order of the signature.
+        The point is a positive number for each input and each of :attr:`axes`: a derived law borrows its parameters
+        from the law it derives from. Optional parameters may be left out.
 
         Examples
         --------
@@ -238,6 +246,17 @@ class Law:
         return {n: kind.at_reference(known[n], reference, known) for n, kind in self.parameters.items() if n in parameters}
 
 
+def _meaning(hint: Any, quantity: Quantity | None = None) -> str:
+    """Return the words beside an annotation, or else those of its kind or quantity, and the unit, if there is one."""
+    meaning, unit = (quantity.meaning, quantity.unit) if quantity else ("", "1")
+    for beside in get_args(hint):
+        if isinstance(beside, Kind):
+            meaning, unit = beside.published
+        elif isinstance(beside, str):
+            meaning = beside
+    return meaning if unit == "1" or unit in meaning else f"{meaning}, {unit}"
+
+
 class Laws(dict[str, Law]):
     """The laws by name; a wrong name is a sentence."""
 
@@ -252,24 +271,16 @@ LAWS = Laws()
 def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Law]:
     """Make a law of a function and add it to :data:`LAWS`.
 
-    What is measured stands before the ``*`` of the signature, what is unknown after it, annotated with
-    its kind; an unknown with a default may be left out.
+    What is measured stands before the ``*`` of the signature, what is unknown after it, annotated with its kind; an
+    unknown with a default may be left out. Output, source, equation and best are those of :class:`Law`.
 
-    Parameters
-    ----------
-    output : str
-        ``"loss"``, or the column of another quantity.
-    source : str
-        Key of the paper in ``data/references.bib``.
-    equation : str
-        Where in that paper.
-    best : tuple of str
-        Inputs that have a best value, such as a batch or a shape; a loss falls with every other one.
+    The docstring says what the law is, with its formula and an example. Meanings and units come from quantities and
+    kinds; what has a meaning of its own says it beside its annotation: ``Annotated[Number, "tokens per parameter"]``.
 
     Raises
     ------
     TypeError
-        If the name is taken, or an unknown has no kind.
+        If the name is taken, an unknown has no kind, or nothing says what an input or the output is.
     """
 
     def register(function: Callable[..., Any]) -> Law:
@@ -288,6 +299,10 @@ def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) 
             parameters[parameter.name] = kinds[0]
             if parameter.default is not parameter.empty:
                 optional[parameter.name] = parameter.default
+        known = {symbol: QUANTITIES.get(symbol) for symbol in inputs} | {"return": BY_COLUMN.get(output)}
+        for place, quantity in known.items():
+            if not _meaning(hints.get(place), quantity):
+                raise TypeError(f"{name}: {place} is no known quantity; say what it means: Annotated[Value, 'words'].")
         LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation, optional, best)
         return LAWS[name]
 

@@ -10,24 +10,10 @@ from bayes_scaling.errors import InvalidQuantity
 
 @dataclass(frozen=True)
 class Transformer:
-    """Shape of a decoder-only Transformer.
+    """Shape of a decoder-only Transformer: depth n_layer, width d_model, context n_ctx and vocabulary n_vocab.
 
-    Parameters
-    ----------
-    depth : int
-        Layers, n_layer.
-    width : int
-        Dimension of the residual stream, d_model.
-    context : int
-        Tokens in the context, n_ctx.
-    vocabulary : int
-        Entries of the vocabulary, n_vocab.
-    heads : int, optional
-        Attention heads; they must divide the attention width. The count does not depend on it.
-    attention : int, optional
-        Dimension of the attention output, d_attn; by default the width.
-    feedforward : int, optional
-        Inner dimension of the feed-forward layer, d_ff; by default four times the width.
+    The attention output is as wide as the residual stream and the feed-forward layer four times as wide, unless
+    ``attention``, d_attn, and ``feedforward``, d_ff, say otherwise. The counts do not depend on the number of heads.
 
     Raises
     ------
@@ -105,20 +91,8 @@ def total_params(N: Any, *, gamma: float) -> Any:
     """Return the total count N + gamma N^(1/3) of a Transformer with N non-embedding parameters.
 
     At a fixed aspect ratio A = d_model / n_layer, N = 12 d_model^3 / A and the embeddings hold
-    (n_vocab + n_ctx) d_model parameters, so gamma = (n_vocab + n_ctx) (A / 12)^(1/3): see
-    :func:`embedding_gamma`.
-
-    Parameters
-    ----------
-    N : float or array
-        Parameters without embeddings.
-    gamma : float
-        Size of the embeddings, parameters^(2/3).
-
-    Returns
-    -------
-    float or array
-        Parameters with embeddings.
+    (n_vocab + n_ctx) d_model parameters, so gamma = (n_vocab + n_ctx) (A / 12)^(1/3), in
+    parameters^(2/3): see :func:`embedding_gamma`.
 
     References
     ----------

@@ -41,7 +41,7 @@ def inputs(law, *, size=7):
 @pytest.mark.parametrize("name", LAWS)
 def test_documentation_has_formula_source_and_example(name):
     law = LAWS[name]
-    text = inspect.getdoc(law.function)
+    text = inspect.getdoc(law)
     assert ":math:" in text
     assert "Parameters\n----------" in text
     assert "Returns\n-------" in text
