@@ -26,6 +26,8 @@ CASES: dict[str, tuple[str, _Runs]] = {
     "repeated": ("repeated", lambda: runs_of(tables.repeated_data())),
     "chinchilla_by_group": ("chinchilla_by_group", lambda: runs_of(tables.grouped_runs())),
     "kappa_by_group": ("kappa_by_group", lambda: runs_of(tables.grouped_runs())),
+    "kappa_by_group_forecast": ("kappa_by_group_forecast", lambda: runs_of(tables.grouped_runs())),
+    "kaplan_system_forecast": ("kaplan_system_forecast", ladder),
     "offset_n": ("offset_n", _PLAIN),
     "offset_d": ("offset_d", _PLAIN),
     "offset_c": ("offset_c", lambda: ladder(tables.LADDER)),

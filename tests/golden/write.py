@@ -1,4 +1,7 @@
-"""Write the golden numbers: `python -m tests.golden.write`; draws too with `--draws`, which was done once."""
+"""Write the golden numbers of cases that have none yet: `python -m tests.golden.write`; `--draws` made the draws, once.
+
+Numbers that stand are never written again: where a meaning is settled anew, it is an exception with its reason.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,21 @@ import sys
 from tests.golden import stored
 from tests.golden.answers import ANSWERS, answer
 from tests.golden.densities import CASES, densities_at, points_of, prior_of
-from tests.golden.numbers import write
+from tests.golden.numbers import committed, write
 
 
 def main() -> None:
     """Write every file."""
     if "--draws" in sys.argv:
         stored.make()
-    write("densities", {case: densities_at(case, points_of(case)) for case in CASES})
-    write("prior_draws", {case: prior_of(case) for case in CASES})
-    write("answers", {name: answer(name) for name in ANSWERS})
+    writers = {
+        "densities": (CASES, lambda case: densities_at(case, points_of(case))),
+        "prior_draws": (CASES, prior_of),
+        "answers": (ANSWERS, answer),
+    }
+    for file, (names, numbers) in writers.items():
+        stand = committed(file)
+        write(file, stand | {name: numbers(name) for name in names if name not in stand})
 
 
 if __name__ == "__main__":
