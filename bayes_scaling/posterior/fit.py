@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,6 @@ from bayes_scaling.model.document import OBSERVATION, Model, model_from_json
 from bayes_scaling.model.grouping import Groups, dimension, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.prior_draws import stored_parameters
-from bayes_scaling.posterior.protocol import Kind
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.table import RunTable
 
@@ -35,6 +34,9 @@ _EXTRAS: Final = (
     *("compute_flops", "loss"),
 )
 """Columns that a fit keeps of its rows beside those its model needs."""
+
+Kind = Literal["observation", "fit", "mixture"]
+"""A fit of one law, or a view of one observation; a whole fit, of one law or several; a mixture of fits."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,9 @@ import xarray as xr
 from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.files import make_folder, write_whole
 from bayes_scaling.model.names import SAMPLE_DIMS
-from bayes_scaling.posterior.fit import Fit, load_fit
+from bayes_scaling.posterior.fit import Fit, Kind, load_fit
 from bayes_scaling.posterior.inputs import known_inputs
 from bayes_scaling.posterior.predict import predict
-from bayes_scaling.posterior.protocol import Kind
 from bayes_scaling.posterior.rows import predict_rows
 
 WEIGHTS: Final = "weights.json"

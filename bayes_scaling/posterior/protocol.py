@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from bayes_scaling.posterior.fit import Fit
-
-Kind = Literal["observation", "fit", "mixture"]
-"""A fit of one law, or a view of one observation; a whole fit, of one law or several; a mixture of fits."""
+from bayes_scaling.posterior.fit import Fit, Kind
 
 
 class Posterior(Protocol):

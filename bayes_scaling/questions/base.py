@@ -21,7 +21,8 @@ from pydantic import AliasChoices, Field, ValidationError
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.posterior.protocol import Kind, Posterior
+from bayes_scaling.posterior.fit import Kind
+from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
 from bayes_scaling.questions.registry import LOADED, entries, find
 from bayes_scaling.questions.surface import Supply

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import bayes_scaling.questions as room
 
-if TYPE_CHECKING:
-    from bayes_scaling.questions.base import Question
-
-LOADED: Final[dict[str, type[Question]]] = {}
+LOADED: Final[dict[str, type[Any]]] = {}
 """Questions whose module has been imported, by name."""
 
 
@@ -49,7 +46,7 @@ class Entry:
     module: str
     aliases: tuple[str, ...] = ()
 
-    def load(self) -> type[Question]:
+    def load(self) -> type[Any]:
         """Import the module, and return the class."""
         return getattr(import_module(self.module), self.kind)
 
@@ -101,7 +98,7 @@ def _in_file(path: Path, _changed: int) -> tuple[Entry, ...]:
     return tuple(found)
 
 
-def _of_class(kind: type[Question]) -> Entry:
+def _of_class(kind: type[Any]) -> Entry:
     return Entry(kind.name, kind.panel, _first_line(kind.__doc__), kind.__name__, kind.__module__, kind.aliases)
 
 
