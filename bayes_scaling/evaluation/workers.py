@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import cloudpickle
 import pandas as pd
 
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.files import make_folder, write_whole
+from bayes_scaling.inference.distributions import OWN
+from bayes_scaling.laws import LAWS
+from bayes_scaling.model.effects import Effect
+from bayes_scaling.model.noise import Likelihood
+from bayes_scaling.plugins import Registry
 
 
 class Piece(Protocol):
@@ -91,7 +99,8 @@ def _worked[P: Piece](
             yield piece, work(piece)
         return
     # Fresh processes: threads of a sampler do not live through a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=fresh, initializer=_register, initargs=(_own(),)) as pool:
         waiting = {pool.submit(work, piece): piece for piece in pieces}
         try:
             for done in as_completed(waiting):
@@ -99,3 +108,27 @@ def _worked[P: Piece](
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+_REGISTRIES: Final[tuple[Registry[Any], ...]] = (LAWS, Effect.REGISTRY, Likelihood.REGISTRY, OWN)
+"""What a model document names."""
+
+
+def _own() -> list[dict[str, bytes]]:
+    """Return what a notebook or a plug-in has registered, as a fresh process takes it."""
+    return [{name: _packed(registry.what, name, thing) for name, thing in registry.own.items()} for registry in _REGISTRIES]
+
+
+def _packed(what: str, name: str, thing: Any) -> bytes:
+    try:
+        return cloudpickle.dumps(thing)
+    except Exception as error:
+        raise InvalidRequest(
+            f"The {what} {name!r} cannot be sent to another process: {error}. Ask for one worker."
+        ) from None
+
+
+def _register(own: list[dict[str, bytes]]) -> None:
+    """Register in a fresh process what was sent to it."""
+    for registry, things in zip(_REGISTRIES, own, strict=True):
+        registry.update({name: pickle.loads(packed) for name, packed in things.items()})

@@ -14,7 +14,8 @@ import pytensor.tensor as pt
 from pytensor.compile.builders import OpFromGraph
 
 from bayes_scaling import elementwise
-from bayes_scaling.inference.coordinates import Varying, values_at_reference, variable
+from bayes_scaling.inference.coordinates import Varying, values_at_reference
+from bayes_scaling.inference.distributions import variable
 from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.model.grouping import member

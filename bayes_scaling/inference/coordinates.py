@@ -23,6 +23,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from bayes_scaling.inference.distributions import density, variable
 from bayes_scaling.model import names
 from bayes_scaling.model.document import Model
 from bayes_scaling.model.grouping import member
@@ -113,18 +114,13 @@ def values_at_reference(layout: Layout, varying: Varying, reference: Mapping[str
     return {name: centres[name] for name in model.priors}
 
 
-def variable(name: str, prior: Prior) -> Any:
-    """Add an unknown with its prior to the model, by PyMC's distribution of that name."""
-    return getattr(pm, prior.dist)(name, **prior.arguments)
-
-
 def _centre(model: Model, name: str, prior: Prior, varying: Varying) -> Any:
     """Add a parameter of its own: by its prior, or by its mean over the groups at hand, which is what rows measure."""
     label = names.at_reference(name) if model.kinds[name].moves else name
     if name not in varying.effects:
         return variable(label, prior)
     label = names.population(name) if model.is_one else label
-    if prior.dist == "Uniform":
+    if prior.has_bounds:
         return variable(label, prior)
     log_mean = pm.Flat(f"{name}_log_mean", initval=_log_median(prior))
     return pm.Deterministic(label, _with_prior(name, log_mean - varying.mean(name), prior))
@@ -155,8 +151,7 @@ def _terms(
 def _with_prior(name: str, log_value: Any, prior: Prior) -> Any:
     """Add the prior of a positive number that is sampled by its logarithm, and return the number."""
     value = pt.exp(log_value)
-    distribution = getattr(pm, prior.dist).dist(**prior.arguments)
-    pm.Potential(f"{name}_prior", pm.logp(distribution, value) + log_value)
+    pm.Potential(f"{name}_prior", density(prior, value) + log_value)
     return value
 
 

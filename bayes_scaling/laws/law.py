@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import pickle
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, get_args, get_type_hints
 
-from bayes_scaling.errors import UnknownName, choose
 from bayes_scaling.laws.documentation import cited, composed
+from bayes_scaling.plugins import Registry, is_shipped
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES, Quantity
 
 Value = Any
@@ -186,6 +188,26 @@ class Law:
         own = {name: getattr(self.function, name) for name in names}
         self.__dict__.update(own, __wrapped__=self.function, __doc__=self.documentation)
 
+    def __reduce__(self) -> Any:
+        """Pickle a shipped law by its name, one that can be imported by its module and name, and another by value."""
+        if LAWS.get(self.name) is self and is_shipped(self):
+            return _named, (self.name,)
+        if self._can_be_imported:
+            return self.function.__qualname__
+        import cloudpickle  # laws of notebooks alone need it
+
+        return _sent, (cloudpickle.dumps(tuple(getattr(self, each.name) for each in fields(self))),)
+
+    @property
+    def _can_be_imported(self) -> bool:
+        """Whether another process finds the law in its module: not one of a notebook, nor one made within a function."""
+        module = sys.modules.get(self.__module__)
+        found = getattr(module, self.function.__qualname__, None)
+        return found is self and self.__module__ != "__main__" and getattr(module, "__spec__", None) is not None
+
+    def __repr__(self) -> str:
+        return f"<Law {self.name}: {self.output} of {', '.join(self.inputs)}; parameters {', '.join(self.parameters)}>"
+
     def __call__(self, *inputs: Value, **parameters: Value) -> Value:
         """Return the law's output."""
         return self.function(*inputs, **parameters)
@@ -218,10 +240,14 @@ class Law:
 
     @property
     def formula(self) -> str:
-        """The formula, read off the code, so that it cannot differ from it."""
-        tree = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body[0]
+        """The formula, read off the code, so that it cannot differ from it; empty where the code is not kept."""
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body[0]
+        except OSError:
+            return ""
         assert isinstance(tree, ast.FunctionDef)
-        return "; ".join(ast.unparse(line).removeprefix("return ") for line in tree.body[1:])
+        body = tree.body[ast.get_docstring(tree) is not None :]
+        return "; ".join(ast.unparse(line).removeprefix("return ") for line in body)
 
     def from_reference(self, values: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
         """Return the published parameters, in the order of the signature, for values stated at a reference point.
@@ -257,15 +283,19 @@ def _meaning(hint: Any, quantity: Quantity | None = None) -> str:
     return meaning if unit == "1" or unit in meaning else f"{meaning}, {unit}"
 
 
-class Laws(dict[str, Law]):
-    """The laws by name; a wrong name is a sentence."""
-
-    def __missing__(self, name: str) -> Law:
-        raise UnknownName(f"There is no law {name!r}; {choose(str(name), self)}.")
-
-
-LAWS = Laws()
+LAWS: Registry[Law] = Registry("law")
 """Every law by its name, in the order of definition."""
+
+
+def _named(name: str) -> Law:
+    return LAWS[name]
+
+
+def _sent(fields: bytes) -> Law:
+    """Return a law that was sent by value, and register it where there is none of its name."""
+    law = Law(*pickle.loads(fields))
+    LAWS.setdefault(law.name, law)
+    return law
 
 
 def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Law]:
@@ -285,8 +315,7 @@ def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) 
 
     def register(function: Callable[..., Any]) -> Law:
         name = function.__name__
-        if name in LAWS and LAWS[name].__module__ != function.__module__:
-            raise TypeError(f"There is a law {name!r} already: give the new one another name.")
+        LAWS.refuse_taken(name, function.__module__)
         hints = get_type_hints(function, include_extras=True)
         inputs, parameters, optional = [], {}, {}
         for parameter in inspect.signature(function).parameters.values():

@@ -24,6 +24,7 @@ from bayes_scaling.model import names
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import Registered
+from bayes_scaling.plugins import Registry
 from bayes_scaling.quantities import QUANTITIES
 
 STEPS: Final = 8
@@ -116,7 +117,7 @@ class Effect(Registered):
         Why this effect and this prior, in a sentence.
     """
 
-    REGISTRY: ClassVar[dict[str, type[Effect]]] = {}
+    REGISTRY: ClassVar[Registry[type[Effect]]] = Registry("effect")
     KEY: ClassVar[str] = "kind"
 
     kind: str

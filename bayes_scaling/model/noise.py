@@ -18,6 +18,7 @@ from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.model.gaussian import Serial
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import Registered, Strict
+from bayes_scaling.plugins import Registry
 
 
 class Likelihood(Registered):
@@ -38,7 +39,7 @@ class Likelihood(Registered):
         Why this likelihood, in a sentence.
     """
 
-    REGISTRY: ClassVar[dict[str, type[Likelihood]]] = {}
+    REGISTRY: ClassVar[Registry[type[Likelihood]]] = Registry("likelihood")
     KEY: ClassVar[str] = "dist"
     SCALE: ClassVar[str] = "sigma"
     """What PyMC calls the scale of the distribution of this name; its location is ``mu``."""

@@ -1,18 +1,20 @@
 """The distributions a model document may name, all on positive numbers, and how to draw from them.
 
-The names and arguments are PyMC's. Drawing needs numpy alone, so that a prior can be looked at and
-simulated from without PyMC; a test holds the two together.
+The names and arguments are PyMC's. Those that are common here are drawn from by numpy alone, so that a fit with such
+priors can be looked at and simulated from without PyMC; a test holds the two together. Of all others PyMC itself is asked.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from bayes_scaling.errors import InvalidSpecification, choose
+from bayes_scaling.errors import InvalidSpecification
 
 _Arguments = Mapping[str, float]
 _Draw = Callable[[np.random.Generator, _Arguments, Any], Any]
@@ -35,16 +37,96 @@ def _inverse_gamma(rng: np.random.Generator, given: _Arguments, size: Any) -> An
     return scale / rng.gamma(shape, 1.0, size)
 
 
-_DISTRIBUTIONS: Final[dict[str, tuple[tuple[frozenset[str], ...], _Draw]]] = {
-    "LogNormal": ((frozenset({"mu", "sigma"}),), lambda rng, g, size: rng.lognormal(g["mu"], g["sigma"], size)),
-    "Gamma": ((frozenset({"mu", "sigma"}), frozenset({"alpha", "beta"})), _gamma),
-    "InverseGamma": ((frozenset({"mu", "sigma"}), frozenset({"alpha", "beta"})), _inverse_gamma),
-    "HalfNormal": ((frozenset({"sigma"}),), lambda rng, g, size: np.abs(rng.normal(0.0, g["sigma"], size))),
-    "Exponential": ((frozenset({"scale"}),), lambda rng, g, size: rng.exponential(g["scale"], size)),
-    "Uniform": ((frozenset({"lower", "upper"}),), lambda rng, g, size: rng.uniform(g["lower"], g["upper"], size)),
-}
+class Distribution(Protocol):
+    """A family of distributions that a prior can name."""
+
+    def check(self, given: _Arguments) -> None:
+        """Refuse arguments by :class:`~bayes_scaling.errors.InvalidSpecification`."""
+        ...
+
+    def draw(self, rng: np.random.Generator, given: _Arguments, size: Any) -> Any:
+        """Draw positive numbers."""
+        ...
+
+    def support(self, given: _Arguments) -> tuple[float, float]:
+        """Return the bounds between which the density is not zero."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Shipped:
+    """A family that numpy draws from.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    takes : tuple of set of str
+        Each set of arguments that it takes.
+    drawn : callable
+        How to draw from it.
+    """
+
+    name: str
+    takes: tuple[frozenset[str], ...]
+    drawn: _Draw
+
+    def check(self, given: _Arguments) -> None:
+        """Refuse arguments that it does not take."""
+        if frozenset(given) not in self.takes:
+            right = " or ".join("(" + ", ".join(sorted(names)) + ")" for names in self.takes)
+            found = ", ".join(sorted(given)) or "none"
+            raise InvalidSpecification(f"{self.name} takes the arguments {right}, found {found}")
+        for name, value in given.items():
+            lowest = 0.0 if name == "lower" else np.nextafter(0, 1)
+            if name not in _MAY_BE_ANY_NUMBER.get(self.name, ()) and value < lowest:
+                raise InvalidSpecification(f"{self.name}: {name} has to be positive, found {value:g}")
+        if self.name == "Uniform" and given["lower"] >= given["upper"]:
+            raise InvalidSpecification(
+                f"Uniform: lower has to be below upper, found {given['lower']:g} and {given['upper']:g}"
+            )
+
+    def draw(self, rng: np.random.Generator, given: _Arguments, size: Any) -> Any:
+        """Draw positive numbers."""
+        return self.drawn(rng, given, size)
+
+    def support(self, given: _Arguments) -> tuple[float, float]:
+        """Return the bounds between which the density is not zero."""
+        return given.get("lower", 0.0), given.get("upper", np.inf)
+
+
+_MU_SIGMA, _ALPHA_BETA = frozenset({"mu", "sigma"}), frozenset({"alpha", "beta"})
+_FAMILIES = (
+    _Shipped("LogNormal", (_MU_SIGMA,), lambda rng, g, size: rng.lognormal(g["mu"], g["sigma"], size)),
+    _Shipped("Gamma", (_MU_SIGMA, _ALPHA_BETA), _gamma),
+    _Shipped("InverseGamma", (_MU_SIGMA, _ALPHA_BETA), _inverse_gamma),
+    _Shipped("HalfNormal", (frozenset({"sigma"}),), lambda rng, g, size: np.abs(rng.normal(0.0, g["sigma"], size))),
+    _Shipped("Exponential", (frozenset({"scale"}),), lambda rng, g, size: rng.exponential(g["scale"], size)),
+    _Shipped("Uniform", (frozenset({"lower", "upper"}),), lambda rng, g, size: rng.uniform(g["lower"], g["upper"], size)),
+)
+DISTRIBUTIONS: Final[Mapping[str, Distribution]] = {family.name: family for family in _FAMILIES}
+"""The distributions that need no PyMC."""
 
 _MAY_BE_ANY_NUMBER = {"LogNormal": {"mu"}}
+
+_FURTHER: Final = "bayes_scaling.inference.distributions"
+"""The module that knows PyMC's further ones. It is named, not imported, as this room does without PyMC."""
+
+
+def _named(name: str) -> Distribution:
+    """Return the distribution of a name; PyMC is imported for one that is not shipped."""
+    return DISTRIBUTIONS[name] if name in DISTRIBUTIONS else importlib.import_module(_FURTHER).named(name)
+
+
+def written(given: _Arguments) -> str:
+    """Return arguments as one writes them.
+
+    Examples
+    --------
+    >>> written({"mu": 0.5, "sigma": 1.0})
+    'mu=0.5, sigma=1'
+    """
+    return ", ".join(f"{name}={value:g}" for name, value in given.items())
 
 
 class Prior(BaseModel):
@@ -53,7 +135,8 @@ class Prior(BaseModel):
     Parameters
     ----------
     dist : str
-        Name of the distribution, as in PyMC: LogNormal, Gamma, InverseGamma, HalfNormal, Exponential, Uniform.
+        Name of the distribution, as in PyMC: LogNormal, Gamma, InverseGamma, HalfNormal, Exponential and Uniform, for which
+        PyMC is not imported; any other of positive numbers, such as Weibull or HalfCauchy; or a user's own.
     **arguments : float
         Its arguments, as in PyMC.
 
@@ -84,22 +167,13 @@ class Prior(BaseModel):
 
     @model_validator(mode="after")
     def _takes_its_arguments(self) -> Prior:
-        if self.dist not in _DISTRIBUTIONS:
-            raise InvalidSpecification(f"unknown distribution {self.dist!r}; {choose(self.dist, _DISTRIBUTIONS)}")
-        given, sets = self.arguments, _DISTRIBUTIONS[self.dist][0]
-        if frozenset(given) not in sets:
-            right = " or ".join("(" + ", ".join(sorted(names)) + ")" for names in sets)
-            found = ", ".join(sorted(given)) or "none"
-            raise InvalidSpecification(f"{self.dist} takes the arguments {right}, found {found}")
-        for name, value in given.items():
-            lowest = 0.0 if name == "lower" else np.nextafter(0, 1)
-            if name not in _MAY_BE_ANY_NUMBER.get(self.dist, ()) and value < lowest:
-                raise InvalidSpecification(f"{self.dist}: {name} has to be positive, found {value:g}")
-        if self.dist == "Uniform" and given["lower"] >= given["upper"]:
-            raise InvalidSpecification(
-                f"Uniform: lower has to be below upper, found {given['lower']:g} and {given['upper']:g}"
-            )
+        _named(self.dist).check(self.arguments)
         return self
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether it leaves some positive numbers out."""
+        return _named(self.dist).support(self.arguments) != (0.0, np.inf)
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Any:
         """Draw from the prior.
@@ -116,8 +190,8 @@ class Prior(BaseModel):
         float or ndarray
             Positive numbers.
         """
-        return _DISTRIBUTIONS[self.dist][1](rng, self.arguments, size)
+        return _named(self.dist).draw(rng, self.arguments, size)
 
     def __str__(self) -> str:
         """Return the prior as one writes it."""
-        return f"{self.dist}({', '.join(f'{name}={value:g}' for name, value in self.arguments.items())})"
+        return f"{self.dist}({written(self.arguments)})"

@@ -60,7 +60,7 @@ def terms_of(model: Model) -> tuple[str, ...]:
     law = model.only.the_law
     losses = tuple(name for name, kind in law.parameters.items() if kind.unit == "loss" and name in model.parameters)
     priors = [model.parameters[name].prior for name in losses]
-    unbounded = all(prior is not None and prior.dist != "Uniform" for prior in priors)
+    unbounded = all(prior is not None and not prior.has_bounds for prior in priors)
     return losses if len(losses) > 1 and unbounded and is_proportional(law, losses, model.parameters) else ()
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bayes_scaling.errors import InvalidSpecification, choose
+from bayes_scaling.plugins import Registry
 
 
 class Strict(BaseModel):
@@ -25,14 +26,15 @@ class Registered(Strict):
     A subclass with ``NAME`` adds a kind; ``REGISTRY`` and ``KEY`` are those of the class whose kinds these are.
     """
 
-    REGISTRY: ClassVar[dict[str, Any]]
+    REGISTRY: ClassVar[Registry[Any]]
     KEY: ClassVar[str]
     NAME: ClassVar[str] = ""
 
     def __init_subclass__(cls, **settings: Any) -> None:
-        """Add the kind."""
+        """Add the kind; a name of another module's is refused by a TypeError."""
         super().__init_subclass__(**settings)
         if cls.__dict__.get("NAME"):
+            cls.REGISTRY.refuse_taken(cls.NAME, cls.__module__)
             cls.REGISTRY[cls.NAME] = cls
 
     @classmethod

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import bayes_scaling.questions as room
+from bayes_scaling.plugins import Registry
 
-LOADED: Final[dict[str, type[Any]]] = {}
+LOADED: Final[Registry[type[Any]]] = Registry("question")
 """Questions whose module has been imported, by name."""
 
 
@@ -76,6 +77,10 @@ def find(name: str) -> Entry | None:
             for entry in _in_file(path, path.stat().st_mtime_ns):
                 if entry.answers_to(name):
                     return entry
+    return _of_name(name) or (_of_name(name) if name in LOADED else None)
+
+
+def _of_name(name: str) -> Entry | None:
     return next((entry for entry in entries().values() if entry.answers_to(name)), None)
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from bayes_scaling.inference import build_model
 from bayes_scaling.laws import LAWS
-from bayes_scaling.model.document import read_model, shipped_models
+from bayes_scaling.model.document import Model, read_model, shipped_models
 from bayes_scaling.model.effects import STEPS
 from bayes_scaling.model.grouping import member
 from bayes_scaling.model.layout import Layout
@@ -51,6 +51,8 @@ def believed(prior, value):
         "LogNormal": lambda: stats.norm.logpdf(np.log(value), given["mu"], given["sigma"]),
         "HalfNormal": lambda: stats.halfnorm.logpdf(value, scale=given["sigma"]) + np.log(value),
         "Gamma": lambda: stats.gamma.logpdf(value, given["alpha"], scale=1 / given["beta"]) + np.log(value),
+        "Weibull": lambda: stats.weibull_min.logpdf(value, given["alpha"], scale=given["beta"]) + np.log(value),
+        "HalfCauchy": lambda: stats.halfcauchy.logpdf(value, scale=given["beta"]) + np.log(value),
     }
     return density[prior.dist]()
 
@@ -126,7 +128,28 @@ def walk_covariance(column):
 
 @pytest.mark.parametrize("name", ONE_TABLE)
 def test_the_density_is_the_document_s(name):
-    spec = read_model(name)
+    check_density(read_model(name))
+
+
+WEIBULL = {"dist": "Weibull", "alpha": 3.0, "beta": 0.5}
+CAUCHY = {"dist": "HalfCauchy", "beta": 0.4}
+
+
+@pytest.mark.parametrize("name", ["chinchilla", "kappa_by_group", "kaplan_n"])
+def test_the_density_has_any_distribution_of_pymc(name):
+    document = read_model(name).model_dump(mode="json", exclude_none=True)
+    terms = terms_of(read_model(name))
+    for number, stated in enumerate(document["parameters"].values()):
+        stated["prior"] = (WEIBULL, CAUCHY)[number % 2]
+        if stated.get("varies_by"):
+            stated["spread"] = CAUCHY
+    document["observations"][0]["likelihood"]["sigma"] = CAUCHY
+    spec = Model.model_validate(document)
+    assert terms_of(spec) == terms  # sampled together as before
+    check_density(spec)
+
+
+def check_density(spec):
     model = build_model(spec, RUNS)
     log_density = model.compile_logp(mode=PLAIN)
     unknowns = [v for v in model.unobserved_RVs if "_z_" not in v.name]

@@ -18,9 +18,10 @@ from typing import Final
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.plugins import Registry
 
 Reader = Callable[[Path], pd.DataFrame]
-READERS: Final[dict[str, Reader]] = {}
+READERS: Final[Registry[Reader]] = Registry("reader")
 """Readers by suffix, without its dot."""
 
 
