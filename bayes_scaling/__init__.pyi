@@ -15,6 +15,7 @@ from .model.design import identifiability as identifiability
 from .model.document import Model as Model
 from .model.document import read_model as read_model
 from .model.document import shipped_models as shipped_models
+from .posterior.arviz import to_arviz as to_arviz
 from .posterior.checks import check as check
 from .posterior.checks import contraction as contraction
 from .posterior.checks import summarize as summarize

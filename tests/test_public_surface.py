@@ -51,6 +51,7 @@ PUBLIC = [
     "read_runs",
     "shipped_models",
     "summarize",
+    "to_arviz",
     "variance_shares",
     "weigh",
     "write_report",
