@@ -11,15 +11,15 @@ from bayes_scaling.cli.questions import Verbs
 app = typer.Typer(
     name="bayes-scaling",
     cls=Verbs,
-    help="Bayesian scaling laws: from measured training runs to honest forecasts and compute budgets.",
+    help="Bayesian scaling laws: from measured training runs to calibrated forecasts and compute budgets.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         from bayes_scaling import __version__
 
         print(f"bayes-scaling {__version__}")
@@ -32,4 +32,4 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Bayesian scaling laws: from measured training runs to honest forecasts and compute budgets."""
+    """Bayesian scaling laws: from measured training runs to calibrated forecasts and compute budgets."""

@@ -1,4 +1,4 @@
-"""What a verb can do beyond answering its question: write a page, or sample posteriors anew."""
+"""Options of verbs beyond their question: write a page, or run the pre-posterior check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Extra:
     annotation : type
         As typer takes it.
     apply : callable
-        From posterior, question, answer and value to the answer, and what to say of it by name.
+        From posterior, question, answer and value to the answer, and notes on it by name.
     """
 
     name: str
@@ -39,7 +39,7 @@ def _decision(posterior: Any, asked: Any, answer: Answer, page: Path) -> tuple[A
 
 
 def _refits(posterior: Any, asked: Any, answer: Answer, times: int) -> tuple[Answer, dict[str, Any]]:
-    """Check the value of the first run: sample the posterior anew for each of several outcomes of it."""
+    """Run the pre-posterior check: sample a posterior for each of several simulated outcomes of the first run."""
     from bayes_scaling.inference.sample import fit as sample
     from bayes_scaling.questions.preposterior import refits
 
@@ -55,8 +55,8 @@ def _refits(posterior: Any, asked: Any, answer: Answer, times: int) -> tuple[Ans
     )
     failed = int((~table["converged"]).sum())
     sentence = (
-        f"Posteriors sampled anew with {times} outcomes of the first run remove {100 * table.attrs['share']:.0f} % of the risk; "
-        f"{100 * first['share']:.0f} % were expected{f' ({failed} have not converged)' if failed else ''}."
+        f"Pre-posterior check: {times} posteriors with simulated outcomes of the first run remove {100 * table.attrs['share']:.0f} % of the "
+        f"risk, expected {100 * first['share']:.0f} %{f' ({failed} have not converged)' if failed else ''}."
     )
     return replace(answer, sentence=f"{answer.sentence}\n{sentence}", tables={**answer.tables, "refits": table}), {}
 
@@ -78,7 +78,7 @@ EXTRAS: Final[dict[str, tuple[Extra, ...]]] = {
                 int | None,
                 typer.Option(
                     min=1,
-                    help="Outcomes of the first run for each of which a posterior is sampled anew, as a check; minutes.",
+                    help="Pre-posterior check: simulated outcomes of the first run, each with a posterior of its own; minutes.",
                 ),
             ],
             _refits,

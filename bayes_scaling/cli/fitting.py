@@ -1,4 +1,4 @@
-"""From nothing to a fit: what there is, fitting it, and whether to believe it."""
+"""Verbs that list what is shipped, fit a model and check convergence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import typer
 from bayes_scaling.cli.application import app
 from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Runs, Seed, Stored, Where, table_of
 from bayes_scaling.cli.printing import (
-    budget_said,
     print_checks,
     print_json,
     print_table,
@@ -27,12 +26,12 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the fit and the report; made if missing.")] = Path("demo"),
     as_json: AsJson = False,
 ) -> None:
-    """Forecast the largest runs of the shipped ladder from its smaller ones: see what all this is for."""
+    """Forecast the largest runs of the shipped ladder from its smaller ones, as a demonstration."""
     from bayes_scaling.files import make_folder
     from bayes_scaling.inference import fit as sample
     from bayes_scaling.posterior.predict import inside
     from bayes_scaling.posterior.rows import predict_table
-    from bayes_scaling.questions.allocation import allocate, budget_table
+    from bayes_scaling.questions.allocation import allocate, budget_sentence, budget_table
     from bayes_scaling.report import write_report
     from bayes_scaling.runs.catalog import load_runs
 
@@ -40,16 +39,15 @@ def demo(
     runs = load_runs("ladder").where("series in ['size', 'compute']")
     small, large = runs.where("compute_flops < 1e13"), runs.where("compute_flops > 1e13").table
     say(f"Fitting kappa to the {len(small)} runs below 1e13 FLOP of {runs.name}: {runs.card.title}.")
-    found = sample(small, "kappa", seed=1)
-    fit_path = found.save(out / "fit.nc")
-    predicted, budget = predict_table(found, large), budget_table(allocate(found, compute=1e14)).iloc[0]
-    report = write_report(found, out / "report.html", held_out=large)
+    fitted = sample(small, "kappa", seed=1)
+    fit_path = fitted.save(out / "fit.nc")
+    predicted, budget = predict_table(fitted, large), budget_table(allocate(fitted, compute=1e14)).iloc[0]
+    report = write_report(fitted, out / "report.html", held_out=large)
     count = int(inside(predicted["loss"], predicted["lower"], predicted["upper"]).sum())
     if as_json:
         print_json(
             {
-                "converged": found.converged,
-                "verdict": found.verdict,
+                **verdict_of(fitted),
                 "forecast": records(predicted[["run_id", "loss", "median", "lower", "upper"]]),
                 "inside": count,
                 "budget": budget.to_dict(),
@@ -58,12 +56,12 @@ def demo(
             }
         )
         return
-    print(found.verdict)
-    print(f"\nForecast of the {len(large)} larger runs it has not seen, 90 % intervals:")
+    print(fitted.verdict)
+    print(f"\nForecast of the {len(large)} held-out larger runs, 90 % predictive intervals:")
     print_table(predicted[["run_id", "loss", "median", "lower", "upper", "reach_compute_flops"]])
-    print(f"{count} of {len(large)} measured a loss inside their interval.\n")
-    print(budget_said(budget, 0.9, found.loss_unit))
-    print(f"\nThe fit is {fit_path}, the report {report.resolve()}")
+    print(f"The intervals cover {count} of {len(large)} measured losses.\n")
+    print(budget_sentence(budget.to_dict(), 0.9, fitted.loss_unit))
+    print(f"\nFit: {fit_path}\nReport: {report.resolve()}")
 
 
 @app.command(epilog="Example: bayes-scaling laws --json")
@@ -111,7 +109,7 @@ def models(as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: bayes-scaling data")
 def data(as_json: AsJson = False) -> None:
-    """List the measured runs that can be named instead of a file."""
+    """List the shipped data sets, which can be named instead of a file."""
     from bayes_scaling.runs.catalog import available_runs
 
     found = available_runs()
@@ -128,16 +126,18 @@ def fit(
     out: Annotated[Path, typer.Option(metavar="FIT.nc", help="Where to write the fit.")],
     model: Model = None,
     discrepancy: Annotated[
-        bool, typer.Option(help="Whether the model prices what its law may get wrong, where its document says how.")
+        bool, typer.Option(help="Whether to include the model discrepancy of the document, where it has one.")
     ] = True,
     seed: Seed = 0,
-    draws: Annotated[int | None, typer.Option(help="Draws kept of each chain; by default what the model needs.")] = None,
-    tune: Annotated[int, typer.Option(help="Draws of warm-up of each chain.")] = 1000,
+    draws: Annotated[int | None, typer.Option(help="Draws of each chain; by default as the model needs.")] = None,
+    tune: Annotated[int, typer.Option(help="Warm-up draws of each chain.")] = 1000,
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
-    target_accept: Annotated[float, typer.Option(help="Acceptance rate; raise it against divergences.")] = 0.98,
+    target_accept: Annotated[
+        float, typer.Option(help="Target acceptance rate; raise it when there are divergences.")
+    ] = 0.98,
     columns: Columns = None,
     curves: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="Of a system: points along the runs; a data set brings its own.")
+        Path | None, typer.Option(metavar="TABLE", help="For a system: points along the runs; a data set includes its own.")
     ] = None,
     where: Where = None,
     loss_unit: LossUnit = None,
@@ -156,7 +156,7 @@ def fit(
     table = table_of(runs, columns, where, loss_unit, card, read.needs)
     of_runs = read.is_one and read.only.table == "runs"
     if curves is not None and of_runs:
-        raise InvalidRequest(f"{model} has one observation, which is about runs: leave --curves out.")
+        raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
     from bayes_scaling.inference.sample import fit as sample
 
@@ -165,28 +165,28 @@ def fit(
 
         for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
             say(finding)
-    say("Compiling the model: some seconds, up to half a minute the first time.")
+    say("Compiling the model: a few seconds, up to half a minute the first time.")
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
-    found = sample(table, read, curves=points, discrepancy=discrepancy, **settings)
-    found.save(out)
+    fitted = sample(table, read, curves=points, discrepancy=discrepancy, **settings)
+    fitted.save(out)
     if as_json:
-        print_json({"fit": str(out), **verdict_of(found), "checks": list(found.checks), "parameters": summary_of(found)})
+        print_json({"fit": str(out), **verdict_of(fitted), "checks": list(fitted.checks), "parameters": summary_of(fitted)})
         return
-    print_checks(found)
-    print(f"\nThe fit is {out}")
+    print_checks(fitted)
+    print(f"\nFit: {out}")
 
 
 @app.command(epilog="Example: bayes-scaling check fit.nc")
 def check(stored: Stored, as_json: AsJson = False) -> None:
-    """Print the convergence checks of a fit; exit with 1 when one fails."""
+    """Print the checks of convergence and adequacy of a fit; exit with 1 when convergence fails."""
     from bayes_scaling.posterior.checks import checked
     from bayes_scaling.posterior.fit import load_fit
 
-    # The verdict is worked out anew from the draws: what the file says of itself is not taken on trust.
-    found = checked(load_fit(stored))
+    # The checks are computed from the draws; those stored in the file are not used.
+    fitted = checked(load_fit(stored))
     if as_json:
-        print_json({"fit": str(stored), **verdict_of(found), "checks": list(found.checks)})
+        print_json({"fit": str(stored), **verdict_of(fitted), "checks": list(fitted.checks)})
     else:
-        print_checks(found)
-    if not found.converged:
+        print_checks(fitted)
+    if not fitted.converged:
         raise typer.Exit(1)

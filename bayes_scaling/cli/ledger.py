@@ -1,4 +1,4 @@
-"""Forecasts that are written down, scored, and updated while a run is under way."""
+"""Forecasts registered in a ledger, and their scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bayes_scaling.cli.options import (
 )
 from bayes_scaling.cli.printing import print_json, print_table, records
 
-Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="The ledger: a file that only grows.")]
+Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="Append-only file of forecasts.")]
 
 
 @app.command(
@@ -30,54 +30,54 @@ Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="
 def forecast(
     stored: Stored,
     inputs: Annotated[
-        Path, typer.Option(metavar="TABLE.csv", help="Runs to forecast: run_id and the law's inputs, one a row.")
+        Path, typer.Option(metavar="TABLE.csv", help="Runs to forecast, one a row: run_id and the inputs of the law.")
     ],
     ledger: Ledger,
-    note: Annotated[str, typer.Option(help="Anything to remember.")] = "",
+    note: Annotated[str, typer.Option(help="Note stored with the forecasts.")] = "",
     columns: Columns = None,
     observation: OfOne = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Write down what a fit forecasts of runs, where it cannot be changed unnoticed."""
+    """Register forecasts of runs in a ledger that detects later changes."""
     from bayes_scaling.evaluation.forecasts import register_forecasts
     from bayes_scaling.runs.table import read_inputs
 
-    found = of_one_law(stored, observation)
-    table = read_inputs(inputs, columns=columns_of(columns), needs=["run_id", *found.model.only.columns.values()])
-    entries = register_forecasts(found, table, ledger, note=note, seed=seed)
+    fit = of_one_law(stored, observation)
+    table = read_inputs(inputs, columns=columns_of(columns), needs=["run_id", *fit.model.only.columns.values()])
+    entries = register_forecasts(fit, table, ledger, note=note, seed=seed)
     if as_json:
         print_json({"entries": entries, "seal": entries[-1]["seal"]})
         return
-    print(f"{len(entries)} forecasts are in {ledger}. Note the last seal where others see it: {entries[-1]['seal']}")
+    print(f"{len(entries)} forecasts are registered in {ledger}. Publish the last seal: {entries[-1]['seal']}")
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling score forecasts.jsonl --runs measured.csv")
 def score(
-    ledger: Annotated[Path, typer.Argument(metavar="LEDGER.jsonl", help="What `bayes-scaling forecast` wrote.")],
+    ledger: Annotated[Path, typer.Argument(metavar="LEDGER.jsonl", help="Ledger written by `bayes-scaling forecast`.")],
     runs: Annotated[Path, typer.Option(metavar="TABLE.csv", help="Measured runs: run_id and loss.")],
     seal: Annotated[
-        str | None, typer.Option(help="A seal noted down when a forecast was made: it has to be there still.")
+        str | None, typer.Option(help="Seal published with a forecast; an error if it is missing from the ledger.")
     ] = None,
     loss_unit: LossUnit = None,
     columns: Columns = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how forecasts came out: what intervals held, and whether losses drift away from what is forecast."""
+    """Score registered forecasts: coverage, interval score, and drift of the losses."""
     from bayes_scaling.evaluation.forecasts import score_forecasts
     from bayes_scaling.runs.table import read_inputs
 
-    found = score_forecasts(
+    scores = score_forecasts(
         ledger, read_inputs(runs, columns=columns_of(columns), needs=["run_id", "loss"]), last=seal, loss_unit=loss_unit
     )
     if as_json:
-        told = {
-            "sentence": found.sentence,
-            "waiting": found.waiting,
-            "forecasts": records(found.table.drop(columns=["together"], errors="ignore")),
+        content = {
+            "sentence": scores.sentence,
+            "waiting": scores.waiting,
+            "forecasts": records(scores.table.drop(columns=["together"], errors="ignore")),
         }
-        print_json(told | ({"mean_pit": found.drift[0], "p_of_drift": found.drift[1]} if len(found.table) else {}))
+        print_json(content | ({"mean_pit": scores.drift[0], "p_of_drift": scores.drift[1]} if len(scores.table) else {}))
         return
-    print(found.sentence)
-    if len(found.table):
-        print_table(found.table[["run_id", "loss", "median", "lower", "upper", "pit"]])
+    print(scores.sentence)
+    if len(scores.table):
+        print_table(scores.table[["run_id", "loss", "median", "lower", "upper", "pit"]])

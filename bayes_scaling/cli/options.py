@@ -1,4 +1,4 @@
-"""What the verbs share: their options, and how these are read."""
+"""Options that verbs share, and their readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bayes_scaling.runs.table import RunTable
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Stored = Annotated[Path, typer.Argument(metavar="FIT.nc", help="A fit that `bayes-scaling fit` wrote.")]
+Stored = Annotated[Path, typer.Argument(metavar="FIT.nc", help="Fit written by `bayes-scaling fit`.")]
 Prob = Annotated[float, typer.Option(help="Probability of the intervals.")]
 Group = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN=LABEL", help="Group of the run; repeat for several columns.")
@@ -26,17 +26,19 @@ Model = Annotated[
     typer.Option(help="TOML document, or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource."),
 ]
 Where = Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")]
-LossUnit = Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; over the card's.")]
+LossUnit = Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; overrides the card.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Data card; by default card.toml beside the table.")]
-Workers = Annotated[int, typer.Option(help="Processes that take pieces in parallel.")]
-ChainDraws = Annotated[int, typer.Option("--draws", help="Draws kept of each of four chains.")]
-ChainTune = Annotated[int, typer.Option("--tune", help="Draws of warm-up of each chain.")]
-Over = Annotated[str, typer.Option(help="Column along which runs are cut, such as compute_flops or params.")]
-Least = Annotated[int, typer.Option(help="Runs below a cut, at the least.")]
-Columns = Annotated[str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and the table's own.")]
+Workers = Annotated[int, typer.Option(help="Parallel processes.")]
+ChainDraws = Annotated[int, typer.Option("--draws", help="Draws of each of four chains.")]
+ChainTune = Annotated[int, typer.Option("--tune", help="Warm-up draws of each chain.")]
+Over = Annotated[str, typer.Option(help="Column by which runs are split, such as compute_flops or params.")]
+Least = Annotated[int, typer.Option(help="Fewest runs below a cut.")]
+Columns = Annotated[
+    str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and their names in the table.")
+]
 OfOne = Annotated[
     str | None,
-    typer.Option("--observation", metavar="NAME", help="Observation that is asked about, where the model has several."),
+    typer.Option("--observation", metavar="NAME", help="Observation to use, where the model has several."),
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
 
@@ -49,7 +51,7 @@ def table_of(
     card: Path | None,
     needs: Iterable[str] = ("loss",),
 ) -> RunTable:
-    """Return the runs a verb is given: the table or data set, renamed, and the rows to keep of it."""
+    """Return the runs of a verb: a table or data set, with columns renamed and rows selected."""
     from bayes_scaling.runs.catalog import runs_from
 
     named = columns_of(columns)
@@ -57,7 +59,7 @@ def table_of(
 
 
 def of_one_law(stored: Path, observation: str | None) -> Fit:
-    """Return the stored fit, or the one observation of it that is asked, where its model has several."""
+    """Return the stored fit, or one observation of it where its model has several."""
     from bayes_scaling.posterior.fit import load_fit
 
     return load_fit(stored).for_loss(observation)
@@ -77,7 +79,7 @@ def pairs(entries: list[str] | None, option: str) -> dict[str, str]:
 
 
 def columns_of(text: str | None) -> dict[str, str]:
-    """Read canonical=own names of columns."""
+    """Read canonical=actual names of columns."""
     return pairs(text.split(",") if text else [], "--columns")
 
 

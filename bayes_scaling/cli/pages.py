@@ -1,4 +1,4 @@
-"""The page that says all of a fit."""
+"""The report of a fit."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def report(
     group: Group = None,
     observation: OfOne = None,
     held_out: Annotated[
-        Path | None, typer.Option(metavar="TABLE.csv", help="Runs the fit has not seen, with their loss.")
+        Path | None, typer.Option(metavar="TABLE.csv", help="Held-out runs with their measured loss.")
     ] = None,
     columns: Columns = None,
     backtest: Annotated[
         Path | None,
-        typer.Option(metavar="backtest.json", help="What `bayes-scaling backtest` wrote of the same runs and model."),
+        typer.Option(metavar="backtest.json", help="Result of `bayes-scaling backtest` on the same runs and model."),
     ] = None,
     certificate: Annotated[
-        Path | None, typer.Option(metavar="certificate.json", help="What `bayes-scaling certify` wrote of the same design.")
+        Path | None, typer.Option(metavar="certificate.json", help="Result of `bayes-scaling certify` on the same design.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,24 +42,24 @@ def report(
     from bayes_scaling.runs.table import read_inputs
 
     check_writable(out)
-    found = load_fit(stored) if observation is None else of_one_law(stored, observation)
-    truth = None
+    fit = load_fit(stored) if observation is None else of_one_law(stored, observation)
+    measured = None
     if held_out is not None:
-        truth = read_inputs(
-            held_out, columns=columns_of(columns), needs=[*found.for_loss().model.only.columns.values(), "loss"]
+        measured = read_inputs(
+            held_out, columns=columns_of(columns), needs=[*fit.for_loss().model.only.columns.values(), "loss"]
         )
     path = write_report(
-        found,
+        fit,
         out,
         prob=prob,
         budgets=compute or None,
         group=pairs(group, "--group") or None,
-        held_out=truth,
+        held_out=measured,
         backtest=read_backtest(backtest) if backtest is not None else None,
         certificate=read_certificate(certificate) if certificate is not None else None,
     )
     if as_json:
-        print_json({"report": str(path.resolve()), **verdict_of(found)})
+        print_json({"report": str(path.resolve()), **verdict_of(fit)})
     else:
-        print(found.verdict)
-        print(f"The report is {path.resolve()}")
+        print(fit.verdict)
+        print(f"Report: {path.resolve()}")

@@ -1,4 +1,4 @@
-"""What the command line prints: sentences for people, JSON for programs, warnings once."""
+"""Output of the command line: sentences for people, JSON for programs, warnings once."""
 
 from __future__ import annotations
 
@@ -18,42 +18,25 @@ if TYPE_CHECKING:
     from bayes_scaling.posterior.mixture import Mixture
 
 
-def verdict_of(found: Fit | Mixture) -> dict[str, Any]:
-    """Return whether a fit converged, and the sentence that says it."""
-    return {"converged": found.converged, "verdict": found.verdict}
+def verdict_of(fit: Fit | Mixture) -> dict[str, Any]:
+    """Return whether a fit converged, and its verdict."""
+    return {"converged": fit.converged, "verdict": fit.verdict}
 
 
-def summary_of(found: Fit) -> dict[str, Any]:
-    """Return every unknown of a fit with its interval, for JSON."""
+def summary_of(fit: Fit) -> dict[str, Any]:
+    """Return every parameter of a fit with its interval, for JSON."""
     from bayes_scaling.posterior.checks import summarize
 
-    return {str(name): row.to_dict() for name, row in summarize(found).iterrows()}
+    return {str(name): row.to_dict() for name, row in summarize(fit).iterrows()}
 
 
-def budget_said(row: pd.Series, prob: float, unit: str) -> str:
-    """Say what to train with a budget."""
-    from bayes_scaling.posterior.extrapolation import reach_sentence
-
-    reaches = {str(c).removeprefix("reach_"): v for c, v in row.items() if str(c).startswith("reach_")}
-    width = f"{100 * prob:g} % interval"
-    return (
-        f"At {row.compute_flops:.3g} FLOP:\n"
-        f"  N    {row.params:.3g} parameters ({width} of the optimum {row.params_lower:.3g} to {row.params_upper:.3g})\n"
-        f"  D    {row.tokens:.3g} tokens ({row.tokens_lower:.3g} to {row.tokens_upper:.3g})\n"
-        f"  D/N  {row.tokens_per_param:.3g} ({row.tokens_per_param_lower:.3g} to {row.tokens_per_param_upper:.3g})\n"
-        f"  loss {row['median']:.4f} {unit} of a new run ({row.lower:.4f} to {row.upper:.4f}); "
-        f"expected {row.mean_lower:.4f} to {row.mean_upper:.4f}\n"
-        f"  {reach_sentence(reaches)}"
-    )
-
-
-def print_checks(found: Fit) -> None:
-    """Print the verdict, then every check, then what to try."""
-    print(f"{found.verdict}\n")
-    for c in found.checks:
+def print_checks(fit: Fit) -> None:
+    """Print the verdict, then every check, then advice."""
+    print(f"{fit.verdict}\n")
+    for c in fit.checks:
         mark, place = "passed" if c["passed"] else "FAILED", f" ({c['where']})" if c["where"] else ""
-        print(f"  {mark}  {c['check']}: {c['value']:.4g}, {c['rule']}{place}")
-    for c in found.checks:
+        print(f"  {mark}  {c['check']}: {c['value']:.4g}, limit {c['rule']}{place}")
+    for c in fit.checks:
         if not c["passed"]:
             print(f"\n  {c['about']}, {c['check']}: {c['advice']}.")
 
@@ -74,7 +57,7 @@ def print_json(answer: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold: numpy numbers as Python's, and null for what is not finite."""
+    """Return a JSON value: numpy numbers as Python numbers, and null for what is not finite."""
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -84,7 +67,7 @@ def _plain(value: Any) -> Any:
 
 
 def say(text: str) -> None:
-    """Say something on standard error, where results do not go."""
+    """Print a message on standard error, apart from results."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -99,7 +82,7 @@ def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__:
 
 
 def complain(message: str, code: int) -> int:
-    """Say what is wrong and return the exit code."""
+    """Print an error and return the exit code."""
     say(f"Error: {message}" if code == 2 else message)
     return code
 

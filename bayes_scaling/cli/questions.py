@@ -37,7 +37,7 @@ class Verbs(TyperGroup):
     """The verbs written by hand, and one for each question."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a verb, made of its question when it is asked for."""
+        """Return a verb, made of its question when it is called."""
         written = super().get_command(ctx, cmd_name)
         if written is not None:
             return written
@@ -49,7 +49,7 @@ class Verbs(TyperGroup):
         return [*super().list_commands(ctx), *entries()]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Return the verb of a command line, or say which there are."""
+        """Return the verb of a command line, or list the verbs in an error."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             ctx.fail(f"There is no command {args[0]!r}; {choose(args[0], self.list_commands(ctx))}.")
         return super().resolve_command(ctx, args)
@@ -123,11 +123,11 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     print(text)
     for name, value in notes.items():
         if name != "rows":
-            print(f"The {'table' if name == 'out' else name} is {value}")
+            print(f"{'Table' if name == 'out' else name.capitalize()}: {value}")
 
 
 def _posterior(stored: Path, observation: str | None) -> Fit | Mixture:
-    """Return the stored fit, the one observation of it that is asked, or the mixture of a folder."""
+    """Return the stored fit, one observation of it, or the mixture of a folder."""
     if stored.is_dir():
         from bayes_scaling.posterior.mixture import load_mixture
 
@@ -145,12 +145,11 @@ def _parameters(kind: type[Question], extras: tuple[Extra, ...]) -> list[inspect
     required, optional = [], []
     if kind.takes:
         metavar, what = (
-            ("MIXTURE", "The folder that `bayes-scaling weigh` wrote.")
+            ("MIXTURE", "Folder written by `bayes-scaling weigh`.")
             if kind.takes == ("mixture",)
             else (
                 "FIT.nc",
-                "A fit that `bayes-scaling fit` wrote"
-                + (", or the folder of a mixture." * ("mixture" in kind.takes) or "."),
+                "Fit written by `bayes-scaling fit`" + (", or the folder of a mixture." * ("mixture" in kind.takes) or "."),
             )
         )
         required.append(_parameter("stored", Annotated[Path, typer.Argument(metavar=metavar, help=what)]))

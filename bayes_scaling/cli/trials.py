@@ -1,4 +1,4 @@
-"""How far to trust a forecast before it is made: the table's own past."""
+"""Verbs that evaluate models: identifiability, backtest, calibration, weights and comparison."""
 
 from __future__ import annotations
 
@@ -38,21 +38,27 @@ def design(
     card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a table of runs can tell of each parameter, and which further run would tell more; nothing is sampled."""
+    """Print the expected information of a design about each parameter, and the most informative further run; no sampling."""
     from bayes_scaling.model.design import identifiability
     from bayes_scaling.model.document import default_model, read_model
     from bayes_scaling.runs.catalog import runs_from
 
     table = table_of(runs, columns, where, loss_unit, card)
     read = read_model(model if model is not None else default_model(table.table))
-    found = identifiability(runs_from(table, needs=read.needs), read)
+    result = identifiability(runs_from(table, needs=read.needs), read)
     if as_json:
         print_json(
-            {"parameters": records(found.parameters.reset_index()), "findings": list(found.findings), "weak": found.weak}
+            {"parameters": records(result.parameters.reset_index()), "findings": list(result.findings), "weak": result.weak}
         )
         return
-    print_table(found.parameters.reset_index())
-    print("\n" + ("\n".join(found.findings) or "Nothing is wrong with the design: the runs will narrow every prior."))
+    print_table(result.parameters.reset_index())
+    print(
+        "\n"
+        + (
+            "\n".join(result.findings)
+            or "No problem of the design was found: the expected contraction of every parameter is at least 0.5."
+        )
+    )
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
@@ -60,12 +66,12 @@ def backtest(
     runs: Runs,
     model: Model = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder for table, figure and JSON; it also keeps each outcome.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for table, figure, JSON and the outcome of each split.")
     ] = None,
     over: Over = "compute_flops",
-    per_decade: Annotated[int, typer.Option(help="Cuts a decade.")] = 4,
+    per_decade: Annotated[int, typer.Option(help="Cuts per decade.")] = 4,
     least: Least = 15,
-    baselines: Annotated[bool, typer.Option(help="Whether to score what is done today on the same splits.")] = True,
+    baselines: Annotated[bool, typer.Option(help="Whether to score baselines on the same splits.")] = True,
     workers: Workers = 1,
     seed: Seed = 0,
     draws: ChainDraws = 1000,
@@ -76,17 +82,17 @@ def backtest(
     card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast a table's own larger runs from its smaller ones, at every cut, and count how often the intervals held."""
+    """Forecast a table's own larger runs from its smaller ones at every cut: coverage and scores."""
     from bayes_scaling.files import make_folder, write_whole
 
     if out is not None:
         make_folder(out)
     table = table_of(runs, columns, where, loss_unit, card)
-    from bayes_scaling.evaluation.backtest import backtest as forecast_the_past
+    from bayes_scaling.evaluation.backtest import backtest as run_backtest
     from bayes_scaling.report.trials import plot_backtest
 
-    say("Compiling and sampling: some seconds a split.")
-    found = forecast_the_past(
+    say("Compiling and sampling: a few seconds per split.")
+    result = run_backtest(
         table,
         model,
         over=over,
@@ -100,13 +106,13 @@ def backtest(
         store=out / "splits" if out is not None else None,
     )
     if out is not None:
-        write_whole(out / "backtest.json", found.to_json())
-        write_whole(out / "scores.csv", found.scores.to_csv(index=False))
-        plot_backtest(found).savefig(out / "backtest.png", dpi=150, facecolor="white")
+        write_whole(out / "backtest.json", result.to_json())
+        write_whole(out / "scores.csv", result.scores.to_csv(index=False))
+        plot_backtest(result).savefig(out / "backtest.png", dpi=150, facecolor="white")
     if as_json:
-        print(found.to_json())
+        print(result.to_json())
         return
-    print(f"{found.sentence}\n")
+    print(f"{result.sentence}\n")
     shown = [
         "method",
         "runs",
@@ -118,9 +124,9 @@ def backtest(
         "median_error",
         "width",
     ]
-    print_table(found.scores[shown])
+    print_table(result.scores[shown])
     if out is not None:
-        print(f"\nTable, figure and JSON are in {out.resolve()}")
+        print(f"\nTable, figure and JSON: {out.resolve()}")
 
 
 @app.command(
@@ -130,11 +136,11 @@ def backtest(
 def certify(
     runs: Runs,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder for the page and its JSON; it also keeps each outcome.")
+        Path, typer.Option(metavar="FOLDER", help="Folder for the page, its JSON and the outcome of each table.")
     ],
     model: Model = None,
     tables: Annotated[int, typer.Option(help="Simulated tables for each truth.")] = 200,
-    broken: Annotated[bool, typer.Option(help="Whether to simulate from laws that break, too.")] = True,
+    broken: Annotated[bool, typer.Option(help="Whether to simulate from broken power laws, too.")] = True,
     workers: Workers = 1,
     seed: Seed = 0,
     draws: ChainDraws = 500,
@@ -145,7 +151,7 @@ def certify(
     card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate tables for a design, fit each, and certify whether intervals hold what they say."""
+    """Certify the calibration of a model on a design: simulate tables, fit each, and report ranks and coverage."""
     from bayes_scaling.files import make_folder, write_whole
 
     make_folder(out)
@@ -153,8 +159,8 @@ def certify(
     from bayes_scaling.evaluation.certify import certify as certificate_of
     from bayes_scaling.report.certificate import write_certificate
 
-    say("Compiling, then some seconds a table.")
-    found = certificate_of(
+    say("Compiling, then a few seconds per table.")
+    result = certificate_of(
         table,
         model,
         tables=tables,
@@ -165,14 +171,14 @@ def certify(
         workers=workers,
         store=out / "tables",
     )
-    write_whole(out / "certificate.json", found.to_json())
-    page = write_certificate(found, out / "certificate.html")
+    write_whole(out / "certificate.json", result.to_json())
+    page = write_certificate(result, out / "certificate.html")
     if as_json:
-        print(found.to_json())
+        print(result.to_json())
         return
-    print(f"{found.sentence}\n")
-    print_table(found.coverage)
-    print(f"\nThe certificate is {page.resolve()}")
+    print(f"{result.sentence}\n")
+    print_table(result.coverage)
+    print(f"\nCertificate: {page.resolve()}")
 
 
 @app.command(
@@ -181,10 +187,10 @@ def certify(
 )
 def weigh(
     runs: Runs,
-    model: Annotated[list[str], typer.Option(help="TOML document, or name of a shipped model; give two at least.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the fits and their weights: predict takes it.")],
+    model: Annotated[list[str], typer.Option(help="TOML document, or name of a shipped model; at least two.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the fits and their weights, an input of predict.")],
     over: Over = "compute_flops",
-    per_decade: Annotated[int, typer.Option(help="Cuts a decade.")] = 2,
+    per_decade: Annotated[int, typer.Option(help="Cuts per decade.")] = 2,
     least: Least = 15,
     workers: Workers = 1,
     seed: Seed = 0,
@@ -194,7 +200,7 @@ def weigh(
     card: CardFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Weigh several laws by how each forecasts the table's own larger runs, fit them all, and keep the mixture."""
+    """Weigh several laws by their forecasts of the table's own larger runs, and save the mixture of their fits."""
     from bayes_scaling.files import make_folder, write_whole
 
     make_folder(out)
@@ -206,21 +212,21 @@ def weigh(
     from bayes_scaling.inference.sample import fit
     from bayes_scaling.posterior.mixture import WEIGHTS, Mixture
 
-    say("Compiling and sampling: some seconds a split and model.")
-    found = weights_of(
+    say("Compiling and sampling: a few seconds per split and model.")
+    result = weights_of(
         table, named, over=over, per_decade=per_decade, least=least, seed=seed, workers=workers, store=out / "splits"
     )
     (out / WEIGHTS).unlink(missing_ok=True)  # until every fit is there, the folder is no mixture
     fits = {name: fit(table, entry, seed=seed) for name, entry in named.items()}
-    mixture = Mixture(fits, found.weights)
+    mixture = Mixture(fits, result.weights)
     mixture.save(out)
-    write_whole(out / WEIGHTS, found.to_json())
+    write_whole(out / WEIGHTS, result.to_json())
     if as_json:
-        print(found.to_json())
+        print(result.to_json())
         return
-    print(f"{mixture.verdict}\n{found.sentence}\n")
-    print_table(found.table)
-    print(f"\nThe mixture is in {out.resolve()}: bayes-scaling predict {out} --params 7e10 --tokens 1.4e12")
+    print(f"{mixture.verdict}\n{result.sentence}\n")
+    print_table(result.table)
+    print(f"\nMixture: {out.resolve()}\nUse it: bayes-scaling predict {out} --params 7e10 --tokens 1.4e12")
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling compare paper.nc offset.nc")
@@ -228,7 +234,7 @@ def compare(
     stored: Annotated[list[Path], typer.Argument(metavar="FIT.nc ...", help="Fits of the same rows by different models.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say which model the runs prefer, by how well each predicts a run that is left out."""
+    """Compare models by their expected log predictive density of left-out runs."""
     from bayes_scaling.evaluation.compare import compare as compare_fits
     from bayes_scaling.posterior.fit import load_fit
 
@@ -245,6 +251,6 @@ def compare(
             print(f"{name}: {fit.verdict}")
     print_table(table)
     print(
-        "\nelpd: expected log density of a left-out run, summed over runs. A difference of several standard errors is a "
-        "preference, unless it is below four or so."
+        "\nelpd: expected log predictive density of left-out runs, summed over runs. Differences below about 4, or below several "
+        "standard errors, are not a preference."
     )

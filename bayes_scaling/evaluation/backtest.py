@@ -1,4 +1,4 @@
-"""The backtest: every split, every way to forecast it, the scores; in parallel, and picked up where it was left."""
+"""The backtest: every split, every method, the scores; in parallel, and resumed from stored outcomes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from bayes_scaling.runs.table import RunTable
 
 LAW_ALONE: Final = "model without discrepancy"
 PLAIN: Final = "plain posterior"
-"""Name of the posterior of the additive law, with a heavy tail and nothing else."""
+"""Name of the posterior of the additive law with heavy-tailed noise alone."""
 _FURTHEST: Final = 50.0
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One split and one way to forecast it: all a worker needs."""
+    """One split and one method: the input of a worker."""
 
     method: str
     model: str | None
@@ -47,8 +47,8 @@ class _Job:
     @property
     def name(self) -> str:
         """File name of the outcome: the same for the same question alone."""
-        said = (self.method, self.model, self.runs.digest, self.over, self.origin.cut, self.settings)
-        return f"{self.origin.cut:.3g}-{digest_of(*said)}.csv"
+        job = (self.method, self.model, self.runs.digest, self.over, self.origin.cut, self.settings)
+        return f"{self.origin.cut:.3g}-{digest_of(*job)}.csv"
 
 
 def backtest(
@@ -67,25 +67,25 @@ def backtest(
     store: str | Path | None = None,
     progress: bool | None = None,
 ) -> Backtest:
-    """Forecast a table's own larger runs from its smaller ones, at every cut, and score what came out.
+    """Forecast a table's own larger runs from its smaller ones at every cut, and score the forecasts.
 
     Parameters
     ----------
     runs : RunTable, DataFrame, path or str
         Measured runs, or the name of a data set.
     model : str, path or Model, optional
-        The model on trial, of one law; by default as for :func:`~bayes_scaling.fit`.
+        The model to evaluate, of one law; by default as for :func:`~bayes_scaling.fit`.
     over, per_decade, least, fewest_ahead
         Where to cut: see :func:`~bayes_scaling.evaluation.origins.rolling_origins`.
     baselines : bool or collection of str
-        Whether to score beside it, on the same splits, the model without its discrepancy, and on tables of N and D
-        the posterior of the additive law and its Huber fits with bootstrap; or which of these, by name.
+        Whether to score, on the same splits, the model without its discrepancy, and on tables of N and D
+        the posterior of the additive law and its Huber fits with bootstrap; or the names of some of these.
     seed, draws, tune : int
         Of each posterior: as for :func:`~bayes_scaling.fit`, four chains.
     workers : int
-        Processes that take splits in parallel.
+        Parallel processes.
     store : path, optional
-        Folder in which each outcome is kept once it is there: a backtest that was stopped goes on from these.
+        Folder for the outcome of each split: an interrupted backtest resumes from it.
     progress : bool, optional
         Whether to show a progress bar; by default in a terminal and in Jupyter.
 
@@ -109,23 +109,23 @@ def backtest(
         model = default_model(runs.table)
     spec = of_one_loss(read_model(model), "a backtest")
     if workers < 1:
-        raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
+        raise InvalidRequest(f"workers is {workers}, limit >= 1.")
     table = runs_from(runs, needs=dict.fromkeys((*spec.needs, over)))
     layout = Layout.of(spec, tables_of(spec, table))
     spec = layout.model
     origins = rolling_origins(table.table, over=over, per_decade=per_decade, least=least, fewest_ahead=fewest_ahead)
     warn_of_checkpoints(table, layout, stacklevel=3)
     settings = {"seed": seed, "draws": draws, "tune": tune}
-    Settings(**settings)  # refused before any work is done for them
+    Settings(**settings)  # raises before any work is done
     methods = _methods(spec, table, baselines=baselines)
     jobs = [_Job(method, text, table, origin, over, settings) for origin in origins for method, text in methods.items()]
-    kept = Path(store) if store is not None else None
-    found = pd.concat(
-        outcomes(jobs, _outcome, workers=workers, store=kept, progress=progress, label="splits and methods"),
+    folder = Path(store) if store is not None else None
+    predictions = pd.concat(
+        outcomes(jobs, _outcome, workers=workers, store=folder, progress=progress, label="splits and methods"),
         ignore_index=True,
     )
     order = {method: number for number, method in enumerate(methods)}
-    found = found.sort_values(["cut", "method", "run"], key=lambda c: c.map(order) if c.name == "method" else c)
+    predictions = predictions.sort_values(["cut", "method", "run"], key=lambda c: c.map(order) if c.name == "method" else c)
     facts = {
         "runs": table.name,
         "runs_digest": table.digest,
@@ -137,18 +137,20 @@ def backtest(
         "fewest_ahead": fewest_ahead,
         **settings,
     }
-    return Backtest(found.reset_index(drop=True), facts)
+    return Backtest(predictions.reset_index(drop=True), facts)
 
 
-def of_one_loss(model: Model, asked: str) -> Model:
-    """Return a model of one observation of a loss, or refuse it."""
+def of_one_loss(model: Model, use: str) -> Model:
+    """Return a model of one observation of a loss; raise for any other."""
     if not model.is_one or model.only.output != "loss":
-        raise InvalidModel(f"{model.title or 'The model'} has other observations than one of a loss, which {asked} takes.")
+        raise InvalidModel(
+            f"{model.title or 'The model'} does not have exactly one observation of a loss, which {use} takes."
+        )
     return model
 
 
 def _methods(spec: Model, table: RunTable, *, baselines: bool | Collection[str]) -> dict[str, str | None]:
-    """Return every way to forecast, with the document of those that are posteriors."""
+    """Return every method, with the document of those that are posteriors."""
     beside: dict[str, str | None] = {}
     if spec.only.discrepancy:
         beside[LAW_ALONE] = spec.without_discrepancy().to_json()
@@ -164,26 +166,26 @@ def _methods(spec: Model, table: RunTable, *, baselines: bool | Collection[str])
 
 def _outcome(job: _Job) -> pd.DataFrame:
     table, origin = job.runs.table, job.origin
-    known, ahead = table.iloc[origin.known], table.iloc[origin.ahead]
+    fitted, ahead = table.iloc[origin.fitted], table.iloc[origin.ahead]
     truth = np.log(ahead["loss"].to_numpy(float))
     converged = True
     if job.model is None:
-        rng = np.random.default_rng([job.settings["seed"], *origin.known.shape])
-        draws = BASELINES[job.method](known, ahead, rng)
+        rng = np.random.default_rng([job.settings["seed"], *origin.fitted.shape])
+        draws = BASELINES[job.method](fitted, ahead, rng)
     else:
-        draws, converged = _posterior_draws(job, known, ahead)
-    beyond = np.log10(ahead[job.over].to_numpy(float) / known[job.over].max())
-    told = pd.DataFrame({"method": job.method, "cut": origin.cut, "run": origin.ahead, "ahead": beyond})
-    return told.assign(loss=ahead["loss"].to_numpy(float), converged=converged).join(scored(truth, draws))
+        draws, converged = _posterior_draws(job, fitted, ahead)
+    beyond = np.log10(ahead[job.over].to_numpy(float) / fitted[job.over].max())
+    rows = pd.DataFrame({"method": job.method, "cut": origin.cut, "run": origin.ahead, "ahead": beyond})
+    return rows.assign(loss=ahead["loss"].to_numpy(float), converged=converged).join(scored(truth, draws))
 
 
-def _posterior_draws(job: _Job, known: pd.DataFrame, ahead: pd.DataFrame) -> tuple[np.ndarray, bool]:
+def _posterior_draws(job: _Job, fitted: pd.DataFrame, ahead: pd.DataFrame) -> tuple[np.ndarray, bool]:
     assert job.model is not None
-    runs = replace(job.runs, table=known.reset_index(drop=True))
+    runs = replace(job.runs, table=fitted.reset_index(drop=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayesScalingWarning)
         fit = fit_table(model_from_json(job.model), runs, Settings(**job.settings))
         predicted = predict_rows(fit, ahead.reset_index(drop=True), seed=job.settings["seed"])
     draws = predicted["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("sample", "row").values
-    # A heavy tail may draw a run that failed altogether: no score looks further than that.
+    # A heavy tail may draw absurd losses: scores are of clipped ones.
     return np.clip(np.log(draws), -_FURTHEST, _FURTHEST), fit.converged

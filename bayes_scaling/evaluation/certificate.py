@@ -1,4 +1,4 @@
-"""The certificate: what came out of simulated tables, and how to say it."""
+"""The certificate: ranks and coverage on simulated tables, and a sentence that summarises them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bayes_scaling.files import read_json
 FROM_THE_MODEL: Final = "the model"
 BROKEN: Final = "broken laws"
 LEAST_P: Final = 0.01
-"""Below this, shared by all unknowns, ranks are said not to be uniform."""
+"""p-value, divided by the number of parameters, below which ranks are not uniform."""
 
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """How a model's intervals come out on tables simulated for a design.
+    """Calibration of a model on tables simulated for a design.
 
     Parameters
     ----------
     ranks : DataFrame
-        One row a table simulated from the model, one column an unknown: the share of the posterior below the truth.
+        One row a table simulated from the model, one column a parameter: the share of the posterior below the truth.
     forecasts : DataFrame
         One row a simulated table and a distance: ``truth`` (where the table comes from), ``ahead`` (decades), ``pit`` (share of
         the forecast below what was measured), ``width`` (of the 90 % interval of the log loss), ``converged``.
@@ -40,7 +40,7 @@ class Certificate:
 
     @property
     def uniformity(self) -> pd.DataFrame:
-        """For each unknown, ``p``: how often uniform ranks stray as far; and ``uniform``, whether that is allowed for so many."""
+        """For each parameter ``p``, the p-value of uniform ranks, and ``uniform``, whether it is above the limit."""
         p = pd.Series({str(name): p_of_uniform(self.ranks[name].to_numpy()) for name in self.ranks}, name="p")
         return pd.DataFrame({"p": p, "uniform": p >= LEAST_P / max(1, len(p))})
 
@@ -64,35 +64,39 @@ class Certificate:
 
     @property
     def sentence(self) -> str:
-        """The certificate in a line, for a report."""
+        """The certificate in a sentence, for a report."""
         tables = len(self.ranks)
         failed = [str(name) for name in self.uniformity.index[~self.uniformity["uniform"]]]
         ranks = (
             f"ranks of {', '.join(failed)} are NOT uniform"
             if failed
-            else f"no departure from uniform ranks is detected in any of {self.ranks.shape[1]} unknowns (so many tables would show a 90 % "
-            f"interval that covers less than {100 * detectable_coverage(tables):.0f} %)"
+            else f"no departure from uniform ranks is detected in any of {self.ranks.shape[1]} parameters (so many tables "
+            f"detect a 90 % interval with a coverage below {100 * detectable_coverage(tables):.0f} %)"
         )
-        held = {
+        by_truth = {
             truth: ", ".join(f"{100 * row['coverage_0.9']:.0f} % at {row['ahead']:g}" for row in rows.to_dict("records"))
             for truth, rows in self.coverage.groupby("truth", sort=False)
         }
-        said = "; ".join(
-            f"from {truth}, 90 % intervals covered {coverage} decades ahead" for truth, coverage in held.items()
+        coverages = "; ".join(
+            f"from {truth}, 90 % intervals covered {coverage} decades ahead" for truth, coverage in by_truth.items()
         )
         bad = int((~self.forecasts.drop_duplicates(["truth", "table"])["converged"]).sum())
-        note = f" {bad} of {2 * tables if BROKEN in held else tables} fits had not converged and are counted." if bad else ""
-        return f"On {tables} tables simulated for this design, {ranks}; {said}.{note}"
+        note = (
+            f" {bad} of {2 * tables if BROKEN in by_truth else tables} fits had not converged and are counted."
+            if bad
+            else ""
+        )
+        return f"On {tables} tables simulated for this design, {ranks}; {coverages}.{note}"
 
     def to_json(self) -> str:
         """Return everything as JSON."""
         tables = {"ranks": self.ranks, "forecasts": self.forecasts}
         content = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
-        told = {
+        derived = {
             "uniformity": json.loads(self.uniformity.reset_index(names="unknown").to_json(orient="records")),
             "coverage": json.loads(self.coverage.to_json(orient="records")),
         }
-        return json.dumps({"facts": self.facts, "sentence": self.sentence, **told, **content}, indent=1)
+        return json.dumps({"facts": self.facts, "sentence": self.sentence, **derived, **content}, indent=1)
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -101,9 +105,9 @@ class Certificate:
 
 
 def detectable_coverage(tables: int, prob: float = 0.9) -> float:
-    """Return the coverage below which intervals of a probability would be seen to fail, by so many tables.
+    """Return the coverage below which so many tables detect that intervals of a probability fail.
 
-    The lower end of the 95 % interval (Clopper and Pearson 1934) of a coverage that came out as it should.
+    The lower end of the 95 % interval (Clopper and Pearson 1934) at the nominal coverage.
 
     Parameters
     ----------

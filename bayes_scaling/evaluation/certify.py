@@ -1,4 +1,4 @@
-"""Certify a model for a design: simulate, fit, look whether intervals held; one compiled model serves every table."""
+"""Certify the calibration of a model on a design: simulate, fit, and compute ranks and coverage."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from bayes_scaling.runs.table import RunTable
 
 _FAILED = 1e20
 _RANKED = 100
-"""Draws that a rank is taken among: about as many as are independent."""
+"""Draws of a rank statistic: about as many as are independent."""
 
 
 @dataclass(frozen=True)
 class _Table:
-    """One simulated table: all a worker needs."""
+    """One simulated table: the input of a worker."""
 
     truth: str
     number: int
@@ -44,8 +44,8 @@ class _Table:
     @property
     def name(self) -> str:
         """File name of the outcome: the same for the same question alone."""
-        said = (self.truth, self.number, self.model, self.design.digest, self.settings)
-        return f"{self.number:04d}-{digest_of(*said)}.csv"
+        table = (self.truth, self.number, self.model, self.design.digest, self.settings)
+        return f"{self.number:04d}-{digest_of(*table)}.csv"
 
 
 def certify(
@@ -62,15 +62,15 @@ def certify(
     store: str | Path | None = None,
     progress: bool | None = None,
 ) -> Certificate:
-    """Simulate tables for a design, fit each, and say whether intervals hold what they say.
+    """Simulate tables for a design, fit each, and return ranks and coverage of intervals.
 
-    Two truths: draws from the model's own priors, where every rank has to be uniform and every interval exact; and laws
-    that break in every resource, which no model here has, where coverage shows what the discrepancy is worth.
+    Two truths: draws from the model's own priors, where ranks are uniform and coverage is nominal if the sampler is correct;
+    and broken power laws, which no model here contains, where coverage shows the effect of the model discrepancy.
 
     Parameters
     ----------
     runs : RunTable, DataFrame, path or str
-        The design: losses matter only by their errors.
+        The design; of its losses only the standard errors are used.
     model : str, path or Model, optional
         A model of one law; by default as for :func:`~bayes_scaling.fit`.
     discrepancy : bool
@@ -82,16 +82,16 @@ def certify(
     seed, draws, tune : int
         Of simulation and of each posterior, four chains.
     workers : int
-        Processes that take tables in parallel.
+        Parallel processes.
     store : path, optional
-        Folder in which each outcome is kept: what was stopped goes on from these.
+        Folder for the outcome of each table: an interrupted run resumes from it.
     progress : bool, optional
         Whether to show a progress bar; by default in a terminal and in Jupyter.
 
     Returns
     -------
     Certificate
-        Ranks, coverage by distance, and the line for a report.
+        Ranks, coverage by extrapolation distance, and a sentence for a report.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def certify(
     Talts, Betancourt, Simpson, Vehtari and Gelman (2018).
     """
     if tables < 1 or workers < 1:
-        raise InvalidRequest(f"tables is {tables} and workers {workers}: each has to be at least one.")
+        raise InvalidRequest(f"tables is {tables} and workers {workers}, limit of each >= 1.")
     if model is None:
         runs = runs_from(runs)
         model = default_model(runs.table)
@@ -115,12 +115,12 @@ def certify(
     design = runs_from(runs, needs=spec.needs)
     spec = Layout.of(spec, tables_of(spec, design)).model
     settings = {"seed": seed, "draws": draws, "tune": tune}
-    Settings(**settings)  # refused before any work is done for them
+    Settings(**settings)  # raises before any work is done
     truths = (FROM_THE_MODEL, BROKEN) if broken else (FROM_THE_MODEL,)
     pieces = [_Table(truth, n, spec.to_json(), design, settings) for truth in truths for n in range(tables)]
-    kept = Path(store) if store is not None else None
+    folder = Path(store) if store is not None else None
     every = pd.concat(
-        outcomes(pieces, _outcome, workers=workers, store=kept, progress=progress, label="simulated tables"),
+        outcomes(pieces, _outcome, workers=workers, store=folder, progress=progress, label="simulated tables"),
         ignore_index=True,
     ).sort_values(["truth", "table"], key=lambda c: c.map(truths.index) if c.name == "truth" else c, kind="stable")
     ranks = every[every["what"] == "rank"].pivot_table(index="table", columns="of", values="pit", sort=False)
@@ -149,7 +149,7 @@ def _outcome(piece: _Table) -> pd.DataFrame:
         fit = fit_table(spec, table.runs, settings)
         predicted = predict_rows(fit, table.ahead.drop(columns="loss"), seed=settings.seed)["measured_loss"]
     draws = predicted.stack(sample=SAMPLE_DIMS).transpose("row", "sample").values
-    # A heavy tail may draw a run that failed altogether: no interval looks further than that.
+    # A heavy tail may draw absurd losses: intervals are of clipped ones.
     forecast = np.log(np.clip(draws, 1 / _FAILED, _FAILED))
     rows = []
     for name, truth in table.truth.items():

@@ -17,7 +17,7 @@ from bayes_scaling.posterior.predict import SAMPLE_DIMS
 from bayes_scaling.posterior.residuals import log_likelihood
 
 _FEWEST = 50
-"""Draws below which a tail has no shape."""
+"""Fewest draws for Pareto smoothing."""
 
 
 def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
@@ -37,13 +37,12 @@ def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
     DataFrame
         One row a model, best first: ``elpd``, ``difference`` to the best and its standard error ``difference_se`` over
         runs, ``effective_parameters``, and ``unreliable``, the runs whose importance weights have no finite variance. A
-        difference of several standard errors is a preference, unless it is below four or so: then the two are much the
-        same, whatever its standard error.
+        difference below about 4, or below several standard errors, is not a preference.
 
     Raises
     ------
     InvalidRequest
-        If there are fewer than two fits, they have too few draws, or they have not seen the same rows.
+        If there are fewer than two fits, they have too few draws, or they are fits of different rows.
 
     Warns
     -----
@@ -65,7 +64,7 @@ def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
     for name, fit in fits.items():
         draws = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
         if draws < _FEWEST:
-            raise InvalidRequest(f"{name} has {draws} draws: importance sampling needs {_FEWEST} at the least.")
+            raise InvalidRequest(f"{name} has {draws} draws, limit >= {_FEWEST} for importance sampling.")
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
     estimates, rows = {}, {}

@@ -1,4 +1,4 @@
-"""Register what a fit forecasts, and score it against what was measured."""
+"""Register forecasts of a fit, and score them against measured losses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.quantities import BY_COLUMN
 
 QUANTILES: Final = tuple(round(q, 3) for q in np.linspace(0.005, 0.995, 100))
-"""Levels at which a forecast is kept: enough for every score."""
+"""Quantiles of a registered forecast: enough for every score."""
 _RUN: Final = "run_id"
 _DRAWS: Final = 2000
 _NULLS: Final = 4000
@@ -30,7 +30,7 @@ _NULLS: Final = 4000
 def register_forecasts(
     fit: Fit, runs: pd.DataFrame, path: str | Path, *, note: str = "", seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Write down what a fit forecasts of runs, before they are measured.
+    """Register forecasts of runs before they are measured.
 
     Parameters
     ----------
@@ -41,31 +41,29 @@ def register_forecasts(
     path : str or path
         The ledger.
     note : str
-        Anything to remember.
+        Note stored with the entries.
     seed : int
         As for :func:`~bayes_scaling.predict`.
 
     Returns
     -------
     list of dict
-        The entries written; the last one's ``seal`` vouches for all.
+        The entries written; the last ``seal`` covers all of them.
 
     Raises
     ------
     InvalidRequest
-        If a run has no name, or one that was forecast from the same fit already.
+        If a run has no name, or is already registered from the same fit.
     """
     if _RUN not in runs or runs[_RUN].isna().any() or runs[_RUN].duplicated().any():
-        raise InvalidRequest(
-            f"Runs to forecast need a {_RUN} each, all different: by it they are found once they are measured."
-        )
+        raise InvalidRequest(f"Every run to forecast needs a {_RUN} of its own, which identifies it when it is measured.")
     names, digest = [label_of(name) for name in runs[_RUN]], digest_of(fit)
     losses = predict_rows(fit, runs, seed=seed)["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("row", "sample")
     together = np.corrcoef(losses.values.argsort(axis=1).argsort(axis=1)).reshape(len(names), len(names))
     inputs = list(
         dict.fromkeys(c for c in (*fit.model.only.columns.values(), *fit.model.group_columns, "compute_flops") if c in runs)
     )
-    said = []
+    added = []
     for number, (name, row, draws) in enumerate(zip(names, runs.to_dict("records"), losses.values, strict=True)):
         given = {c: _plain(row[c]) for c in inputs}
         beyond = {
@@ -73,12 +71,12 @@ def register_forecasts(
             for c, value in given.items()
             if c in BY_COLUMN and c in fit.table and value
         }
-        said.append(
+        added.append(
             {
                 "run_id": name,
                 "inputs": given,
                 "quantiles": [float(f"{q:.6g}") for q in np.quantile(draws, QUANTILES)],
-                # Forecasts of one call share what the fit does not know: rank correlation with those before.
+                # Forecasts of one call are correlated by the posterior: rank correlation with those before.
                 "together": [round(float(r), 3) for r in together[number, :number]],
                 "loss_unit": fit.loss_unit,
                 "reach": beyond,
@@ -91,19 +89,19 @@ def register_forecasts(
         )
 
     def unless_there(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        known = {entry.get(_RUN) for entry in entries if entry.get("fit") == digest}
-        twice = [name for name in names if name in known]
-        if twice:
+        registered = {entry.get(_RUN) for entry in entries if entry.get("fit") == digest}
+        repeated = [name for name in names if name in registered]
+        if repeated:
             raise InvalidRequest(
-                f"The ledger has a forecast of {', '.join(twice)} from this fit already: a forecast is made once."
+                f"The ledger has a forecast of {', '.join(repeated)} from this fit already: a run is registered once per fit."
             )
-        return said
+        return added
 
     return append_all(path, unless_there)
 
 
 def digest_of(fit: Fit) -> str:
-    """Return what names a fit: of its model, its runs and its draws."""
+    """Return the digest of a fit: of its model, its runs and its draws."""
     import hashlib
 
     content = hashlib.sha256(fit.model.digest.encode())
@@ -114,7 +112,7 @@ def digest_of(fit: Fit) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How forecasts came out.
+    """Scores of registered forecasts.
 
     Parameters
     ----------
@@ -122,7 +120,7 @@ class Scores:
         One row a forecast that was measured: ``run_id``, ``written``, ``loss``, ``median``, ``lower`` and ``upper`` of 90 %,
         and the scores of :func:`~bayes_scaling.evaluation.scores.scored`, which are of the log loss.
     waiting : list of str
-        Runs that were forecast and not measured.
+        Registered runs that are not measured yet.
     """
 
     table: pd.DataFrame
@@ -130,10 +128,9 @@ class Scores:
 
     @property
     def drift(self) -> tuple[float, float]:
-        """The mean PIT, and how often chance alone strays as far from a half.
+        """The mean PIT, and the p-value of its distance from one half.
 
-        Forecasts of one call go together by what their fit does not know, as was written down with them; each run counts
-        once, by its first forecast.
+        Forecasts of one call are correlated, as registered with them; each run counts once, by its first forecast.
         """
         once = self.table.drop_duplicates("run_id")
         pit = once["pit"].to_numpy(float)
@@ -153,38 +150,34 @@ class Scores:
 
     @property
     def sentence(self) -> str:
-        """The scores in a line."""
+        """The scores in a sentence."""
         count = len(self.table)
-        waiting = f" Waiting for their runs: {', '.join(self.waiting)}." if self.waiting else ""
+        waiting = f" Not measured yet: {', '.join(self.waiting)}." if self.waiting else ""
         if not count:
-            return f"No run that was forecast has been measured.{waiting}"
-        held = ", ".join(
-            f"{p} % intervals held {int(self.table[c].sum())} of {count}"
+            return f"None of the registered runs has been measured.{waiting}"
+        covered = ", ".join(
+            f"{p} % intervals covered {int(self.table[c].sum())} of {count}"
             for p, c in ((90, "inside_0.9"), (50, "inside_0.5"))
         )
         mean, p = self.drift
         way = "above" if mean > 0.5 else "below"
-        drift = (
-            f" Losses come out {way} what was forecast more than chance would have them (mean PIT {mean:.2f}, p {p:.3f})."
-            if p < 0.05
-            else ""
-        )
-        return f"{held}; interval score of the log loss {self.table['interval_score_0.9'].mean():.3g}.{drift}{waiting}"
+        drift = f" Measured losses drift {way} the forecasts (mean PIT {mean:.2f}, p-value {p:.3f})." if p < 0.05 else ""
+        return f"{covered}; interval score of the log loss {self.table['interval_score_0.9'].mean():.3g}.{drift}{waiting}"
 
 
 def score_forecasts(
     path: str | Path, measured: pd.DataFrame, *, last: str | None = None, loss_unit: str | None = None
 ) -> Scores:
-    """Compare the forecasts of a ledger with what was measured.
+    """Compare the forecasts of a ledger with measured losses.
 
     Parameters
     ----------
     path : str or path
-        The ledger; every seal is checked.
+        The ledger; every seal is verified.
     measured : DataFrame
         ``run_id`` and ``loss`` of the ends of runs.
     loss_unit : str, optional
-        Unit of the losses, by default what a column ``loss_unit`` says, or that of the forecasts.
+        Unit of the losses; by default the column ``loss_unit``, or the unit of the forecasts.
     last : str, optional
         As for :func:`~bayes_scaling.evaluation.ledger.read_ledger`.
 
@@ -205,36 +198,36 @@ def score_forecasts(
     ends = ends.dropna(subset=["loss", _RUN])
     names = ends[_RUN].map(label_of)
     if names.duplicated().any():
-        raise InvalidRequest(f"The run {names[names.duplicated()].iloc[0]} was measured more than once: keep its end.")
+        raise InvalidRequest(f"The run {names[names.duplicated()].iloc[0]} has several measured losses: keep the last one.")
     outcomes = dict(zip(names, ends.to_dict("records"), strict=True))
     rows = []
     for entry in entries:
-        found = outcomes.get(entry[_RUN])
-        if found is None:
+        outcome = outcomes.get(entry[_RUN])
+        if outcome is None:
             continue
-        unit = loss_unit if loss_unit is not None else found.get("loss_unit", entry["loss_unit"])
+        unit = loss_unit if loss_unit is not None else outcome.get("loss_unit", entry["loss_unit"])
         if unit != entry["loss_unit"]:
             raise InvalidRequest(
-                f"The forecast of {entry[_RUN]} is in {entry['loss_unit']}, what was measured in {unit}: bring them to one unit."
+                f"The forecast of {entry[_RUN]} is in {entry['loss_unit']}, the measured loss in {unit}: convert them to one unit."
             )
-        rows.append(_scored(entry, float(found["loss"])))
+        rows.append(_scored(entry, float(outcome["loss"])))
     waiting = [entry[_RUN] for entry in entries if entry[_RUN] not in outcomes]
     return Scores(pd.DataFrame(rows), list(dict.fromkeys(waiting)))
 
 
 def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
     if not (np.isfinite(loss) and loss > 0):
-        raise InvalidRequest(f"The measured loss of {entry['run_id']} is {loss:g}: it has to be a positive number.")
-    levels, kept = np.array(QUANTILES), np.array(entry["quantiles"])
-    draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(kept))
-    found = scored(np.log([loss]), draws[:, None]).iloc[0]
-    median, lower, upper = np.interp([0.5, 0.05, 0.95], levels, kept)
-    told = {"run_id": entry["run_id"], "written": entry["written"], "loss": loss}
-    told |= {"number": entry["number"], "together": entry["together"]}
-    return told | found.to_dict() | {"median": median, "lower": lower, "upper": upper}
+        raise InvalidRequest(f"The measured loss of {entry['run_id']} is {loss:g}, limit > 0.")
+    levels, values = np.array(QUANTILES), np.array(entry["quantiles"])
+    draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(values))
+    scores = scored(np.log([loss]), draws[:, None]).iloc[0]
+    median, lower, upper = np.interp([0.5, 0.05, 0.95], levels, values)
+    row = {"run_id": entry["run_id"], "written": entry["written"], "loss": loss}
+    row |= {"number": entry["number"], "together": entry["together"]}
+    return row | scores.to_dict() | {"median": median, "lower": lower, "upper": upper}
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold, nothing where a cell is empty."""
+    """Return a JSON value, null for an empty cell."""
     value = value.item() if hasattr(value, "item") else value
     return None if pd.isna(value) else value

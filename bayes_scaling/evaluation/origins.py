@@ -1,4 +1,4 @@
-"""Rolling origins: cuts along a resource, with the runs below each to fit and the runs at or above it to forecast."""
+"""Rolling origins: cuts along a resource; runs below a cut are fitted, runs at or above it are forecast."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Origin:
     Parameters
     ----------
     cut : float
-        Value of the resource: runs below it are known, runs at or above it are to come.
-    known, ahead : ndarray of int
+        Value of the resource: runs below it are fitted, runs at or above it are forecast.
+    fitted, ahead : ndarray of int
         Positions of the rows.
     """
 
     cut: float
-    known: np.ndarray
+    fitted: np.ndarray
     ahead: np.ndarray
 
 
@@ -39,11 +39,11 @@ def rolling_origins(
     over : str
         Column of the resource.
     per_decade : int
-        Steps a decade; a bin is the runs between two steps.
+        Steps per decade; a bin is the runs between two steps.
     least : int
-        Runs below a cut, at the least; half of the bins that have runs lie below it too.
+        Fewest runs below a cut; half of the bins with runs lie below it too.
     fewest_ahead : int
-        Runs at or above a cut, at the least.
+        Fewest runs at or above a cut.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def rolling_origins(
     Examples
     --------
     >>> runs = pd.DataFrame({"compute_flops": np.geomspace(1e18, 0.9e21, 24)})
-    >>> [(f"{o.cut:.2g}", len(o.known), len(o.ahead)) for o in rolling_origins(runs, per_decade=2, least=12)]
+    >>> [(f"{o.cut:.2g}", len(o.fitted), len(o.ahead)) for o in rolling_origins(runs, per_decade=2, least=12)]
     [('3.2e+19', 12, 12), ('1e+20', 16, 8), ('3.2e+20', 20, 4)]
     """
     if over not in table or table[over].isna().any():
@@ -69,17 +69,17 @@ def rolling_origins(
         )
     for name, value in (("per_decade", per_decade), ("least", least), ("fewest_ahead", fewest_ahead)):
         if value < 1:
-            raise InvalidRequest(f"{name} is {value}: it has to be at least one.")
-    # A value that is a step to the last digit belongs to the bin it begins.
+            raise InvalidRequest(f"{name} is {value}, limit >= 1.")
+    # A value on a step, up to rounding, belongs to the bin above it.
     bins = np.floor(per_decade * np.log10(table[over].to_numpy(float)) + 1e-9).astype(int)
-    steps, found = np.unique(bins), []
+    steps, origins = np.unique(bins), []
     for below, step in enumerate(steps):
-        known, ahead = np.flatnonzero(bins < step), np.flatnonzero(bins >= step)
-        if 2 * below >= len(steps) and len(known) >= least and len(ahead) >= fewest_ahead:
-            found.append(Origin(float(10 ** (step / per_decade)), known, ahead))
-    if not found:
+        fitted, ahead = np.flatnonzero(bins < step), np.flatnonzero(bins >= step)
+        if 2 * below >= len(steps) and len(fitted) >= least and len(ahead) >= fewest_ahead:
+            origins.append(Origin(float(10 ** (step / per_decade)), fitted, ahead))
+    if not origins:
         raise InvalidRequest(
             f"No cut of {over} leaves {least} of the {len(table)} runs and half of the {len(steps)} bins below it and "
-            f"{fewest_ahead} runs at or above: measure more runs, or ask for less (--least, --per-decade)."
+            f"{fewest_ahead} runs at or above: measure more runs, or lower --least or --per-decade."
         )
-    return found
+    return origins

@@ -1,4 +1,4 @@
-"""What came out of a backtest: every forecast, its scores, and how to say it."""
+"""The outcome of a backtest: every forecast, its scores, and a sentence that summarises them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from bayes_scaling.evaluation.scores import summarized
 from bayes_scaling.files import read_json
 
 MODEL: Final = "model"
-"""Name of the forecast that is on trial."""
+"""Name of the method that is evaluated."""
 _AHEAD_EDGES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, np.inf)
 _HORIZONS: Final = ("to 0.25", "0.25 to 0.5", "0.5 to 1", "1 to 2", "over 2")
 
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """Forecasts of a table's own larger runs from its smaller ones, and how they came out.
+    """Forecasts of a table's own larger runs from its smaller ones, and their scores.
 
     Parameters
     ----------
     predictions : DataFrame
-        One row a run, a cut and a way to forecast it: ``method``, ``cut``, ``run`` (its row in the table), ``ahead``
-        (decades beyond the largest known run), ``loss``, what :func:`~bayes_scaling.evaluation.scores.scored` gives,
+        One row a run, a cut and a method: ``method``, ``cut``, ``run`` (its row in the table), ``ahead``
+        (decades beyond the largest fitted run), ``loss``, the columns of :func:`~bayes_scaling.evaluation.scores.scored`,
         and ``converged``.
     facts : dict
         Name and digest of the runs, the model, the resource, the settings.
@@ -38,7 +38,7 @@ class Backtest:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """Scores of each way to forecast, over all splits."""
+        """Scores of each method over all splits."""
         return summarized(self.predictions, ["method"])
 
     @property
@@ -49,7 +49,7 @@ class Backtest:
 
     @property
     def not_converged(self) -> int:
-        """Number of splits in which the model on trial had not converged."""
+        """Number of splits in which the evaluated model has not converged."""
         ours = self.predictions[self.predictions["method"] == MODEL]
         return int((~ours.groupby("cut")["converged"].first()).sum())
 
@@ -58,14 +58,14 @@ class Backtest:
         """The outcome in a sentence, for a report."""
         scores = self.scores.set_index("method")
         ours, splits = scores.loc[MODEL], self.predictions["cut"].nunique()
-        reach = self.predictions["ahead"].max()
-        said = (
-            f"On this table itself, fitted below each of {splits} cuts, 90 % intervals held {100 * ours['coverage_0.9']:.0f} % "
-            f"of {int(ours.runs)} forecasts up to {reach:.1f} decades ahead, 50 % intervals {100 * ours['coverage_0.5']:.0f} %; "
-            f"half of the medians were within {100 * ours.median_error:.2g} %."
+        farthest = self.predictions["ahead"].max()
+        sentence = (
+            f"Backtest on this table with {splits} cuts: 90 % intervals covered {100 * ours['coverage_0.9']:.0f} % of {int(ours.runs)} "
+            f"forecasts up to {farthest:.1f} decades ahead, 50 % intervals {100 * ours['coverage_0.5']:.0f} %; the median absolute error "
+            f"was {100 * ours.median_error:.2g} %."
         )
         bad = self.not_converged
-        return f"{bad} of {splits} splits had NOT converged. {said}" if bad else said
+        return f"{bad} of {splits} splits had NOT converged. {sentence}" if bad else sentence
 
     def to_json(self) -> str:
         """Return facts, scores, scores by distance and every forecast as JSON."""

@@ -1,4 +1,4 @@
-"""Are ranks uniform: simulation-based calibration of one unknown (Talts et al. 2018), with bands by simulation."""
+"""Uniformity of ranks: simulation-based calibration of one parameter (Talts et al. 2018), with bands by simulation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _POINTS: Final = 50
 
 
 def rank_of(truth: float, draws: np.ndarray) -> float:
-    """Return where the truth stands among draws, between nothing and one: the middle of the gap it falls into.
+    """Return the relative rank of the truth among draws, between 0 and 1: the middle of its gap.
 
     Examples
     --------
@@ -24,13 +24,13 @@ def rank_of(truth: float, draws: np.ndarray) -> float:
 
 
 def ecdf_difference(ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the share of ranks below each point lies off the point: points and differences."""
+    """Return the empirical minus the uniform distribution function of ranks: points and differences."""
     points = (np.arange(_POINTS) + 0.5) / _POINTS
     return points, (ranks[:, None] <= points).mean(axis=0) - points
 
 
 def band(count: int, prob: float = 0.95) -> np.ndarray:
-    """Return half the height of the band that holds the whole difference of uniform ranks with a probability.
+    """Return half the height of the band that covers the whole difference of uniform ranks with a probability.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def band(count: int, prob: float = 0.95) -> np.ndarray:
 
 
 def p_of_uniform(ranks: np.ndarray) -> float:
-    """Return how often uniform ranks would stray as far from uniform, at their worst point.
+    """Return the p-value of uniform ranks by their largest standardised difference.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def _worst_by_chance(count: int) -> np.ndarray:
 def _worst(ranks: np.ndarray) -> np.ndarray:
     points = (np.arange(_POINTS) + 0.5) / _POINTS
     spread = np.sqrt(points * (1 - points) / ranks.shape[1])
-    found = np.empty(len(ranks))
+    largest = np.empty(len(ranks))
     for number, row in enumerate(np.sort(ranks, axis=1)):
-        found[number] = np.max(np.abs(np.searchsorted(row, points, side="right") / len(row) - points) / spread)
-    return found
+        largest[number] = np.max(np.abs(np.searchsorted(row, points, side="right") / len(row) - points) / spread)
+    return largest

@@ -1,4 +1,4 @@
-"""How good a forecast was, once the run is measured: everything on the log of the loss, so that .01 is one per cent."""
+"""Scores of forecasts of the log loss: 0.01 is one per cent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def crps(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     truth : ndarray, shape (run,)
-        What was measured.
+        Measured values.
     draws : ndarray, shape (draw, run)
         The forecast.
 
@@ -47,7 +47,7 @@ def crps(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 
 def log_score(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return the log density of what was measured, the draws smoothed by a Normal kernel of Silverman's width.
+    """Return the log density of the measured values, the draws smoothed by a Normal kernel of Silverman's width.
 
     Examples
     --------
@@ -63,14 +63,14 @@ def log_score(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 
 def scored(truth: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
-    """Score draws of the log loss of runs against what these measured.
+    """Score draws of the log loss of runs against the measured ones.
 
     Parameters
     ----------
     truth : ndarray, shape (run,)
         Log losses measured.
     draws : ndarray, shape (draw, run)
-        Draws of what each would measure.
+        Draws of the log loss of a new run.
 
     Returns
     -------

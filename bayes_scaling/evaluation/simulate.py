@@ -1,4 +1,4 @@
-"""Tables that a design might have measured, with the truth behind each: from the model itself, or from a law it does not have."""
+"""Simulated tables of a design with their truth: from the model itself, or from a law that it does not contain."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from bayes_scaling.quantities import completed
 from bayes_scaling.runs.table import RunTable
 
 AHEAD: Final = (0.5, 1.0, 2.0)
-"""Decades beyond the largest run at which forecasts are looked at, shared evenly among the inputs of the law."""
+"""Extrapolation distances in decades, divided evenly among the inputs of the law."""
 MOST: Final = 1e3
-"""Losses beyond a factor of this from one are no losses: such a table is drawn again."""
+"""Largest plausible loss, and the inverse of the smallest: other tables are drawn again."""
 _BREAK_WIDTH: Final = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """A table that the design might have measured.
+    """A simulated table of the design.
 
     Parameters
     ----------
     runs : RunTable
         The design with simulated losses.
     truth : mapping of str to float
-        Every single unknown, where the model is the truth; empty where it is not.
+        Every scalar parameter, where the model is the truth; empty where it is not.
     ahead : DataFrame
         Runs beyond the design, with the loss each measures.
     """
@@ -51,7 +51,7 @@ class Simulated:
 
 
 def beyond(spec: Model, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs beyond a design: the largest of every input, times what :data:`AHEAD` says.
+    """Return the runs beyond a design: the largest of every input, extrapolated by :data:`AHEAD`.
 
     Examples
     --------
@@ -62,29 +62,29 @@ def beyond(spec: Model, table: pd.DataFrame) -> pd.DataFrame:
     """
     columns = list(spec.only.columns.values())
     rows = {c: float(table[c].max()) * 10 ** (np.array(AHEAD) / len(columns)) for c in columns}
-    found = pd.DataFrame(rows)
-    completed(found)
+    ahead = pd.DataFrame(rows)
+    completed(ahead)
     for column in spec.group_columns:
-        found[column] = table[column].iloc[0]
-    return found
+        ahead[column] = table[column].iloc[0]
+    return ahead
 
 
 def from_the_model(spec: Model, runs: RunTable, rng: np.random.Generator) -> Simulated:
-    """Draw the truth from the priors of the model, then what the design would measure.
+    """Draw the truth from the priors of the model, then the losses of the design.
 
     Parameters
     ----------
     spec : Model
         The model.
     runs : RunTable
-        The design; its losses do not matter, their standard errors do.
+        The design; of its losses only the standard errors are used.
     rng : Generator
         Source of randomness.
     """
     layout = _layout(spec, runs, runs.table["loss"].to_numpy(float))
     for _ in range(100):
         prior = draw_prior(layout, rng, draws=1)
-        # Scatter is stated at the typical loss: that of the law on these runs stands for that of the runs.
+        # Residual noise is stated at the typical loss: here that of the law on these runs.
         law = _as_fit(layout, prior, runs)
         typical = law_at_runs(law).values.ravel()
         if not (np.isfinite(typical).all() and typical.max() < MOST and typical.min() > 1 / MOST):
@@ -94,18 +94,18 @@ def from_the_model(spec: Model, runs: RunTable, rng: np.random.Generator) -> Sim
         far = beyond(spec, runs.table)
         outcome = predict_rows(truth, far, seed=int(rng.integers(2**31)))["measured_loss"].values.ravel()
         if np.isfinite(losses).all() and np.isfinite(outcome).all() and losses.max() < MOST and losses.min() > 1 / MOST:
-            known = {str(n): float(v.item()) for n, v in prior.items() if v.size == 1 and "_effect_" not in str(n)}
-            return Simulated(_measuring(runs, losses), known, far.assign(loss=outcome))
-    raise InvalidModel("A hundred draws from the priors gave no table of plausible losses: tighten the priors.")
+            scalars = {str(n): float(v.item()) for n, v in prior.items() if v.size == 1 and "_effect_" not in str(n)}
+            return Simulated(_measuring(runs, losses), scalars, far.assign(loss=outcome))
+    raise InvalidModel("None of 100 draws from the priors has plausible losses: tighten the priors.")
 
 
 def from_broken_laws(spec: Model, runs: RunTable, rng: np.random.Generator) -> Simulated:
-    """Draw a truth that the model does not have: its law, with a smooth break in the slope of each resource.
+    """Draw a truth outside the model: its law with a smooth break in the slope of each resource.
 
     Each input x of a draw from the priors acts as x (1 + (x / d)^(1/f))^(c f): beyond the place d, which lies between the
     middle of the runs and a decade past the last, its exponents change by the factor 1 + c, with c between -.4 and .4 (a
-    break of Caballero et al. 2023 in every term). Scatter is Normal with the drawn scales at every loss, none of it shared, beside the errors of the
-    evaluation; there is no other discrepancy.
+    break of Caballero et al. 2023 in every term). Residual noise is Normal with the drawn standard deviation at every loss, independent
+    between runs, plus the standard errors of the evaluation; there is no other discrepancy.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def from_broken_laws(spec: Model, runs: RunTable, rng: np.random.Generator) -> S
             typical = typical_error(error)
             outcome = expected[1] * np.exp(np.hypot(noise, typical) * rng.standard_normal(len(far)))
             return Simulated(_measuring(runs, losses), {}, far.assign(loss=outcome))
-    raise InvalidModel("A hundred draws from the priors gave no table of plausible losses: tighten the priors.")
+    raise InvalidModel("None of 100 draws from the priors has plausible losses: tighten the priors.")
 
 
 def _broken(x: Any, place: float, change: float) -> Any:
@@ -150,7 +150,7 @@ def _measuring(runs: RunTable, losses: np.ndarray) -> RunTable:
 
 
 def _layout(spec: Model, runs: RunTable, losses: np.ndarray) -> Layout:
-    """Return the model on the design, as if it had measured some losses."""
+    """Return the model on the design with simulated losses."""
     table = runs.table.assign(loss=losses)
     if "loss_se" in table:
         table = table.assign(loss_se=relative_error(runs.table) * losses)
@@ -158,6 +158,6 @@ def _layout(spec: Model, runs: RunTable, losses: np.ndarray) -> Layout:
 
 
 def _as_fit(layout: Layout, draws: xr.Dataset, runs: RunTable) -> Fit:
-    """Return draws as if they were a posterior given the design, so that what is asked of a fit is asked of them."""
+    """Return draws as the posterior of a fit to the design, for the functions that take a fit."""
     groups = {"posterior": draws, "prior": draws, "sample_stats": xr.Dataset()}
     return Fit.of(layout, groups, {"runs": runs.name, "loss_unit": runs.card.loss_unit})

@@ -1,4 +1,4 @@
-"""Weights for several laws, earned on runs they had not seen: larger ones, forecast from smaller."""
+"""Stacking weights of several laws by their forecasts of held-out larger runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STEPS: Final = 2000
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What each of several models earned by forecasting larger runs.
+    """Stacking weights of several models by their forecasts of larger runs.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Weights:
         One row a model, best first: ``weight`` in a mixture; ``log_score``, the mean log density of a larger run's log loss;
         ``difference`` to the best and ``difference_se``, over runs.
     facts : dict
-        Runs, cuts and forecasts the weights rest on.
+        Runs, cuts and forecasts that the weights are based on.
     """
 
     table: pd.DataFrame
@@ -38,16 +38,16 @@ class Weights:
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight of each model; they add up to one."""
+        """Weight of each model; they sum to one."""
         return {str(row["model"]): float(row["weight"]) for row in self.table.to_dict("records")}
 
     @property
     def sentence(self) -> str:
-        """The weights in a line."""
-        said = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
+        """The weights in a sentence."""
+        listed = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
         return (
-            f"Weights earned on {self.facts['runs_forecast']} larger runs of {self.facts['runs']}, forecast below "
-            f"{self.facts['cuts']} cuts: {said}."
+            f"Stacking weights from {self.facts['runs_forecast']} larger runs of {self.facts['runs']}, forecast at "
+            f"{self.facts['cuts']} cuts: {listed}."
         )
 
     def to_json(self) -> str:
@@ -65,8 +65,8 @@ def weigh(
 ) -> Weights:
     """Weigh models by how well each forecasts a table's own larger runs from its smaller ones.
 
-    Stacking (Yao, Vehtari, Simpson and Gelman 2018) on the log score of runs ahead of every cut, instead of runs left out
-    among the rest: interpolation does not tell laws apart that extrapolate differently.
+    Stacking (Yao, Vehtari, Simpson and Gelman 2018) on the log score of runs ahead of every cut, instead of leave-one-out:
+    interpolation does not distinguish laws that extrapolate differently.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def weigh(
     Returns
     -------
     Weights
-        Weights that add up to one; a model that adds nothing has none.
+        Weights that sum to one.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def weigh(
     """
     named = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
     if len(named) < 2:
-        raise InvalidRequest("Give at least two models: a single one has all the weight.")
+        raise InvalidRequest("Give at least two models: a single model has weight 1.")
     specs = {name: of_one_loss(read_model(model), "a weight") for name, model in named.items()}
     table = runs_from(runs, needs=dict.fromkeys(column for spec in specs.values() for column in spec.needs))
     scores = {
@@ -97,13 +97,13 @@ def weigh(
         for name, spec in specs.items()
     }
     score = pd.DataFrame(scores)
-    # A run that lies ahead of many cuts counts once.
+    # A run ahead of several cuts counts once.
     share = 1 / score.groupby("run")[next(iter(named))].transform("size").to_numpy()
     weights = stacked(score.to_numpy(), share)
     of_run = score.mul(share, axis=0).groupby("run").sum()
     best = of_run.mean().idxmax()
     off = of_run.sub(of_run[best], axis=0)
-    found = pd.DataFrame(
+    table_of_weights = pd.DataFrame(
         {
             "model": list(named),
             "weight": weights,
@@ -118,23 +118,23 @@ def weigh(
         "runs_forecast": len(of_run),
         "cuts": int(score.index.get_level_values("cut").nunique()),
     }
-    return Weights(found.sort_values("log_score", ascending=False, ignore_index=True), facts)
+    return Weights(table_of_weights.sort_values("log_score", ascending=False, ignore_index=True), facts)
 
 
 def stacked(score: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return the weights whose mixture has the best log score.
+    """Return the weights of the mixture with the best log score.
 
     Parameters
     ----------
     score : ndarray, shape (forecast, model)
         Log densities.
     share : ndarray, shape (forecast,)
-        What each forecast counts.
+        Weight of each forecast.
 
     Returns
     -------
     ndarray, shape (model,)
-        Weights, by expectation-maximisation, which goes to the maximum of a concave function.
+        Weights, by expectation-maximisation of a concave function.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""What a design can tell, before anything is sampled: which parameters its runs pin, which not, and the run that would.
+"""Identifiability of a design before sampling: expected posterior contraction of each parameter, and the best further run.
 
-Two ways that see different things. The design is looked at: all runs on one line of N and D, one size, less than a
-decade. And the information in it is worked out: with the log loss Normal around the law, its slopes in the logarithms of
-the parameters, weighed by scatter and discrepancy, say how far the runs would narrow each prior.
+Two checks complement each other. The geometry of the design: all runs on one line of N and D, one size, less than a
+decade. And its expected information: with the log loss Normal around the law, the slopes of the log loss in the logarithms
+of the parameters, weighted by residual noise and discrepancy, give the expected posterior standard deviations.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from bayes_scaling.quantities import BY_COLUMN, training_compute
 from bayes_scaling.runs.table import RunTable
 
 WEAK: Final = 0.5
-"""Contraction below which a parameter is the prior's more than the runs'."""
+"""Contraction below which a parameter is weakly identified."""
 _DRAWS, _NEAREST = 4000, 48
 _STEP: Final = 1e-4
 _SAME: Final = 0.02
-"""Decades within which values of a quantity are one."""
+"""Decades within which values of a quantity count as equal."""
 _ON_A_LINE: Final = 0.08
-"""Decades off a line of log D over log N within which runs are on it."""
+"""Standard deviation in decades within which runs lie on a line of log D over log N."""
 _CANDIDATES: Final = 5
 _BEYOND: Final = 10 ** (1 / 3)
-"""How far beyond the runs a further one may lie, a factor."""
+"""Factor by which a further run may exceed the range of the runs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Identifiability:
-    """What a table of runs can tell of a model.
+    """Expected information of a table of runs about a model.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Identifiability:
         One row a parameter: ``prior_sd`` of its logarithm, ``expected_sd`` after the runs, and ``contraction``, one minus
         the square of their ratio.
     findings : tuple of str
-        What is wrong with the design, a sentence each; empty where nothing is.
+        Problems of the design, a sentence each; empty where there are none.
     """
 
     parameters: pd.DataFrame
@@ -55,26 +55,27 @@ class Identifiability:
 
     @property
     def weak(self) -> list[str]:
-        """Parameters that the runs do not pin."""
+        """Parameters that the runs identify weakly."""
         return list(self.parameters.index[self.parameters["contraction"] < WEAK])
 
 
 def identifiability(runs: RunTable, model: Model, *, seed: int = 0) -> Identifiability:
-    """Say what a design can tell of a model, before sampling.
+    """Return the expected information of a design about a model, before sampling.
 
     Parameters
     ----------
     runs : RunTable
-        The runs; their losses only say near which draws from the prior to look.
-    spec : ModelSpec
+        The runs; their losses only select draws from the prior near them.
+    model : Model
         A model of one law, without groups.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
     Identifiability
-        Expected contraction of every parameter, and findings that name what is not told and the run that would tell it.
+        Expected contraction of every parameter, and findings that name weakly identified parameters and the most informative
+        further run.
 
     Raises
     ------
@@ -88,13 +89,13 @@ def identifiability(runs: RunTable, model: Model, *, seed: int = 0) -> Identifia
     >>> sizes = np.geomspace(1e7, 1e10, 20)
     >>> path = read_runs(pd.DataFrame({"params": sizes, "tokens": 20 * sizes, "loss": 1.7 + 400 * sizes**-0.34}))
     >>> print(identifiability(path, read_model("kappa")).findings[0])
-    All runs have 20 tokens a parameter: what size and what data contribute cannot be told apart.
+    All runs have 20 tokens per parameter: the effects of size and data are not separately identifiable.
     """
     if model.only.output != "loss" or model.only.table != "runs":
-        raise InvalidModel(f"The model is about {model.only.table}: ask about the design of a model of runs.")
+        raise InvalidModel(f"The model describes {model.only.table}: give a model of runs.")
     if model.groupings:
         raise InvalidModel(
-            f"The model varies by {', '.join(model.groupings)}: ask about the design of one group, without them."
+            f"The model varies by {', '.join(model.groupings)}: give the design of one group and a model without groups."
         )
     layout = Layout.of(model, {model.only.name: runs.table})
     if not model.priors:
@@ -105,26 +106,24 @@ def identifiability(runs: RunTable, model: Model, *, seed: int = 0) -> Identifia
     weak = [name for name in information.index if information.loc[name, "contraction"] < WEAK]
     if weak:
         listed = ", ".join(f"{name} {information.loc[name, 'contraction']:.2f}" for name in weak)
-        findings.append(
-            f"The runs will hardly narrow the prior of {listed} (expected contraction; one is known, zero is the prior's)."
-        )
+        findings.append(f"Weakly identified, with expected posterior contraction below {WEAK:g}: {listed}.")
         weakest = weak[int(np.argmin(information.loc[weak, "contraction"]))]
         findings += _remedy(layout, near, weakest, information)
     return Identifiability(information, tuple(findings))
 
 
 def _of_the_design(layout: Layout) -> list[str]:
-    table, said, columns = layout.only.table, [], list(layout.model.only.columns.values())
+    table, findings, columns = layout.only.table, [], list(layout.model.only.columns.values())
     spread = {c: float(np.ptp(np.log10(table[c].to_numpy(float)))) for c in columns}
     for column in columns:
         if spread[column] < _SAME:
             symbol = BY_COLUMN[column].symbol if column in BY_COLUMN else column
-            said.append(
-                f"All runs have the same {symbol}, {table[column].iloc[0]:.3g}: nothing tells how the loss depends on it."
+            findings.append(
+                f"All runs have the same {symbol}, {table[column].iloc[0]:.3g}: the dependence of the loss on it is not identifiable."
             )
         elif table[column].round(3).nunique() == 2:
-            said.append(
-                f"The runs have two values of {column} alone: an exponent and an offset cannot both be told from two."
+            findings.append(
+                f"The runs have only two values of {column}: an exponent and an offset are not both identifiable."
             )
     if {"params", "tokens"} <= set(columns) and min(spread["params"], spread["tokens"]) >= _SAME:
         size, data = (np.log10(table[c].to_numpy(float)) for c in ("params", "tokens"))
@@ -132,35 +131,35 @@ def _of_the_design(layout: Layout) -> list[str]:
         if float(np.std(data - slope * size - cut)) < _ON_A_LINE:
             ratio = float(10 ** np.mean(data - size))
             line = (
-                f"{ratio:.3g} tokens a parameter"
+                f"{ratio:.3g} tokens per parameter"
                 if abs(slope - 1) < _ON_A_LINE
-                else f"D as N^{slope:.2f}, one path of N and D"
+                else f"D proportional to N^{slope:.2f}, one path of N and D"
             )
-            said.append(f"All runs have {line}: what size and what data contribute cannot be told apart.")
+            findings.append(f"All runs have {line}: the effects of size and data are not separately identifiable.")
     if "compute_flops" in table and float(np.ptp(np.log10(table["compute_flops"]))) < 1:
         decades = float(np.ptp(np.log10(table["compute_flops"])))
-        said.append(
-            f"The runs span {decades:.2f} decades of compute: an exponent told from less than one is mostly the prior's."
+        findings.append(
+            f"The runs span {decades:.2f} decades of compute: with less than one decade the prior determines the exponents."
         )
-    return said
+    return findings
 
 
 def _near(layout: Layout, rng: np.random.Generator) -> xr.Dataset:
-    """Return the draws from the prior whose law comes nearest to the runs."""
+    """Return the draws from the prior whose law is nearest to the runs."""
     rows, model = layout.only, layout.model
     prior = draw_prior(layout, rng, draws=_DRAWS).isel(chain=0)
     inputs = [xr.DataArray(values, dims="run") for values in rows.inputs.values()]
     parameters = {name: prior[name] for name in rows.observation.the_law.parameters if name in prior}
     with np.errstate(over="ignore", invalid="ignore"):
         law: Any = rows.observation.the_law(*inputs, **(parameters | model.fixed))
-        off = np.log(law) - xr.DataArray(rows.log_measured, dims="run")
-    distance = (off**2).mean("run").fillna(np.inf)
+        error = np.log(law) - xr.DataArray(rows.log_measured, dims="run")
+    distance = (error**2).mean("run").fillna(np.inf)
     return prior.isel(draw=np.argsort(distance.values)[:_NEAREST])
 
 
-def _contraction(known: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFrame:
-    """Return the expected contraction by a table, the median over draws; reference point and typical loss are the known runs'."""
-    model, rows, reference = known.model, layout.only, known.reference
+def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFrame:
+    """Return the expected contraction by a table, the median over draws, at reference point and typical loss of the given runs."""
+    model, rows, reference = given.model, layout.only, given.reference
     law, inputs = rows.observation.the_law, list(rows.inputs.values())
     prior_sd = _prior_sd(model)
     unknowns, variances = list(prior_sd), []
@@ -177,7 +176,7 @@ def _contraction(known: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFram
         expected = np.exp(log_loss(unknowns[0], 0.0))
         growth = np.ones(len(rows))
         if "growth" in draw:
-            growth = variance_function(expected, known.only.typical, float(draw["growth"]))
+            growth = variance_function(expected, given.only.typical, float(draw["growth"]))
         variance = float(draw["sigma"]) ** 2 + sum(float(draw[e.scale_name]) ** 2 * e.own for e in rows.noise)
         nugget = float(draw["nugget"]) if "nugget" in draw else 0.0
         error = standard_deviation(nugget, rows.relative_error, growth)
@@ -203,7 +202,7 @@ def _prior_sd(model: Model) -> dict[str, float]:
 
 
 def _remedy(layout: Layout, near: xr.Dataset, name: str, information: pd.DataFrame) -> list[str]:
-    """Name the one further run, no dearer than the dearest there is, that would tell most of a parameter."""
+    """Name the most informative further run about a parameter, at no more compute than the largest run."""
     table, model = layout.only.table, layout.model
     columns, best = list(model.only.columns.values()), (0.0, pd.Series(dtype=float))
     few = near.isel(draw=slice(None, None, 6))
@@ -221,9 +220,9 @@ def _remedy(layout: Layout, near: xr.Dataset, name: str, information: pd.DataFra
             best = (gained, pd.Series(run))
     now, (gained, run) = float(information.loc[name, "contraction"]), best
     if gained < now + 0.05:
-        return [f"No single further run would tell much of {name}: it takes a longer ladder, or a tighter prior."]
+        return [f"No single further run identifies {name}: extend the range of runs, or tighten its prior."]
     listed = ", ".join(f"{BY_COLUMN[str(c)].symbol if c in BY_COLUMN else c} = {value:.2g}" for c, value in run.items())
     return [
-        f"Of further runs no dearer than the dearest there is, {listed} would tell most of {name}: contraction {now:.2f} to "
-        f"{gained:.2f}."
+        f"The most informative further run about {name}, at no more compute than the largest run, has {listed}: expected contraction "
+        f"{now:.2f} to {gained:.2f}."
     ]

@@ -1,4 +1,4 @@
-"""Is this fit to be believed? Named checks, each with a value, a threshold and what to try next."""
+"""Convergence and adequacy of a fit: named checks, each with a value, a limit and advice."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measure
 from bayes_scaling.quantities import BY_COLUMN
 
 CONVERGENCE: Final = "convergence"
-"""What a check that decides whether the posterior is one is about."""
+"""Kind of a check that the draws represent the posterior."""
 ADEQUACY: Final = "adequacy"
-"""What a check of the model against the runs is about."""
+"""Kind of a check that the model describes the runs."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When a check passes, and what to try where it does not.
+    """The limit of a check, and advice where it fails.
 
     Parameters
     ----------
     about : str
-        ``"convergence"``: the draws are the posterior; ``"adequacy"``: the model describes the runs.
+        ``"convergence"``: the draws represent the posterior; ``"adequacy"``: the model describes the runs.
     comparison : str
-        ``"at most"`` or ``"at least"`` the threshold.
+        ``"<="`` or ``">="`` the threshold.
     threshold : float
         The last value that passes.
     advice : str
@@ -43,70 +43,75 @@ class Rule:
     advice: str
 
     def passes(self, value: float) -> bool:
-        """Whether a value passes; one that is not a number never does."""
-        return bool(value <= self.threshold if self.comparison == "at most" else value >= self.threshold)
+        """Whether a value passes; NaN never does."""
+        return bool(value <= self.threshold if self.comparison == "<=" else value >= self.threshold)
 
     def __str__(self) -> str:
-        """Return the rule in words."""
-        return f"has to be {self.comparison} {self.threshold:g}"
+        """Return the limit as a comparison."""
+        return f"{self.comparison} {self.threshold:g}"
 
 
 _LONGER = "sample longer (--tune, --draws); if that does not help, tighten the prior of the parameter named"
-_BEND = "the law bends where the runs do not: try a freer law, leave out the smallest runs, or group the runs"
+_TREND = (
+    "the residuals have a trend that the law misses: try a more flexible law, leave out the smallest runs, or group the runs"
+)
 RULES: Final = {
-    "largest R-hat": Rule(CONVERGENCE, "at most", 1.01, _LONGER),
-    "smallest bulk ESS": Rule(CONVERGENCE, "at least", 400, _LONGER),
-    "smallest tail ESS": Rule(CONVERGENCE, "at least", 400, _LONGER),
-    # One in thousands comes and goes with the machine; where a sampler cannot follow the posterior, it is per cents.
+    "largest R-hat": Rule(CONVERGENCE, "<=", 1.01, _LONGER),
+    "smallest bulk ESS": Rule(CONVERGENCE, ">=", 400, _LONGER),
+    "smallest tail ESS": Rule(CONVERGENCE, ">=", 400, _LONGER),
+    # One in thousands depends on the machine; a sampler that cannot explore the posterior has several per cent.
     "share of divergences": Rule(
-        CONVERGENCE, "at most", 0.0005, "raise target_accept, or keep the prior of a spread further off zero"
+        CONVERGENCE, "<=", 0.0005, "raise target_accept, or move the prior of a spread away from zero"
     ),
-    "smallest E-BFMI": Rule(CONVERGENCE, "at least", 0.3, "look for a prior with a very heavy tail, and tighten it"),
-    "share of trees at full depth": Rule(CONVERGENCE, "at most", 0.05, _LONGER),
-    "share of draws not finite": Rule(CONVERGENCE, "at most", 0, "a prior reaches where the law overflows: tighten it"),
-    "chains": Rule(CONVERGENCE, "at least", 2, "sample at least two chains: one cannot be compared with another"),
-    "p of the runs inside their 90 %": Rule(
-        ADEQUACY, "at least", 0.01, "runs scatter more than the likelihood says: look at the residuals"
+    "smallest E-BFMI": Rule(CONVERGENCE, ">=", 0.3, "find a prior with a very heavy tail and tighten it"),
+    "share of iterations at maximum tree depth": Rule(CONVERGENCE, "<=", 0.05, _LONGER),
+    "share of draws not finite": Rule(CONVERGENCE, "<=", 0, "a prior allows values where the law overflows: tighten it"),
+    "chains": Rule(CONVERGENCE, ">=", 2, "sample at least two chains: R-hat compares chains"),
+    "coverage test, p-value": Rule(
+        ADEQUACY, ">=", 0.01, "residual noise is larger than the likelihood states: look at the residuals"
     ),
-    "runs inside the prior's 99 %": Rule(
-        ADEQUACY, "at least", 0.9, "the priors did not expect such runs: check the unit of the loss, then the priors"
+    "share of runs in the 99 % prior predictive interval": Rule(
+        ADEQUACY,
+        ">=",
+        0.9,
+        "the prior predictive distribution excludes such runs: check the unit of the loss, then the priors",
     ),
-    "p of the trend": Rule(ADEQUACY, "at least", 0.01, _BEND),
+    "trend test": Rule(ADEQUACY, ">=", 0.01, _TREND),
 }
 """Every check by the name it begins with; thresholds stand here and nowhere else."""
 
 
 def check(fit: Fit) -> pd.DataFrame:
-    """Check whether a fit is to be believed.
+    """Check convergence and adequacy of a fit.
 
     R-hat and effective sample sizes are ArviZ's rank-normalised ones, over every variable of the
-    posterior. A trend is a line or a bow of the residuals over N, D or C, by ranks; its p is the share of
-    replicated tables whose trend is as strong.
+    posterior. A trend is a linear or quadratic dependence of the ranks of the residuals on those of N, D or C; its p-value is
+    the share of replicated tables with as strong a trend.
 
     Parameters
     ----------
     fit : Fit or JointFit
-        The fit; of a joint one every observation is looked at, by what the rows before it on its run leave unsaid. Of a
-        single observation whose residuals go together, convergence alone.
+        The fit; of several observations each is checked. Serially correlated residuals are checked conditional on the
+        residual before on the same run.
 
     Returns
     -------
     DataFrame
         Columns ``check``, ``about``, ``value``, ``rule``, ``passed``, ``where`` (the variable at fault),
-        ``advice``: convergence first. ``convergence`` decides whether the posterior is one,
-        ``adequacy`` tells how well the model describes the runs.
+        ``advice``: convergence first. ``convergence`` decides whether the fit has converged,
+        ``adequacy`` describes how well the model fits the runs.
 
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> checks = check(example_fit()).set_index("check")
     >>> bool(checks.passed["share of divergences"]), checks.rule["largest R-hat"]
-    (True, 'has to be at most 1.01')
+    (True, '<= 1.01')
     """
-    found = _convergence(fit)
+    results = _convergence(fit)
     for name, view in fit.views.items():
         adequacy = _adequacy(view)
-        found |= adequacy if fit.model.is_one else {f"{check}, {name}": value for check, value in adequacy.items()}
+        results |= adequacy if fit.model.is_one else {f"{check}, {name}": value for check, value in adequacy.items()}
     return pd.DataFrame(
         [
             {
@@ -119,14 +124,14 @@ def check(fit: Fit) -> pd.DataFrame:
                 "advice": rule.advice,
             }
             for beginning, rule in RULES.items()
-            for name, (value, where) in found.items()
+            for name, (value, where) in results.items()
             if name.startswith(beginning)
         ]
     )
 
 
 def contraction(fit: Fit) -> pd.DataFrame:
-    """Return how much the runs taught about each unknown.
+    """Return the posterior contraction of each parameter.
 
     Parameters
     ----------
@@ -137,7 +142,8 @@ def contraction(fit: Fit) -> pd.DataFrame:
     -------
     DataFrame
         One row a variable of the posterior, ``prior_sd`` and ``posterior_sd`` of its logarithm and
-        ``contraction`` = 1 - (posterior_sd / prior_sd)^2: near one, the runs spoke; near zero, the prior did.
+        ``contraction`` = 1 - (posterior_sd / prior_sd)^2: near one, the data inform it; near zero, only
+        the prior does.
 
     Examples
     --------
@@ -148,15 +154,15 @@ def contraction(fit: Fit) -> pd.DataFrame:
     rows = {}
     prior = dict(scalars(fit.prior))
     for label, posterior in scalars(fit.posterior):
-        # Effects of groups and steps of a walk are logarithms already; everything else is positive.
+        # Group effects and discrepancies are logarithms already; everything else is positive.
         scale = np.asarray if is_log(label) else np.log
-        before, after = float(np.std(scale(prior[label]))), float(np.std(scale(posterior)))
-        rows[label] = (before, after, 1 - (after / before) ** 2)
+        prior_sd, posterior_sd = float(np.std(scale(prior[label]))), float(np.std(scale(posterior)))
+        rows[label] = (prior_sd, posterior_sd, 1 - (posterior_sd / prior_sd) ** 2)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["prior_sd", "posterior_sd", "contraction"])
 
 
 def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
-    """Return the unknowns of a fit with their intervals.
+    """Return the parameters of a fit with their intervals.
 
     Parameters
     ----------
@@ -168,7 +174,7 @@ def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an unknown: ``median``, ``lower``, ``upper``, and ``contraction`` as :func:`contraction` has it.
+        One row a parameter: ``median``, ``lower``, ``upper``, and ``contraction`` as in :func:`contraction`.
         The probability is in ``attrs["prob"]``.
 
     Examples
@@ -190,28 +196,28 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
 
     posterior, statistics = fit.posterior, fit.tree["sample_stats"].to_dataset()
     bad = [float((~np.isfinite(array)).mean()) for array in posterior.data_vars.values()]
-    found: dict[str, tuple[float, str]] = {
+    results: dict[str, tuple[float, str]] = {
         "share of divergences": (float(statistics["diverging"].mean()), ""),
         "share of draws not finite": (max(bad), str(list(posterior.data_vars)[int(np.argmax(bad))]) if max(bad) else ""),
         "chains": (float(posterior.sizes["chain"]), ""),
     }
     if posterior.sizes["draw"] >= 4 and not max(bad):
         with np.errstate(invalid="ignore"):  # a variable that never moves has no R-hat, and fails by that
-            found["largest R-hat"] = _extreme(arviz_stats.rhat(posterior), np.argmax)
+            results["largest R-hat"] = _extreme(arviz_stats.rhat(posterior), np.argmax)
             for kind in ("bulk", "tail"):
-                found[f"smallest {kind} ESS"] = _extreme(arviz_stats.ess(posterior, method=kind), np.argmin)
+                results[f"smallest {kind} ESS"] = _extreme(arviz_stats.ess(posterior, method=kind), np.argmin)
     else:
-        found |= dict.fromkeys(("largest R-hat", "smallest bulk ESS", "smallest tail ESS"), (np.nan, ""))
+        results |= dict.fromkeys(("largest R-hat", "smallest bulk ESS", "smallest tail ESS"), (np.nan, ""))
     if "energy" in statistics:
-        found["smallest E-BFMI"] = (float(np.min(arviz_stats.bfmi(statistics["energy"]).values)), "")
+        results["smallest E-BFMI"] = (float(np.min(arviz_stats.bfmi(statistics["energy"]).values)), "")
     if "reached_max_treedepth" in statistics:
-        found["share of trees at full depth"] = (float(statistics["reached_max_treedepth"].mean()), "")
-    return found
+        results["share of iterations at maximum tree depth"] = (float(statistics["reached_max_treedepth"].mean()), "")
+    return results
 
 
-def _extreme(found: xr.Dataset, which: Any) -> tuple[float, str]:
-    """Return the worst value over all variables, and the variable's name; not a number is the worst of all."""
-    named = {str(name): array.values for name, array in found.data_vars.items()}
+def _extreme(diagnostic: xr.Dataset, which: Any) -> tuple[float, str]:
+    """Return the worst value over all variables and the variable's name; NaN is the worst of all."""
+    named = {str(name): array.values for name, array in diagnostic.data_vars.items()}
     for name, values in named.items():
         if np.isnan(values).any():
             return np.nan, name
@@ -230,7 +236,7 @@ def checked(fit: Fit) -> Fit:
 
 
 def prior_predictive(fit: Fit) -> xr.DataArray:
-    """Return what the priors alone would have measured at the rows of a fit of one observation.
+    """Return prior predictive draws at the rows of a fit of one observation.
 
     Parameters
     ----------
@@ -240,7 +246,7 @@ def prior_predictive(fit: Fit) -> xr.DataArray:
     Returns
     -------
     DataArray, dims (chain, draw, run)
-        Measured losses; draws whose law or noise overflows are not numbers.
+        Measured losses; NaN where the law or the noise overflows.
 
     Examples
     --------
@@ -264,32 +270,35 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
         count = int(inside(measured, lower.values, upper.values).sum())
     else:
         count = int((np.abs(z.median(SAMPLE_DIMS)) <= usual_residual(fit, 0.9)).sum())
-    found = {"p of the runs inside their 90 %": (float(binom.cdf(count, len(rows), 0.9)), f"{count} of {len(rows)} inside")}
+    results = {"coverage test, p-value": (float(binom.cdf(count, len(rows), 0.9)), f"{count} of {len(rows)} inside")}
     _, lower, upper = interval(prior_predictive(fit), 0.99)
-    found["runs inside the prior's 99 %"] = (float(inside(measured, lower.values, upper.values).mean()), "")
+    results["share of runs in the 99 % prior predictive interval"] = (
+        float(inside(measured, lower.values, upper.values).mean()),
+        "",
+    )
     usual = ("params", "tokens", "compute_flops") if rows.observation.table == "runs" else ()
     columns = usual or tuple(rows.observation.columns.values())
-    return found | _trends(z, fit.table, columns, rng)
+    return results | _trends(z, fit.table, columns, rng)
 
 
 def _trends(
     residual: xr.DataArray, rows: pd.DataFrame, columns: tuple[str, ...], rng: np.random.Generator
 ) -> dict[str, tuple[float, str]]:
-    """Return, for each column, how often residuals without a trend would show a line or bow as strong."""
+    """Return, for each column, the p-value of a linear or quadratic trend of the residuals."""
     step = max(1, residual.sizes["chain"] * residual.sizes["draw"] // _REPLICATES)
     ranks = _ranks(residual.stack(sample=SAMPLE_DIMS).transpose("sample", "run").values[::step])
     null = _ranks(rng.standard_normal((_NULLS, len(rows))))
-    found = {}
+    results = {}
     for column in columns:
         if column not in rows or rows[column].isna().any() or rows[column].nunique() < 3:
             continue
         line = _ranks(rows[column].to_numpy(float)[None])[0]
-        bow = line**2 - (line**2).mean() - (line**3).sum() * line
-        shapes = np.stack([line, bow / max(float(np.linalg.norm(bow)), 1e-12)])
+        curve = line**2 - (line**2).mean() - (line**3).sum() * line
+        shapes = np.stack([line, curve / max(float(np.linalg.norm(curve)), 1e-12)])
         strength, by_chance = (((each @ shapes.T) ** 2).sum(axis=1) for each in (ranks, null))
         symbol = BY_COLUMN[column].symbol if column in BY_COLUMN else column
-        found[f"p of the trend with {symbol}"] = (float((by_chance >= strength[:, None] - 1e-12).mean()), "")
-    return found
+        results[f"trend test with {symbol}, p-value"] = (float((by_chance >= strength[:, None] - 1e-12).mean()), "")
+    return results
 
 
 def _ranks(rows: np.ndarray) -> np.ndarray:

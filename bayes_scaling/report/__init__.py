@@ -1,4 +1,4 @@
-"""A report people want to read: figures and tables of one fit in one self-contained page."""
+"""Reports: figures and tables of one fit in one self-contained page."""
 
 from bayes_scaling.report import plots
 from bayes_scaling.report.certificate import write_certificate

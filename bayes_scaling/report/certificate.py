@@ -1,4 +1,4 @@
-"""The certificate as a page: coverage by distance for each truth, and the ranks of every unknown."""
+"""The certificate as a page: coverage by extrapolation distance for each truth, and ranks of every parameter."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bayes_scaling.report.rendering import render
 from bayes_scaling.report.tables import Table
 
 
-def write_certificate(found: Certificate, path: str | Path) -> Path:
+def write_certificate(certificate: Certificate, path: str | Path) -> Path:
     """Write a certificate: one self-contained HTML page.
 
     Parameters
     ----------
-    found : Certificate
+    certificate : Certificate
         What :func:`~bayes_scaling.certify` returned.
     path : str or path
         Where to; written in one piece.
@@ -37,22 +37,22 @@ def write_certificate(found: Certificate, path: str | Path) -> Path:
         If it cannot be written there.
     """
     content = {
-        "title": f"Certificate: {found.facts['model']}, on the design of {found.facts['runs']}",
-        "converged": bool(found.uniformity["uniform"].all()),
-        "verdict": found.sentence,
+        "title": f"Certificate: {certificate.facts['model']}, on the design of {certificate.facts['runs']}",
+        "converged": bool(certificate.uniformity["uniform"].all()),
+        "verdict": certificate.sentence,
         "answers": [],
-        **{name: found.facts[name] for name in ("rows", "runs", "tables")},
-        "coverage": _coverage_table(found),
-        "uniformity": _uniformity_table(found),
+        **{name: certificate.facts[name] for name in ("rows", "runs", "tables")},
+        "coverage": _coverage_table(certificate),
+        "uniformity": _uniformity_table(certificate),
         "figures": {
             "coverage": Picture(
-                as_svg(_coverage(found), "coverage"),
-                "Share of 90 % intervals that held, with the standard error of so many tables; the line is what they say.",
+                as_svg(_coverage(certificate), "coverage"),
+                "Coverage of 90 % predictive intervals by extrapolation distance, with one standard error; the line is 90 %.",
             ),
             "ranks": Picture(
-                as_svg(_ranks(found), "ranks"),
-                "How far the share of ranks below each point lies off the point; the band holds the whole line in 95 % of "
-                "calibrated cases, one unknown at a time.",
+                as_svg(_ranks(certificate), "ranks"),
+                "Empirical distribution function of the ranks of each parameter minus the uniform one. Band: covers the whole line "
+                "with probability 95 % where ranks are uniform, one parameter at a time.",
             ),
         },
     }
@@ -60,27 +60,27 @@ def write_certificate(found: Certificate, path: str | Path) -> Path:
 
 
 @styled
-def _coverage(found: Certificate) -> Figure:
+def _coverage(certificate: Certificate) -> Figure:
     figure, axes = one_axes(6.4, 2.9)
     axes.axhline(90, color=INK, lw=0.8, alpha=0.6)
-    for (truth, rows), colour in zip(found.coverage.groupby("truth", sort=False), (BLUE, ORANGE), strict=False):
+    for (truth, rows), colour in zip(certificate.coverage.groupby("truth", sort=False), (BLUE, ORANGE), strict=False):
         share, count = rows["coverage_0.9"].to_numpy(), rows["tables"].to_numpy()
         error = 100 * np.sqrt(np.clip(share * (1 - share), 0.25 / count, None) / count)
         axes.errorbar(rows["ahead"], 100 * share, yerr=error, fmt="o-", ms=4, color=colour, label=f"truth: {truth}")
-    axes.set(xlabel="decades beyond the largest run", ylabel="held (%)", ylim=(40, 102))
+    axes.set(xlabel="extrapolation distance (decades)", ylabel="coverage (%)", ylim=(40, 102))
     axes.legend(loc="lower left")
     return figure
 
 
 @styled
-def _ranks(found: Certificate) -> Figure:
-    names = list(found.ranks)
+def _ranks(certificate: Certificate) -> Figure:
+    names = list(certificate.ranks)
     columns = 4
     rows = -(-len(names) // columns)
-    figure, height = canvas(7.2, 1.35 * rows + 0.3), band(len(found.ranks))
+    figure, height = canvas(7.2, 1.35 * rows + 0.3), band(len(certificate.ranks))
     for number, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, number + 1)
-        points, difference = ecdf_difference(found.ranks[name].to_numpy())
+        points, difference = ecdf_difference(certificate.ranks[name].to_numpy())
         axes.fill_between(points, -height, height, color=INK, alpha=0.12, lw=0)
         axes.plot(points, difference, color=BLUE)
         limit = 1.3 * max(float(height.max()), float(np.abs(difference).max()))
@@ -89,7 +89,7 @@ def _ranks(found: Certificate) -> Figure:
     return figure
 
 
-def _coverage_table(found: Certificate) -> Table:
+def _coverage_table(certificate: Certificate) -> Table:
     cells = [
         [
             str(row["truth"]),
@@ -98,15 +98,18 @@ def _coverage_table(found: Certificate) -> Table:
             *(f"{100 * row[name]:.0f} %" for name in ("coverage_0.5", "coverage_0.9")),
             f"{100 * row['width']:.2g} %",
         ]
-        for row in found.coverage.to_dict("records")
+        for row in certificate.coverage.to_dict("records")
     ]
-    columns = ("truth", "decades beyond", "tables", "50 % held", "90 % held", "90 % width")
-    return Table("A new run's measured loss; widths are medians, of the log loss.", columns, cells, ("truth",))
+    columns = ("truth", "extrapolation (decades)", "tables", "coverage of 50 %", "coverage of 90 %", "width of 90 %")
+    return Table(
+        "Predictive intervals of a new run: coverage, and median width of the log loss.", columns, cells, ("truth",)
+    )
 
 
-def _uniformity_table(found: Certificate) -> Table:
+def _uniformity_table(certificate: Certificate) -> Table:
     cells = [
-        [str(name), f"{row['p']:.3g}", "passed" if row["uniform"] else "failed"] for name, row in found.uniformity.iterrows()
+        [str(name), f"{row['p']:.3g}", "passed" if row["uniform"] else "failed"]
+        for name, row in certificate.uniformity.iterrows()
     ]
-    caption = "p: how often uniform ranks stray as far. It fails below .01 over the number of unknowns."
-    return Table(caption, ("unknown", "p", "result"), cells)
+    caption = "Test of uniform ranks: p-value by simulation, limit 0.01 divided by the number of parameters."
+    return Table(caption, ("parameter", "p-value", "result"), cells)

@@ -1,4 +1,4 @@
-"""One page for the person who signs: the question, the run, its cost, how likely it reaches what is hoped, and what would change the answer."""
+"""One page for the person who signs: the run, its cost, the probability of the target, regret and sensitivity."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bayes_scaling.questions.decide import Allocation
 from bayes_scaling.questions.next_run import Budget, ladder_of, next_run
 from bayes_scaling.questions.regret import regret
 from bayes_scaling.questions.target import chance
+from bayes_scaling.questions.wording import flop, number, percent, short
 from bayes_scaling.report.figures import BLUE, INK, ORANGE, as_svg, one_axes, styled
 from bayes_scaling.report.pictures import Picture
 from bayes_scaling.report.rendering import render
 from bayes_scaling.report.tables import Table
-from bayes_scaling.report.wording import number, percent, short
 
 _CHEAP: Final = 0.03
-"""Share of the budget that the further runs may cost which the page looks at."""
+"""Largest cost of a further run that the page considers, as a share of the budget."""
 
 
 def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path) -> Path:
@@ -34,11 +34,11 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
     Parameters
     ----------
     fit : Fit
-        The fit that was asked.
+        The fit.
     asked : Allocation
         The question.
     answer : Answer
-        What it was answered.
+        Its answer.
     path : str or path
         Where to; written in one piece.
 
@@ -68,21 +68,21 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
         figures["chance"] = _chance_picture(fit, asked, asked.target, float(answer.tables["chance"]["chance"].iloc[0]))
     shares = shares_of(allocate(fit, compute=asked.budget, **_how(asked)))
     content: dict[str, Any] = {
-        "title": f"Decision: what to train with {asked.budget:.3g} FLOP",
+        "title": f"Decision: training run for {flop(asked.budget)}",
         "converged": fit.converged and not answer.caveats,
         "verdict": fit.verdict,
         "answers": answer.sentence.split("\n"),
         "prob": percent(asked.prob),
         "unit": fit.loss_unit,
         "params": fit.facts.get("params", "non-embedding"),
-        "doubts": answer.caveats,
+        "caveats": answer.caveats,
         "target": "" if asked.target is None else f"{asked.target:g}",
         "run": _run_table(row, asked.prob),
         "shapes": _shapes_table(answer, fit.loss_unit),
         "cost": _cost_table(answer, asked),
         "near": _near_table(answer),
         "changes": _changes_table(fit, asked),
-        "shares": f"Of the forecast: {shares_sentence(shares)}",
+        "shares": shares_sentence(shares),
         "next_run": _next_run(fit, asked),
         "included": included(fit),
         "facts": _facts_table(fit, asked),
@@ -97,7 +97,8 @@ def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Picture:
     figure = _regret_figure(sizes, mean, lower, upper, choice, fit.loss_unit)
     return Picture(
         as_svg(figure, "regret"),
-        f"Loss above the best size at this budget, by the law: expected, and its 90 % interval. The line is the choice, {short(choice)} parameters.",
+        f"Regret by size at this budget, the law's loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
+        f"{short(choice)} parameters.",
     )
 
 
@@ -109,7 +110,7 @@ def _regret_figure(
     axes.fill_between(sizes, lower, upper, color=BLUE, alpha=0.2, lw=0)
     axes.plot(sizes, mean, color=BLUE)
     axes.axvline(choice, color=INK, lw=0.8, alpha=0.6)
-    axes.set(xscale="log", xlabel="N (parameters)", ylabel=f"loss above the best ({unit})", ylim=(0, None))
+    axes.set(xscale="log", xlabel="N (parameters)", ylabel=f"regret ({unit})", ylim=(0, None))
     return figure
 
 
@@ -122,20 +123,20 @@ def _how(asked: Allocation) -> dict[str, Any]:
 
 def _chance_picture(fit: Fit, asked: Allocation, target: float, here: float) -> Picture:
     budgets = np.geomspace(asked.budget / 100, asked.budget * 30, 25)
-    found = chance(fit, target=target, compute=budgets, **_how(asked))
-    figure = _chance_figure(budgets, found["chance"].values, found["chance_expected"].values, asked.budget)
+    table = chance(fit, target=target, compute=budgets, **_how(asked))
+    figure = _chance_figure(budgets, table["chance"].values, table["chance_expected"].values, asked.budget)
     return Picture(
         as_svg(figure, "chance"),
-        f"Probability that a new run measures less than {target:g}, by its budget; dashed, that the expected loss there is less. At this "
-        f"budget, the line, it is {here:.2f}.",
+        f"Probability that the loss of a new run is below {target:g} {fit.loss_unit}, by budget; dashed: that the mean loss is. At this "
+        f"budget (vertical line) the probability is {here:.2f}.",
     )
 
 
 @styled
 def _chance_figure(budgets: np.ndarray, measured: np.ndarray, expected: np.ndarray, here: float) -> Figure:
     figure, axes = one_axes(6.4, 2.9)
-    axes.plot(budgets, measured, color=BLUE, label="a new run")
-    axes.plot(budgets, expected, color=ORANGE, ls="--", label="the expected loss")
+    axes.plot(budgets, measured, color=BLUE, label="loss of a new run")
+    axes.plot(budgets, expected, color=ORANGE, ls="--", label="mean loss")
     axes.axvline(here, color=INK, lw=0.8, alpha=0.6)
     axes.set(xscale="log", xlabel="C (FLOP)", ylabel="probability", ylim=(-0.02, 1.02))
     axes.legend(loc="upper left")
@@ -143,14 +144,14 @@ def _chance_figure(budgets: np.ndarray, measured: np.ndarray, expected: np.ndarr
 
 
 def _run_table(row: Any, prob: float) -> Table:
-    names = (("params", "N, parameters"), ("tokens", "D, tokens"), ("tokens_per_param", "tokens a parameter"))
+    names = (("params", "N, parameters"), ("tokens", "D, tokens"), ("tokens_per_param", "D/N, tokens per parameter"))
     cells = [
         [label, short(row[name]), f"{short(row[f'{name}_lower'])} to {short(row[f'{name}_upper'])}"] for name, label in names
     ]
     cells.append(["loss of a new run", f"{row['median']:.4f}", f"{row['lower']:.4f} to {row['upper']:.4f}"])
-    cells.append(["expected loss", "", f"{row['mean_lower']:.4f} to {row['mean_upper']:.4f}"])
+    cells.append(["mean loss", "", f"{row['mean_lower']:.4f} to {row['mean_upper']:.4f}"])
     return Table(
-        f"Intervals, {percent(prob)}: of the true optimum for N and D; of what is measured for the loss.",
+        f"{percent(prob)} intervals: credible intervals of the optimum for N, D and D/N and of the mean loss, predictive interval of a new run.",
         ("", "choice", "interval"),
         cells,
     )
@@ -170,8 +171,8 @@ def _shapes_table(answer: Answer, unit: str) -> Table | None:
         ]
         for row in answer.tables["shapes"].to_dict("records")
     ]
-    columns = ("layers", "width", "heads", "N", "D", f"expected regret ({unit})")
-    return Table("Transformers of whole layers and heads near that size.", columns, cells)
+    columns = ("layers", "width", "heads", "N", "D", f"mean regret ({unit})")
+    return Table("Transformers with whole numbers of layers and heads near that size.", columns, cells)
 
 
 def _cost_table(answer: Answer, asked: Allocation) -> Table:
@@ -180,7 +181,7 @@ def _cost_table(answer: Answer, asked: Allocation) -> Table:
         for name, row in zip(answer.tables["cost"].index, answer.tables["cost"].to_numpy(), strict=True)
     ]
     return Table(
-        f"On {asked.device}; intervals, {percent(asked.prob)}, over what is not known of price and utilisation.",
+        f"On {asked.device}; {percent(asked.prob)} intervals include the uncertainty of price and utilisation.",
         ("", "median", "lower", "upper"),
         cells,
     )
@@ -194,16 +195,16 @@ def _near_table(answer: Answer) -> Table:
         ]
         for row in answer.tables["near_optimal"].to_dict("records")
     ]
-    columns = ("of the loss given up", "smallest N", "largest N", "its D, smallest N", "its D, largest N")
-    return Table("Sizes whose expected loss is as good as the best, nearly.", columns, cells)
+    columns = ("tolerance", "smallest N", "largest N", "D at smallest N", "D at largest N")
+    return Table("Sizes whose mean loss is within a tolerance of the smallest, as a share of the loss.", columns, cells)
 
 
 def _changes_table(fit: Fit, asked: Allocation) -> Table:
-    """Tell what other questions would be answered."""
+    """Return the answers to neighbouring questions."""
     how = _how(asked)
     variants: list[tuple[str, dict[str, Any]]] = [
         (f"as asked ({asked.risk})", {"compute": asked.budget, **how}),
-        ("the worst tenth made small (cvar:0.9)", {"compute": asked.budget, **how, "risk": "cvar:0.9"}),
+        ("least mean of the worst tenth (cvar:0.9)", {"compute": asked.budget, **how, "risk": "cvar:0.9"}),
         ("half the budget", {"compute": asked.budget / 2, **how}),
         ("twice the budget", {"compute": asked.budget * 2, **how}),
     ]
@@ -211,7 +212,7 @@ def _changes_table(fit: Fit, asked: Allocation) -> Table:
         free = {name: value for name, value in how.items() if name not in ("least_params", "most_params")}
         variants.append(("any size allowed", {"compute": asked.budget, **free}))
     if asked.distinct_tokens is not None:
-        variants.append(("endless text", {"compute": asked.budget, **how, "supply": None}))
+        variants.append(("unlimited text", {"compute": asked.budget, **how, "supply": None}))
     cells = []
     for label, given in variants:
         row = budget_table(allocate(fit, **given), asked.prob).iloc[0]
@@ -224,9 +225,7 @@ def _changes_table(fit: Fit, asked: Allocation) -> Table:
                 f"{row['lower']:.4f} to {row['upper']:.4f}",
             ]
         )
-    return Table(
-        "Other questions, and their answers.", ("question", "N", "D", "loss of a new run", "interval"), cells, ("question",)
-    )
+    return Table("Choice under other settings.", ("setting", "N", "D", "loss of a new run", "interval"), cells, ("setting",))
 
 
 def _next_run(fit: Fit, asked: Allocation) -> str:
@@ -238,17 +237,17 @@ def _next_run(fit: Fit, asked: Allocation) -> str:
     table = next_run(fit, pool, Budget(asked.budget), group=asked.group, seed=asked.seed)
     best = table.loc[table["value"].idxmax()]
     return (
-        f"Of runs that cost up to {100 * _CHEAP:g} % of this budget, {short(best['params'])} parameters on {short(best['tokens'])} tokens would "
-        f"tell most about the size to choose: it is expected to take {100 * best['share']:.0f} % of the regret, now {best['risk']:.2g} {fit.loss_unit}."
+        f"The most informative further run at up to {100 * _CHEAP:g} % of this budget has {short(best['params'])} parameters and "
+        f"{short(best['tokens'])} tokens. It is expected to remove {100 * best['share']:.0f} % of the expected regret, now "
+        f"{best['risk']:.2g} {fit.loss_unit}."
     )
 
 
 def _facts_table(fit: Fit, asked: Allocation) -> Table:
-    said = {str(n): str(v) for n, v in asked.model_dump(exclude_defaults=True).items()}
     rows = {
         "runs": f"{fit.facts['runs']}, {len(fit.table)} rows",
         "law": fit.model.only.law,
         "model digest": fit.model.digest[:16],
-        **said,
+        **{str(n): str(v) for n, v in asked.model_dump(exclude_defaults=True).items()},
     }
-    return Table("The fit, and the question as it was asked.", ("", "what"), [[k, v] for k, v in rows.items()], ("what",))
+    return Table("The fit and the settings of the question.", ("", "value"), [[k, v] for k, v in rows.items()], ("value",))

@@ -1,4 +1,4 @@
-"""The report of one fit: what was asked, whether to believe it, what it says, and how to do it again."""
+"""The report of one fit: model and data, convergence and adequacy, results, and how to reproduce them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from bayes_scaling.posterior.variance import included
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.questions.allocation import allocate, budget_table
 from bayes_scaling.questions.surface import splits_a_budget
+from bayes_scaling.questions.wording import credible, flop, percent, short
 from bayes_scaling.report.pictures import (
     BEYOND,
     contour_picture,
@@ -36,6 +37,7 @@ from bayes_scaling.report.rendering import render
 from bayes_scaling.report.system import system_content
 from bayes_scaling.report.tables import (
     allocation_table,
+    amount,
     backtest_table,
     checks_table,
     fact_table,
@@ -46,7 +48,6 @@ from bayes_scaling.report.tables import (
     published_table,
 )
 from bayes_scaling.report.trials import backtest_picture
-from bayes_scaling.report.wording import percent, short
 
 
 def write_report(
@@ -73,14 +74,14 @@ def write_report(
     budgets : sequence of float, optional
         Compute budgets, FLOP; by default every half decade, up to two decades beyond the runs.
     group : mapping, optional
-        Group that forecast and budget are for, as for :func:`~bayes_scaling.predict`; by default a new one.
+        Group of forecast and budget, as for :func:`~bayes_scaling.predict`; by default a new one.
     held_out : DataFrame, optional
-        Runs the fit has not seen, with their loss: forecast and truth are shown beside each other. Budgets, group and
-        runs held out are of one law: a system of laws takes none.
+        Held-out runs with their measured loss, compared with their forecasts. Budgets, group and held-out runs belong to
+        one law: a system of laws takes none.
     backtest : Backtest, optional
-        How forecasts of this table's own larger runs came out: see :func:`~bayes_scaling.backtest`.
+        Backtest on this table's own larger runs: see :func:`~bayes_scaling.backtest`.
     certificate : Certificate, optional
-        How intervals came out on tables simulated for this design: see :func:`~bayes_scaling.certify`.
+        Calibration on tables simulated for this design: see :func:`~bayes_scaling.certify`.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def write_report(
     Raises
     ------
     InvalidRequest
-        If a probability, a budget or a group has no meaning, or a system was given one.
+        If a probability, a budget or a group is invalid, or a system was given one.
     Unwritable
         If the file cannot be written.
 
@@ -134,8 +135,8 @@ def _content(
         "prob": percent(prob),
         "unit": fit.loss_unit,
         "params": facts["params"],
-        "question": _question(fit, group),
-        "before": _before(fit, prob),
+        "setting": _setting(fit, group),
+        "prior_predictive": _prior_predictive(fit, prob),
         "formula": f"L({', '.join(only.the_law.inputs)}) = {only.the_law.formula}",
         "checks": checks_table(checks),
         "advice": [f"{c.check}: {c.advice}." for c in checks.itertuples() if not c.passed],
@@ -145,7 +146,7 @@ def _content(
         "held_out": None,
         "backtest": None,
         "included": included(fit),
-        "certified": certificate.sentence if certificate is not None else "",
+        "certificate": certificate.sentence if certificate is not None else "",
         "budgets": None,
         "priors": prior_table(fit),
         "facts": fact_table(fit),
@@ -155,11 +156,11 @@ def _content(
     predicted = None
     if held_out is not None:
         predicted = predict_table(fit, held_out, prob=prob)
-        content["held_out"], content["held_out_said"] = held_out_table(predicted, prob)
+        content["held_out"], content["held_out_sentence"] = held_out_table(predicted, prob)
     answers: list[str] = []
     if backtest is not None:
         _of_the_same_model(fit, backtest.facts, "backtest")
-        content["backtest"], content["backtest_said"] = backtest_table(backtest), backtest.sentence
+        content["backtest"], content["backtest_sentence"] = backtest_table(backtest), backtest.sentence
         pictures["backtest"] = backtest_picture(backtest)
     if splits_a_budget(fit):
         chosen = budgets if budgets is not None else _half_decades(fit)
@@ -172,40 +173,40 @@ def _content(
         _of_the_same_model(fit, certificate.facts, "certificate")
     pictures["forecast"] = forecast_picture(fit, forecasts, path, predicted)
     if predicted is not None:
-        answers.append(content["held_out_said"])
+        answers.append(content["held_out_sentence"])
     return content | {"figures": pictures, "answers": answers}
 
 
 def _of_the_same_model(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
     if facts["model_digest"] != fit.model.digest:
         raise InvalidRequest(
-            f"The {what} is of {facts['model']!r} on {facts['runs']}, the fit of {fit.model.title or fit.model.only.law!r}: give one of "
+            f"The {what} belongs to {facts['model']!r} on {facts['runs']}, the fit to {fit.model.title or fit.model.only.law!r}: give one of "
             f"the fit's own model."
         )
     if facts["runs_digest"] != fit.facts.get("runs_digest", facts["runs_digest"]):
         raise InvalidRequest(
-            f"The {what} is of other runs than the fit: both say {facts['runs']} and {fit.facts['runs']}, and the tables differ. Give one "
+            f"The {what} belongs to other runs ({facts['runs']}) than the fit ({fit.facts['runs']}): the tables differ. Give one "
             f"of the same rows."
         )
 
 
-def _question(fit: Fit, group: Mapping[str, str]) -> str:
+def _setting(fit: Fit, group: Mapping[str, str]) -> str:
     model, law, runs = fit.model, fit.model.only.the_law, fit.table
     spans = [
-        f"{BY_COLUMN[c].symbol} from {short(runs[c].min())} to {short(runs[c].max())} {BY_COLUMN[c].unit}"
+        f"{BY_COLUMN[c].symbol} from {amount(runs[c].min(), c)} to {amount(runs[c].max(), c)} {BY_COLUMN[c].unit}"
         for c in ("params", "tokens", "compute_flops")
         if c in runs
     ]
-    said = f"The law {law.name} ({law.source}, {law.equation}) on {len(runs)} runs: {'; '.join(spans)}."
+    sentence = f"Law {law.name} ({law.source}, {law.equation}), fitted to {len(runs)} runs: {'; '.join(spans)}."
     if model.groupings:
-        pooled = f" Parameters vary over {', '.join(model.groupings)} ({', '.join(fit.groups.names)})."
         whose = ", ".join(f"{k} {v}" for k, v in group.items()) or f"a new {' and '.join(model.group_columns)}"
-        said += f"{pooled} Forecast and budget are for {whose}."
-    return said
+        sentence += f" Parameters vary by {', '.join(model.groupings)} ({', '.join(fit.groups.names)})."
+        sentence += f" Forecast and budget are for {whose}."
+    return sentence
 
 
-def _before(fit: Fit, prob: float) -> str:
-    """Say what the priors alone expected of the runs, beside what was measured."""
+def _prior_predictive(fit: Fit, prob: float) -> str:
+    """Return the prior predictive interval beside the measured losses."""
     low, high = np.nanquantile(prior_predictive(fit).values, quantiles(prob)[1:])
     loss = fit.table["loss"]
     return (
@@ -217,20 +218,20 @@ def _before(fit: Fit, prob: float) -> str:
 def _budget_sentence(row: pd.Series, prob: float, unit: str) -> str:
     reaches = {c: row[f"reach_{c}"] for c in ("params", "tokens", "compute_flops") if f"reach_{c}" in row}
     return (
-        f"At {short(row.compute_flops)} FLOP: {short(row.params)} parameters ({percent(prob)} interval of the optimum "
-        f"{short(row.params_lower)} to {short(row.params_upper)}) on {short(row.tokens)} tokens, for a measured loss of "
-        f"{row['median']:.3f} ({row.lower:.3f} to {row.upper:.3f}) {unit}; {reach_sentence(reaches)}."
+        f"At {flop(row.compute_flops)}: {short(row.params)} parameters ({credible(prob, short(row.params_lower), short(row.params_upper))} "
+        f"of the optimum) on {short(row.tokens)} tokens; loss of a new run {row['median']:.3f} {unit} ({row.lower:.3f} to {row.upper:.3f}); "
+        f"{reach_sentence(reaches)}."
     )
 
 
 def _flatness(fit: Fit, row: pd.Series, group: Mapping[str, str]) -> str:
-    """Say what a size at either end of the interval would cost: the minimum is flat, and this is how flat."""
+    """Return how far the mean loss rises at either end of the interval of the optimum."""
     params = xr.DataArray([row.params, row.params_lower, row.params_upper], dims="size")
     at = {"params": params, "tokens": tokens_at(row.compute_flops, params)}
     choice, low, high = law_loss(fit, at, group=group).mean(("chain", "draw")).values
     return (
-        f"At {short(row.compute_flops)} FLOP, the lower end of the interval instead of the choice would cost "
-        f"{100 * (low / choice - 1):.2g} % of the expected loss, the upper end {100 * (high / choice - 1):.2g} %."
+        f"At {flop(row.compute_flops)}, the mean loss rises by {100 * (low / choice - 1):.2g} % at the lower end of the interval and by "
+        f"{100 * (high / choice - 1):.2g} % at the upper end."
     )
 
 

@@ -1,4 +1,4 @@
-"""One function a figure: arrays in, a matplotlib figure out. What the arrays mean is the caller's to know."""
+"""One function a figure: arrays in, a matplotlib figure out. What the arrays mean is stated by the caller."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class Band:
     x : ndarray
         Where.
     median, lower, upper : ndarray
-        A new run's measured loss.
+        Loss of a new run: predictive interval.
     mean_lower, mean_upper : ndarray
-        The law's expected loss.
+        Mean loss: credible interval.
     """
 
     x: np.ndarray
@@ -81,16 +81,16 @@ class Band:
 def measured_against_expected(
     measured: np.ndarray, median: np.ndarray, lower: np.ndarray, upper: np.ndarray, groups: Sequence[str], unit: str
 ) -> Figure:
-    """Draw every run's measured loss against the loss the law expects, with the interval of a new run."""
+    """Draw every run's measured loss against its posterior predictive interval."""
     figure, axes = one_axes(6.4, 3.9)
     low, high = min(lower.min(), measured.min()), max(upper.max(), measured.max())
     axes.plot([low, high], [low, high], color=INK, lw=0.8, alpha=0.6)
     for number, group in enumerate(dict.fromkeys(groups)):
         of = np.array([g == group for g in groups])
         colour = CYCLE[number % len(CYCLE)]
-        reach = np.abs(np.array([lower[of], upper[of]]) - median[of])
-        axes.errorbar(median[of], measured[of], xerr=reach, fmt="o", ms=3.5, lw=0.8, color=colour, alpha=0.75, label=group)
-    axes.set(xlabel=f"expected loss, with the interval of a new run ({unit})", ylabel=f"measured loss ({unit})")
+        error = bars(median[of], lower[of], upper[of])
+        axes.errorbar(median[of], measured[of], xerr=error, fmt="o", ms=3.5, lw=0.8, color=colour, alpha=0.75, label=group)
+    axes.set(xlabel=f"predicted loss of a new run, with interval ({unit})", ylabel=f"measured loss ({unit})")
     _legend(axes, groups)
     return figure
 
@@ -110,7 +110,7 @@ def residuals(panels: Mapping[str, np.ndarray], residual: np.ndarray, groups: Se
             axes.plot(x[of], 100 * residual[of], "o", ms=3.5, color=CYCLE[place % len(CYCLE)], alpha=0.75, label=group)
         axes.set(xscale="log", xlabel=label)
         if number == 0:
-            axes.set_ylabel("measured over expected (%)")
+            axes.set_ylabel("residual (%)")
             _legend(axes, groups)
         else:
             axes.tick_params(labelleft=False)
@@ -132,7 +132,7 @@ def contours(
     params, tokens : ndarray
         Axes of the grid.
     loss : ndarray of shape (tokens, params)
-        Median expected loss.
+        Loss of the law, posterior median.
     path : tuple of ndarray of shape (budgets, 3)
         Lower, median and upper optimal N; the same for D; and the budgets.
     runs : tuple of ndarray
@@ -166,21 +166,19 @@ def forecast(
     held_out: Band | None = None,
     truth: np.ndarray | None = None,
 ) -> Figure:
-    """Draw the loss along a path into the unmeasured: both intervals, where the data end, and the truth if known."""
+    """Draw the extrapolated loss: both intervals, where the data end, and held-out losses where there are any."""
     figure, axes = one_axes(6.4, 3.9)
-    axes.fill_between(band.x, band.lower, band.upper, color=BLUE, alpha=0.18, lw=0, label="a new run")
-    axes.fill_between(band.x, band.mean_lower, band.mean_upper, color=BLUE, alpha=0.4, lw=0, label="expected loss")
+    axes.fill_between(band.x, band.lower, band.upper, color=BLUE, alpha=0.18, lw=0, label="loss of a new run")
+    axes.fill_between(band.x, band.mean_lower, band.mean_upper, color=BLUE, alpha=0.4, lw=0, label="mean loss")
     axes.plot(band.x, band.median, color=BLUE, lw=1.4)
-    axes.plot(*runs, "o", ms=3, color=INK, alpha=0.5, label="runs fitted")
+    axes.plot(*runs, "o", ms=3, color=INK, alpha=0.5, label="fitted runs")
     if held_out is not None:
-        reach = np.abs(np.array([held_out.lower, held_out.upper]) - held_out.median)
-        axes.errorbar(
-            held_out.x, held_out.median, yerr=reach, fmt="_", color=ORANGE, lw=1.6, label="forecast of a held-out run"
-        )
+        error = bars(held_out.median, held_out.lower, held_out.upper)
+        axes.errorbar(held_out.x, held_out.median, yerr=error, fmt="_", color=ORANGE, lw=1.6, label="held-out run, forecast")
         if truth is not None:
-            axes.plot(held_out.x, truth, "x", color=RED, ms=6, mew=1.6, label="what it measured")
+            axes.plot(held_out.x, truth, "x", color=RED, ms=6, mew=1.6, label="held-out run, measured")
     axes.axvline(edge, color=INK, lw=0.8, ls="--", alpha=0.7)
-    axes.annotate(" beyond the runs", (edge, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize=8, color=INK)
+    axes.annotate(" extrapolation", (edge, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize=8, color=INK)
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel=f"loss ({unit})")
     plain_log_ticks(axes)
     axes.legend(loc="lower left")
@@ -189,7 +187,7 @@ def forecast(
 
 @styled
 def prior_against_posterior(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Draw the density of each unknown before and after the runs, on a log axis."""
+    """Draw prior and posterior density of each parameter on a log axis."""
     columns = min(3, len(pairs))
     rows = -(-len(pairs) // columns)
     figure = canvas(6.4, 1.5 * rows + 0.3)
@@ -234,6 +232,11 @@ def one_axes(width: float, height: float) -> tuple[Figure, Axes]:
     """Return a figure with one pair of axes."""
     figure = canvas(width, height)
     return figure, figure.add_subplot()
+
+
+def bars(median: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Return the lengths of error bars from a median to the ends of an interval."""
+    return np.abs(np.array([lower, upper]) - median)
 
 
 def _legend(axes: Axes, groups: Sequence[str]) -> None:

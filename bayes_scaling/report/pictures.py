@@ -1,4 +1,4 @@
-"""The pictures of the report: what a figure is given, and what stands under it."""
+"""The pictures of the report: data and caption of each figure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from bayes_scaling.posterior.variance import PARTS, shares_of
 from bayes_scaling.quantities import completed
 from bayes_scaling.questions.allocation import allocate
 from bayes_scaling.questions.surface import splits_a_budget
+from bayes_scaling.questions.wording import axis_label, percent
 from bayes_scaling.report import figures
-from bayes_scaling.report.wording import axis_label, percent
 
 BEYOND: Final = 2.0
 """Decades of compute (or of the law's own resource) the forecast goes beyond the runs."""
@@ -35,20 +35,20 @@ class Picture:
 
 
 def fit_picture(fit: Fit, prob: float) -> Picture:
-    """Show every run's measured loss against the law's, with its interval."""
-    scattered = measured_at_runs(fit, loss_at_runs(fit), np.random.default_rng(0))
-    median, lower, upper = (a.values for a in interval(scattered, prob))
+    """Show every run's measured loss against its posterior predictive interval."""
+    predicted = measured_at_runs(fit, loss_at_runs(fit), np.random.default_rng(0))
+    median, lower, upper = (a.values for a in interval(predicted, prob))
     loss = fit.table["loss"].to_numpy(float)
     figure = figures.measured_against_expected(loss, median, lower, upper, _groups(fit), fit.loss_unit)
     count = int(inside(loss, lower, upper).sum())
     return Picture(
         figures.as_svg(figure, "fit"),
-        f"{count} of {len(loss)} runs lie inside their own {percent(prob)} interval for a new run.",
+        f"{count} of {len(loss)} runs lie inside their {percent(prob)} posterior predictive interval.",
     )
 
 
 def residual_picture(fit: Fit) -> Picture:
-    """Show what is left of each run's loss against every quantity."""
+    """Show the residuals of the log loss against every quantity."""
     runs = fit.table
     residual = np.log(runs["loss"].to_numpy(float)) - np.log(loss_at_runs(fit).median(("chain", "draw")).values)
     wanted = dict.fromkeys(c for c in ("params", "tokens", "compute_flops", *fit.model.only.columns.values()) if c in runs)
@@ -57,23 +57,23 @@ def residual_picture(fit: Fit) -> Picture:
     figure = figures.residuals(panels, residual, _groups(fit), sigma)
     return Picture(
         figures.as_svg(figure, "residuals"),
-        f"The grey band is the scale of the scatter at the typical loss, {100 * sigma:.2g} %.",
+        f"Grey band: plus and minus sigma, the scale of the residual noise at the typical loss, {100 * sigma:.2g} %.",
     )
 
 
 def prior_picture(fit: Fit) -> Picture:
-    """Show each unknown before and after the runs."""
+    """Show prior and posterior of each parameter."""
     prior = dict(scalars(fit.prior))
     pairs = {n: (prior[n], d) for n, d in scalars(fit.posterior) if "[" not in n and not _derived(fit, n)}
     figure = figures.prior_against_posterior(pairs)
     return Picture(
         figures.as_svg(figure, "prior"),
-        "Grey: before the runs. Blue: after. Each is scaled to its own height; the axes are logarithmic.",
+        "Grey: prior. Blue: posterior. Densities are scaled to equal height; the axes are logarithmic.",
     )
 
 
 def _derived(fit: Fit, name: str) -> bool:
-    """Whether an unknown follows from another that is shown: a published coefficient from its value at the reference."""
+    """Whether a parameter follows from another that is shown: a published coefficient from its value at the reference."""
     return f"{name}_at_reference" in fit.posterior
 
 
@@ -100,8 +100,8 @@ def contour_picture(fit: Fit, prob: float, group: Mapping[str, str]) -> Picture:
     )
     return Picture(
         figures.as_svg(figure, "contours"),
-        f"Lines of equal expected loss ({fit.loss_unit}, posterior median), the compute-optimal path with its {percent(prob)} "
-        "interval along each budget, and the runs.",
+        f"Contours of the law's loss ({fit.loss_unit}, posterior median), compute-optimal path with its {percent(prob)} credible interval "
+        "at each budget, and runs.",
     )
 
 
@@ -119,7 +119,7 @@ def forecast_path(fit: Fit, prob: float, group: Mapping[str, str]) -> tuple[xr.D
 
 
 def _with_shares(prediction: xr.Dataset, prob: float) -> xr.Dataset:
-    """Return intervals, and beside them what the variance is made of."""
+    """Return intervals and shares of variance."""
     return intervals(prediction, prob).assign(shares_of(prediction)[list(PARTS)].data_vars)
 
 
@@ -133,11 +133,11 @@ def plot_forecast(
     fit : Fit
         The fit.
     prob : float
-        Probability of both intervals, the law's and a new run's.
+        Probability of both intervals, of the mean loss and of a new run.
     group : mapping, optional
         Group the forecast is for, as for :func:`~bayes_scaling.predict`.
     held_out : DataFrame, optional
-        Runs the fit has not seen, with their loss: forecast and truth are drawn on top.
+        Held-out runs with their measured loss, drawn beside their forecasts.
 
     Returns
     -------
@@ -150,24 +150,24 @@ def plot_forecast(
     >>> plot_forecast(example_fit()).axes[0].get_ylabel()
     'loss (nats/token)'
     """
-    found, column = forecast_path(fit, prob, group or {})
+    forecasts, column = forecast_path(fit, prob, group or {})
     predicted = None if held_out is None else predict_table(fit, held_out, prob=prob)
-    return _forecast_figure(fit, found, column, predicted)
+    return _forecast_figure(fit, forecasts, column, predicted)
 
 
-def forecast_picture(fit: Fit, found: xr.Dataset, column: str, predicted: pd.DataFrame | None) -> Picture:
+def forecast_picture(fit: Fit, forecasts: xr.Dataset, column: str, predicted: pd.DataFrame | None) -> Picture:
     """Show the loss beyond the runs, and held-out runs where there are any."""
-    along = "at the compute-optimal size of each budget" if splits_a_budget(fit) else "along the law"
+    along = "at the compute-optimal size of each budget" if splits_a_budget(fit) else "along the input of the law"
     return Picture(
-        figures.as_svg(_forecast_figure(fit, found, column, predicted), "forecast"),
-        f"The loss {along}: dark, its expectation; light, what one new run would measure. Right of the dashed line nothing "
-        "has been measured.",
+        figures.as_svg(_forecast_figure(fit, forecasts, column, predicted), "forecast"),
+        f"Loss {along}. Dark: credible interval of the mean loss. Light: predictive interval of a new run. Dashed line: the largest "
+        "fitted run.",
     )
 
 
-def _forecast_figure(fit: Fit, found: xr.Dataset, column: str, predicted: pd.DataFrame | None) -> Figure:
+def _forecast_figure(fit: Fit, forecasts: xr.Dataset, column: str, predicted: pd.DataFrame | None) -> Figure:
     runs, names = fit.table, ("median", "lower", "upper", "mean_lower", "mean_upper")
-    band = figures.Band(found[column].values, *(found[name].values for name in names))
+    band = figures.Band(forecasts[column].values, *(forecasts[name].values for name in names))
     marks, truth = None, None
     if predicted is not None:
         at = predicted.copy()

@@ -1,4 +1,4 @@
-"""The report of a system of laws: what was observed, whether to believe it, and what follows."""
+"""The report of a system of laws: observations, convergence and adequacy, and what follows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.constants import comparable
-from bayes_scaling.model import names
 from bayes_scaling.posterior.checks import check, summarize
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval
@@ -19,31 +18,31 @@ from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.early_stopping import early_stopping
 from bayes_scaling.questions.frontier import NEEDS, frontier, frontier_table, largest
 from bayes_scaling.questions.heterogeneity import agreement
+from bayes_scaling.questions.wording import credible, flop, number, percent, power, short
 from bayes_scaling.report import system_pictures as pictures
 from bayes_scaling.report.pictures import Picture, prior_picture
-from bayes_scaling.report.tables import Table, beliefs, checks_table, fact_table, noise_rows, parameter_table
-from bayes_scaling.report.wording import number, percent, short
+from bayes_scaling.report.tables import Table, checks_table, fact_table, parameter_table, prior_table
 
 _PUBLISHED_AS = {"kaplan_nsb": "kaplan_ns", "noise_scale": "critical_batch", "steps_in_scan": "critical_batch"}
 """Laws whose constants are published under another."""
 _FOREST = 5
-"""Claims that make a picture worth drawing."""
+"""Fewest claims that are drawn as a picture."""
 _OF_SHAPE = ("aspect_best", "aspect_cost")
 _SHAPED = ("shaped_n", "shaped_with_heads")
 
 
 def system_content(fit: Fit, prob: float) -> dict[str, Any]:
-    """Return everything the page of a system shows."""
+    """Return the content of the page of a system."""
     checks = check(fit)
-    told, stopped = _if_told(claims, fit, prob), _if_told(early_stopping, fit, prob)
+    stated, stopped = _if_learned(claims, fit, prob), _if_learned(early_stopping, fit, prob)
     efficient = set(NEEDS) <= set(fit.learned)
     limited = efficient and {"D_c", "alpha_D"} <= set(fit.learned)
     drawn: dict[str, Picture | None] = {
         "observed": pictures.observed_picture(fit, prob),
-        **pictures.surprise_pictures(fit),
+        **pictures.residual_pictures(fit),
         "batch": pictures.batch_picture(fit, prob),
         "prior": prior_picture(fit),
-        "claims": pictures.claims_picture(told, prob) if told is not None and len(told) >= _FOREST else None,
+        "claims": pictures.claims_picture(stated, prob) if stated is not None and len(stated) >= _FOREST else None,
         "frontier": pictures.frontier_picture(fit, prob) if efficient else None,
         "effort": pictures.effort_picture(fit, prob) if efficient else None,
         "stopping": pictures.stopping_picture(stopped, prob) if stopped is not None else None,
@@ -53,7 +52,7 @@ def system_content(fit: Fit, prob: float) -> dict[str, Any]:
             (parameter := fit.model.parameters.get(name)) and parameter.varies_by == ("size",) for name in _OF_SHAPE
         ):
             drawn["shape"] = pictures.shape_picture(fit, observation, prob)
-    apart = agreement(fit, prob=prob)
+    factors = agreement(fit, prob=prob)
     return {
         "title": f"{fit.model.title}, fitted to {fit.facts['runs']}",
         "converged": fit.converged,
@@ -61,75 +60,71 @@ def system_content(fit: Fit, prob: float) -> dict[str, Any]:
         "prob": percent(prob),
         "unit": fit.loss_unit,
         "params": fit.facts["params"],
-        "answers": _answers(fit, told, apart, prob),
+        "answers": _answers(fit, stated, factors, prob),
         "observations": observation_table(fit),
         "checks": checks_table(checks),
         "advice": [f"{c.check}: {c.advice}." for c in checks.itertuples() if not c.passed],
         "parameters": parameter_table(fit, prob),
         "published": published_constants(fit),
-        "agreement": agreement_table(apart, prob) if len(apart) else None,
-        "claims": claims_table(told, prob) if told is not None else None,
+        "heterogeneity": heterogeneity_table(factors, prob) if len(factors) else None,
+        "claims": claims_table(stated, prob) if stated is not None else None,
         "frontier": frontier_rows(fit, prob) if efficient else None,
-        "sides": _two_sides(fit, prob) if limited else "",
+        "two_laws": _two_laws(fit, prob) if limited else "",
         "stopping": stopping_table(stopped, prob) if stopped is not None else None,
         "priors": prior_table(fit),
         "facts": fact_table(fit),
         "document": fit.model.to_toml(),
-        "surprises": [f"surprise_{observation.name}" for observation in fit.model.observations],
+        "residuals": [f"residuals_{observation.name}" for observation in fit.model.observations],
         "figures": {name: picture for name, picture in drawn.items() if picture is not None},
     }
 
 
-def _if_told(ask: Callable[..., pd.DataFrame], fit: Fit, prob: float) -> pd.DataFrame | None:
-    """Return what a fit answers, or nothing where it has not learned what the answer follows from."""
+def _if_learned(ask: Callable[..., pd.DataFrame], fit: Fit, prob: float) -> pd.DataFrame | None:
+    """Return the answer of a fit, or nothing where it lacks a parameter that the answer needs."""
     try:
         return ask(fit, prob=prob)
     except InvalidRequest:
         return None
 
 
-def _answers(fit: Fit, told: pd.DataFrame | None, apart: pd.DataFrame, prob: float) -> list[str]:
-    said = []
-    if told is not None:
-        agrees = int((told["verdict"] == "agrees").sum())
-        said.append(
-            f"Of {len(told)} statements of Kaplan et al. (2020) that follow from what was learned, {agrees} lie inside our "
-            f"{percent(prob)} interval; they were published without one, for another tokenizer, corpus and scale."
+def _answers(fit: Fit, stated: pd.DataFrame | None, factors: pd.DataFrame, prob: float) -> list[str]:
+    sentences = []
+    if stated is not None:
+        agrees = int((stated["verdict"] == "agrees").sum())
+        sentences.append(
+            f"Of {len(stated)} statements of Kaplan et al. (2020) that this posterior implies, {agrees} agree with its {percent(prob)} "
+            "interval; they were published without intervals, for another tokenizer, corpus and scale."
         )
-    for row in apart[~apart["agree"]].itertuples() if len(apart) else ():
-        said.append(
-            f"The observations {row.first} and {row.second} do not share {_said(fit, row.parameter)}: the second's is {row.median:.3g} times the "
-            f"first's ({percent(prob)}: {row.lower:.3g} to {row.upper:.3g})."
+    for row in factors[~factors["agree"]].itertuples() if len(factors) else ():
+        kind = fit.model.kinds[row.parameter]
+        name = f"{row.parameter} ({kind.meaning})" if kind.moves else row.parameter
+        sentences.append(
+            f"Heterogeneity: {name} of {row.second} is {row.median:.3g} times that of {row.first} "
+            f"({credible(prob, f'{row.lower:.3g}', f'{row.upper:.3g}')})."
         )
-    return said
+    return sentences
 
 
-def _said(fit: Fit, parameter: str) -> str:
-    """Name a parameter as observations differ in it: at the reference point."""
-    kind = fit.model.kinds[parameter]
-    return f"{parameter} ({kind.meaning})" if kind.moves else parameter
-
-
-def _two_sides(fit: Fit, prob: float) -> str:
-    """Say where L(N, S_min) and L(N, D) put the best size at the largest compute, and by how much they disagree."""
+def _two_laws(fit: Fit, prob: float) -> str:
+    """Compare the best size at the largest compute by L(N, S_min) and by L(N, D)."""
     compute = largest(fit, "compute_flops")
     if not compute:
         return ""
     steps, data = frontier(fit, compute=compute)["params"], derive(fit, "one_pass_params", compute_flops=compute)
     ratio = [float(bound) for bound in interval(data / steps, prob)]
     exponents = [float(bound) for bound in interval(1 / (1 + fit.learned["alpha_N"] / fit.learned["alpha_D"]), prob)]
-    agree = "which one is inside" if ratio[1] <= 1 <= ratio[2] else "which leaves one out: the two laws do not agree"
+    covers = "which covers 1" if ratio[1] <= 1 <= ratio[2] else "which excludes 1: the two laws disagree"
     return (
-        f"At the largest compute measured, {compute:.3g} FLOP, L(N, S_min) puts the best size at {short(float(steps.median()))} and "
-        f"L(N, D), each token seen once, at {short(float(data.median()))}: a factor {ratio[0]:.3g} ({percent(prob)}: {ratio[1]:.3g} to "
-        f"{ratio[2]:.3g}), {agree}. By L(N, D) the size grows with compute to the power {exponents[0]:.3f} ({exponents[1]:.3f} to "
-        f"{exponents[2]:.3f}). Counting is part of it: without embeddings small models look smaller than they train, and that alone "
-        "turns an exponent of .5 into .78 over the paper's range (Pearce and Song 2024); recipes are the rest (Porian et al. 2024)."
+        f"At the largest compute measured, {flop(compute)}, L(N, S_min) puts the best size at {short(float(steps.median()))} parameters and "
+        f"L(N, D), each token seen once, at {short(float(data.median()))}: a factor of {ratio[0]:.3g} "
+        f"({credible(prob, f'{ratio[1]:.3g}', f'{ratio[2]:.3g}')}), {covers}. By L(N, D) the best size grows with compute to the power "
+        f"{exponents[0]:.3f} ({exponents[1]:.3f} to {exponents[2]:.3f}). Counting parameters without embeddings turns an exponent of 0.5 "
+        "into 0.78 over the range of Kaplan et al. (Pearce and Song 2024); training recipes explain the rest (Porian et al. 2024)."
     )
 
 
 def observation_table(fit: Fit) -> Table:
-    """Tell what was observed: rows, law, and why these."""
+    """Return the observations: rows, law, condition and reason."""
     cells = [
         (
             o.name,
@@ -137,32 +132,32 @@ def observation_table(fit: Fit) -> Table:
             f"{o.law} {o.the_law.equation}",
             o.where,
             o.why,
-            o.likelihood.dist + (", correlated along runs" if o.correlation else ""),
+            o.likelihood.dist + (", serially correlated along runs" if o.correlation else ""),
         )
         for o in fit.model.observations
     ]
-    columns = ("observation", "rows", "law", "of", "why these", "scatter")
-    return Table("What was observed; a parameter of one name is one parameter.", columns, cells, columns[2:])
+    columns = ("observation", "rows", "law", "condition", "reason", "noise")
+    return Table("Observations; parameters of the same name are the same parameter.", columns, cells, columns[2:])
 
 
 def published_constants(fit: Fit) -> Table | None:
-    """Tell published constants of the laws beside ours."""
+    """Return published constants of the laws beside ours."""
     summary, cells = summarize(fit)["median"], []
     for law in dict.fromkeys(_PUBLISHED_AS.get(o.law, o.law) for o in fit.model.observations):
         for record in comparable(law):
             for name, constant in record.constants.items():
                 if name in summary.index:
                     cells.append((name, number(summary[name]), number(constant.value), record.name, record.where))
-    columns = ("parameter", "ours", "published", "where", "place")
+    columns = ("parameter", "ours", "published", "source", "place")
     return (
-        Table("Our median, and published values as printed, without standard errors.", columns, cells, ("where", "place"))
+        Table("Posterior median, and published values as printed, without standard errors.", columns, cells, columns[3:])
         if cells
         else None
     )
 
 
-def agreement_table(apart: pd.DataFrame, prob: float) -> Table:
-    """Tell whether observations that may differ in a parameter do."""
+def heterogeneity_table(factors: pd.DataFrame, prob: float) -> Table:
+    """Return the factors between observations in parameters that may differ."""
     cells = [
         (
             r.parameter,
@@ -172,21 +167,21 @@ def agreement_table(apart: pd.DataFrame, prob: float) -> Table:
             f"{r.lower:.3f}",
             f"{r.upper:.3f}",
             f"{r.larger:.3f}",
-            "agree" if r.agree else "differ",
+            "covers 1" if r.agree else "excludes 1",
         )
-        for r in apart.itertuples()
+        for r in factors.itertuples()
     ]
-    columns = ("parameter", "first", "second", "second over first", "from", "to", "probability above one", "verdict")
+    columns = ("parameter", "first", "second", "second over first", "lower", "upper", "probability above 1", "interval")
     return Table(
-        f"Parameters equal in distribution: the factor between observations, {percent(prob)} intervals.",
+        f"Heterogeneity between observations: factors between their parameters, {percent(prob)} credible intervals.",
         columns,
         cells,
-        ("first", "second", "verdict"),
+        ("first", "second", "interval"),
     )
 
 
-def claims_table(told: pd.DataFrame, prob: float) -> Table:
-    """Tell every claim with ours beside it."""
+def claims_table(stated: pd.DataFrame, prob: float) -> Table:
+    """Return every published claim with ours beside it."""
     cells = [
         (
             f"{r.claim}, {r.equation}",
@@ -197,11 +192,11 @@ def claims_table(told: pd.DataFrame, prob: float) -> Table:
             f"{r.decades_beyond:.1f}" if r.decades_beyond > 0 else "",
             r.verdict,
         )
-        for r in told.itertuples()
+        for r in stated.itertuples()
     ]
-    columns = ("claim", "published", "ours", "probability above", "decades beyond", "verdict")
+    columns = ("claim", "published", "ours", "probability above", "extrapolation (decades)", "verdict")
     return Table(
-        f"What the paper states, and what follows from this posterior, {percent(prob)} intervals.",
+        f"Published claims and this posterior, {percent(prob)} credible intervals; probability that ours is above the published number.",
         columns,
         cells,
         ("claim", "verdict"),
@@ -209,58 +204,35 @@ def claims_table(told: pd.DataFrame, prob: float) -> Table:
 
 
 def frontier_rows(fit: Fit, prob: float) -> Table:
-    """Tell compute-optimal training at round computes."""
+    """Return compute-optimal training at round computes."""
     top = np.log10(largest(fit, "compute_flops") or 1e20)
     compute = [float(f"{10.0**power:.3g}") for power in np.arange(np.floor(top) - 1, np.floor(top) + 3)]
     table = frontier_table(fit, frontier(fit, compute=compute), prob)
     cells = []
     for row in table.to_dict("records"):
-        cell = [f"{row['compute_flops']:.3g}", f"{row['decades_beyond']:.1f}"]
+        cell = [power(row["compute_flops"]), f"{row['decades_beyond']:.1f}"]
         for name in ("params", "tokens", "batch_tokens", "steps"):
             cell.append(f"{short(row[f'{name}_median'])} ({short(row[f'{name}_lower'])} to {short(row[f'{name}_upper'])})")
         cell.append(f"{row['loss_median']:.3f} ({row['loss_lower']:.3f} to {row['loss_upper']:.3f})")
         cells.append(cell)
-    columns = ("C (FLOP)", "decades beyond", "N", "D", "B", "S", "loss")
+    columns = ("C (FLOP)", "extrapolation (decades)", "N", "D", "B", "S", "loss")
     return Table(f"Compute-optimal training at the critical batch, {percent(prob)} intervals.", columns, cells)
 
 
 def stopping_table(stopped: pd.DataFrame, prob: float) -> Table:
-    """Tell when runs on limited data were best beside the bound."""
+    """Return the step of the least loss of runs on limited data beside the bound."""
     cells = [
         (
             short(r.params),
             short(r.dataset_tokens),
-            f"{r.stopped:.0f}",
-            f"{r.bound:.0f}",
-            f"{r.lower:.0f}",
-            f"{r.upper:.0f}",
+            *(short(steps) for steps in (r.stopped, r.bound, r.lower, r.upper)),
             f"{r.above:.2f}",
         )
         for r in stopped.itertuples()
     ]
-    columns = ("N", "distinct tokens", "best at", "bound", "from", "to", "probability at or after")
-    return Table(f"Early stopping: adjusted steps, and the lower bound (5.7), {percent(prob)} intervals.", columns, cells)
-
-
-def prior_table(fit: Fit) -> Table:
-    """Tell every prior, why it is that, and how much the rows taught."""
-    system, learned, cells = fit.model, summarize(fit)["contraction"], []
-    for name, parameter in system.parameters.items():
-        if parameter.prior is None:
-            cells.append((name, f"fixed at {parameter.fixed:g}", "", parameter.why))
-            continue
-        row = next(n for n in (names.population(name), names.at_reference(name), name) if n in learned.index)
-        cells.append((row, str(parameter.prior), f"{learned[row]:.2f}", parameter.why))
-        for grouping in parameter.varies_by:
-            spread = names.spread(name, grouping)
-            cells.append(
-                (
-                    spread,
-                    str(parameter.spread),
-                    f"{learned[spread]:.2f}",
-                    f"How far {name} differs by {grouping}, on the log scale.",
-                )
-            )
-    for suffix, rows in fit.layout:
-        cells += noise_rows(rows.observation, learned, suffix)
-    return beliefs(cells, fit.reference)
+    columns = ("N", "distinct tokens", "step of least loss", "bound", "lower", "upper", "probability at or after")
+    return Table(
+        f"Early stopping in minimum steps: step of the least loss and the lower bound (5.7), {percent(prob)} intervals.",
+        columns,
+        cells,
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, RED, canvas, one_axes, plain_log_ticks, styled
+from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, RED, bars, canvas, one_axes, plain_log_ticks, styled
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Ribbon:
     Parameters
     ----------
     x, median, lower, upper : ndarray
-        Where, and what.
+        Positions, and the curve with its interval.
     """
 
     x: np.ndarray
@@ -31,16 +31,16 @@ class Ribbon:
 def claims_forest(
     names: Sequence[str], ratio: np.ndarray, lower: np.ndarray, upper: np.ndarray, agrees: np.ndarray
 ) -> Figure:
-    """Draw ours over what was published, one line a claim, with intervals; a vertical line is agreement."""
+    """Draw ours over what was published, one line a claim, with intervals; the vertical line is a ratio of one."""
     figure, axes = one_axes(6.4, 0.24 * len(names) + 0.7)
     place = np.arange(len(names))[::-1]
     axes.axvline(1.0, color=INK, lw=0.8, alpha=0.6)
     for agree, colour in ((True, BLUE), (False, ORANGE)):
         of = agrees == agree
-        reach = np.abs(np.array([lower[of], upper[of]]) - ratio[of])
-        label = "the published number lies inside" if agree else "it does not"
-        axes.errorbar(ratio[of], place[of], xerr=reach, fmt="o", ms=3.5, lw=1.4, color=colour, label=label)
-    axes.set(xscale="log", xlabel="ours over the paper's", ylim=(-0.8, len(names) - 0.2))
+        error = bars(ratio[of], lower[of], upper[of])
+        label = "interval covers the published number" if agree else "interval excludes it"
+        axes.errorbar(ratio[of], place[of], xerr=error, fmt="o", ms=3.5, lw=1.4, color=colour, label=label)
+    axes.set(xscale="log", xlabel="ours over published", ylim=(-0.8, len(names) - 0.2))
     axes.set_yticks(place, labels=list(names))
     axes.tick_params(axis="y", labelsize=7, length=0)
     plain_log_ticks(axes, "x")
@@ -49,10 +49,10 @@ def claims_forest(
 
 
 @styled
-def observed_against_expected(
+def measured_against_predicted(
     panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], unit: str
 ) -> Figure:
-    """Draw, for each observation, what was measured against what its law expects with the interval of a new row."""
+    """Draw, for each observation, measured against predicted values, with the predictive interval of a new row."""
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     figure = canvas(6.4, 2.7 * rows)
@@ -63,7 +63,7 @@ def observed_against_expected(
         axes.fill_between(median[order], lower[order], upper[order], color=BLUE, alpha=0.18, lw=0)
         axes.plot(ends, ends, color=INK, lw=0.8, alpha=0.6)
         axes.plot(median, measured, "o", ms=2.6, color=BLUE, alpha=0.7)
-        axes.set(xscale="log", yscale="log", title=name, xlabel="expected", ylabel="measured")
+        axes.set(xscale="log", yscale="log", title=name, xlabel="predicted", ylabel="measured")
         for which in ("x", "y"):
             plain_log_ticks(axes, which)
     figure.supxlabel(f"losses in {unit}; batches in tokens", fontsize=8)
@@ -71,8 +71,8 @@ def observed_against_expected(
 
 
 @styled
-def surprises(panels: Mapping[str, np.ndarray], surprise: np.ndarray, usual: float) -> Figure:
-    """Draw what each row has that the law and the row before it did not expect, in scales, against each input."""
+def residuals(panels: Mapping[str, np.ndarray], standardised: np.ndarray, usual: float) -> Figure:
+    """Draw standardised residuals, given the residual before on the same run, against each input."""
     figure = canvas(6.4, 2.3)
     shared = None
     for number, (label, x) in enumerate(panels.items()):
@@ -80,11 +80,11 @@ def surprises(panels: Mapping[str, np.ndarray], surprise: np.ndarray, usual: flo
         shared = shared or axes
         axes.axhspan(-usual, usual, color=INK, alpha=0.1, lw=0)
         axes.axhline(0, color=INK, lw=0.8, alpha=0.6)
-        axes.plot(x, surprise, "o", ms=2.6, color=BLUE, alpha=0.7)
+        axes.plot(x, standardised, "o", ms=2.6, color=BLUE, alpha=0.7)
         axes.set(xscale="log", xlabel=label)
         plain_log_ticks(axes, "x")
         if number == 0:
-            axes.set_ylabel("surprise (scales)")
+            axes.set_ylabel("standardised residual")
         else:
             axes.tick_params(labelleft=False)
     return figure
@@ -92,13 +92,13 @@ def surprises(panels: Mapping[str, np.ndarray], surprise: np.ndarray, usual: flo
 
 @styled
 def batch_of_loss(band: Ribbon, noise: tuple[np.ndarray, np.ndarray] | None, published: np.ndarray, unit: str) -> Figure:
-    """Draw the critical batch against the loss: its band, gradient noise brought to the same scale, and the paper's line."""
+    """Draw the critical batch against the loss: its band, rescaled gradient noise, and the published line."""
     figure, axes = one_axes(6.4, 3.6)
     axes.fill_between(band.x, band.lower, band.upper, color=BLUE, alpha=0.3, lw=0, label="critical batch")
     axes.plot(band.x, band.median, color=BLUE, lw=1.4)
     if noise is not None:
         axes.plot(*noise, "o", ms=3.5, color=ORANGE, alpha=0.8, label="gradient noise scale over its ratio")
-    axes.plot(band.x, published, "--", color=INK, lw=1, alpha=0.8, label="Kaplan et al., their nats a token of WebText2")
+    axes.plot(band.x, published, "--", color=INK, lw=1, alpha=0.8, label="Kaplan et al., in nats per token of WebText2")
     axes.set(xscale="log", yscale="log", xlabel=f"loss ({unit})", ylabel="batch (tokens)")
     axes.invert_xaxis()
     plain_log_ticks(axes, "x")
@@ -108,7 +108,7 @@ def batch_of_loss(band: Ribbon, noise: tuple[np.ndarray, np.ndarray] | None, pub
 
 @styled
 def frontier_panels(panels: Mapping[str, tuple[Ribbon, np.ndarray | None]], edge: float) -> Figure:
-    """Draw compute-optimal quantities against compute, with the paper's powers dashed, and where the data end."""
+    """Draw compute-optimal quantities against compute, with the published powers dashed, and the end of the data."""
     columns = 2
     rows = -(-len(panels) // columns)
     figure = canvas(6.4, 2.5 * rows)
@@ -135,9 +135,9 @@ def stopping_points(bound: Ribbon, stopped: np.ndarray) -> Figure:
     figure, axes = one_axes(6.4, 3.4)
     ends = [min(bound.lower.min(), stopped.min()) / 1.2, max(bound.upper.max(), stopped.max()) * 1.2]
     axes.fill_between(ends, ends, ends[1], color=INK, alpha=0.06, lw=0, label="at or after the bound")
-    reach = np.abs(np.array([bound.lower, bound.upper]) - bound.median)
+    error = bars(bound.median, bound.lower, bound.upper)
     axes.errorbar(
-        bound.median, stopped, xerr=reach, fmt="o", ms=4, lw=1, color=BLUE, alpha=0.8, label="runs on limited data"
+        bound.median, stopped, xerr=error, fmt="o", ms=4, lw=1, color=BLUE, alpha=0.8, label="runs on limited data"
     )
     axes.plot(ends, ends, color=INK, lw=0.8, alpha=0.6)
     axes.set(
@@ -145,8 +145,8 @@ def stopping_points(bound: Ribbon, stopped: np.ndarray) -> Figure:
         yscale="log",
         xlim=ends,
         ylim=ends,
-        xlabel="lower bound (5.7), least steps",
-        ylabel="best at, least steps",
+        xlabel="lower bound (5.7), minimum steps",
+        ylabel="steps of the least loss, minimum steps",
     )
     axes.legend()
     return figure
@@ -156,7 +156,7 @@ def stopping_points(bound: Ribbon, stopped: np.ndarray) -> Figure:
 def efforts(losses: Sequence[str], steps: Sequence[Ribbon], tokens: Sequence[Ribbon]) -> Figure:
     """Draw the steps and the tokens to each loss against the size."""
     figure = canvas(6.4, 3.0)
-    for number, (label, bands) in enumerate((("least steps", steps), ("least tokens", tokens))):
+    for number, (label, bands) in enumerate((("minimum steps", steps), ("minimum tokens", tokens))):
         axes = figure.add_subplot(1, 2, number + 1)
         for place, (loss, band) in enumerate(zip(losses, bands, strict=True)):
             colour = CYCLE[place % len(CYCLE)]
@@ -170,17 +170,15 @@ def efforts(losses: Sequence[str], steps: Sequence[Ribbon], tokens: Sequence[Rib
 
 @styled
 def shape_parabola(band: Ribbon, points: Mapping[str, tuple[np.ndarray, np.ndarray]], published: float) -> Figure:
-    """Draw what the aspect ratio costs: the population's parabola, and each run over the best of its size."""
+    """Draw the loss penalty of the aspect ratio: the population's parabola, and each run over the best of its size."""
     figure, axes = one_axes(6.4, 3.4)
-    axes.axhspan(0, 100 * published, color=INK, alpha=0.08, lw=0, label="published: less than this over a 40-fold range")
-    axes.fill_between(
-        band.x, 100 * band.lower, 100 * band.upper, color=BLUE, alpha=0.25, lw=0, label="the centre of the population"
-    )
+    axes.axhspan(0, 100 * published, color=INK, alpha=0.08, lw=0, label="published upper limit over a 40-fold range")
+    axes.fill_between(band.x, 100 * band.lower, 100 * band.upper, color=BLUE, alpha=0.25, lw=0, label="population mean")
     axes.plot(band.x, 100 * band.median, color=BLUE, lw=1.4)
     for number, (label, (aspect, cost)) in enumerate(points.items()):
         axes.plot(aspect, 100 * cost, "o", ms=4, color=CYCLE[(number + 1) % len(CYCLE)], alpha=0.85, label=label)
     axes.axhline(0, color=RED, lw=0.6, alpha=0.5)
-    axes.set(xscale="log", xlabel="aspect ratio, over the best of the size", ylabel="above the best shape (%)")
+    axes.set(xscale="log", xlabel="aspect ratio, over the best of the size", ylabel="loss above the best shape (%)")
     axes.set_ylim(top=max(6.0, 130 * max(cost.max() for _, cost in points.values())))
     plain_log_ticks(axes, "x")
     axes.legend()

@@ -1,4 +1,4 @@
-"""The picture of a backtest: did intervals hold what they said, and how wrong were forecasts further out."""
+"""The picture of a backtest: coverage, calibration, and error by extrapolation distance."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _BINS: Final = 10
 
 
 @styled
-def plot_backtest(found: Backtest) -> Figure:
-    """Draw a backtest: coverage against probability, where outcomes fell in their forecasts, and error by distance.
+def plot_backtest(backtest: Backtest) -> Figure:
+    """Draw a backtest: coverage against probability, probability integral transform, and error by distance.
 
     Parameters
     ----------
-    found : Backtest
-        What :func:`~bayes_scaling.backtest` returned.
+    backtest : Backtest
+        Result of :func:`~bayes_scaling.backtest`.
 
     Returns
     -------
@@ -30,15 +30,15 @@ def plot_backtest(found: Backtest) -> Figure:
         Jupyter shows it; ``savefig`` keeps it.
     """
     figure = canvas(9.6, 3.4)
-    coverage, fall, distance = (figure.add_subplot(1, 3, number) for number in (1, 2, 3))
-    colours = {method: CYCLE[i % len(CYCLE)] for i, method in enumerate(found.scores["method"])}
+    coverage, transform, distance = (figure.add_subplot(1, 3, number) for number in (1, 2, 3))
+    colours = {method: CYCLE[i % len(CYCLE)] for i, method in enumerate(backtest.scores["method"])}
     coverage.plot([0, 100], [0, 100], color=INK, lw=0.8, alpha=0.6)
-    for row in found.scores.to_dict("records"):
-        held = [100 * row[f"coverage_{prob:g}"] for prob in PROBS]
+    for row in backtest.scores.to_dict("records"):
+        covered = [100 * row[f"coverage_{prob:g}"] for prob in PROBS]
         ours = row["method"] == MODEL
         coverage.plot(
             [100 * prob for prob in PROBS],
-            held,
+            covered,
             "o-",
             ms=4 if ours else 2.5,
             lw=2 if ours else 0.9,
@@ -46,19 +46,19 @@ def plot_backtest(found: Backtest) -> Figure:
         )
     coverage.set(
         xlabel="probability of the interval (%)",
-        ylabel="forecasts inside (%)",
+        ylabel="coverage (%)",
         xlim=(45, 100),
         ylim=(0, 102),
         title="Coverage",
     )
 
-    mine = found.predictions[found.predictions["method"] == MODEL]
+    mine = backtest.predictions[backtest.predictions["method"] == MODEL]
     counts, edges = np.histogram(mine["pit"], bins=_BINS, range=(0, 1))
-    fall.bar(edges[:-1], counts / len(mine) * _BINS, width=1 / _BINS, align="edge", color=BLUE, alpha=0.6)
-    fall.axhline(1, color=INK, lw=0.8, alpha=0.6)
-    fall.set(xlabel="share of the forecast below the outcome", ylabel="density", title="Where outcomes fell (model)")
+    transform.bar(edges[:-1], counts / len(mine) * _BINS, width=1 / _BINS, align="edge", color=BLUE, alpha=0.6)
+    transform.axhline(1, color=INK, lw=0.8, alpha=0.6)
+    transform.set(xlabel="probability integral transform", ylabel="density", title="Calibration (model)")
 
-    table = found.by_distance
+    table = backtest.by_distance
     for method, rows in table.groupby("method", sort=False):
         ours = method == MODEL
         distance.plot(
@@ -71,7 +71,9 @@ def plot_backtest(found: Backtest) -> Figure:
             label=str(method),
         )
     distance.set(
-        xlabel=f"decades of {found.facts['over']} ahead", ylabel="median error (% of the loss)", title="Error by distance"
+        xlabel=f"extrapolation in {backtest.facts['over']} (decades)",
+        ylabel="median error (% of the loss)",
+        title="Error by distance",
     )
     distance.tick_params(axis="x", labelsize=7)
     distance.set_ylim(0, None)
@@ -79,10 +81,10 @@ def plot_backtest(found: Backtest) -> Figure:
     return figure
 
 
-def backtest_picture(found: Backtest) -> Picture:
+def backtest_picture(backtest: Backtest) -> Picture:
     """Show a backtest on the page."""
     return Picture(
-        as_svg(plot_backtest(found), "backtest"),
-        "Left: on the diagonal, intervals hold what they say. Middle: level where forecasts are neither too wide nor too narrow, "
-        "nor too high or low. Right: half of the errors are smaller.",
+        as_svg(plot_backtest(backtest), "backtest"),
+        "Left: coverage of predictive intervals, on the diagonal where calibrated. Middle: probability integral transform, uniform "
+        "where calibrated. Right: median absolute error by extrapolation distance.",
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bayes_scaling.questions.claims import CLAIMS
-from bayes_scaling.report.wording import number
+from bayes_scaling.questions.wording import number
 from notebooks.markdown import table
 
 HERE = Path(__file__).parent

@@ -169,7 +169,7 @@ def test_report(command, stored, tmp_path):  # noqa: F811
     answer = command("report", stored, "--out", out, "--compute", 1e23, "--held-out", tmp_path / "big.csv")
     assert answer.code == 0, answer.err
     assert str(out.resolve()) in answer.out
-    assert "Of 1 held-out" in out.read_text()
+    assert "cover 1 of 1 held-out runs" in out.read_text()
     assert json.loads(command("report", stored, "--out", out, "--json").out)["report"] == str(out.resolve())
 
 

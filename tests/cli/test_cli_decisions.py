@@ -65,14 +65,14 @@ def test_a_decision_and_its_page(command, stored, tmp_path):  # noqa: F811
         page,
     )
     assert answer.code == 0, answer.err
-    assert "The page is" in answer.out
+    assert "Page: " in answer.out
     text = page.read_text()
     for said in (
-        "What it costs",
-        "How likely it reaches 2",
-        "What would change the answer",
-        "endless text",
-        "whole layers and heads",
+        "Cost</h2>",
+        "Probability of a loss below 2",
+        "Sensitivity</h2>",
+        "unlimited text",
+        "whole numbers of layers and heads",
     ):
         assert said in text
     numbers = told(command("decide", stored, "--compute", "5.76e23", "--json"))
@@ -88,7 +88,7 @@ def test_a_doubt_is_in_the_way_and_on_the_page(command, stored, tmp_path):  # no
     wanted = command("decide", stored, "--compute", "1e27", "--anyway", "--out", tmp_path / "yes.html")
     assert wanted.code == 0
     assert wanted.out.startswith("DECIDED AGAINST ADVICE")
-    assert "Decided against advice" in (tmp_path / "yes.html").read_text()
+    assert "Caveat overridden" in (tmp_path / "yes.html").read_text()
 
 
 def test_an_unconverged_fit_is_doubted(command, tmp_path):  # noqa: F811
@@ -129,7 +129,7 @@ def test_the_next_run_is_checked_by_posteriors_sampled_anew(command, stored, mon
     answer = told(command(*ask, "--json"))
     assert seen == [(26, "chinchilla", 3)] * 2
     assert [row["loss"] for row in answer["refits"]] == sorted(row["loss"] for row in answer["refits"])
-    assert "sampled anew with 2 outcomes of the first run remove 0 % of the risk" in command(*ask).out
+    assert "2 posteriors with simulated outcomes of the first run remove 0 % of the risk" in command(*ask).out
 
 
 def test_a_system_is_asked_about_time_and_early_stops(command, system):  # noqa: F811
@@ -163,7 +163,7 @@ def test_forecasts_are_written_down_and_scored(command, stored, tmp_path):  # no
     pd.DataFrame({"run_id": ["a"], "loss": [2.04]}).to_csv(measured, index=False)
     scored = command("score", ledger, "--runs", measured, "--seal", seal)
     assert scored.code == 0, scored.err
-    assert "Waiting for their runs: b" in scored.out
+    assert "Not measured yet: b" in scored.out
     assert told(command("score", ledger, "--runs", measured, "--json"))["forecasts"][0]["run_id"] == "a"
     ledger.write_text(ledger.read_text().replace('"run_id": "a"', '"run_id": "c"'))
     changed = command("score", ledger, "--runs", measured)

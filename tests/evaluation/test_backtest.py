@@ -31,7 +31,7 @@ def ladder(scatter=0.0, seed=0):
 def test_a_baseline_finds_a_law_without_scatter(name):
     table = ladder()
     origin = rolling_origins(table, per_decade=1)[0]
-    known, ahead = table.iloc[origin.known], table.iloc[origin.ahead]
+    known, ahead = table.iloc[origin.fitted], table.iloc[origin.ahead]
     draws = BASELINES[name](known, ahead, np.random.default_rng(0))
     np.testing.assert_allclose(np.median(draws, axis=0), np.log(ahead["loss"]), atol=2e-4)
 
@@ -39,7 +39,7 @@ def test_a_baseline_finds_a_law_without_scatter(name):
 def test_residuals_widen_a_bootstrap_to_the_scatter():
     table = ladder(scatter=0.01)
     origin = rolling_origins(table, per_decade=1)[0]
-    known, ahead = table.iloc[origin.known], table.iloc[origin.ahead]
+    known, ahead = table.iloc[origin.fitted], table.iloc[origin.ahead]
     narrow, wide = (
         BASELINES[f"huber + bootstrap{more}"](known, ahead, np.random.default_rng(0)).std(axis=0)
         for more in ("", " + residuals")
@@ -53,7 +53,7 @@ def fake(job):
     ahead = job.runs.table.iloc[job.origin.ahead]
     truth = np.log(ahead["loss"].to_numpy())
     draws = truth + 0.01 + 0.01 * np.random.default_rng(0).standard_normal((500, 1))
-    beyond = np.log10(ahead[job.over].to_numpy() / job.runs.table[job.over].iloc[job.origin.known].max())
+    beyond = np.log10(ahead[job.over].to_numpy() / job.runs.table[job.over].iloc[job.origin.fitted].max())
     told = pd.DataFrame({"method": job.method, "cut": job.origin.cut, "run": job.origin.ahead, "ahead": beyond})
     return told.assign(loss=ahead["loss"].to_numpy(), converged=True).join(scored(truth, draws))
 
@@ -78,7 +78,7 @@ def test_scores_are_of_every_split_and_method(counted):
     assert set(found.scores["runs"]) == {sum(len(o.ahead) for o in cuts)}
     assert found.scores["median_error"].to_numpy() == pytest.approx(0.01, abs=2e-3)
     assert found.scores["method"].iloc[0] == MODEL
-    assert f"below each of {len(cuts)} cuts" in found.sentence
+    assert f"with {len(cuts)} cuts" in found.sentence
     assert set(found.by_distance["ahead"].astype(str)) <= {"to 0.25", "0.25 to 0.5", "0.5 to 1", "1 to 2", "over 2"}
 
 

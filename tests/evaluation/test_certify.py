@@ -117,7 +117,7 @@ def test_an_exact_model_is_certified(exact, design):
     assert found.uniformity["uniform"].all()
     assert len(found.ranks) == 300
     assert found.coverage["coverage_0.9"].to_numpy() == pytest.approx(0.9, abs=0.06)
-    assert "no departure from uniform ranks is detected in any of 2 unknowns (so many tables would show" in found.sentence
+    assert "no departure from uniform ranks is detected in any of 2 parameters (so many tables detect" in found.sentence
     assert "2 of 600 fits had not converged" in found.sentence
 
 

@@ -49,13 +49,13 @@ def test_scores_are_those_of_the_draws(ledger):
     np.testing.assert_allclose(found.table["crps"], exact["crps"], rtol=0.1, atol=3e-4)
     assert found.table["inside_0.9"].mean() == pytest.approx(0.9, abs=0.12)
     assert found.waiting == []
-    assert "90 % intervals held" in found.sentence
+    assert "90 % intervals covered" in found.sentence
 
 
 def test_drift_is_seen_and_chance_is_not(ledger):
-    assert "above what was forecast" in score_forecasts(ledger, outcomes(shift=0.05)).sentence
-    assert "below what was forecast" in score_forecasts(ledger, outcomes(shift=-0.05)).sentence
-    assert "chance would" not in score_forecasts(ledger, outcomes()).sentence
+    assert "drift above the forecasts" in score_forecasts(ledger, outcomes(shift=0.05)).sentence
+    assert "drift below the forecasts" in score_forecasts(ledger, outcomes(shift=-0.05)).sentence
+    assert "drift" not in score_forecasts(ledger, outcomes()).sentence
 
 
 def test_what_a_fit_does_not_know_is_no_drift(tmp_path):
@@ -72,9 +72,9 @@ def test_what_a_fit_does_not_know_is_no_drift(tmp_path):
 @pytest.mark.parametrize(
     ("measured", "said"),
     [
-        (pd.DataFrame({"run_id": ["r0"], "loss": [0.7], "loss_unit": ["bits/byte"]}), "bring them to one unit"),
-        (pd.DataFrame({"run_id": ["r0", "r0"], "loss": [2.0, 2.1]}), "more than once"),
-        (pd.DataFrame({"run_id": ["r0"], "loss": [-2.0]}), "positive number"),
+        (pd.DataFrame({"run_id": ["r0"], "loss": [0.7], "loss_unit": ["bits/byte"]}), "convert them to one unit"),
+        (pd.DataFrame({"run_id": ["r0", "r0"], "loss": [2.0, 2.1]}), "several measured losses"),
+        (pd.DataFrame({"run_id": ["r0"], "loss": [-2.0]}), "limit > 0"),
         (pd.DataFrame({"run": ["r0"], "loss": [2.0]}), "columns run_id and loss"),
     ],
 )
@@ -95,7 +95,7 @@ def test_runs_that_are_not_measured_wait(ledger):
     assert len(found.table) == 3
     assert len(found.waiting) == 37
     nothing = score_forecasts(ledger, pd.DataFrame({"run_id": ["other"], "loss": [2.0]}))
-    assert "No run that was forecast" in nothing.sentence
+    assert "None of the registered runs" in nothing.sentence
 
 
 def test_a_forecast_is_made_once(ledger):
@@ -107,7 +107,7 @@ def test_a_forecast_is_made_once(ledger):
 
 
 def test_runs_without_a_name_are_a_sentence(tmp_path):
-    with pytest.raises(InvalidRequest, match="run_id each"):
+    with pytest.raises(InvalidRequest, match="needs a run_id of its own"):
         register_forecasts(example_fit(), PLANNED.drop(columns="run_id"), tmp_path / "l.jsonl")
     assert not (tmp_path / "l.jsonl").exists()
 

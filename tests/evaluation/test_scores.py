@@ -59,17 +59,17 @@ def test_every_cut_leaves_enough_on_either_side():
     origins = rolling_origins(table)
     assert len(origins) >= 5
     for origin in origins:
-        assert len(origin.known) >= 15
+        assert len(origin.fitted) >= 15
         assert len(origin.ahead) >= 3
         assert (
-            table["compute_flops"].iloc[origin.known].max() < origin.cut <= table["compute_flops"].iloc[origin.ahead].min()
+            table["compute_flops"].iloc[origin.fitted].max() < origin.cut <= table["compute_flops"].iloc[origin.ahead].min()
         )
-        assert sorted([*origin.known, *origin.ahead]) == list(range(60))
+        assert sorted([*origin.fitted, *origin.ahead]) == list(range(60))
 
 
 def test_a_budget_on_a_step_is_ahead():
     table = pd.DataFrame({"compute_flops": np.repeat([1e18, 1e19, 1e20, 1e21], 8)})
-    assert [(o.cut, len(o.known)) for o in rolling_origins(table, per_decade=1)] == [(1e20, 16), (1e21, 24)]
+    assert [(o.cut, len(o.fitted)) for o in rolling_origins(table, per_decade=1)] == [(1e20, 16), (1e21, 24)]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ _ALONG = (
 )
 _LABEL = "rows carry no label of their own position"
 _SINGLE = "the old gradient had a constant in single precision; finite differences give the new one"
+_WORDS = "words: checks have the standard names of tests and predictive intervals; every value is compared as before"
 _ERROR = "a standard error belongs to the single row, outside the correlated part"
 
 EXCEPTIONS: dict[str, str] = {
@@ -29,6 +30,11 @@ EXCEPTIONS: dict[str, str] = {
     "answers/check kappa/7": _FINITE,
     **{f"answers/check kappa along runs/{row}/value": _ALONG for row in (6, 8, 9, 10)},
     **{f"answers/check system/{row}/value": _ALONG for row in range(14, 20)},
+    **{
+        f"answers/check {of}/{row}/check": _WORDS
+        for of, last in (("chinchilla", 10), ("kappa", 10), ("kappa along runs", 10), ("kappa by group", 9), ("system", 20))
+        for row in range(6, last + 1)
+    },
     **{f"answers/expected {of}/at/run": _LABEL for of in ("kappa along runs", "kappa by group")},
 }
 """Beginning of the path of a number, and why it is another one."""

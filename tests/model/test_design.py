@@ -40,7 +40,7 @@ def test_a_good_design_has_no_findings(model):
 @pytest.mark.parametrize(
     ("params", "tokens", "says", "weak"),
     [
-        (SIZES, 20 * SIZES, "All runs have 20 tokens a parameter", "b"),
+        (SIZES, 20 * SIZES, "All runs have 20 tokens per parameter", "b"),
         (SIZES, 1e10, "All runs have the same D, 1e+10", "b"),
         (1e9, SIZES, "All runs have the same N, 1e+09", "a"),
         (SIZES, 1e5 * SIZES**0.6, "one path of N and D", "b"),
@@ -59,7 +59,7 @@ def test_the_run_it_names_does_tell_more():
     spec = read_model("kappa")
     before = identifiability(bad, spec)
     sentence = before.findings[-1]
-    assert "would tell most of b" in sentence
+    assert "most informative further run about b" in sentence
     N, D = (float(sentence.split(f"{symbol} = ")[1].split(",")[0].split(" ")[0]) for symbol in ("N", "D"))
     assert 1.1 * float(bad.table["compute_flops"].max()) > 6 * N * D
     after = identifiability(runs_at([*SIZES, N], [*np.full(20, 1e10), D]), spec)
@@ -98,7 +98,7 @@ def test_discrepancy_makes_runs_tell_less():
 
 def test_groups_are_refused():
     runs = read_runs(grid().table.assign(group="a"))
-    with pytest.raises(InvalidModel, match="ask about the design of one group"):
+    with pytest.raises(InvalidModel, match="give the design of one group"):
         identifiability(runs, read_model("kappa_by_group"))
 
 
@@ -108,7 +108,7 @@ def test_the_verb_prints_and_says(command, tmp_path):  # noqa: F811
         command("design", tmp_path / "runs.csv"),
         json.loads(command("design", tmp_path / "runs.csv", "--json").out),
     )
-    assert "All runs have 20 tokens a parameter" in text.out
+    assert "All runs have 20 tokens per parameter" in text.out
     assert parsed["findings"][0] in text.out
     assert set(parsed["weak"]) <= {row["parameter"] for row in parsed["parameters"]}
     assert command("design", tmp_path / "runs.csv", "--model", "kaplan_system").code == 2

@@ -135,7 +135,7 @@ def test_residuals_are_what_law_and_walk_leave():
         )
         > 0.01
     )
-    assert "p of the trend with C" in set(check(fit)["check"])
+    assert "trend test with C, p-value" in set(check(fit)["check"])
 
 
 def test_steps_are_drawn_from_their_conditional():

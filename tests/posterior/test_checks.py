@@ -100,7 +100,10 @@ def test_draws_that_are_no_posterior(change, caught_by):
     ("statistics", "caught_by"),
     [
         ({"diverging": stat(np.arange(2000).reshape(4, 500) < 2)}, "share of divergences"),
-        ({"reached_max_treedepth": stat(np.arange(2000).reshape(4, 500) % 10 == 0)}, "share of trees at full depth"),
+        (
+            {"reached_max_treedepth": stat(np.arange(2000).reshape(4, 500) % 10 == 0)},
+            "share of iterations at maximum tree depth",
+        ),
         ({"energy": stat(np.cumsum(np.random.default_rng(0).standard_normal((4, 500)), axis=1))}, "smallest E-BFMI"),
     ],
 )
@@ -118,21 +121,23 @@ def test_runs_the_law_does_not_describe():
     runs = GOOD.table
     bent = runs["loss"] * (runs["params"] / runs["params"].mean()) ** 0.02
     found = failed(changed(runs=bent.to_numpy()), ADEQUACY)
-    assert "p of the trend with N" in found
-    assert "p of the runs inside their 90 %" in failed(changed(runs=(runs["loss"] * 1.2).to_numpy()), ADEQUACY)
+    assert "trend test with N, p-value" in found
+    assert "coverage test, p-value" in failed(changed(runs=(runs["loss"] * 1.2).to_numpy()), ADEQUACY)
     bowed = runs["loss"] * (1 + 0.01 * (np.log(runs["tokens"] / runs["tokens"].median()) / 2) ** 2)
-    assert "p of the trend with D" in failed(changed(runs=bowed.to_numpy()), ADEQUACY)
+    assert "trend test with D, p-value" in failed(changed(runs=bowed.to_numpy()), ADEQUACY)
     # A model that does not fit is not a posterior that did not converge.
     assert changed(runs=bent.to_numpy()).converged
 
 
 def test_a_loss_in_another_unit_is_one_the_priors_did_not_expect():
-    assert "runs inside the prior's 99 %" in failed(changed(runs=(GOOD.table["loss"] * 40).to_numpy()), ADEQUACY)
+    assert "share of runs in the 99 % prior predictive interval" in failed(
+        changed(runs=(GOOD.table["loss"] * 40).to_numpy()), ADEQUACY
+    )
 
 
 def test_rules_pass_at_their_threshold_and_fail_beyond():
     for rule in RULES.values():
-        beyond = 1e-6 if rule.comparison == "at most" else -1e-6
+        beyond = 1e-6 if rule.comparison == "<=" else -1e-6
         assert rule.passes(rule.threshold)
         assert not rule.passes(rule.threshold + beyond)
         assert not rule.passes(float("nan"))

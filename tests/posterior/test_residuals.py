@@ -68,14 +68,14 @@ def test_surprises_are_independent_where_the_model_is_right(system):
 
 def test_every_observation_is_checked(system):
     found = check(system).set_index("check")
-    assert found.loc["p of the runs inside their 90 %, curves", "passed"]
-    assert found.loc["p of the trend with S, curves", "passed"]
+    assert found.loc["coverage test, p-value, curves", "passed"]
+    assert found.loc["trend test with S, p-value, curves", "passed"]
     bent = {group.path: group.to_dataset(inherit=False) for group in system.tree.subtree}
     rows = bent["/observations/curves"]
     bent["/observations/curves"] = rows.assign(loss=rows["loss"] * (rows["steps"] / 4e4) ** 0.2)
     worse = check(Fit(xr.DataTree.from_dict(bent), system.model, system.reference, system.facts)).set_index("check")
-    assert not worse.loc["p of the runs inside their 90 %, curves", "passed"]
-    assert not worse.loc["p of the trend with S, curves", "passed"]
+    assert not worse.loc["coverage test, p-value, curves", "passed"]
+    assert not worse.loc["trend test with S, p-value, curves", "passed"]
 
 
 def test_the_better_model_is_preferred(system):
@@ -189,9 +189,7 @@ def test_a_row_s_own_error_widens_its_interval(system):
 def test_one_observation_of_curves_is_judged_by_what_rows_before_leave(system):
     alone = system.view("curves")
     whole, one = check(system).set_index("check"), check(alone).set_index("check")
-    assert (
-        whole.loc["p of the runs inside their 90 %, curves", "value"] == one.loc["p of the runs inside their 90 %", "value"]
-    )
+    assert whole.loc["coverage test, p-value, curves", "value"] == one.loc["coverage test, p-value", "value"]
     np.testing.assert_array_equal(log_likelihood(alone)["measured"], log_likelihood(system)["measured_curves"])
 
 

@@ -54,12 +54,12 @@ def test_every_section_is_there_and_nothing_is_fetched(checked, tmp_path):
     text = write_report(checked, tmp_path / "report.html", held_out=held_out, budgets=[1e22, 5.76e23]).read_text()
     page = Page(text)
     assert page.headings[1:] == [
-        "What was asked",
-        "Is the fit to be believed?",
+        "Model and data",
+        "Convergence and adequacy",
         "Parameters",
-        "Fit against data",
+        "Measured against predicted",
         "Residuals",
-        "Where the optimum lies",
+        "Loss surface",
         "Forecast",
         "Budget",
         "Prior against posterior",
@@ -71,7 +71,7 @@ def test_every_section_is_there_and_nothing_is_fetched(checked, tmp_path):
     assert "90 %" in text
     assert "besiroglu2024" in text
     assert "5.76e23" in text
-    assert "Of 1 held-out runs, 1 measured a loss inside" in text
+    assert "The 90 % predictive intervals cover 1 of 1 held-out runs" in text
     assert INK not in text
     assert "currentColor" in text
     assert "prefers-color-scheme: dark" in text
@@ -79,13 +79,13 @@ def test_every_section_is_there_and_nothing_is_fetched(checked, tmp_path):
     assert len(set(ids)) == len(ids)
 
 
-def test_a_failed_check_is_said_before_anything_else(tmp_path):
+def test_a_failed_check_comes_before_anything_else(tmp_path):
     fit = example_fit(chains=1, draws=50)
     fit = replace(fit, checks=tuple(check(fit).to_dict("records")))
     with pytest.warns(NotConvergedWarning):
         text = write_report(fit, tmp_path / "report.html").read_text()
     body = text[text.index("<main>") :]
-    assert body.index("has NOT converged") < body.index("What was asked")
+    assert body.index("has NOT converged") < body.index("Model and data")
     assert 'class="verdict failed"' in body
     assert "sample longer" in body
 
@@ -95,7 +95,7 @@ def test_a_law_of_one_resource_has_no_budget(tmp_path):
 
     held_out = pd.DataFrame({"params": [1e10], "loss": [2.0]})
     text = write_report(one_resource_fit(), tmp_path / "report.html", held_out=held_out).read_text()
-    assert "decades beyond, N" in text
+    assert "extrapolation in N (decades)" in text
     assert "Budget" not in Page(text).headings
     assert "Forecast" in Page(text).headings
 
@@ -145,14 +145,14 @@ def test_the_report_of_a_system_has_everything_that_follows(joint, tmp_path):
     text = write_report(joint, tmp_path / "report.html").read_text()
     page = Page(text)
     assert page.headings[1:] == [
-        "What was observed",
-        "Is the fit to be believed?",
+        "Observations",
+        "Convergence and adequacy",
         "Parameters",
-        "The paper's claims",
-        "Measured against expected",
+        "Published claims",
+        "Measured against predicted",
         "Critical batch",
         "Compute-optimal training",
-        "Why large models stopped early win",
+        "Steps and tokens to a loss",
         "Early stopping on limited data",
         "Prior against posterior",
         "How to reproduce",
@@ -168,15 +168,15 @@ def test_the_report_of_a_system_has_everything_that_follows(joint, tmp_path):
         write_report(joint, tmp_path / "report.html", budgets=[1e20])
 
 
-def test_observations_that_differ_are_said_to(joint, tmp_path):
+def test_observations_that_differ_are_named(joint, tmp_path):
     groups = {group.path: group.to_dataset(inherit=False) for group in joint.tree.subtree}
     effects = groups["/posterior"]["N_c_effect_observation"]
     apart = xr.DataArray([0.0, -0.1, 0.0], dims="observation")
     groups["/posterior"]["N_c_effect_observation"] = xr.zeros_like(effects) + apart
     fit = replace(joint, tree=xr.DataTree.from_dict(groups))
     text = write_report(fit, tmp_path / "report.html").read_text()
-    assert "curves and decayed do not share N_c (loss left by N at its reference): the second&#39;s is 0.905 times" in text
-    assert "curves and limited do not share" not in text
+    assert "Heterogeneity: N_c (loss left by N at its reference) of decayed is 0.905 times that of curves" in text
+    assert "of limited is" not in text
 
 
 def test_a_system_that_failed_says_so_first(joint, tmp_path):
@@ -192,4 +192,4 @@ def test_a_system_that_failed_says_so_first(joint, tmp_path):
     with pytest.warns(NotConvergedWarning):
         text = write_report(replace(joint, checks=(bad,)), tmp_path / "report.html").read_text()
     body = text[text.index("<main>") :]
-    assert body.index("has NOT converged") < body.index("What was observed")
+    assert body.index("has NOT converged") < body.index("Observations")
