@@ -184,6 +184,8 @@ class Law:
 
     def __post_init__(self) -> None:
         """Carry the function's name and the whole documentation, so that help() and doctest see them."""
+        # Resolved, so that they mean the same in a process that lacks the module's names.
+        self.function.__annotations__ = get_type_hints(self.function, include_extras=True)
         names = (name for name in functools.WRAPPER_ASSIGNMENTS if hasattr(self.function, name))
         own = {name: getattr(self.function, name) for name in names}
         self.__dict__.update(own, __wrapped__=self.function, __doc__=self.documentation)
@@ -225,7 +227,7 @@ class Law:
     @property
     def documentation(self) -> str:
         """The docstring with its sections: meaning and unit of all that goes in and comes out, and the paper."""
-        hints = get_type_hints(self.function, include_extras=True)
+        hints = self.function.__annotations__
         arguments = {f"{n} : float or array": _meaning(hints.get(n), QUANTITIES.get(n)) for n in self.inputs}
         for name, kind in self.parameters.items():
             prior = f"; a prior states the {kind.meaning}" if kind.moves else ""
