@@ -109,7 +109,7 @@ def backtest(
         model = default_model(runs.table)
     spec = of_one_loss(read_model(model), "a backtest")
     if workers < 1:
-        raise InvalidRequest(f"workers is {workers}, limit >= 1.")
+        raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
     table = runs_from(runs, needs=dict.fromkeys((*spec.needs, over)))
     layout = Layout.of(spec, tables_of(spec, table))
     spec = layout.model

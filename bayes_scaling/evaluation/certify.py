@@ -103,7 +103,7 @@ def certify(
     Talts, Betancourt, Simpson, Vehtari and Gelman (2018).
     """
     if tables < 1 or workers < 1:
-        raise InvalidRequest(f"tables is {tables} and workers {workers}, limit of each >= 1.")
+        raise InvalidRequest(f"tables is {tables} and workers {workers}: each has to be at least one.")
     if model is None:
         runs = runs_from(runs)
         model = default_model(runs.table)

@@ -64,7 +64,7 @@ def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
     for name, fit in fits.items():
         draws = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
         if draws < _FEWEST:
-            raise InvalidRequest(f"{name} has {draws} draws, limit >= {_FEWEST} for importance sampling.")
+            raise InvalidRequest(f"{name} has {draws} draws: importance sampling needs at least {_FEWEST}.")
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
     estimates, rows = {}, {}

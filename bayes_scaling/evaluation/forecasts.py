@@ -217,7 +217,7 @@ def score_forecasts(
 
 def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
     if not (np.isfinite(loss) and loss > 0):
-        raise InvalidRequest(f"The measured loss of {entry['run_id']} is {loss:g}, limit > 0.")
+        raise InvalidRequest(f"The measured loss of {entry['run_id']} is {loss:g}: it has to be a positive number.")
     levels, values = np.array(QUANTILES), np.array(entry["quantiles"])
     draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(values))
     scores = scored(np.log([loss]), draws[:, None]).iloc[0]

@@ -69,7 +69,7 @@ def rolling_origins(
         )
     for name, value in (("per_decade", per_decade), ("least", least), ("fewest_ahead", fewest_ahead)):
         if value < 1:
-            raise InvalidRequest(f"{name} is {value}, limit >= 1.")
+            raise InvalidRequest(f"{name} is {value}: it has to be at least one.")
     # A value on a step, up to rounding, belongs to the bin above it.
     bins = np.floor(per_decade * np.log10(table[over].to_numpy(float)) + 1e-9).astype(int)
     steps, origins = np.unique(bins), []

@@ -15,11 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from bayes_scaling.questions.wording import power, short
+
 INK: Final = "#123456"
 """Stands for the page's own text colour, dark on light and light on dark: see :func:`as_svg`."""
 BLUE, ORANGE, GREEN, PURPLE, RED = "#2B83C4", "#E69F00", "#009E73", "#CC79A7", "#D55E00"
 CYCLE: Final = (BLUE, ORANGE, GREEN, PURPLE, RED, "#56B4E9", "#999933", "#882255")
 
+_MOST_SUFFIXED: Final = 1e15
+"""Ticks from here on are computes, in powers of ten."""
 _STYLE: Final[Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -245,11 +249,11 @@ def _legend(axes: Axes, groups: Sequence[str]) -> None:
 
 
 def plain_log_ticks(axes: Axes, which: str = "y") -> None:
-    """Write 2.5 rather than 2.5 x 10^0 where a log axis spans less than two decades."""
+    """Write 2.5 and 300K rather than powers of ten where a log axis spans less than two decades."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     low, high = axis.get_view_interval()
     if low > 0 and high / low < 100:
         several = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0) if which == "y" else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(subs=several if high / low < 10 else (1.0, 3.0)))
-        axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda x, _: short(x) if x < _MOST_SUFFIXED else power(x)))
         axis.set_minor_formatter(NullFormatter())

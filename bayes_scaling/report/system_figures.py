@@ -38,7 +38,7 @@ def claims_forest(
     for agree, colour in ((True, BLUE), (False, ORANGE)):
         of = agrees == agree
         error = bars(ratio[of], lower[of], upper[of])
-        label = "interval covers the published number" if agree else "interval excludes it"
+        label = "interval covers 1" if agree else "interval excludes 1"
         axes.errorbar(ratio[of], place[of], xerr=error, fmt="o", ms=3.5, lw=1.4, color=colour, label=label)
     axes.set(xscale="log", xlabel="ours over published", ylim=(-0.8, len(names) - 0.2))
     axes.set_yticks(place, labels=list(names))
@@ -145,8 +145,8 @@ def stopping_points(bound: Ribbon, stopped: np.ndarray) -> Figure:
         yscale="log",
         xlim=ends,
         ylim=ends,
-        xlabel="lower bound (5.7), minimum steps",
-        ylabel="steps of the least loss, minimum steps",
+        xlabel="lower bound (5.7), in minimum steps",
+        ylabel="step of the least loss, in minimum steps",
     )
     axes.legend()
     return figure

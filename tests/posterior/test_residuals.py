@@ -194,5 +194,5 @@ def test_one_observation_of_curves_is_judged_by_what_rows_before_leave(system):
 
 
 def test_too_few_draws_are_not_compared(system):
-    with pytest.raises(InvalidRequest, match="4 draws: importance sampling needs 50"):
+    with pytest.raises(InvalidRequest, match="4 draws: importance sampling needs at least 50"):
         compare({"one": system.thinned(2), "other": system.thinned(2)})
