@@ -16,7 +16,7 @@ from bayes_scaling.cli.options import (
     Seed,
     Stored,
     columns_of,
-    of_one_law,
+    stored_fit,
 )
 from bayes_scaling.cli.printing import print_json, print_table, records
 
@@ -43,7 +43,7 @@ def forecast(
     from bayes_scaling.evaluation.forecasts import register_forecasts
     from bayes_scaling.runs.table import read_inputs
 
-    fit = of_one_law(stored, observation)
+    fit = stored_fit(stored, observation).for_loss()
     table = read_inputs(inputs, columns=columns_of(columns), needs=["run_id", *fit.model.only.columns.values()])
     entries = register_forecasts(fit, table, ledger, note=note, seed=seed)
     if as_json:

@@ -58,11 +58,12 @@ def table_of(
     return runs_from(runs, columns=named, loss_unit=loss_unit, card=card, needs=tuple(needs), where=where)
 
 
-def of_one_law(stored: Path, observation: str | None) -> Fit:
-    """Return the stored fit, or one observation of it where its model has several."""
+def stored_fit(stored: Path, observation: str | None) -> Fit:
+    """Return the stored fit, or the observation of it that is named."""
     from bayes_scaling.posterior.fit import load_fit
 
-    return load_fit(stored).for_loss(observation)
+    fit = load_fit(stored)
+    return fit if observation is None else fit.for_loss(observation)
 
 
 def pairs(entries: list[str] | None, option: str) -> dict[str, str]:

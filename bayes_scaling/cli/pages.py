@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli.application import app
-from bayes_scaling.cli.options import AsJson, Columns, Group, OfOne, Prob, Stored, columns_of, of_one_law, pairs
+from bayes_scaling.cli.options import AsJson, Columns, Group, OfOne, Prob, Stored, columns_of, pairs, stored_fit
 from bayes_scaling.cli.printing import print_json, verdict_of
 
 
@@ -37,12 +37,11 @@ def report(
     from bayes_scaling.evaluation.certificate import read_certificate
     from bayes_scaling.evaluation.outcome import read_backtest
     from bayes_scaling.files import check_writable
-    from bayes_scaling.posterior.fit import load_fit
     from bayes_scaling.report import write_report
     from bayes_scaling.runs.table import read_inputs
 
     check_writable(out)
-    fit = load_fit(stored) if observation is None else of_one_law(stored, observation)
+    fit = stored_fit(stored, observation)
     measured = None
     if held_out is not None:
         measured = read_inputs(

@@ -17,7 +17,7 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from bayes_scaling.cli.extras import EXTRAS, Extra
-from bayes_scaling.cli.options import AsJson, Columns, OfOne, columns_of, numbers, pairs
+from bayes_scaling.cli.options import AsJson, Columns, OfOne, columns_of, numbers, pairs, stored_fit
 from bayes_scaling.cli.printing import print_json, say
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.questions.registry import entries, find
@@ -50,7 +50,7 @@ class Verbs(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the verb of a command line, or list the verbs in an error."""
-        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+        if args[0] not in self.commands and find(args[0]) is None and not args[0].startswith("-"):
             ctx.fail(f"There is no command {args[0]!r}; {choose(args[0], self.list_commands(ctx))}.")
         return super().resolve_command(ctx, args)
 
@@ -91,7 +91,6 @@ def _command(kind: type[Question]) -> Any:
 def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any]) -> None:
     """Build a question from the command line, answer it, write what is to be written, and print the answer."""
     from bayes_scaling.files import check_writable, write_whole
-    from bayes_scaling.questions.base import question
 
     out, as_json = given.pop("out", None), given.pop("as_json")
     stored = given.pop("stored", None)
@@ -100,7 +99,7 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     columns = columns_of(given.pop("columns", None))
     if out is not None:
         check_writable(out)
-    asked = question(kind.name, **{name: _read(kind, name, value, columns) for name, value in given.items()})
+    asked = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
     posterior = None if stored is None else _posterior(stored, observation)
     answer = asked.answer(posterior)
     notes: dict[str, Any] = {}
@@ -134,10 +133,7 @@ def _posterior(stored: Path, observation: str | None) -> Fit | Mixture:
         if observation is not None:
             raise InvalidRequest(f"{stored} is a mixture of fits of one law: leave --observation {observation} out.")
         return load_mixture(stored)
-    from bayes_scaling.posterior.fit import load_fit
-
-    fit = load_fit(stored)
-    return fit if observation is None else fit.for_loss(observation)
+    return stored_fit(stored, observation)
 
 
 def _parameters(kind: type[Question], extras: tuple[Extra, ...]) -> list[inspect.Parameter]:
