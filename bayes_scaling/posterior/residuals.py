@@ -55,7 +55,7 @@ def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator)
     scale, error = row_scales(fit, growth_at(fit, law_at_runs(fit)))
     if rows.serial is None:
         return scattered(fit, expected, (scale**2 + error**2) ** 0.5, noise)
-    along = gaussian.correlated(_flat(noise), rows.serial, _flat(fit.posterior["length"]))
+    along = gaussian.correlated(flat_draws(noise), rows.serial, flat_draws(fit.posterior["length"]))
     correlated = noise.copy(data=along.reshape(noise.shape))
     own = standard_noise(fit, expected, rng) if bool((error > 0).any()) else 0.0
     return scattered(fit, expected, 1.0, scale * correlated + error * own)
@@ -81,8 +81,8 @@ def innovations(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
         part.broadcast_like(residual).transpose(*SAMPLE_DIMS, "run")
         for part in row_scales(fit, growth_at(fit, law_at_runs(fit)))
     )
-    length = _flat(fit.posterior["length"]) if rows.serial is not None else None
-    z, deviation = gaussian.innovations(_flat(residual), _flat(scale), _flat(error), rows.serial, length)
+    length = flat_draws(fit.posterior["length"]) if rows.serial is not None else None
+    z, deviation = gaussian.innovations(flat_draws(residual), flat_draws(scale), flat_draws(error), rows.serial, length)
     return residual.copy(data=z.reshape(residual.shape)), residual.copy(data=deviation.reshape(residual.shape))
 
 
@@ -161,17 +161,20 @@ def draw_effects(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) ->
         scale, error = _parts(rows, own, growth)
         residual: Any = xr.DataArray(rows.log_measured, dims="run") - np.log(law)
         flat = {"residual": residual, "scale": scale + 0 * law, "error": error + 0 * law, "growth": growth + 0 * law}
-        arrays = {name: _flat(value.transpose(*SAMPLE_DIMS, "run")) for name, value in flat.items()}
+        arrays = {name: flat_draws(value.transpose(*SAMPLE_DIMS, "run")) for name, value in flat.items()}
         counts = [len(effect.labels) for effect in rows.effects]
         widths = np.concatenate(
-            [np.repeat(_flat(own[e.scale_name])[:, None], n, axis=1) for e, n in zip(rows.effects, counts, strict=True)],
+            [
+                np.repeat(flat_draws(own[e.scale_name])[:, None], n, axis=1)
+                for e, n in zip(rows.effects, counts, strict=True)
+            ],
             axis=1,
         )
 
         def loadings(part: slice, arrays: Any = arrays, rows: Rows = rows, widths: np.ndarray = widths) -> np.ndarray:
             return arrays["growth"][part][:, :, None] * rows.basis * widths[part, None, :]
 
-        length = _flat(own["length"]) if rows.serial is not None else None
+        length = flat_draws(own["length"]) if rows.serial is not None else None
         z = gaussian.draw_effects(arrays["residual"], arrays["scale"], arrays["error"], loadings, rows.serial, length, rng)
         shape = own["sigma"].shape
         parts = np.split(z * widths, np.cumsum(counts)[:-1], axis=1)
@@ -211,6 +214,7 @@ def _parts(rows: Rows, draws: xr.Dataset, growth: Any) -> tuple[xr.DataArray, xr
     return variance**0.5 * growth, standard_deviation(nugget, error, growth) + 0.0 * draws["sigma"]
 
 
-def _flat(draws: xr.DataArray) -> np.ndarray:
+def flat_draws(draws: xr.DataArray) -> np.ndarray:
     """Return draws as an array, shape (draw, ...)."""
-    return draws.values.reshape(-1, *draws.shape[2:])
+    ordered = draws.transpose(*SAMPLE_DIMS, ...)
+    return ordered.values.reshape(-1, *ordered.shape[2:])

@@ -23,7 +23,7 @@ from bayes_scaling.posterior.predict import (
     typical_relative_se,
 )
 from bayes_scaling.posterior.protocol import Posterior
-from bayes_scaling.posterior.residuals import law_at_runs, loss_at_runs, row_scales
+from bayes_scaling.posterior.residuals import flat_draws, law_at_runs, loss_at_runs, row_scales
 
 
 def predict_table(fit: Posterior, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
@@ -170,12 +170,6 @@ class Seen:
         to_place = np.exp(-np.abs(place - along) / self.length[:, None])
         weights = np.linalg.solve(covariance, to_place[..., None])[..., 0]
         return (weights * standard).sum(axis=1), (weights * to_place).sum(axis=1)
-
-
-def flat_draws(draws: xr.DataArray) -> np.ndarray:
-    """Return draws as an array, shape (draw, ...)."""
-    ordered = draws.transpose(*SAMPLE_DIMS, ...)
-    return ordered.values.reshape(-1, *ordered.shape[2:])
 
 
 def continued_rows(fit: Fit, table: pd.DataFrame) -> np.ndarray:

@@ -17,7 +17,8 @@ from bayes_scaling.model.noise import Correlation, relative_error, standard_devi
 from bayes_scaling.numerics import weighted_quantile
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import growth_at, interval, new_run_sd, predict, quantiles, typical_relative_se
-from bayes_scaling.posterior.rows import Seen, flat_draws
+from bayes_scaling.posterior.residuals import flat_draws
+from bayes_scaling.posterior.rows import Seen
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.wording import credible
 from bayes_scaling.runs.table import read_inputs
