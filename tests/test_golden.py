@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.golden.answers import ANSWERS, answer
-from tests.golden.densities import CASES, densities_at, prior_of
+from tests.golden.densities import CASES, densities_at, in_numpy, prior_of
 from tests.golden.numbers import committed, differences
 
 
@@ -16,8 +16,11 @@ def _compare(file: str, name: str, found: object) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_log_density_and_gradient(case: str) -> None:
-    """The density that is sampled is the one it was."""
-    _compare("densities", case, densities_at(case, committed("densities")[case]["points"]))
+    """The density that is sampled is the one it was, and numpy's is the same."""
+    points = committed("densities")[case]["points"]
+    sampled = densities_at(case, points)
+    _compare("densities", case, sampled)
+    assert in_numpy(case, points) == pytest.approx(sampled["log_density"], rel=1e-10)
 
 
 @pytest.mark.parametrize("case", CASES)

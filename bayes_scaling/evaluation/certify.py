@@ -16,8 +16,8 @@ from bayes_scaling.evaluation.certificate import BROKEN, FROM_THE_MODEL, Certifi
 from bayes_scaling.evaluation.ranks import rank_of
 from bayes_scaling.evaluation.simulate import AHEAD, from_broken_laws, from_the_model
 from bayes_scaling.evaluation.workers import digest_of, outcomes
-from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sample import fit_table
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.document import Model, default_model, model_from_json, read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.names import SAMPLE_DIMS

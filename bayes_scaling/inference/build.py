@@ -6,23 +6,25 @@ broadcast by name; laws meet named dimensions after the posterior, in xarray.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.builders import OpFromGraph
 
 from bayes_scaling import elementwise
-from bayes_scaling.inference.coordinates import Varying, values_at_reference
-from bayes_scaling.inference.distributions import variable
+from bayes_scaling.inference.distributions import density, variable
 from bayes_scaling.model import gaussian, names
+from bayes_scaling.model.definition import define
 from bayes_scaling.model.document import Model, read_model
-from bayes_scaling.model.grouping import member
-from bayes_scaling.model.layout import Layout, Rows
-from bayes_scaling.model.noise import standard_deviation, variance_function
-from bayes_scaling.model.reference import law_parameters, publish
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.noise import Likelihood
+from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.tables import tables_of
+from bayes_scaling.model.unknowns import JointlyNormal
 from bayes_scaling.runs.table import RunTable
 
 
@@ -86,7 +88,7 @@ def build_model(model: str | Model, runs: RunTable | pd.DataFrame | str, *, curv
     Returns
     -------
     pymc.Model
-        Free variables in the coordinates of :mod:`~bayes_scaling.inference.coordinates`, the values at the reference point
+        Free variables in the coordinates of :mod:`~bayes_scaling.model.coordinates`, the values at the reference point
         and the published parameters as deterministics, the logarithm of what was measured observed, one node for each
         observation. Data are ``pm.Data``, so that one compiled model serves many tables.
 
@@ -109,86 +111,87 @@ def build_model(model: str | Model, runs: RunTable | pd.DataFrame | str, *, curv
 
 def build(layout: Layout) -> pm.Model:
     """Build the PyMC model of a layout; nothing is sampled."""
-    model, data = layout.model, layout.data()
     coords: dict[str, Any] = {names.of_observation("run", suffix): range(len(rows)) for suffix, rows in layout}
     with pm.Model(coords=coords | layout.coords) as built:
-        shared = {name: pm.Data(name, value) for name, value in data.items()}
-        reference = {axis: shared.get(f"reference_{axis}", value) for axis, value in layout.reference.items()}
-        varying = Varying.of(layout, shared)
-        centres = values_at_reference(layout, varying, reference)
-        dims = layout.only.groups.dim if model.is_one and layout.only.groups.columns else None
-        at_groups = centres if not model.is_one else varying.at(centres, model.only.name)
-        for name, value in publish(model, at_groups, reference).items():
-            if name not in built.named_vars:
-                # A published coefficient varies where its exponent does, whether it varies itself or not.
-                pm.Deterministic(name, value, dims=dims if value.ndim else None)
-        for suffix, rows in layout:
-            values = at_groups if model.is_one else varying.at(centres, rows.observation.name)
-            _observe(layout, rows, suffix, values, reference, shared)
+        data = {name: pm.Data(name, value) for name, value in layout.data().items()}
+        define(layout, data, RandomVariables(built))
     return built
 
 
-def _observe(
-    layout: Layout, rows: Rows, suffix: str, values: dict[str, Any], reference: dict[str, Any], shared: dict[str, Any]
-) -> None:
-    """Add what was measured: its logarithm around the law's, with the effects and the noise of the document."""
-    observation = rows.observation
+class RandomVariables:
+    """The unknowns of a model as random variables of PyMC: see :class:`~bayes_scaling.model.unknowns.Unknowns`."""
 
-    def of_it(name: str) -> str:
-        return names.of_observation(name, suffix)
+    def __init__(self, model: pm.Model) -> None:
+        self._model = model
 
-    parameters = law_parameters(observation.the_law, layout.model, values, reference)
-    if of_it("group_of_run") in shared:
-        group = shared[of_it("group_of_run")]
-        parameters = {n: v[group] if getattr(v, "ndim", 0) else v for n, v in parameters.items()}
-    expected = observation.the_law(*(shared[of_it(f"input_{name}")] for name in rows.inputs), **parameters)
-    mu: Any = pt.log(expected)
-    likelihood, growth = observation.likelihood, 1.0
-    if likelihood.growth is not None:
-        growth = variance_function(expected, shared[of_it("typical")], variable(of_it("growth"), likelihood.growth))
-    sigma: Any = variable(of_it("sigma"), likelihood.sigma)
-    error = shared.get(of_it("relative_error"))
-    measured = {"observed": shared[of_it("log_measured")], "dims": of_it("run")}
-    if not (rows.effects or observation.correlation):
-        arguments = likelihood.arguments({name: variable(of_it(name), prior) for name, prior in likelihood.unknowns.items()})
-        scale = standard_deviation(sigma, error, growth)
-        getattr(pm, likelihood.dist)(of_it("measured"), mu=mu, **{likelihood.SCALE: scale}, **arguments, **measured)
-        return
-    variance: Any = sigma**2
-    loadings = []
-    for effect in rows.effects:
-        width = variable(of_it(effect.scale_name), observation.effects[effect.section, effect.name].scale)
-        loadings.append(width * shared[of_it(f"basis_{effect.name}")])
-        if effect.section == "noise":
-            variance = variance + width**2 * shared[of_it(f"own_{effect.name}")]
-    whole: Any = pt.zeros_like(mu)
-    own = variance**0.5 * growth + whole
-    load = pt.concatenate(loadings, axis=1) * (growth + whole)[:, None] if loadings else None
-    length, serial = None, None
-    if observation.correlation is not None:
-        length = variable(of_it("length"), observation.correlation.length)
-        parts = (shared[of_it(f"serial_{part}")] for part in ("rows", "there", "distance", "alone"))
-        serial = gaussian.Serial(*parts)
-        if observation.correlation.nugget is not None:
-            error = standard_deviation(variable(of_it("nugget"), observation.correlation.nugget), error, growth)
-    error = None if error is None else error + whole
-    _normal(of_it("measured"), mu, own, error, load, serial, length, measured)
+    def positive(self, name: str, prior: Prior) -> Any:
+        """Add a random variable with its prior."""
+        return variable(name, prior)
 
+    def free(self, name: str, start: float) -> Any:
+        """Add a random variable without a density of its own."""
+        return pm.Flat(name, initval=start)
 
-def _normal(
-    name: str, mu: Any, scale: Any, error: Any, loadings: Any, serial: Any, length: Any, measured: dict[str, Any]
-) -> None:
-    """Add rows that are Normal together: effects integrated out, runs correlated."""
-    given = [(mu, "(n)"), (scale, "(n)"), (error, "(n)"), (loadings, "(n,k)"), (length, "()")]
-    stated = [(each, shape) for each, shape in given if each is not None]
+    def standard(self, name: str, dim: str, size: int) -> Any:
+        """Add standard Normal variables, one a label."""
+        return pm.Normal(name, dims=dim)
 
-    def log_density(value: Any, mu: Any, scale: Any, *others: Any) -> Any:
-        rest = iter(others)
-        error, loadings, length = (None if each is None else next(rest) for each, _ in given[2:])
-        return gaussian.log_density(gaussian.whiten(value - mu, scale, error, loadings, serial, length), value.shape[0])
+    def with_prior(self, name: str, prior: Prior, log_value: Any) -> Any:
+        """Add the prior of a positive number that is sampled by its logarithm, and return the number."""
+        value = pt.exp(log_value)
+        pm.Potential(f"{name}_prior", density(prior, value) + log_value)
+        return value
 
-    signature = f"{','.join(shape for _, shape in stated)}->(n)"
-    pm.CustomDist(name, *(each for each, _ in stated), logp=log_density, signature=signature, **measured)
+    def record(self, name: str, value: Any, dim: str | None = None) -> None:
+        """Add a deterministic variable."""
+        if name not in self._model.named_vars:
+            pm.Deterministic(name, value, dims=dim if value.ndim else None)
 
+    def mean(self, effect: Any) -> Any:
+        """Return the mean over labels."""
+        return pt.mean(effect)
 
-__all__ = ["build", "build_model", "member"]
+    def pick(self, effect: Any, position: Any) -> Any:
+        """Return the labels at a position."""
+        return effect[position]
+
+    def of_rows(self, value: Any, group: Any) -> Any:
+        """Return the value of each row's group, or the one of all."""
+        return value[group] if getattr(value, "ndim", 0) else value
+
+    def independent(
+        self,
+        name: str,
+        likelihood: Likelihood,
+        arguments: Mapping[str, Any],
+        mean: Any,
+        scale: Any,
+        log_measured: Any,
+        dim: str,
+    ) -> None:
+        """Add independent rows."""
+        # A number of Python would be taken in single precision.
+        further = {n: np.float64(v) if isinstance(v, float) else v for n, v in arguments.items()} | {likelihood.SCALE: scale}
+        getattr(pm, likelihood.dist)(name, mu=mean, **further, observed=log_measured, dims=dim)
+
+    def jointly_normal(self, name: str, rows: JointlyNormal, log_measured: Any, dim: str) -> None:
+        """Add rows that are Normal together: effects integrated out, runs correlated."""
+        whole: Any = pt.zeros_like(rows.mean)
+        scale = rows.deviation * rows.growth + whole
+        error = None if rows.error is None else rows.error + whole
+        loadings = None
+        if rows.effects:
+            loadings = pt.concatenate([width * basis for width, basis in rows.effects], axis=1)
+            loadings = loadings * (rows.growth + whole)[:, None]
+        given = [(rows.mean, "(n)"), (scale, "(n)"), (error, "(n)"), (loadings, "(n,k)"), (rows.length, "()")]
+        stated = [(each, shape) for each, shape in given if each is not None]
+
+        def log_density(value: Any, mean: Any, scale: Any, *others: Any) -> Any:
+            rest = iter(others)
+            error, loadings, length = (None if each is None else next(rest) for each, _ in given[2:])
+            white = gaussian.whiten(value - mean, scale, error, loadings, rows.serial, length)
+            return gaussian.log_density(white, value.shape[0])
+
+        signature = f"{','.join(shape for _, shape in stated)}->(n)"
+        arrays = (each for each, _ in stated)
+        pm.CustomDist(name, *arrays, logp=log_density, signature=signature, observed=log_measured, dims=dim)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 from pymc.distributions import transforms
 from pymc.logprob.utils import ParameterValueError
@@ -43,6 +44,10 @@ _SUGGESTED: Final = (
 
 OWN: Final[Registry[Callable[..., Any]]] = Registry("distribution")
 """Distributions that users made, by name."""
+
+
+_DENSITIES: Final[dict[Any, Callable[[np.ndarray], np.ndarray]]] = {}
+"""Compiled log densities of this process, by distribution and arguments."""
 
 
 def distribution[F: Callable[..., Any]](function: F) -> F:
@@ -162,6 +167,15 @@ class Further:
         drawn = pm.draw(self.made(given, shape), random_seed=rng, mode=_MODE)
         return float(drawn) if size is None else drawn
 
+    def log_density(self, given: Mapping[str, float], value: np.ndarray) -> np.ndarray:
+        """Return the log density at an array of numbers."""
+        key = (self.name, tuple(sorted(given.items())))
+        if key not in _DENSITIES:
+            at = pt.dvector("at")
+            _DENSITIES[key] = pytensor.function([at], pm.logp(self.made(given), at), mode=_MODE)
+        array = np.asarray(value, float)
+        return np.reshape(_DENSITIES[key](array.ravel()), array.shape)
+
     def support(self, given: Mapping[str, float]) -> tuple[float, float]:
         """Return the bounds that PyMC takes into account as it samples."""
         with pm.Model(model=None) as alone:  # not a part of the model being built
@@ -177,11 +191,8 @@ class Further:
         return -np.inf, np.inf
 
     def _exact(self, given: Mapping[str, float]) -> dict[str, Any]:
-        """Return arguments in double precision, which PyTensor does not give every number of Python.
-
-        Shipped distributions go without: their densities stay what they were to the last digit.
-        """
-        return {name: value if self.name in DISTRIBUTIONS else np.float64(value) for name, value in given.items()}
+        """Return arguments in double precision, which PyTensor does not give every number of Python."""
+        return {name: np.float64(value) for name, value in given.items()}
 
     def _wrong(self, given: Mapping[str, float]) -> str:
         return f"{self.name} takes the arguments ({', '.join(self.takes)}), found {', '.join(given) or 'none'}"

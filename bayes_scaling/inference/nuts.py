@@ -1,24 +1,25 @@
-"""The sampler: compile, run nutpie, keep what has a meaning outside it."""
+"""NUTS on the PyMC model: compile it once for all tables of one structure, start at the modes, run nutpie."""
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
+import dataclasses
 import sys
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 import nutpie
 import pymc as pm
 import pytensor
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.document import Model
-from bayes_scaling.runs.card import Card
+from bayes_scaling.errors import InvalidModel
+from bayes_scaling.inference.build import build
+from bayes_scaling.inference.modes import Mode
+from bayes_scaling.inference.settings import Settings
+from bayes_scaling.model.density import LogDensity
+from bayes_scaling.model.layout import Layout
 
-_VERSIONS = ("bayes-scaling", "pymc", "pytensor", "nutpie", "numpy", "xarray", "arviz-stats")
 _STATISTICS: Final = {
     "depth": "tree_depth",
     "maxdepth_reached": "reached_max_treedepth",
@@ -26,57 +27,77 @@ _STATISTICS: Final = {
     "mean_tree_accept": "acceptance_rate",
 }
 """nutpie's names of sampler statistics, and ArviZ's for the same."""
+_TRANSFORMED: Final = ("", "_log__", "_interval__", "_lowerbound__", "_upperbound__", "_logodds__")
+"""What PyMC adds to the name of an unknown on the real line."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to sample; the fit keeps it.
+class Compiled:
+    """A compiled model, ready for many tables of one structure: the same groups and parts, any number of rows."""
 
-    Parameters
-    ----------
-    seed, draws, tune, chains, target_accept
-        As for :func:`fit`.
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        built = build(layout)
+        self._dims = tuple(built.coords)  # their lengths are variables of the graph, too
+        self._unknowns = [variable.name for variable in built.value_vars]
+        self._compiled = compiled(built)
 
-    Raises
-    ------
-    InvalidRequest
-        If one has no meaning.
-    """
+    def sample(
+        self, density: LogDensity, modes: Sequence[Mode], settings: Settings, progress: bool | None
+    ) -> tuple[xr.Dataset, xr.Dataset]:
+        """Return posterior and sampler statistics, each chain started at a mode.
 
-    seed: int = 0
-    draws: int = 2000
-    tune: int = 1000
-    chains: int = 4
-    target_accept: float = 0.98
+        Raises
+        ------
+        InvalidModel
+            If groups, or what the tables tell apart, are others than those the model was compiled for.
+        """
+        layout = density.layout
+        if layout.coords != self._layout.coords:
+            raise InvalidModel(
+                f"The model was compiled for the groups {self._layout.coords}, the runs have {layout.coords}."
+            )
+        data = layout.data()
+        graph = {variable.name for variable in self._compiled.shared_var_keys} - set(self._dims)
+        if set(data) != graph:
+            raise InvalidModel(
+                f"The runs have {sorted(set(data) ^ graph)} more or less than what the model was compiled for."
+            )
+        model = self._compiled.with_data(**data)
+        if modes:
+            model = dataclasses.replace(model, initial_point_func=self._starts(density, modes))
+        tree = sample(model, settings, progress)
+        return tree["posterior"].to_dataset(), statistics(tree["sample_stats"].to_dataset())
 
-    def __post_init__(self) -> None:
-        """Refuse a setting that has no meaning, before anything is compiled."""
-        for name, least in (("draws", 1), ("tune", 1), ("chains", 1)):
-            if getattr(self, name) < least:
-                raise InvalidRequest(f"{name} is {getattr(self, name)}: it has to be at least {least}.")
-        if not 0 < self.target_accept < 1:
-            raise InvalidRequest(f"target_accept is {self.target_accept:g}: it has to lie between 0 and 1, say 0.95.")
-        if not 0 <= self.seed < 2**63:
-            raise InvalidRequest(f"The seed is {self.seed}: it has to be a whole number from 0 to 2^63 - 1.")
+    def _starts(self, density: LogDensity, modes: Sequence[Mode]) -> Any:
+        """Return where a chain of a seed starts: near a mode, the modes taken by their mass."""
+        masses = np.exp(np.array([mode.log_mass for mode in modes]) - max(mode.log_mass for mode in modes))
+        place = {coordinate.name: coordinate.place for coordinate in density.coordinates}
+        order = np.concatenate([np.arange(density.size)[place[_plain(name, place)]] for name in self._unknowns])
+
+        def start(seed: Any) -> np.ndarray:
+            rng = np.random.default_rng(seed)
+            mode = modes[rng.choice(len(modes), p=masses / masses.sum())]
+            step = np.linalg.cholesky(mode.covariance) @ rng.standard_normal(density.size)
+            return (mode.point + 0.5 * step)[order]
+
+        return start
 
 
-_MANY_ROWS: Final = 100
+def _plain(name: str, places: Any) -> str:
+    """Return the name of an unknown for that of its variable on the real line."""
+    return next(name.removesuffix(ending) for ending in reversed(_TRANSFORMED) if name.removesuffix(ending) in places)
 
 
-def enough_draws(model: Model, rows: int) -> int:
-    """Return how many draws of each chain the checks of a model usually ask for.
+_COMPILED: dict[tuple[Any, ...], Compiled] = {}
+"""Compiled models of this process, by document and structure."""
 
-    Examples
-    --------
-    >>> from bayes_scaling.model.document import read_model
-    >>> enough_draws(read_model("kappa"), 240), enough_draws(read_model("kappa"), 30), enough_draws(read_model("kappa_by_group"), 240)
-    (1000, 4000, 2000)
-    """
-    if not (model.is_one and model.only.discrepancy) or model.groupings:
-        return 2000
-    # With the discrepancy integrated out a dozen unknowns are left. Many rows pin them, and cost more a draw; few leave open
-    # what is scatter and what the walks, and the draws of that go together.
-    return 1000 if rows >= _MANY_ROWS else 4000
+
+def compiled_for(layout: Layout) -> Compiled:
+    """Return the compiled model for tables with the structure of this layout, compiled once a process."""
+    key = (layout.model.to_json(), tuple(sorted(layout.data())), str(layout.coords))
+    if key not in _COMPILED:
+        _COMPILED[key] = Compiled(layout)
+    return _COMPILED[key]
 
 
 def compiled(model: pm.Model, *, freeze: bool = False) -> Any:
@@ -85,24 +106,18 @@ def compiled(model: pm.Model, *, freeze: bool = False) -> Any:
         return nutpie.compile_pymc_model(model, freeze_model=freeze)
 
 
-def sample(model: Any, settings: Settings, progress: bool | None) -> tuple[xr.DataTree, float]:
-    """Sample a compiled model, and say how many seconds it took.
+def sample(model: Any, settings: Settings, progress: bool | None) -> xr.DataTree:
+    """Sample a compiled model.
 
     It runs in the background, so that Ctrl-C stops it and nothing half-sampled comes back.
     """
     shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
-    started = time.perf_counter()
+    given = {name: getattr(settings, name) for name in ("seed", "draws", "tune", "chains", "target_accept")}
     sampler = nutpie.sample(
-        model,
-        adaptation="low_rank",
-        save_warmup=False,
-        blocking=False,
-        cores=None,
-        progress_bar=shown,
-        **asdict(settings),
+        model, adaptation="low_rank", save_warmup=False, blocking=False, cores=None, progress_bar=shown, **given
     )
     try:
-        return sampler.wait(), time.perf_counter() - started
+        return sampler.wait()
     except BaseException:
         sampler.cancel()
         raise
@@ -114,17 +129,3 @@ def statistics(raw: xr.Dataset) -> xr.Dataset:
     return named[
         [name for name, value in named.data_vars.items() if value.dims == ("chain", "draw") and value.dtype.kind in "fiub"]
     ].load()
-
-
-def provenance(settings: Settings, card: Card, seconds: float) -> dict[str, Any]:
-    """Return what a fit says of how it was made, besides the runs."""
-    return {
-        "loss_unit": card.loss_unit,
-        "params": card.params,
-        "citation": card.citation,
-        **asdict(settings),
-        "seconds_of_sampling": round(seconds, 3),
-        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
-        "python": sys.version.split()[0],
-    }

@@ -15,7 +15,8 @@ import pandas as pd
 import pymc as pm
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.inference.nuts import Settings, compiled, sample
+from bayes_scaling.inference.nuts import compiled, sample
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.posterior.fit import Fit
 
 _SPREAD: Final = 0.5
@@ -93,7 +94,7 @@ def population(ladders: Mapping[str, pd.DataFrame], sources: Mapping[str, str], 
         z = pm.Normal("z", dims=("source", "parameter"))
         of_source = (centre + between * z)[source_of]
         pm.Normal("told", of_source, (widths**2 + within**2) ** 0.5, observed=told)
-    tree, _ = sample(compiled(model, freeze=True), Settings(seed=seed, draws=1000, tune=1000), progress=False)
+    tree = sample(compiled(model, freeze=True), Settings(seed=seed, draws=1000, tune=1000), progress=False)
     draws = tree["posterior"].to_dataset()
     rng, shape = np.random.default_rng(seed), draws["centre"].shape
     new = draws["centre"] + draws["between"] * rng.standard_normal(shape) + draws["within"] * rng.standard_normal(shape)

@@ -1,7 +1,8 @@
-"""Sampling a posterior: lay out, compile, run nutpie, draw the effects that were integrated out, check, keep."""
+"""From a model and runs to a fit: lay out, sample, draw the effects that were integrated out, check, keep."""
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import CheckpointWarning, InvalidModel
-from bayes_scaling.inference.build import build
-from bayes_scaling.inference.nuts import Settings, compiled, enough_draws, provenance, sample, statistics
+from bayes_scaling.errors import CheckpointWarning
+from bayes_scaling.inference.engine import sample_posterior
+from bayes_scaling.inference.settings import Settings, provenance
 from bayes_scaling.model.document import Model, default_model, read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.prior_draws import draw_prior
@@ -31,6 +32,7 @@ def fit(
     *,
     curves: RunTable | None = None,
     discrepancy: bool = True,
+    sampler: str = "auto",
     seed: int = 0,
     draws: int | None = None,
     tune: int = 1000,
@@ -52,14 +54,19 @@ def fit(
     discrepancy : bool
         Whether model discrepancy is part of the model, where its document says how; without it, intervals take the form of
         the law for granted.
+    sampler : {"auto", "importance", "nuts"}
+        ``"importance"``: adaptive importance sampling over the modes of the posterior, in numpy, some seconds; ``"nuts"``:
+        Hamiltonian Monte Carlo (nutpie) on the PyMC model, started at the modes; ``"auto"``: the first where its own
+        diagnostics say that it is exact enough, otherwise the second. The fit says which, and why.
     seed : int
         The same seed, data, model, machine and versions give the same draws.
     draws : int, optional
-        Draws kept of each chain: see :func:`~bayes_scaling.inference.nuts.enough_draws` for how many by default.
+        Draws kept of each chain. By default 1000 of importance sampling, whose chains are independent quarters of its
+        weighted draws, resampled; of NUTS see :func:`~bayes_scaling.inference.settings.enough_draws`.
     tune, chains : int
-        Draws of warm-up of each chain, and chains.
+        Draws of warm-up of each chain of NUTS, and chains.
     target_accept : float
-        Acceptance rate the step size is tuned to; higher is slower and safer.
+        Acceptance rate that the step size of NUTS is tuned to; higher is slower and safer.
     progress : bool, optional
         Whether to show a progress bar; by default in a terminal and in Jupyter.
 
@@ -80,8 +87,7 @@ def fit(
 
     Notes
     -----
-    nutpie with a low-rank mass matrix, measured at 27 times the effective draws per second of PyMC's own
-    sampler on these posteriors. Compilation costs some seconds and comes first.
+    See :mod:`bayes_scaling.inference.engine` for what was measured of both samplers.
     """
     if model is None:
         runs = runs_from(runs)
@@ -90,16 +96,14 @@ def fit(
     if not discrepancy:
         read = read.without_discrepancy()
     table = runs_from(runs, needs=read.needs)
-    draws = enough_draws(read, len(table)) if draws is None else draws
-    settings = Settings(seed=seed, draws=draws, tune=tune, chains=chains, target_accept=target_accept)
+    settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves)
     facts: dict[str, Any] = {"curves_origin": None if curves is None else list(curves.origin)} if not read.is_one else {}
     if points is not None and any(o.table not in ("runs", "shapes") for o in read.observations):
         facts["curves_digest"] = points.digest
-    tables = {observation.name: rows_of(observation, table, points) for observation in read.observations}
-    sampler = Sampler(read, tables)
-    warn_of_checkpoints(table, sampler.layout, stacklevel=3)
-    return sampler.fit(tables, settings, facts=facts | facts_of(table), card=table.card, progress=progress)
+    layout = Layout.of(read, {observation.name: rows_of(observation, table, points) for observation in read.observations})
+    warn_of_checkpoints(table, layout, stacklevel=3)
+    return fit_layout(layout, settings, facts | facts_of(table), table.card, progress=progress)
 
 
 def facts_of(runs: RunTable) -> dict[str, Any]:
@@ -107,92 +111,37 @@ def facts_of(runs: RunTable) -> dict[str, Any]:
     return {"runs": runs.name, "origin": list(runs.origin), "runs_digest": runs.digest}
 
 
-class Sampler:
-    """A compiled model, ready for many tables of one structure: the same groups and parts, any number of rows.
+def fit_table(model: Model, runs: RunTable, settings: Settings) -> Fit:
+    """Sample the posterior of a model of one table, without a progress bar."""
+    return fit_layout(Layout.of(model, tables_of(model, runs)), settings, facts_of(runs), runs.card, progress=False)
+
+
+def fit_layout(
+    layout: Layout, settings: Settings, facts: Mapping[str, Any], card: Card, *, progress: bool | None = None
+) -> Fit:
+    """Sample the posterior of a layout, and check it.
 
     Parameters
     ----------
-    model : Model
-        The model.
-    tables : mapping of str to DataFrame
-        The rows of each observation, by its name; they set the structure.
+    layout : Layout
+        The model on its tables.
+    settings : Settings
+        How to sample.
+    facts : mapping
+        Where the tables came from.
+    card : Card
+        What they mean.
+    progress : bool, optional
+        As for :func:`fit`.
     """
-
-    def __init__(self, model: Model, tables: Mapping[str, pd.DataFrame]) -> None:
-        self.layout = Layout.of(model, tables)
-        built = build(self.layout)
-        self._dims = tuple(built.coords)  # their lengths are variables of the graph, too
-        self._compiled = compiled(built)
-
-    def fit(
-        self,
-        tables: Mapping[str, pd.DataFrame],
-        settings: Settings,
-        *,
-        facts: Mapping[str, Any],
-        card: Card,
-        progress: bool | None = None,
-    ) -> Fit:
-        """Sample the posterior given tables.
-
-        Parameters
-        ----------
-        tables : mapping of str to DataFrame
-            The rows of each observation, by its name; their structure has to be the one the model was compiled for.
-        settings : Settings
-            How to sample.
-        facts : mapping
-            Where the tables came from.
-        card : Card
-            What they mean.
-        progress : bool, optional
-            As for :func:`fit`.
-
-        Raises
-        ------
-        InvalidModel
-            If groups, or what the tables tell apart, are others.
-        """
-        layout = Layout.of(self.layout.model, tables)
-        if layout.coords != self.layout.coords:
-            raise InvalidModel(f"The model was compiled for the groups {self.layout.coords}, the runs have {layout.coords}.")
-        data = layout.data()
-        graph = {variable.name for variable in self._compiled.shared_var_keys} - set(self._dims)
-        if set(data) != graph:
-            raise InvalidModel(
-                f"The runs have {sorted(set(data) ^ graph)} more or less than what the model was compiled for."
-            )
-        raw, seconds = sample(self._compiled.with_data(**data), settings, progress)
-        prior = draw_prior(layout, np.random.default_rng([settings.seed, 1]))
-        posterior = raw["posterior"].to_dataset()
-        posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng([settings.seed, 2])))
-        tree = {
-            "posterior": posterior[[str(name) for name in prior]].load(),
-            "sample_stats": statistics(raw["sample_stats"].to_dataset()),
-            "prior": prior,
-        }
-        return checked(Fit.of(layout, tree, {**facts, **provenance(settings, card, seconds)}))
-
-
-_COMPILED: dict[tuple[Any, ...], Sampler] = {}
-"""Compiled models of this process, by document and structure."""
-
-
-def sampler_for(model: Model, runs: RunTable) -> Sampler:
-    """Return the compiled model of a document for tables with the structure of this one, compiled once a process."""
-    tables = tables_of(model, runs)
-    layout = Layout.of(model, tables)
-    key = (layout.model.to_json(), tuple(sorted(layout.data())), str(layout.coords))
-    if key not in _COMPILED:
-        _COMPILED[key] = Sampler(model, tables)
-    return _COMPILED[key]
-
-
-def fit_table(model: Model, runs: RunTable, settings: Settings) -> Fit:
-    """Sample the posterior of a model of one table by a compiled model that serves all tables of its structure."""
-    return sampler_for(model, runs).fit(
-        tables_of(model, runs), settings, facts=facts_of(runs), card=runs.card, progress=False
-    )
+    started = time.perf_counter()
+    sampled = sample_posterior(layout, settings, progress)
+    prior = draw_prior(layout, np.random.default_rng([settings.seed, 1]))
+    posterior = sampled.posterior
+    posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng([settings.seed, 2])))
+    groups = {"posterior": posterior[[str(name) for name in prior]].load(), "prior": prior, **sampled.groups}
+    seconds = time.perf_counter() - started
+    return checked(Fit.of(layout, groups, {**facts, **provenance(sampled.settings, card, sampled.facts, seconds)}))
 
 
 def warn_of_checkpoints(runs: RunTable, layout: Layout, *, stacklevel: int) -> None:

@@ -203,6 +203,44 @@ def log_density(white: Whitened, rows: Any) -> Any:
     return -0.5 * (square - (explained**2).sum(axis=-1) + spread) - white.log_scale
 
 
+def log_density_of_proportional(
+    residual: np.ndarray,
+    deviation: np.ndarray,
+    growth: Any,
+    widths: np.ndarray,
+    basis: np.ndarray,
+    products: np.ndarray,
+) -> np.ndarray:
+    """Return the log density of rows whose noise and effects all grow by one factor: products of the basis are given.
+
+    Parameters
+    ----------
+    residual : ndarray, shape (draw, row)
+        What was measured less what is expected.
+    deviation : ndarray, shape (draw, 1)
+        Standard deviation of the noise where the factor is one.
+    growth : ndarray, shape (draw, row), or 1.0
+        The factor.
+    widths : ndarray, shape (draw, effect)
+        Standard deviation of each effect.
+    basis, products : ndarray, shapes (row, effect) and (effect, effect)
+        What each effect adds to each row at one standard deviation, and the sums over rows of its products.
+
+    Returns
+    -------
+    ndarray, shape (draw,)
+        What :func:`log_density` is of the same rows whitened.
+    """
+    rows, z = residual.shape[1], residual / (growth * deviation)
+    ratio = widths / deviation
+    precision = products * ratio[:, :, None] * ratio[:, None, :] + np.eye(len(products))
+    root = np.linalg.cholesky(precision)
+    explained = np.linalg.solve(root, ((z @ basis) * ratio)[..., None])[..., 0]
+    spread = 2 * np.log(diagonal(root)).sum(axis=-1) + rows * (_LOG_TWO_PI + 2 * np.log(deviation[:, 0]))
+    grown = np.log(growth).sum(axis=-1) if np.ndim(growth) else 0.0
+    return -0.5 * ((z**2).sum(axis=-1) - (explained**2).sum(axis=-1) + spread) - grown
+
+
 def _of_effects(white: Whitened) -> tuple[Any, Any]:
     """Return the precision of the effects given the rows, and the precision times their mean."""
     gram = sum(part.swapaxes(-1, -2) @ part for part in white.loadings)

@@ -7,8 +7,10 @@ priors can be looked at and simulated from without PyMC; a test holds the two to
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -18,23 +20,61 @@ from bayes_scaling.errors import InvalidSpecification
 
 _Arguments = Mapping[str, float]
 _Draw = Callable[[np.random.Generator, _Arguments, Any], Any]
+_Density = Callable[[_Arguments, np.ndarray], np.ndarray]
+_LOG_TWO_PI: Final = float(np.log(2 * np.pi))
+_MEDIAN_OF: Final = 2001
+
+
+def _shape_and_rate(given: _Arguments) -> tuple[float, float]:
+    """Return shape and rate of a Gamma distribution."""
+    if "mu" in given:
+        return (given["mu"] / given["sigma"]) ** 2, given["mu"] / given["sigma"] ** 2
+    return given["alpha"], given["beta"]
+
+
+def _shape_and_scale(given: _Arguments) -> tuple[float, float]:
+    """Return shape and scale of an inverse Gamma distribution."""
+    if "mu" in given:
+        shape = 2 + (given["mu"] / given["sigma"]) ** 2
+        return shape, given["mu"] * (shape - 1)
+    return given["alpha"], given["beta"]
 
 
 def _gamma(rng: np.random.Generator, given: _Arguments, size: Any) -> Any:
-    if "mu" in given:
-        shape, rate = (given["mu"] / given["sigma"]) ** 2, given["mu"] / given["sigma"] ** 2
-    else:
-        shape, rate = given["alpha"], given["beta"]
+    shape, rate = _shape_and_rate(given)
     return rng.gamma(shape, 1 / rate, size)
 
 
 def _inverse_gamma(rng: np.random.Generator, given: _Arguments, size: Any) -> Any:
-    if "mu" in given:
-        shape = 2 + (given["mu"] / given["sigma"]) ** 2
-        scale = given["mu"] * (shape - 1)
-    else:
-        shape, scale = given["alpha"], given["beta"]
+    shape, scale = _shape_and_scale(given)
     return scale / rng.gamma(shape, 1.0, size)
+
+
+def _density_of_lognormal(given: _Arguments, value: np.ndarray) -> np.ndarray:
+    z = (np.log(value) - given["mu"]) / given["sigma"]
+    return -0.5 * (z**2 + _LOG_TWO_PI) - math.log(given["sigma"]) - np.log(value)
+
+
+def _density_of_gamma(given: _Arguments, value: np.ndarray) -> np.ndarray:
+    shape, rate = _shape_and_rate(given)
+    return shape * math.log(rate) - math.lgamma(shape) + (shape - 1) * np.log(value) - rate * value
+
+
+def _density_of_inverse_gamma(given: _Arguments, value: np.ndarray) -> np.ndarray:
+    shape, scale = _shape_and_scale(given)
+    return shape * math.log(scale) - math.lgamma(shape) - (shape + 1) * np.log(value) - scale / value
+
+
+def _density_of_half_normal(given: _Arguments, value: np.ndarray) -> np.ndarray:
+    return math.log(2) - 0.5 * ((value / given["sigma"]) ** 2 + _LOG_TWO_PI) - math.log(given["sigma"])
+
+
+def _density_of_exponential(given: _Arguments, value: np.ndarray) -> np.ndarray:
+    return -math.log(given["scale"]) - value / given["scale"]
+
+
+def _density_of_uniform(given: _Arguments, value: np.ndarray) -> np.ndarray:
+    return np.full(np.shape(value), -math.log(given["upper"] - given["lower"]))
 
 
 class Distribution(Protocol):
@@ -46,6 +86,10 @@ class Distribution(Protocol):
 
     def draw(self, rng: np.random.Generator, given: _Arguments, size: Any) -> Any:
         """Draw positive numbers."""
+        ...
+
+    def log_density(self, given: _Arguments, value: np.ndarray) -> np.ndarray:
+        """Return the log density at positive numbers."""
         ...
 
     def support(self, given: _Arguments) -> tuple[float, float]:
@@ -63,13 +107,14 @@ class _Shipped:
         Its name.
     takes : tuple of set of str
         Each set of arguments that it takes.
-    drawn : callable
-        How to draw from it.
+    drawn, density : callable
+        How to draw from it, and its log density.
     """
 
     name: str
     takes: tuple[frozenset[str], ...]
     drawn: _Draw
+    density: _Density
 
     def check(self, given: _Arguments) -> None:
         """Refuse arguments that it does not take."""
@@ -90,6 +135,10 @@ class _Shipped:
         """Draw positive numbers."""
         return self.drawn(rng, given, size)
 
+    def log_density(self, given: _Arguments, value: np.ndarray) -> np.ndarray:
+        """Return the log density at positive numbers."""
+        return self.density(given, value)
+
     def support(self, given: _Arguments) -> tuple[float, float]:
         """Return the bounds between which the density is not zero."""
         return given.get("lower", 0.0), given.get("upper", np.inf)
@@ -97,12 +146,29 @@ class _Shipped:
 
 _MU_SIGMA, _ALPHA_BETA = frozenset({"mu", "sigma"}), frozenset({"alpha", "beta"})
 _FAMILIES = (
-    _Shipped("LogNormal", (_MU_SIGMA,), lambda rng, g, size: rng.lognormal(g["mu"], g["sigma"], size)),
-    _Shipped("Gamma", (_MU_SIGMA, _ALPHA_BETA), _gamma),
-    _Shipped("InverseGamma", (_MU_SIGMA, _ALPHA_BETA), _inverse_gamma),
-    _Shipped("HalfNormal", (frozenset({"sigma"}),), lambda rng, g, size: np.abs(rng.normal(0.0, g["sigma"], size))),
-    _Shipped("Exponential", (frozenset({"scale"}),), lambda rng, g, size: rng.exponential(g["scale"], size)),
-    _Shipped("Uniform", (frozenset({"lower", "upper"}),), lambda rng, g, size: rng.uniform(g["lower"], g["upper"], size)),
+    _Shipped(
+        "LogNormal", (_MU_SIGMA,), lambda rng, g, size: rng.lognormal(g["mu"], g["sigma"], size), _density_of_lognormal
+    ),
+    _Shipped("Gamma", (_MU_SIGMA, _ALPHA_BETA), _gamma, _density_of_gamma),
+    _Shipped("InverseGamma", (_MU_SIGMA, _ALPHA_BETA), _inverse_gamma, _density_of_inverse_gamma),
+    _Shipped(
+        "HalfNormal",
+        (frozenset({"sigma"}),),
+        lambda rng, g, size: np.abs(rng.normal(0.0, g["sigma"], size)),
+        _density_of_half_normal,
+    ),
+    _Shipped(
+        "Exponential",
+        (frozenset({"scale"}),),
+        lambda rng, g, size: rng.exponential(g["scale"], size),
+        _density_of_exponential,
+    ),
+    _Shipped(
+        "Uniform",
+        (frozenset({"lower", "upper"}),),
+        lambda rng, g, size: rng.uniform(g["lower"], g["upper"], size),
+        _density_of_uniform,
+    ),
 )
 DISTRIBUTIONS: Final[Mapping[str, Distribution]] = {family.name: family for family in _FAMILIES}
 """The distributions that need no PyMC."""
@@ -173,7 +239,21 @@ class Prior(BaseModel):
     @property
     def has_bounds(self) -> bool:
         """Whether it leaves some positive numbers out."""
-        return _named(self.dist).support(self.arguments) != (0.0, np.inf)
+        return self.support != (0.0, np.inf)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The bounds between which its density is not zero."""
+        return _named(self.dist).support(self.arguments)
+
+    @cached_property
+    def median(self) -> float:
+        """The median, of a few thousand draws."""
+        return float(np.median(self.draw(np.random.default_rng(0), _MEDIAN_OF)))
+
+    def log_density(self, value: np.ndarray) -> np.ndarray:
+        """Return the log density at positive numbers of an array."""
+        return _named(self.dist).log_density(self.arguments, value)
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Any:
         """Draw from the prior.

@@ -52,6 +52,8 @@ class Rule:
 
 
 _LONGER = "sample longer (--tune, --draws); if that does not help, tighten the prior of the parameter named"
+_OTHER = "sample by NUTS (--sampler nuts), which needs no proposal close to the posterior"
+_WRONG_MODE = "the draws are in a mode that carries little of the mass: sample with another seed, or by importance (--sampler importance)"
 _TREND = (
     "the residuals have a trend that the law misses: try a more flexible law, leave out the smallest runs, or group the runs"
 )
@@ -66,6 +68,12 @@ RULES: Final = {
     "smallest E-BFMI": Rule(CONVERGENCE, ">=", 0.3, "find a prior with a very heavy tail and tighten it"),
     "share of iterations at maximum tree depth": Rule(CONVERGENCE, "<=", 0.05, _LONGER),
     "share of draws not finite": Rule(CONVERGENCE, "<=", 0, "a prior allows values where the law overflows: tighten it"),
+    "Pareto k-hat of the weights": Rule(CONVERGENCE, "<=", 0.7, _OTHER),
+    "effective sample size of the weights": Rule(CONVERGENCE, ">=", 400, _OTHER),
+    # A chain in the wrong mode passes R-hat where all are in it. Half the squared distance from a mode is a chi-squared
+    # variable over two, of mean d/2 and standard deviation sqrt(d/2) for d unknowns.
+    "log density below the best mode, standard deviations": Rule(CONVERGENCE, "<=", 5, _WRONG_MODE),
+    "share of the mass in modes without draws": Rule(CONVERGENCE, "<=", 0.01, _WRONG_MODE),
     "chains": Rule(CONVERGENCE, ">=", 2, "sample at least two chains: R-hat compares chains"),
     "coverage test, p-value": Rule(
         ADEQUACY, ">=", 0.01, "residual noise is larger than the likelihood states: look at the residuals"
@@ -197,22 +205,53 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     posterior, statistics = fit.posterior, fit.tree["sample_stats"].to_dataset()
     bad = [float((~np.isfinite(array)).mean()) for array in posterior.data_vars.values()]
     results: dict[str, tuple[float, str]] = {
-        "share of divergences": (float(statistics["diverging"].mean()), ""),
         "share of draws not finite": (max(bad), str(list(posterior.data_vars)[int(np.argmax(bad))]) if max(bad) else ""),
         "chains": (float(posterior.sizes["chain"]), ""),
+        **_modes(fit, statistics),
     }
+    weighted = "importance" in fit.tree
+    if weighted:
+        log_ratio = fit.tree["importance"]["log_ratio"].values
+        weights = np.exp(log_ratio - log_ratio.max())
+        results["Pareto k-hat of the weights"] = (_tail_shape(log_ratio), "")
+        results["effective sample size of the weights"] = (float(weights.sum() ** 2 / (weights**2).sum()), "")
+    else:
+        results["share of divergences"] = (float(statistics["diverging"].mean()), "")
+    # Draws that were resampled repeat each other without being correlated: their weights say how many they are worth.
+    sizes = () if weighted else ("bulk", "tail")
     if posterior.sizes["draw"] >= 4 and not max(bad):
         with np.errstate(invalid="ignore"):  # a variable that never moves has no R-hat, and fails by that
             results["largest R-hat"] = _extreme(arviz_stats.rhat(posterior), np.argmax)
-            for kind in ("bulk", "tail"):
+            for kind in sizes:
                 results[f"smallest {kind} ESS"] = _extreme(arviz_stats.ess(posterior, method=kind), np.argmin)
     else:
-        results |= dict.fromkeys(("largest R-hat", "smallest bulk ESS", "smallest tail ESS"), (np.nan, ""))
+        results |= dict.fromkeys(("largest R-hat", *(f"smallest {kind} ESS" for kind in sizes)), (np.nan, ""))
     if "energy" in statistics:
         results["smallest E-BFMI"] = (float(np.min(arviz_stats.bfmi(statistics["energy"]).values)), "")
     if "reached_max_treedepth" in statistics:
         results["share of iterations at maximum tree depth"] = (float(statistics["reached_max_treedepth"].mean()), "")
     return results
+
+
+def _modes(fit: Fit, statistics: xr.Dataset) -> dict[str, tuple[float, str]]:
+    """Return how far the draws of a chain lie below the best mode, and what of the mass lies in modes without draws."""
+    if "modes" not in fit.tree or not fit.tree["modes"].sizes["mode"]:
+        return {}
+    modes = fit.tree["modes"].to_dataset()
+    unknowns = modes.sizes["coordinate"]
+    below = float(modes["log_density"].max()) - statistics["lp"].median("draw").values
+    depth = (below - unknowns / 2) / np.sqrt(unknowns / 2)
+    visited = np.isin(np.arange(modes.sizes["mode"]), statistics["mode"].values)
+    return {
+        "log density below the best mode, standard deviations": (float(depth.max()), f"chain {int(depth.argmax())}"),
+        "share of the mass in modes without draws": (float(modes["share"].values[~visited].sum()), ""),
+    }
+
+
+def _tail_shape(log_ratio: np.ndarray) -> float:
+    from arviz_stats.base import array_stats
+
+    return float(array_stats.psislw(-np.maximum(log_ratio, log_ratio.max() - _LEAST_RATIO))[1])
 
 
 def _extreme(diagnostic: xr.Dataset, which: Any) -> tuple[float, str]:
@@ -226,6 +265,8 @@ def _extreme(diagnostic: xr.Dataset, which: Any) -> tuple[float, str]:
     return float(worst[position][0]), worst[position][1]
 
 
+_LEAST_RATIO: Final = 700.0
+"""Log importance ratios are cut where they vanish beside the largest."""
 _REPLICATES: Final = 200
 _NULLS: Final = 2000
 

@@ -23,8 +23,8 @@ from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
 from bayes_scaling.evaluation.baselines import point_fit
 from bayes_scaling.evaluation.origins import rolling_origins
 from bayes_scaling.evaluation.workers import digest_of, outcomes
-from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sample import fit_table
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.examples import example_system

@@ -22,6 +22,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 import bayes_scaling as bs
 from bayes_scaling.inference.build import build
+from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.design import identifiability
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.prior_draws import draw_prior
@@ -170,6 +171,18 @@ def density(model: str, runs: RunTable) -> Density:
         return float(found), {stored.get(n, n): part.reshape(now[n].shape).tolist() for n, part in parts.items()}
 
     return Density({stored.get(name, name): value for name, value in start.items()}, at)
+
+
+def numpy_density(model: str, runs: RunTable, points: list[dict[str, Any]]) -> np.ndarray:
+    """Return the log density that numpy works out at stored points."""
+    now_called, known = names_of(model, VALUE_NAMES), LogDensity(as_sampled(model, runs))
+    rows = []
+    for point in points:
+        plain = {
+            now_called.get(n, n).removesuffix("_log__").removesuffix("_interval__"): value for n, value in point.items()
+        }
+        rows.append(np.concatenate([np.atleast_1d(plain[coordinate.name]) for coordinate in known.coordinates]))
+    return known.of(np.stack(rows))
 
 
 def prior(model: str, runs: RunTable, *, seed: int = 7, draws: int = 3) -> xr.Dataset:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.golden import tables
-from tests.golden.adapter import density, ladder, prior, runs_of
+from tests.golden.adapter import density, ladder, numpy_density, prior, runs_of
 from tests.golden.numbers import plain
 
 POINTS = 3
@@ -66,6 +66,12 @@ def densities_at(case: str, points: list[dict[str, Any]]) -> dict[str, Any]:
         "log_density": [value for value, _ in found],
         "gradient": [slopes for _, slopes in found],
     }
+
+
+def in_numpy(case: str, points: list[dict[str, Any]]) -> Any:
+    """Return the log density at points without PyMC."""
+    model, runs = CASES[case]
+    return numpy_density(model, runs(), points)
 
 
 def prior_of(case: str) -> dict[str, Any]:

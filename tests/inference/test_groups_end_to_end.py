@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sample import fit_table
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
 from bayes_scaling.model.document import read_model

@@ -10,8 +10,8 @@ import xarray as xr
 
 from bayes_scaling.errors import CheckpointWarning, InvalidModel, InvalidRequest
 from bayes_scaling.inference import fit
-from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sample import Sampler
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.fit import load_fit
 from bayes_scaling.posterior.predict import intervals, predict

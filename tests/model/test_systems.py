@@ -11,8 +11,8 @@ import pytest
 import bayes_scaling as bs
 from bayes_scaling.errors import InvalidRequest, InvalidRuns, InvalidSpecification, UnknownName
 from bayes_scaling.inference.build import build
-from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sample import Sampler
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import model_from_json
 from bayes_scaling.model.layout import Layout

@@ -15,8 +15,8 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayes_scaling.inference.nuts import Settings
 from bayes_scaling.inference.sample import Sampler
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
 from bayes_scaling.model.document import Model, read_model

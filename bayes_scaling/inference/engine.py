@@ -1,0 +1,154 @@
+"""Which sampler: importance sampling where it is exact enough, NUTS started at the modes otherwise.
+
+Importance sampling needs no compilation and sees all modes at once, and its diagnostics say when it fails: the shape of
+the tail of its weights (Pareto k-hat) and the effective sample size. It fails where the unknowns are many, as the effects
+of groups are.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.errors import InvalidModel
+from bayes_scaling.inference.importance import Weighted, sample_by_importance, smoothed
+from bayes_scaling.inference.modes import Mode, find_modes
+from bayes_scaling.inference.settings import Settings, enough_draws
+from bayes_scaling.model import names
+from bayes_scaling.model.density import LogDensity
+from bayes_scaling.model.layout import Layout
+
+_MOST_UNKNOWNS: Final = 25
+"""Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
+_LARGEST_K: Final = 0.7
+_FEWEST_EFFECTIVE: Final = 400.0
+_DRAWS: Final = 1000
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a sampler returns.
+
+    Parameters
+    ----------
+    posterior : Dataset, dims (chain, draw, ...)
+        Every unknown but the effects that were integrated out.
+    groups : mapping of str to Dataset
+        ``sample_stats``, ``modes`` and, of importance sampling, ``importance``.
+    settings : Settings
+        As they were used.
+    facts : mapping
+        The sampler that was used, and why.
+    """
+
+    posterior: xr.Dataset
+    groups: Mapping[str, xr.Dataset]
+    settings: Settings
+    facts: Mapping[str, Any]
+
+
+def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) -> Sampled:
+    """Sample the posterior of a layout.
+
+    Raises
+    ------
+    InvalidModel
+        If importance sampling is asked for, and the posterior has no mode to start from.
+    """
+    density = LogDensity(layout)
+    with _bar(progress) as show:
+        show("finding the modes", None)
+        modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
+        if settings.sampler == "importance" and not modes:
+            raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
+        reason = f"{density.size} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
+        if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and density.size <= _MOST_UNKNOWNS)):
+            rng = np.random.default_rng([settings.seed, 4])
+            weighted = sample_by_importance(density, modes, rng, progress=lambda share: show("sampling", share))
+            _, shape = smoothed(weighted.log_ratio)
+            stated = f"Pareto k-hat {shape:.2f}, effective sample size {weighted.effective:.0f}"
+            if settings.sampler == "importance" or (shape < _LARGEST_K and weighted.effective >= _FEWEST_EFFECTIVE):
+                return _resampled(density, modes, weighted, settings.with_draws(_DRAWS), stated)
+            reason = f"importance sampling was not exact enough: {stated}"
+    if settings.sampler == "nuts":
+        reason = "asked for"
+    return _by_nuts(density, modes, settings, reason, progress)
+
+
+def _resampled(density: LogDensity, modes: list[Mode], weighted: Weighted, settings: Settings, stated: str) -> Sampled:
+    """Return equally weighted draws: each chain is resampled from a part of its own, so that chains are independent."""
+    assert settings.draws is not None
+    rng = np.random.default_rng([settings.seed, 5])
+    weights, _ = smoothed(weighted.log_ratio)
+    part = rng.permutation(len(weights)) % settings.chains
+    chosen = []
+    for chain in range(settings.chains):
+        members = np.flatnonzero(part == chain)
+        edges = np.cumsum(weights[members]) / weights[members].sum()
+        places = (np.arange(settings.draws) + rng.random()) / settings.draws
+        chosen.append(rng.permutation(members[np.minimum(np.searchsorted(edges, places), len(members) - 1)]))
+    order = np.concatenate(chosen)
+    points, shape = weighted.points[order], (settings.chains, settings.draws)
+    statistics = _of_draws(density, modes, points, weighted.log_density[order], shape)
+    groups = {
+        "sample_stats": statistics,
+        "importance": xr.Dataset({"log_ratio": ("evaluation", weighted.log_ratio)}),
+        "modes": _stored(density, modes),
+    }
+    facts = {"sampler": "importance", "sampler_reason": stated, "evaluations": len(weights), "rounds": weighted.rounds}
+    return Sampled(density.draws(points, shape), groups, settings, facts)
+
+
+def _by_nuts(density: LogDensity, modes: list[Mode], settings: Settings, reason: str, progress: bool | None) -> Sampled:
+    from bayes_scaling.inference.nuts import compiled_for  # PyMC: seconds of imports and of compiling
+
+    layout = density.layout
+    settings = settings.with_draws(enough_draws(layout.model, sum(len(rows) for _, rows in layout)))
+    posterior, statistics = compiled_for(layout).sample(density, modes, settings, progress)
+    points = density.points(posterior)
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    of_draws = _of_draws(density, modes, points, density.of(points), shape)
+    groups = {"sample_stats": statistics.assign(of_draws.data_vars), "modes": _stored(density, modes)}
+    return Sampled(posterior, groups, settings, {"sampler": "nuts", "sampler_reason": reason})
+
+
+def _of_draws(
+    density: LogDensity, modes: list[Mode], points: np.ndarray, log_density: np.ndarray, shape: tuple[int, int]
+) -> xr.Dataset:
+    """Return the log density of every draw, and the mode it is nearest to."""
+    values = {"lp": log_density.reshape(shape)}
+    if modes:
+        values["mode"] = np.stack([mode.distance(points) for mode in modes]).argmin(axis=0).reshape(shape)
+    return xr.Dataset({name: (names.SAMPLE_DIMS, value) for name, value in values.items()})
+
+
+def _stored(density: LogDensity, modes: list[Mode]) -> xr.Dataset:
+    """Return the modes as a fit keeps them: log density, share of the mass by Laplace's approximation, unknowns."""
+    masses = np.exp(np.array([mode.log_mass for mode in modes]) - max((mode.log_mass for mode in modes), default=0.0))
+    return xr.Dataset(
+        {
+            "log_density": ("mode", np.array([mode.log_density for mode in modes])),
+            "share": ("mode", masses / masses.sum()),
+            "point": (("mode", "coordinate"), np.array([mode.point for mode in modes]).reshape(len(modes), density.size)),
+        }
+    )
+
+
+@contextmanager
+def _bar(progress: bool | None) -> Iterator[Callable[[str, float | None], None]]:
+    """Show what is being done, and how much of it is."""
+    shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not shown:
+        yield lambda label, share: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda label, share: bar.update(task, description=label, completed=share or 0.0)

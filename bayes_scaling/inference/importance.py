@@ -1,0 +1,241 @@
+"""Adaptive multiple importance sampling over the modes of a posterior, with a defensive share of the prior.
+
+Draws come from a mixture of Student-t distributions, one a mode at first, and of the prior. Every draw of every round is
+weighted by its density over the density of all rounds together (Cornuet, Marin, Mira and Robert 2012), the mixture is
+moved to the weighted draws, and where single draws stay too heavy a component is put around the heaviest (Raftery and
+Bao 2010). The largest weights are smoothed by a generalised Pareto distribution, whose shape says whether to rely on them
+(Vehtari, Simpson, Gelman, Yao and Gabry 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from bayes_scaling.inference.modes import Mode
+from bayes_scaling.model.density import LogDensity
+
+_FEWEST_DEGREES: Final = 5
+"""Degrees of freedom of the components in a few dimensions; in more they are as many as the dimensions.
+
+Tails that are far heavier than those of a posterior that is nearly Normal waste most draws where the dimensions are many:
+with 22 unknowns the effective size of 40,000 draws was 520 with five degrees of freedom, 860 with ten, 1,800 with twenty.
+"""
+_OF_THE_PRIOR: Final = 0.05
+"""Share of draws from the prior."""
+_FEWEST: Final = 0.03
+"""Share of draws that a mode has at the least in the first round."""
+_LEAST_RATIO: Final = 700.0
+"""Ratios are cut where their exponentials vanish beside the largest."""
+_MOST_ROUNDS: Final = 14
+_MOST_COMPONENTS: Final = 12
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of Student-t distributions: shares, centres, and Cholesky factors of the scale matrices."""
+
+    shares: np.ndarray
+    centres: np.ndarray
+    factors: np.ndarray
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom."""
+        return max(_FEWEST_DEGREES, self.centres.shape[1])
+
+    @classmethod
+    def over(cls, modes: list[Mode]) -> Mixture:
+        """Return a component for each mode, of its Laplace mass."""
+        masses = np.exp(np.array([mode.log_mass for mode in modes]) - max(mode.log_mass for mode in modes))
+        shares = np.maximum(masses / masses.sum(), _FEWEST)
+        factors = np.stack([np.linalg.cholesky(mode.covariance) for mode in modes])
+        return cls(shares / shares.sum(), np.stack([mode.point for mode in modes]), factors)
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw points, shape (point, coordinate)."""
+        of = rng.choice(len(self.shares), size=count, p=self.shares)
+        z = (
+            rng.standard_normal((count, self.centres.shape[1]))
+            * np.sqrt(self.degrees / rng.chisquare(self.degrees, count))[:, None]
+        )
+        return self.centres[of] + np.einsum("nij,nj->ni", self.factors[of], z)
+
+    def distances(self, points: np.ndarray) -> np.ndarray:
+        """Return the squared distance of each point from each component, shape (component, point)."""
+        return np.stack(
+            [
+                (np.linalg.solve(factor, (points - centre).T) ** 2).sum(axis=0)
+                for centre, factor in zip(self.centres, self.factors, strict=True)
+            ]
+        )
+
+    def log_parts(self, distances: np.ndarray) -> np.ndarray:
+        """Return the log density of each component times its share, up to the constant :attr:`log_constant`."""
+        size = self.centres.shape[1]
+        spread = np.log(np.diagonal(self.factors, axis1=1, axis2=2)).sum(axis=1)
+        falls = 0.5 * (self.degrees + size) * np.log1p(distances / self.degrees)
+        return (np.log(self.shares) - spread)[:, None] - falls
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Return the log density, shape (point,)."""
+        from scipy.special import gammaln, logsumexp
+
+        size, degrees = self.centres.shape[1], self.degrees
+        constant = gammaln((degrees + size) / 2) - gammaln(degrees / 2) - 0.5 * size * np.log(degrees * np.pi)
+        return constant + logsumexp(self.log_parts(self.distances(points)), axis=0)
+
+    def moved(self, points: np.ndarray, weights: np.ndarray) -> Mixture:
+        """Return the mixture moved to weighted draws: one step of expectation maximisation, careful where draws are few."""
+        size, distances = points.shape[1], self.distances(points)
+        parts = self.log_parts(distances)
+        share = np.exp(parts - parts.max(axis=0))
+        share = weights * share / share.sum(axis=0)
+        totals = share.sum(axis=1)
+        inner = share * (self.degrees + size) / (self.degrees + distances)
+        effective = totals**2 / np.maximum((share**2).sum(axis=1), 1e-300)
+        centres, factors = self.centres.copy(), self.factors.copy()
+        for number in np.flatnonzero(effective > 2.0):
+            centre = inner[number] @ points / inner[number].sum()
+            trust = effective[number] / (effective[number] + size)
+            away = points - centre
+            scale = (inner[number] * away.T) @ away / totals[number]
+            old = self.factors[number] @ self.factors[number].T
+            centres[number] = trust * centre + (1 - trust) * self.centres[number]
+            factors[number] = np.linalg.cholesky(trust * scale + (1 - trust) * old)
+        shares = np.maximum(totals, 1e-3)
+        return Mixture(shares / shares.sum(), centres, factors)
+
+    def with_heaviest(self, points: np.ndarray, weights: np.ndarray, fit_on: int) -> Mixture:
+        """Return the mixture with a component around the heaviest draw, of its neighbours."""
+        heaviest = points[np.argmax(weights)]
+        mean = weights @ points
+        whole = ((weights * (points - mean).T) @ (points - mean)) + 1e-9 * np.eye(points.shape[1])
+        near = np.argsort(((np.linalg.solve(np.linalg.cholesky(whole), (points - heaviest).T)) ** 2).sum(axis=0))[:fit_on]
+        share = 0.5 * (weights[near] + 1 / len(points))
+        away = points[near] - heaviest
+        scale = (share / share.sum() * away.T) @ away
+        jitter = 1e-6 * np.diag(np.diag(whole))
+        share_of_it = float(np.clip(weights[near].sum(), 0.05, 0.5))
+        return Mixture(
+            np.append((1 - share_of_it) * self.shares, share_of_it),
+            np.vstack([self.centres, heaviest]),
+            np.concatenate([self.factors, np.linalg.cholesky(scale + jitter)[None]]),
+        )
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Weighted draws of a posterior.
+
+    Parameters
+    ----------
+    points : ndarray, shape (draw, coordinate)
+        Where they lie.
+    log_density : ndarray, shape (draw,)
+        Log density of the posterior, up to a constant.
+    log_ratio : ndarray, shape (draw,)
+        Logarithm of the importance ratio, not smoothed.
+    rounds : int
+        Rounds of adaptation.
+    """
+
+    points: np.ndarray
+    log_density: np.ndarray
+    log_ratio: np.ndarray
+    rounds: int
+
+    @property
+    def effective(self) -> float:
+        """Effective sample size: one over the sum of squared weights."""
+        weights = weights_of(self.log_ratio)
+        return float(1 / (weights**2).sum())
+
+
+def weights_of(log_ratio: np.ndarray) -> np.ndarray:
+    """Return weights that sum to one, the largest cut at the root of their number times the mean (Ionides 2008)."""
+    weights = np.exp(log_ratio - log_ratio.max())
+    weights = np.minimum(weights, weights.mean() * np.sqrt(len(weights)))
+    return weights / weights.sum()
+
+
+def smoothed(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return weights that sum to one, the largest smoothed by a generalised Pareto distribution, and its shape k-hat."""
+    from arviz_stats.base import array_stats
+
+    finite = np.maximum(log_ratio, log_ratio.max() - _LEAST_RATIO)
+    log_weights, shape = array_stats.psislw(-finite)
+    weights = np.exp(log_weights - log_weights.max())
+    return weights / weights.sum(), float(shape)
+
+
+def sample_by_importance(
+    density: LogDensity,
+    modes: list[Mode],
+    rng: np.random.Generator,
+    *,
+    effective: float = 4000.0,
+    most: int = 40000,
+    progress: Callable[[float], None] | None = None,
+) -> Weighted:
+    """Draw from a posterior until the effective sample size is reached, or no more draws may be made.
+
+    Parameters
+    ----------
+    density : LogDensity
+        The posterior.
+    modes : list of Mode
+        Its modes.
+    rng : Generator
+        Source of randomness.
+    effective : float
+        Effective sample size to reach.
+    most : int
+        Draws at the most.
+    progress : callable, optional
+        Told the share of the work that is done.
+    """
+    batch = 40 * density.size
+    mixture = Mixture.over(modes)
+    proposals: list[tuple[Mixture, int]] = []
+    empty = Weighted(np.empty((0, density.size)), np.empty(0), np.empty(0), 0)
+    drawn, priors, by_proposal = empty, np.empty(0), np.empty((0, 0))
+    for number in range(_MOST_ROUNDS):
+        count = batch
+        if number >= 2:
+            efficiency = max(drawn.effective / len(drawn.points), 0.02)
+            count = int(np.clip((effective - drawn.effective) / efficiency * 1.1, batch, 4 * batch if number < 4 else 4000))
+        count = min(count, most - len(drawn.points))
+        if count <= 0:
+            break
+        from_prior = rng.binomial(count, _OF_THE_PRIOR)
+        points = np.vstack([mixture.draw(rng, count - from_prior), density.from_prior(rng, max(from_prior, 1))[:from_prior]])
+        prior, measured = density.parts(points)
+        proposals.append((mixture, count))
+        on_new = np.stack([each.log_density(points) for each, _ in proposals])
+        on_old = mixture.log_density(drawn.points) if number else np.empty(0)
+        by_proposal = np.hstack([np.vstack([by_proposal, on_old]) if number else np.empty((1, 0)), on_new])
+        priors = np.append(priors, prior)
+        log_density = np.append(drawn.log_density, prior + measured)
+        ratio = log_density - _log_of_all(by_proposal, priors, np.array([n for _, n in proposals]))
+        drawn = Weighted(np.vstack([drawn.points, points]), log_density, ratio, number + 1)
+        if progress is not None:
+            progress(min(1.0, drawn.effective / effective))
+        if number >= 2 and drawn.effective >= effective:
+            break
+        weights = weights_of(ratio)
+        mixture = mixture.moved(drawn.points, weights)
+        if number >= 1 and drawn.effective < 0.25 * len(drawn.points) and len(mixture.shares) < _MOST_COMPONENTS:
+            mixture = mixture.with_heaviest(drawn.points, weights, max(5 * density.size, len(weights) // 20))
+    return replace(drawn, log_ratio=drawn.log_ratio - drawn.log_ratio.max())
+
+
+def _log_of_all(by_proposal: np.ndarray, priors: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the log density of the rounds together at every draw: by_proposal has shape (round, draw)."""
+    from scipy.special import logsumexp
+
+    of_mixtures = logsumexp(by_proposal, axis=0, b=(counts / counts.sum())[:, None])
+    return np.logaddexp(np.log1p(-_OF_THE_PRIOR) + of_mixtures, np.log(_OF_THE_PRIOR) + priors)

@@ -1,0 +1,131 @@
+"""The modes of a posterior: many starts from the prior, each climbed while the likelihood is turned up.
+
+At a small power of the likelihood the posterior is smooth and nearly without side peaks; a maximum that is followed from
+there to the whole likelihood ends in a deep one far more often than a climb that begins at the whole. Starts go on until
+the deepest mode was reached from several of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from bayes_scaling.model.density import LogDensity
+
+_POWERS: Final = (0.01, 0.1)
+"""Powers of the likelihood at which a climb begins."""
+_FEWEST_STARTS: Final = 6
+_MOST_STARTS: Final = 24
+_REACHED: Final = 3
+"""Starts that have to end in the deepest mode."""
+_CANDIDATES: Final = 500
+_SAME: Final = 1.0
+"""Distance, in standard deviations of a mode, within which another one is the same."""
+_NEGLIGIBLE: Final = 12.0
+"""Difference of log mass at which a mode is left out: a share of some millionths."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A maximum of the posterior's density.
+
+    Parameters
+    ----------
+    point : ndarray, shape (coordinate,)
+        Where it is.
+    log_density : float
+        Log density there.
+    covariance : ndarray, shape (coordinate, coordinate)
+        Inverse of the curvature there (Laplace's approximation).
+    """
+
+    point: np.ndarray
+    log_density: float
+    covariance: np.ndarray
+
+    @property
+    def log_mass(self) -> float:
+        """Logarithm of the mass by Laplace's approximation, up to a constant that all modes share."""
+        return self.log_density + 0.5 * float(np.linalg.slogdet(self.covariance)[1])
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Return how far points lie from the mode, in its standard deviations."""
+        z = np.linalg.solve(np.linalg.cholesky(self.covariance), (points - self.point).T)
+        return np.sqrt((z**2).sum(axis=0))
+
+
+def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
+    """Return the modes of a posterior that matter, that of the largest mass first.
+
+    Parameters
+    ----------
+    density : LogDensity
+        The posterior.
+    rng : Generator
+        Source of the starts.
+    """
+    prior = density.from_prior(rng, _CANDIDATES)
+    spread = np.diag(prior.std(axis=0))
+    modes: list[Mode] = []
+    reached: list[int] = []
+    metric = spread
+    for count, start in enumerate(_starts(density, prior)):
+        point = start
+        for power in _POWERS:
+            point, _ = _climb(density, point, spread, power)
+        point, log_density = _climb(density, point, metric, 1.0)
+        if not np.isfinite(log_density):
+            continue
+        which = next((i for i, mode in enumerate(modes) if _is_same(mode, point, log_density)), None)
+        if which is None:
+            covariance = _inverse(-density.curvature(point), spread)
+            modes.append(Mode(point, log_density, covariance))
+            reached.append(1)
+            metric = np.linalg.cholesky(modes[_deepest(modes)].covariance)
+        else:
+            reached[which] += 1
+        if modes and count + 1 >= _FEWEST_STARTS and reached[_deepest(modes)] >= _REACHED:
+            break
+    largest = max((mode.log_mass for mode in modes), default=0.0)
+    return sorted((m for m in modes if m.log_mass > largest - _NEGLIGIBLE), key=lambda mode: -mode.log_mass)
+
+
+def _deepest(modes: list[Mode]) -> int:
+    return int(np.argmax([mode.log_density for mode in modes]))
+
+
+def _starts(density: LogDensity, prior: np.ndarray) -> np.ndarray:
+    """Return where climbs begin: draws of the prior, half of them those under which the runs are likeliest."""
+    likeliest = np.argsort(-density.parts(prior)[1])
+    order = np.empty(_MOST_STARTS, dtype=int)
+    order[0::2], order[1::2] = likeliest[: _MOST_STARTS // 2], np.arange(_MOST_STARTS // 2)
+    return prior[order]
+
+
+def _is_same(mode: Mode, point: np.ndarray, log_density: float) -> bool:
+    return abs(mode.log_density - log_density) < _SAME and float(mode.distance(point[None])[0]) < _SAME
+
+
+def _climb(density: LogDensity, start: np.ndarray, metric: np.ndarray, power: float) -> tuple[np.ndarray, float]:
+    """Return the maximum above a start, and the log density there."""
+    from scipy.optimize import minimize
+
+    def downhill(z: np.ndarray) -> tuple[float, Any]:
+        value, gradient = density.slope(start + metric @ z, power)
+        return (-value, -gradient @ metric) if np.isfinite(value) else (1e300, np.zeros(density.size))
+
+    exact = power == 1.0
+    options = {"maxiter": 400 if exact else 40, "maxcor": 30, "ftol": 1e-11 if exact else 1e-4, "gtol": 1e-2}
+    best = minimize(downhill, np.zeros(density.size), jac=True, method="L-BFGS-B", options=options)
+    return start + metric @ best.x, float(-best.fun)
+
+
+def _inverse(precision: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return the covariance for a curvature; directions in which the density does not fall are as wide as the prior."""
+    scale = np.diag(spread)
+    values, vectors = np.linalg.eigh(precision * np.outer(scale, scale))
+    values = np.where(values > 0.2, values, 1.0)
+    inverse = (vectors / values) @ vectors.T
+    return inverse * np.outer(scale, scale)

@@ -1,0 +1,97 @@
+"""What a model is: its unknowns with their priors, and the density of what was measured. It is written once.
+
+PyMC adds a random variable for every unknown that is asked for (:mod:`bayes_scaling.inference.build`); numpy reads it from
+a batch of draws and adds up the log density (:mod:`bayes_scaling.model.density`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bayes_scaling.elementwise import log
+from bayes_scaling.model import gaussian, names
+from bayes_scaling.model.coordinates import Varying, values_at_reference
+from bayes_scaling.model.layout import Layout, Rows
+from bayes_scaling.model.noise import standard_deviation, variance_function
+from bayes_scaling.model.reference import law_parameters, publish
+from bayes_scaling.model.unknowns import JointlyNormal, Unknowns
+
+
+def define(layout: Layout, data: Mapping[str, Any], unknowns: Unknowns) -> None:
+    """Ask for every unknown of a model, and add the density of what was measured.
+
+    Parameters
+    ----------
+    layout : Layout
+        The model on its tables.
+    data : mapping
+        What :meth:`Layout.data` returned, as arrays of the kind that the unknowns are.
+    unknowns : Unknowns
+        Where the unknowns come from.
+    """
+    model = layout.model
+    reference = {axis: data.get(f"reference_{axis}", value) for axis, value in layout.reference.items()}
+    varying = Varying.of(layout, data, unknowns)
+    centres = values_at_reference(layout, varying, reference)
+    dim = layout.only.groups.dim if model.is_one and layout.only.groups.columns else None
+    at_groups = varying.at(centres, model.only.name) if model.is_one else centres
+    # A published coefficient varies where its exponent does, whether it varies itself or not.
+    for name, value in publish(model, at_groups, reference).items():
+        unknowns.record(name, value, dim)
+    for suffix, rows in layout:
+        values = at_groups if model.is_one else varying.at(centres, rows.observation.name)
+        _observe(layout, rows, suffix, values, reference, data, unknowns)
+
+
+def _observe(
+    layout: Layout,
+    rows: Rows,
+    suffix: str,
+    values: dict[str, Any],
+    reference: dict[str, Any],
+    data: Mapping[str, Any],
+    unknowns: Unknowns,
+) -> None:
+    """Add what was measured: its logarithm around the law's, with the effects and the noise of the document."""
+    observation = rows.observation
+
+    def of_it(name: str) -> str:
+        return names.of_observation(name, suffix)
+
+    parameters = law_parameters(observation.the_law, layout.model, values, reference)
+    if of_it("group_of_run") in data:
+        group = data[of_it("group_of_run")]
+        parameters = {n: unknowns.of_rows(v, group) for n, v in parameters.items()}
+    expected = observation.the_law(*(data[of_it(f"input_{name}")] for name in rows.inputs), **parameters)
+    mean: Any = log(expected)
+    likelihood, growth = observation.likelihood, 1.0
+    if likelihood.growth is not None:
+        growth = variance_function(expected, data[of_it("typical")], unknowns.positive(of_it("growth"), likelihood.growth))
+    sigma: Any = unknowns.positive(of_it("sigma"), likelihood.sigma)
+    error = data.get(of_it("relative_error"))
+    measured, dim = data[of_it("log_measured")], of_it("run")
+    if not (rows.effects or observation.correlation):
+        further = {name: unknowns.positive(of_it(name), prior) for name, prior in likelihood.unknowns.items()}
+        scale = standard_deviation(sigma, error, growth)
+        arguments = likelihood.arguments(further)
+        unknowns.independent(of_it("measured"), likelihood, arguments, mean, scale, measured, dim)
+        return
+    variance: Any = sigma**2
+    effects = []
+    for effect in rows.effects:
+        prior = observation.effects[effect.section, effect.name].scale
+        width = unknowns.positive(of_it(effect.scale_name), prior)
+        effects.append((width, data[of_it(f"basis_{effect.name}")]))
+        if effect.section == "noise":
+            variance = variance + width**2 * data[of_it(f"own_{effect.name}")]
+    length, serial = None, None
+    if observation.correlation is not None:
+        length = unknowns.positive(of_it("length"), observation.correlation.length)
+        parts = (data[of_it(f"serial_{part}")] for part in ("rows", "there", "distance", "alone"))
+        serial = gaussian.Serial(*parts)
+        if observation.correlation.nugget is not None:
+            nugget = unknowns.positive(of_it("nugget"), observation.correlation.nugget)
+            error = standard_deviation(nugget, error, growth)
+    jointly = JointlyNormal(mean, variance**0.5, growth, error, effects, serial, length)
+    unknowns.jointly_normal(of_it("measured"), jointly, measured, dim)

@@ -1,0 +1,343 @@
+"""The log density of a model in numpy, for a whole batch of points at once: no PyMC, nothing is compiled.
+
+The definition is the one PyMC samples (:mod:`bayes_scaling.model.definition`), read at numbers. A point is a vector on the
+whole real space: logarithms of positive unknowns, log odds of bounded ones, free and standard ones as they are. Densities
+are with respect to it, determinants included, as PyMC's are. Effects are integrated out in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from bayes_scaling.model import gaussian, names
+from bayes_scaling.model.coordinates import LOG_LOSS, log_mean, log_ratio, standard_effect
+from bayes_scaling.model.definition import define
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.noise import Likelihood
+from bayes_scaling.model.prior_draws import draw_prior
+from bayes_scaling.model.priors import Prior
+from bayes_scaling.model.reference import terms_of
+from bayes_scaling.model.unknowns import JointlyNormal
+
+_CELLS: Final = 2_000_000
+"""Numbers of one array that are in memory together: points times rows times effects."""
+_STEP: Final = 1e-4
+_LONG_STEP: Final = 1e-3
+"""Steps of first and second differences, in logarithms: their errors are some 1e-8 and 1e-6 of the curvature."""
+_LOG_TWO_PI: Final = float(np.log(2 * np.pi))
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """One unknown: its name, where its numbers lie in a point, and its prior where it is its own."""
+
+    name: str
+    place: slice
+    prior: Prior | None
+
+
+class LogDensity:
+    """The log density of a model on its tables.
+
+    Parameters
+    ----------
+    layout : Layout
+        The model on its tables.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_scaling.model.document import read_model
+    >>> runs = pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]})
+    >>> density = LogDensity(Layout.of(read_model("kaplan_nd"), {"loss": runs}))
+    >>> [coordinate.name for coordinate in density.coordinates]
+    ['alpha_N', 'alpha_D', 'D_c_log_ratio', 'log_loss_at_reference', 'sigma', 'nu']
+    >>> density.of(density.start[None]).shape
+    (1,)
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._data = layout.data()
+        self._grams: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        first = _Values(self, None)
+        with np.errstate(all="ignore"):
+            define(layout, self._data, first)
+        self.coordinates: tuple[Coordinate, ...] = tuple(first.coordinates)
+        self.start: np.ndarray = np.concatenate(first.starts)
+        """A point near the middle of the prior."""
+        widest = max(
+            len(rows) * (1 + (sum(len(e.labels) for e in rows.effects) if _is_dense(rows) else 0)) for _, rows in layout
+        )
+        self._at_once = max(1, _CELLS // widest)
+
+    @property
+    def size(self) -> int:
+        """How many numbers a point has."""
+        return len(self.start)
+
+    def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the log density of the prior, and of what was measured.
+
+        Parameters
+        ----------
+        points : ndarray, shape (point, coordinate)
+            Points on the real space.
+
+        Returns
+        -------
+        tuple of ndarray, shape (point,)
+            Minus infinity where the law overflows.
+        """
+        prior, measured = zip(*(self._parts(part) for part in self._portions(points)), strict=True)
+        return np.concatenate(prior), np.concatenate(measured)
+
+    def _parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            values = self._values(points)
+        except np.linalg.LinAlgError:  # of one point at least, whose covariance is singular to working precision
+            if len(points) == 1:
+                return np.full(1, -np.inf), np.full(1, -np.inf)
+            halves = [self._parts(half) for half in np.array_split(points, 2)]
+            return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])
+        return _finite(values.prior), _finite(values.measured)
+
+    def of(self, points: np.ndarray) -> np.ndarray:
+        """Return the log density of the posterior, up to a constant, shape (point,)."""
+        return sum(self.parts(points), start=np.zeros(len(points)))
+
+    def slope(self, point: np.ndarray, tempered: float = 1.0) -> tuple[float, np.ndarray]:
+        """Return the log density at one point, and its gradient by central differences.
+
+        Parameters
+        ----------
+        point : ndarray, shape (coordinate,)
+            Where.
+        tempered : float
+            Power of the likelihood.
+        """
+        steps = _STEP * np.eye(self.size)
+        prior, measured = self.parts(np.vstack([point, point + steps, point - steps]))
+        values = prior + tempered * measured
+        with np.errstate(invalid="ignore"):
+            gradient = (values[1 : self.size + 1] - values[self.size + 1 :]) / (2 * _STEP)
+        return float(values[0]), np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def curvature(self, point: np.ndarray) -> np.ndarray:
+        """Return the matrix of second derivatives at a point, by central differences, shape (coordinate, coordinate)."""
+        one, other = np.triu_indices(self.size)
+        steps = _LONG_STEP * np.eye(self.size)
+        corners = [point + a * steps[one] + b * steps[other] for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+        values = self.of(np.vstack(corners)).reshape(4, -1)
+        matrix = np.zeros((self.size, self.size))
+        matrix[one, other] = matrix[other, one] = (values[0] - values[1] - values[2] + values[3]) / (2 * _LONG_STEP) ** 2
+        return matrix
+
+    def draws(self, points: np.ndarray, shape: tuple[int, int]) -> xr.Dataset:
+        """Return every stored unknown at points, dims (chain, draw, *groupings), under the names that a posterior has."""
+        pieces = [self._values(part).recorded for part in self._portions(points)]
+        stored = {}
+        for name, (_, dim) in pieces[0].items():
+            values = np.concatenate([piece[name][0] for piece in pieces])
+            if dim is None or (values.shape[1] == 1 and len(self.layout.coords.get(dim, ())) != 1):
+                stored[name] = xr.DataArray(values.reshape(shape), dims=names.SAMPLE_DIMS)
+            else:
+                stored[name] = xr.DataArray(values.reshape(*shape, -1), dims=(*names.SAMPLE_DIMS, dim))
+        return xr.Dataset(stored).assign_coords({"chain": range(shape[0]), "draw": range(shape[1]), **self.layout.coords})
+
+    def from_prior(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw points from the prior, shape (point, coordinate)."""
+        return self.points(draw_prior(self.layout, rng, draws=count))
+
+    def points(self, draws: xr.Dataset) -> np.ndarray:
+        """Return the points of draws of every unknown, shape (point, coordinate): the inverse of :meth:`draws`."""
+        flat = {str(n): v.values.reshape(-1, *v.shape[2:]) for n, v in draws.transpose(*names.SAMPLE_DIMS, ...).items()}
+        count = draws.sizes["chain"] * draws.sizes["draw"]
+        points = np.zeros((count, self.size))
+        model = self.layout.model
+        mean_effect = {
+            name: sum(
+                (flat[names.group_effect(name, grouping)].mean(axis=-1) for grouping in parameter.varies_by),
+                start=np.zeros(count),
+            )
+            for name, parameter in model.parameters.items()
+        }
+
+        def log_centre(name: str) -> np.ndarray:
+            labels = (names.population(name), names.at_reference(name), name)
+            return np.log(next(flat[label] for label in labels if label in flat)) + mean_effect[name]
+
+        terms = terms_of(model)
+        by_name: dict[str, np.ndarray] = {}
+        for name, parameter in model.parameters.items():
+            by_name |= {log_mean(name): log_centre(name)} if parameter.prior is not None and parameter.varies_by else {}
+            for grouping in parameter.varies_by:
+                width = flat[names.spread(name, grouping)][:, None]
+                by_name[standard_effect(name, grouping)] = flat[names.group_effect(name, grouping)] / width
+        for name in terms[1:]:
+            by_name[log_ratio(name)] = log_centre(name) - log_centre(terms[0])
+        for coordinate in self.coordinates:
+            if coordinate.name != LOG_LOSS:
+                value = by_name.get(coordinate.name)
+                if value is None:
+                    assert coordinate.prior is not None
+                    value = _unbounded(flat[coordinate.name], coordinate.prior.support)
+                points[:, coordinate.place] = value.reshape(count, -1)
+        if terms:
+            # The loss at the reference point is proportional to the first term.
+            whole = self._values(points).recorded
+            label = next(n for n in (names.population(terms[0]), names.at_reference(terms[0]), terms[0]) if n in whole)
+            (place,) = (coordinate.place for coordinate in self.coordinates if coordinate.name == LOG_LOSS)
+            points[:, place] = np.log(flat[label][:, None] / whole[label][0])
+        return points
+
+    def _portions(self, points: np.ndarray) -> Iterator[np.ndarray]:
+        for start in range(0, len(points), self._at_once):
+            yield points[start : start + self._at_once]
+
+    def _values(self, points: np.ndarray) -> _Values:
+        values = _Values(self, points)
+        with np.errstate(all="ignore"):
+            define(self.layout, self._data, values)
+        return values
+
+    def gram(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bases of an observation side by side, and their products, worked out once."""
+        if name not in self._grams:
+            basis = np.concatenate([basis for _, basis in effects], axis=1)
+            self._grams[name] = basis, basis.T @ basis
+        return self._grams[name]
+
+
+def _is_dense(rows: Any) -> bool:
+    """Whether what effects load on rows differs between points in more than a factor."""
+    return rows.serial is not None or bool(rows.relative_error.any()) or bool(rows.noise)
+
+
+@dataclass
+class _Values:
+    """The unknowns of a model at points: see :class:`~bayes_scaling.model.unknowns.Unknowns`. Arrays are (point, label or row)."""
+
+    of: LogDensity
+    points: np.ndarray | None
+    prior: Any = 0.0
+    measured: Any = 0.0
+    coordinates: list[Coordinate] = field(default_factory=list)
+    starts: list[np.ndarray] = field(default_factory=list)
+    recorded: dict[str, tuple[np.ndarray, str | None]] = field(default_factory=dict)
+    _next: int = 0
+
+    def _take(self, name: str, start: Any, size: int = 1, prior: Prior | None = None) -> np.ndarray:
+        """Return the numbers of the next unknown; where there are no points, its start."""
+        place = slice(self._next, self._next + size)
+        self._next += size
+        if self.points is not None:
+            return self.points[:, place]
+        self.coordinates.append(Coordinate(name, place, prior))
+        self.starts.append(np.full(size, start))
+        return self.starts[-1][None]
+
+    def positive(self, name: str, prior: Prior) -> np.ndarray:
+        """Read a positive unknown, and add the density of its prior."""
+        start = 0.0
+        if self.points is None:
+            start = _unbounded(prior.median, prior.support)
+        free = self._take(name, start, prior=prior)
+        value, log_determinant = _bounded(free, prior.support)
+        self.prior = self.prior + (prior.log_density(value) + log_determinant)[:, 0]
+        self.record(name, value)
+        return value
+
+    def free(self, name: str, start: float) -> np.ndarray:
+        """Read an unknown whose density is stated elsewhere."""
+        return self._take(name, start)
+
+    def standard(self, name: str, dim: str, size: int) -> np.ndarray:
+        """Read standard Normal unknowns, and add their density."""
+        z = self._take(name, 0.0, size)
+        self.prior = self.prior - 0.5 * ((z**2).sum(axis=-1) + size * _LOG_TWO_PI)
+        return z
+
+    def with_prior(self, name: str, prior: Prior, log_value: np.ndarray) -> np.ndarray:
+        """Add the density of a positive number's prior, with respect to its logarithm, and return the number."""
+        value = np.exp(log_value)
+        self.prior = self.prior + (prior.log_density(value) + log_value)[:, 0]
+        return value
+
+    def record(self, name: str, value: Any, dim: str | None = None) -> None:
+        """Store a number that follows from the unknowns."""
+        self.recorded.setdefault(name, (value, dim))
+
+    def mean(self, effect: np.ndarray) -> np.ndarray:
+        """Return the mean over labels."""
+        return effect.mean(axis=-1, keepdims=True)
+
+    def pick(self, effect: np.ndarray, position: Any) -> np.ndarray:
+        """Return the labels at a position."""
+        return effect[:, np.atleast_1d(position)]
+
+    def of_rows(self, value: Any, group: np.ndarray) -> Any:
+        """Return the value of each row's group, or the one of all."""
+        return value[:, group] if np.ndim(value) == 2 and value.shape[1] > 1 else value
+
+    def independent(
+        self,
+        name: str,
+        likelihood: Likelihood,
+        arguments: Mapping[str, Any],
+        mean: np.ndarray,
+        scale: np.ndarray,
+        log_measured: np.ndarray,
+        dim: str,
+    ) -> None:
+        """Add the density of independent rows."""
+        z = (log_measured - mean) / scale
+        density = likelihood.log_density(z, **arguments) - np.log(scale)
+        self.measured = self.measured + density.sum(axis=-1)
+
+    def jointly_normal(self, name: str, rows: JointlyNormal, log_measured: np.ndarray, dim: str) -> None:
+        """Add the density of rows that are Normal together."""
+        residual = log_measured - rows.mean
+        error = None if rows.error is None or not np.any(rows.error) else rows.error
+        widths = [np.broadcast_to(width, (len(width), basis.shape[1])) for width, basis in rows.effects]
+        if error is None and rows.serial is None and rows.effects and rows.deviation.shape[-1] == 1:
+            basis, products = self.of.gram(name, rows.effects)
+            density = gaussian.log_density_of_proportional(
+                residual, rows.deviation, rows.growth, np.concatenate(widths, axis=1), basis, products
+            )
+        else:
+            scale = rows.deviation * rows.growth + np.zeros_like(residual)
+            loadings = None
+            if rows.effects:
+                basis = self.of.gram(name, rows.effects)[0]
+                growth = (rows.growth + np.zeros_like(residual))[:, :, None]
+                loadings = basis * np.concatenate(widths, axis=1)[:, None, :] * growth
+            length = None if rows.length is None else rows.length[:, 0]
+            error = None if error is None else error + np.zeros_like(residual)
+            white = gaussian.whiten(residual, scale, error, loadings, rows.serial, length)
+            density = gaussian.log_density(white, residual.shape[1])
+        self.measured = self.measured + density
+
+
+def _bounded(free: np.ndarray, support: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers within bounds for numbers on the real line, and the log determinants."""
+    low, high = support
+    if np.isinf(high):
+        return low + np.exp(free), free
+    share = -np.logaddexp(0.0, -free)
+    return low + (high - low) * np.exp(share), np.log(high - low) + 2 * share - free
+
+
+def _unbounded(value: Any, support: tuple[float, float]) -> Any:
+    """Return the numbers on the real line of numbers within bounds."""
+    low, high = support
+    return np.log(value - low) if np.isinf(high) else np.log(value - low) - np.log(high - value)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, -np.inf)
