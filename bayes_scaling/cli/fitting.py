@@ -128,12 +128,16 @@ def fit(
     discrepancy: Annotated[
         bool, typer.Option(help="Whether to include the model discrepancy of the document, where it has one.")
     ] = True,
+    sampler: Annotated[
+        str,
+        typer.Option(help="auto, importance (numpy, seconds) or nuts (PyMC); auto takes the first that is exact enough."),
+    ] = "auto",
     seed: Seed = 0,
     draws: Annotated[int | None, typer.Option(help="Draws of each chain; by default as the model needs.")] = None,
-    tune: Annotated[int, typer.Option(help="Warm-up draws of each chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Warm-up draws of each chain of NUTS.")] = 1000,
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
     target_accept: Annotated[
-        float, typer.Option(help="Target acceptance rate; raise it when there are divergences.")
+        float, typer.Option(help="Target acceptance rate of NUTS; raise it when there are divergences.")
     ] = 0.98,
     columns: Columns = None,
     curves: Annotated[
@@ -165,9 +169,8 @@ def fit(
 
         for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
             say(finding)
-    say("Compiling the model: a few seconds, up to half a minute the first time.")
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
-    fitted = sample(table, read, curves=points, discrepancy=discrepancy, **settings)
+    fitted = sample(table, read, curves=points, discrepancy=discrepancy, sampler=sampler, **settings)
     fitted.save(out)
     if as_json:
         print_json({"fit": str(out), **verdict_of(fitted), "checks": list(fitted.checks), "parameters": summary_of(fitted)})

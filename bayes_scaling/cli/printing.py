@@ -32,7 +32,7 @@ def summary_of(fit: Fit) -> dict[str, Any]:
 
 def print_checks(fit: Fit) -> None:
     """Print the verdict, then every check, then advice."""
-    print(f"{fit.verdict}\n")
+    print(f"{fit.verdict}\n" + (f"{fit.how_sampled}\n" if fit.how_sampled else ""))
     for c in fit.checks:
         mark, place = "passed" if c["passed"] else "FAILED", f" ({c['where']})" if c["where"] else ""
         print(f"  {mark}  {c['check']}: {c['value']:.4g}, limit {c['rule']}{place}")

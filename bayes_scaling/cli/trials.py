@@ -24,7 +24,7 @@ from bayes_scaling.cli.options import (
     Workers,
     table_of,
 )
-from bayes_scaling.cli.printing import print_json, print_table, records, say
+from bayes_scaling.cli.printing import print_json, print_table, records
 from bayes_scaling.errors import InvalidRequest
 
 
@@ -91,7 +91,6 @@ def backtest(
     from bayes_scaling.evaluation.backtest import backtest as run_backtest
     from bayes_scaling.report.trials import plot_backtest
 
-    say("Compiling and sampling: a few seconds per split.")
     result = run_backtest(
         table,
         model,
@@ -159,7 +158,6 @@ def certify(
     from bayes_scaling.evaluation.certify import certify as certificate_of
     from bayes_scaling.report.certificate import write_certificate
 
-    say("Compiling, then a few seconds per table.")
     result = certificate_of(
         table,
         model,
@@ -212,7 +210,6 @@ def weigh(
     from bayes_scaling.inference.sample import fit
     from bayes_scaling.posterior.mixture import WEIGHTS, Mixture
 
-    say("Compiling and sampling: a few seconds per split and model.")
     result = weights_of(
         table, named, over=over, per_decade=per_decade, least=least, seed=seed, workers=workers, store=out / "splits"
     )

@@ -115,7 +115,7 @@ def backtest(
     spec = layout.model
     origins = rolling_origins(table.table, over=over, per_decade=per_decade, least=least, fewest_ahead=fewest_ahead)
     warn_of_checkpoints(table, layout, stacklevel=3)
-    settings = {"seed": seed, "draws": draws, "tune": tune}
+    settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune}
     Settings(**settings)  # raises before any work is done
     methods = _methods(spec, table, baselines=baselines)
     jobs = [_Job(method, text, table, origin, over, settings) for origin in origins for method, text in methods.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def certify(
         raise InvalidModel("Broken laws are simulated for one group: leave them out for a model with groups (--no-broken).")
     design = runs_from(runs, needs=spec.needs)
     spec = Layout.of(spec, tables_of(spec, design)).model
-    settings = {"seed": seed, "draws": draws, "tune": tune}
+    settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune}
     Settings(**settings)  # raises before any work is done
     truths = (FROM_THE_MODEL, BROKEN) if broken else (FROM_THE_MODEL,)
     pieces = [_Table(truth, n, spec.to_json(), design, settings) for truth in truths for n in range(tables)]
@@ -145,7 +145,7 @@ def _outcome(piece: _Table) -> pd.DataFrame:
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", BayesScalingWarning)
         table = simulate(spec, piece.design, rng)
-        settings = Settings(**(piece.settings | {"seed": int(rng.integers(2**31))}))
+        settings = replace(Settings(**piece.settings), seed=int(rng.integers(2**31)))
         fit = fit_table(spec, table.runs, settings)
         predicted = predict_rows(fit, table.ahead.drop(columns="loss"), seed=settings.seed)["measured_loss"]
     draws = predicted.stack(sample=SAMPLE_DIMS).transpose("row", "sample").values

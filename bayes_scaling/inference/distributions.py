@@ -46,7 +46,7 @@ OWN: Final[Registry[Callable[..., Any]]] = Registry("distribution")
 """Distributions that users made, by name."""
 
 
-_DENSITIES: Final[dict[Any, Callable[[np.ndarray], np.ndarray]]] = {}
+_DENSITIES: Final[dict[Any, Any]] = {}
 """Compiled log densities of this process, by distribution and arguments."""
 
 

@@ -8,7 +8,7 @@ of groups are.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -141,7 +141,7 @@ def _stored(density: LogDensity, modes: list[Mode]) -> xr.Dataset:
 
 
 @contextmanager
-def _bar(progress: bool | None) -> Iterator[Callable[[str, float | None], None]]:
+def _bar(progress: bool | None) -> Generator[Callable[[str, float | None], None]]:
     """Show what is being done, and how much of it is."""
     shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
     if not shown:

@@ -211,7 +211,7 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     }
     weighted = "importance" in fit.tree
     if weighted:
-        log_ratio = fit.tree["importance"]["log_ratio"].values
+        log_ratio = fit.tree["importance"].to_dataset()["log_ratio"].values
         weights = np.exp(log_ratio - log_ratio.max())
         results["Pareto k-hat of the weights"] = (_tail_shape(log_ratio), "")
         results["effective sample size of the weights"] = (float(weights.sum() ** 2 / (weights**2).sum()), "")

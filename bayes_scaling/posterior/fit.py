@@ -278,6 +278,23 @@ class Fit:
         named = "; ".join(f"{c['check']} is {c['value']:.4g}, limit {c['rule']}" for c in self.failed_checks)
         return f"This posterior has NOT converged, do not rely on it: {named}."
 
+    @property
+    def how_sampled(self) -> str:
+        """Which sampler drew the posterior, why, and the modes that matter where there are several."""
+        if "sampler_reason" not in self.facts:
+            return ""
+        name = {"importance": "importance sampling", "nuts": "NUTS"}.get(str(self.facts["sampler"]), self.facts["sampler"])
+        sentence = f"Sampled by {name} ({self.facts['sampler_reason']})."
+        modes = self.tree["modes"].to_dataset() if "modes" in self.tree else None
+        if modes is None or modes.sizes["mode"] < 2:
+            return sentence
+        nearest = self.tree["sample_stats"]["mode"].values.ravel()
+        each = (
+            f"log density {density:.1f} with {100 * np.mean(nearest == number):.1f} % of the draws"
+            for number, density in enumerate(modes["log_density"].values)
+        )
+        return f"{sentence} The posterior has {modes.sizes['mode']} modes: {'; '.join(each)}."
+
     @cached_property
     def learned(self) -> dict[str, xr.DataArray]:
         """Every published parameter that is one number: draws, dims (chain, draw); what the document fixes is so in each.

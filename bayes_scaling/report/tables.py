@@ -229,7 +229,7 @@ def reproduce(fit: Fit) -> str:
     if not facts.get("origin") or (curves is not None and len(curves) != 1):
         return ""
     words = ["bayes-scaling", "fit", *facts["origin"], "--model", "model.toml", *(["--curves", *curves] if curves else [])]
-    for option in ("seed", "draws", "tune", "chains", "target_accept"):
+    for option in ("sampler", "seed", "draws", "tune", "chains", "target_accept"):
         words += [f"--{option.replace('_', '-')}", str(facts[option])]
     return shlex.join([*words, "--out", "fit.nc"])
 

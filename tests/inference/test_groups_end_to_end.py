@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 TRUTH = published("kaplan2020 eq 1.1").values
-QUICK = Settings(seed=1, draws=150, tune=300, chains=2)
+QUICK = Settings("importance", seed=1, draws=150, chains=2)
 DOCUMENT = """
 law = "kaplan_n"
 [parameters.N_c]

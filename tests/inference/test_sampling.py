@@ -10,9 +10,11 @@ import xarray as xr
 
 from bayes_scaling.errors import CheckpointWarning, InvalidModel, InvalidRequest
 from bayes_scaling.inference import fit
-from bayes_scaling.inference.sample import Sampler
+from bayes_scaling.inference.nuts import Compiled
 from bayes_scaling.inference.settings import Settings
+from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.document import read_model
+from bayes_scaling.model.layout import Layout
 from bayes_scaling.posterior.fit import load_fit
 from bayes_scaling.posterior.predict import intervals, predict
 from bayes_scaling.runs.table import read_runs
@@ -39,22 +41,22 @@ def test_it_keeps_what_is_needed_to_do_it_again(real_fit, simulated_runs):
 
 
 def test_the_same_seed_gives_the_same_draws(real_fit, simulated_runs):
-    again = fit(simulated_runs, "chinchilla", seed=3, draws=500, tune=500, progress=False)
+    nuts = {"sampler": "nuts", "draws": 500, "tune": 500, "progress": False}
+    again = fit(simulated_runs, "chinchilla", seed=3, **nuts)
     xr.testing.assert_equal(again.posterior, real_fit.posterior)
-    other = fit(simulated_runs, "chinchilla", seed=4, draws=500, tune=500, progress=False)
+    other = fit(simulated_runs, "chinchilla", seed=4, **nuts)
     assert not other.posterior.equals(real_fit.posterior)
 
 
 def test_one_compiled_model_serves_other_tables(simulated_runs):
-    spec = read_model("chinchilla")
-    sampler = Sampler(spec, {"loss": simulated_runs.table})
     fewer = simulated_runs.where("params < 2e9")
-    given = {"settings": Settings(seed=1, draws=200, tune=300), "facts": {"runs": "few"}, "card": fewer.card}
+    all_of_them, few = (Layout.of(read_model("chinchilla"), {"loss": runs.table}) for runs in (simulated_runs, fewer))
+    settings = Settings(seed=1, draws=200, tune=300)
     moved, alone = (
-        each.fit({"loss": fewer.table}, progress=False, **given) for each in (sampler, Sampler(spec, {"loss": fewer.table}))
+        Compiled(layout).sample(LogDensity(few), [], settings, progress=False)[0] for layout in (all_of_them, few)
     )
-    assert len(moved.table) == len(fewer) < len(simulated_runs)
-    xr.testing.assert_allclose(moved.posterior, alone.posterior)
+    assert len(few.only) < len(all_of_them.only)
+    xr.testing.assert_allclose(moved, alone)
 
 
 def test_a_saved_fit_answers_the_same(real_fit, tmp_path):
@@ -77,7 +79,7 @@ def test_an_interrupted_fit_leaves_nothing(simulated_runs, monkeypatch, tmp_path
 
     monkeypatch.setattr(nutpie, "sample", lambda *_args, **_kwargs: Interrupted())
     with pytest.raises(KeyboardInterrupt):
-        fit(simulated_runs, "chinchilla", seed=3, progress=False)
+        fit(simulated_runs, "chinchilla", sampler="nuts", seed=3, progress=False)
     assert cancelled == [True]
     assert list(tmp_path.iterdir()) == []
 
@@ -90,6 +92,7 @@ def test_an_interrupted_fit_leaves_nothing(simulated_runs, monkeypatch, tmp_path
         ({"chains": 0}, "chains is 0"),
         ({"seed": -1}, "The seed is -1"),
         ({"target_accept": 1.0}, "target_accept is 1"),
+        ({"sampler": "gibbs"}, "There is no sampler 'gibbs'"),
     ],
 )
 def test_settings_without_meaning_are_refused_before_compiling(simulated_runs, setting, message, monkeypatch):
@@ -98,28 +101,21 @@ def test_settings_without_meaning_are_refused_before_compiling(simulated_runs, s
         fit(simulated_runs, "chinchilla", **setting)
 
 
-def test_points_along_a_run_are_not_runs(simulated_runs, monkeypatch):
-    class Compiled:
-        def __init__(self, model):
-            self.shared_var_keys = model.data_vars
-
-        def with_data(self, **_data):
-            raise KeyboardInterrupt  # far enough
-
-    monkeypatch.setattr(nutpie, "compile_pymc_model", lambda model, **_kwargs: Compiled(model))
+def test_points_along_a_run_are_not_runs(simulated_runs):
     some = read_runs(simulated_runs.table.assign(checkpoint=simulated_runs.table["params"] > 1e9), name="curves")
-    with pytest.warns(CheckpointWarning, match=r"rows of curves are points along a run"), pytest.raises(KeyboardInterrupt):
+    with pytest.warns(CheckpointWarning, match=r"rows of curves are points along a run"):
         fit(some, "chinchilla")
-    with pytest.raises(KeyboardInterrupt):
-        fit(some.where("not checkpoint"), "chinchilla")
+    assert fit(some.where("not checkpoint"), "chinchilla").converged
 
 
 def test_other_groups_need_another_model(monkeypatch):
     monkeypatch.setattr(nutpie, "compile_pymc_model", lambda *_args, **_kwargs: None)
     table = pd.DataFrame({"params": [1e8, 1e9], "tokens": 1e10, "loss": 3.0, "group": ["a", "b"]})
-    sampler = Sampler(read_model("chinchilla_by_group"), {"loss": table})
+    model = read_model("chinchilla_by_group")
+    compiled = Compiled(Layout.of(model, {"loss": table}))
+    others = LogDensity(Layout.of(model, {"loss": table.assign(group=["a", "c"])}))
     with pytest.raises(InvalidModel, match=r"compiled for the groups .*'a', 'b'.*, the runs have .*'a', 'c'"):
-        sampler.fit({"loss": table.assign(group=["a", "c"])}, Settings(), facts={}, card=read_runs(table).card)
+        compiled.sample(others, [], Settings(), progress=False)
 
 
 def test_evaluation_error_is_taken_from_the_table(simulated_runs):

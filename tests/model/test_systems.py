@@ -11,7 +11,7 @@ import pytest
 import bayes_scaling as bs
 from bayes_scaling.errors import InvalidRequest, InvalidRuns, InvalidSpecification, UnknownName
 from bayes_scaling.inference.build import build
-from bayes_scaling.inference.sample import Sampler
+from bayes_scaling.inference.sample import fit_layout
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import model_from_json
@@ -310,9 +310,10 @@ def test_one_compiled_system_serves_other_measurements(tmp_path):
     system, (runs, curves) = bs.read_model(tmp_path / "shared.toml"), simulated()
     tables = {o.name: rows_of(o, runs, curves) for o in system.observations}
     higher = tables | {"curves": tables["curves"].assign(loss=1.1 * tables["curves"]["loss"])}
-    sampler, settings = Sampler(system, tables), Settings(seed=1, draws=200, tune=300, chains=2)
+    settings = Settings("nuts", seed=1, draws=200, tune=300, chains=2)
     first, second = (
-        sampler.fit(each, settings, facts={"runs": "simulated"}, card=runs.card, progress=False) for each in (tables, higher)
+        fit_layout(Layout.of(system, each), settings, {"runs": "simulated"}, runs.card, progress=False)
+        for each in (tables, higher)
     )
     ratio = float(second.posterior["N_c_at_reference"].mean() / first.posterior["N_c_at_reference"].mean())
     assert ratio == pytest.approx(1.1, rel=0.02)

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayes_scaling.inference.sample import Sampler
+from bayes_scaling.inference.sample import fit_layout
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
@@ -144,14 +144,13 @@ def test_truths_are_inside_their_intervals(design, tmp_path):
     system = read_model(tmp_path / "system.toml")
     true_claims = claims(of_the_truth(system, tables)).set_index("claim")["median"]
     card = load_runs("ladder").card
-    sampler = Sampler(system, measured(system, tables, TRUTH, NOISE, np.random.default_rng(0)))
     names = [n for n in system.parameters if n in TRUTH]
     inside: list[dict[str, dict[float, bool]]] = []
     told, unconverged = [], 0
     for seed in range(TABLES):
         drawn = measured(system, tables, TRUTH, NOISE, np.random.default_rng(seed))
         settings = Settings(seed=seed, draws=500, tune=500, chains=2, target_accept=0.9)
-        fit = sampler.fit(drawn, settings, facts={"runs": "simulated"}, card=card, progress=False)
+        fit = fit_layout(Layout.of(system, drawn), settings, {"runs": "simulated"}, card, progress=False)
         unconverged += any(c["check"] == "largest R-hat" and c["value"] > 1.03 for c in fit.checks)
         row: dict[str, dict[float, bool]] = {}
         for name in names:
@@ -213,10 +212,10 @@ def test_points_of_a_curve_are_not_independent(tmp_path):
         (tmp_path / f"{name}.toml").write_text(text.format(**at))
         system = read_model(tmp_path / f"{name}.toml")
         drawn = [measured(correlated, curves, TRUTH, NOISE, np.random.default_rng([seed, 1])) for seed in range(TABLES)]
-        sampler, inside = Sampler(system, drawn[0]), []
+        inside = []
         for seed, each in enumerate(drawn):
             settings = Settings(seed=seed, draws=500, tune=500, chains=2, target_accept=0.9)
-            fit = sampler.fit(each, settings, facts={"runs": "simulated"}, card=card, progress=False)
+            fit = fit_layout(Layout.of(system, each), settings, {"runs": "simulated"}, card, progress=False)
             ranks = [(fit.posterior[n].values < TRUTH[n]).mean() for n in ("N_c", "alpha_N", "S_c", "alpha_S")]
             inside.append([abs(rank - 0.5) <= 0.45 for rank in ranks])
         rates[name] = round(float(np.mean(inside)), 3)
