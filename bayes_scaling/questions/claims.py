@@ -23,13 +23,14 @@ from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess, size_factor_cost, step_factor
 from bayes_scaling.laws.kaplan import data_requirement, kaplan_d, kaplan_n
 from bayes_scaling.laws.shape import shape_range_cost
+from bayes_scaling.model import names
 from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.checks import contraction
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import PF_DAY
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import ENDS, Answer, Question
 from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest, plain
 from bayes_scaling.questions.wording import credible, number, percent, power, short
 
@@ -58,10 +59,8 @@ class Claim:
 
     Parameters
     ----------
-    statement : str
-        In a phrase.
-    equation : str
-        Where it stands.
+    statement, equation : str
+        In a phrase, and where it stands.
     published : tuple of float
         The number, or the two ends of a range.
     value : callable
@@ -85,10 +84,9 @@ class Claim:
     @property
     def allowed(self) -> tuple[float, float]:
         """Least and largest number that the paper's, rounded as it is, may stand for."""
-        ends = [
-            (value, 0.5 * 10 ** (np.floor(np.log10(value)) - self.digits + 1) if value else 0.0) for value in self.published
-        ]
-        return ends[0][0] - ends[0][1], ends[-1][0] + ends[-1][1]
+        ends = self.published[0], self.published[-1]
+        least, most = (0.5 * 10 ** (np.floor(np.log10(end)) - self.digits + 1) if end else 0.0 for end in ends)
+        return ends[0] - least, ends[1] + most
 
     @cached_property
     def arguments(self) -> dict[str, bool]:
@@ -171,19 +169,8 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
     """Return where efficient training would do better than its own tokens allow: the crossing of section 6.3.
 
     Training that sees each token once cannot beat L(D) of the tokens it saw. Along compute-optimal training the data
-    grow slowly, and the two laws meet.
-
-    Parameters
-    ----------
-    laws : mapping
-        Parameters of :func:`~bayes_scaling.questions.frontier.efficient_at`.
-    D_c, alpha_D, E : float or DataArray
-        Parameters of L(D).
-
-    Returns
-    -------
-    Dataset, dims (chain, draw)
-        ``compute_min_flops``, ``params``, ``tokens`` and ``loss`` of the crossing, not a number where there is none.
+    grow slowly, and the two laws meet. ``laws`` are the parameters of
+    :func:`~bayes_scaling.questions.frontier.efficient_at`; what comes back is not a number where there is no crossing.
     """
     like, arrays = plain(**{"E": 0.0, **laws, "D_c": D_c, "alpha_D": alpha_D, "E_of_data": E})
     of_data = {"D_c": arrays.pop("D_c"), "alpha_D": arrays.pop("alpha_D"), "E": arrays.pop("E_of_data")}
@@ -195,8 +182,8 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
     ends = np.log(_LOSSES)
     crosses = (gap(ends[0]) < 0) & (gap(ends[1]) > 0)
     path = efficient_at(bisect(gap, *ends)[0], **arrays)
-    names = ("compute_min_flops", "params", "tokens", "loss")
-    return xr.Dataset({n: (like.dims, np.where(crosses, path[n], np.nan)) for n in names}, coords=like.coords)
+    quantities = ("compute_min_flops", "params", "tokens", "loss")
+    return xr.Dataset({n: (like.dims, np.where(crosses, path[n], np.nan)) for n in quantities}, coords=like.coords)
 
 
 def _arguments(fit: Fit) -> dict[str, Any]:
@@ -220,8 +207,8 @@ def _contractions(fit: Fit) -> dict[str, float]:
     contractions = {}
     for name in fit.learned:
         if fit.model.parameters[name].prior is not None:
-            labels = (f"{name}_at_reference", f"{name}_population", name)
-            contractions |= {name: float(table[next(label for label in labels if label in table.index)])}
+            labels = (names.at_reference(name), names.population(name), name)
+            contractions[name] = float(table[next(label for label in labels if label in table.index)])
     return contractions
 
 
@@ -240,7 +227,7 @@ def _row(claim: Claim, draws: np.ndarray, prob: float, informed: float, fit: Fit
         "claim": claim.statement,
         "equation": claim.equation,
         "unit": claim.unit,
-        "published": " to ".join(f"{value:.3g}" for value in claim.published),
+        "published": " to ".join(number(value) for value in claim.published),
         "median": median,
         "lower": lower,
         "upper": upper,
@@ -344,7 +331,16 @@ CLAIMS: Final = (
 
 
 class Claims(Question):
-    """The statements of Kaplan et al. (2020) beside what follows from a fit of their laws."""
+    """The statements of Kaplan et al. (2020) beside what follows from a fit of their laws.
+
+    Table ``claims``: what :func:`~bayes_scaling.claims` returns. Draws: ``value``, dims (claim, chain, draw).
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> Claims().answer(example_system()).sentence.splitlines()[0]
+    '17 of 31 statements agree with the 90 % interval of this posterior.'
+    """
 
     name = "claims"
     panel = "Constants"
@@ -359,17 +355,17 @@ class Claims(Question):
         table = _table(posterior, numbers, self.prob)
         agree = int((table["verdict"] == "agrees").sum())
         lines = [f"{agree} of {len(table)} statements agree with the {percent(self.prob)} interval of this posterior."]
-        for row in table.to_dict("records"):
-            unit = "" if row["unit"] == "1" else f" {row['unit']}"
+        for (claim, _, _), row in zip(numbers, table.to_dict("records"), strict=True):
+            unit = "" if claim.unit == "1" else f" {claim.unit}"
             beyond = f", {row['decades_beyond']:.1f} decades beyond the runs" if row["decades_beyond"] > 0 else ""
             exists = f", where it exists ({percent(row['defined'])} of the draws)" if row["defined"] < 1 else ""
-            write = _WRITTEN.get(row["unit"], short)
-            published = " to ".join(write(float(end)) for end in row["published"].split(" to "))
-            median, lower, upper = (write(row[end]) for end in ("median", "lower", "upper"))
+            write = _WRITTEN.get(claim.unit, short)
+            published = " to ".join(write(end) for end in claim.published)
+            median, lower, upper = (write(row[end]) for end in ENDS)
             lines.append(
-                f"{row['claim']}, {row['equation']}: published {published}{unit}; ours {median} "
+                f"{claim.statement}, {claim.equation}: published {published}{unit}; ours {median} "
                 f"({credible(self.prob, lower, upper)}){beyond}{exists}: {row['verdict']}."
             )
-        drawn = ("claim", *SAMPLE_DIMS), np.stack([draws for _, draws, _ in numbers])
-        data = xr.Dataset({"value": drawn}, coords={"claim": table["claim"].to_numpy()})
+        values = ("claim", *SAMPLE_DIMS), np.stack([draws for _, draws, _ in numbers])
+        data = xr.Dataset({"value": values}, coords={"claim": table["claim"].to_numpy()})
         return Answer("\n".join(lines), tables={"claims": table}, data=data)

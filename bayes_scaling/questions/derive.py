@@ -95,7 +95,17 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
 
 
 class Derive(Question):
-    """Any law on the posterior of a fit, with an interval."""
+    """Any law on the posterior of a fit, with an interval.
+
+    Values: the inputs, ``median``, ``lower`` and ``upper`` of the law's output, in its unit, and ``defined``, the share of
+    draws for which there is one: the interval is that of these. Draws: what :func:`~bayes_scaling.derive` returns.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> print(Derive(law="critical_batch", inputs={"loss": 2.0}).answer(example_system()))
+    critical_batch: 7.74M (90 % interval 7.58M to 7.88M).
+    """
 
     name = "derive"
     panel = "Constants"

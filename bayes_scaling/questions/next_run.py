@@ -1,18 +1,10 @@
-"""The next run to train: the expected value of the information of several, for their cost.
-
-A run is worth what is expected to be better decided with it: the expected value of sample information (Raiffa and
-Schlaifer 1961). Each draw of the posterior in turn is the truth, and measures the candidate; the decision is then made by
-the best linear estimate from what was measured, and its risk compared with that of deciding now. For Normal draws that is
-the value itself, for others no more than it, and it is steady for sets of runs, where weights of draws are not. Beside it
-stands the value by importance weights, each outcome reweighing the draws, with the effective draws that it leaves; and
-:mod:`~bayes_scaling.questions.preposterior` samples posteriors anew.
-"""
+"""The next run to train: the expected value of the information of several, for their cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -21,7 +13,7 @@ from pydantic import Field
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.noise import StudentT, standard_deviation
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.inputs import admit, positive
+from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, new_run_sd, predict, typical_relative_se
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
@@ -34,15 +26,16 @@ FEWEST_EFFECTIVE: Final = 50.0
 """Effective draws that an outcome leaves on average, below which its weights are too few to be trusted."""
 
 
+class Asked(TypedDict, total=False):
+    """The group of the runs, and the seed of the outcomes."""
+
+    group: Mapping[str, str] | None
+    seed: int
+
+
 @dataclass(frozen=True)
 class Forecast:
-    """A decision that rests on the loss of one run: its risk is the variance of the log of the expected loss.
-
-    Parameters
-    ----------
-    params, tokens : float
-        The run.
-    """
+    """A decision that rests on the loss of the run N, D: its risk is the variance of the log of the expected loss."""
 
     params: float
     tokens: float
@@ -50,104 +43,29 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Budget:
-    """A decision about the size to train with a budget: its risk is the expected regret of the choice.
-
-    Parameters
-    ----------
-    compute : float
-        FLOP.
-    """
+    """A decision about the size to train with a budget, FLOP: its risk is the expected regret of the choice."""
 
     compute: float
 
 
-def next_run(
-    fit: Fit,
-    candidates: pd.DataFrame,
-    about: Forecast | Budget,
-    *,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Rank runs by what each is expected to improve of a decision, for its cost.
-
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a law of N and D.
-    candidates : DataFrame
-        ``params`` and ``tokens`` of the runs one could train; ``cost``, in any unit, where it is not 6 N D.
-    about : Forecast or Budget
-        The decision.
-    group : mapping, optional
-        Labels of the runs, as for :func:`~bayes_scaling.predict`.
-    seed : int
-        Of the outcomes.
-
-    Returns
-    -------
-    DataFrame
-        The candidates, best first, with ``cost``; ``risk``, of the decision now; ``value``, by how much the run is expected
-        to lower it; ``share``, of the risk; ``value_per_cost``; ``reweighted``, the share by importance weights;
-        ``effective_draws``, what an outcome leaves of the draws on average; ``trusted``, whether these are enough for it.
-
-    Raises
-    ------
-    InvalidRequest
-        If there is no candidate, or a number is not positive.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> runs = pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]})
-    >>> found = next_run(example_fit(), runs, Forecast(params=7e10, tokens=1.4e12))
-    >>> bool((found["value"] >= 0).all())
-    True
-    """
-    state = _draws(fit, candidates, about, group, seed)
+def next_run(fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, **asked: Unpack[Asked]) -> pd.DataFrame:
+    """Return the table ``candidates`` of :class:`NextRun`."""
+    state = _draws(fit, candidates, about, **asked)
     table = _plain(candidates).assign(cost=state.cost, risk=state.risk)
-    sets = [[number] for number in range(len(candidates))]
-    table = table.join(_worth(state, sets))
+    table = table.join(_worth(state, [[number] for number in range(len(candidates))]))
     table["value_per_cost"] = table["value"] / table["cost"]
     return table.sort_values("value_per_cost", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def next_runs(
-    fit: Fit,
-    candidates: pd.DataFrame,
-    about: Forecast | Budget,
-    *,
-    money: float,
-    most: int = 10,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
+    fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, *, money: float, most: int = 10, **asked: Unpack[Asked]
 ) -> pd.DataFrame:
-    """Choose runs to train together for a sum of money.
+    """Return the table ``together`` of :class:`NextRun`: runs, at most some number, to train together for a sum of money.
 
     Twice runs are added one by one, that which adds most for its cost and that which adds most, until the money is spent;
     the set of more value is taken (Leskovec et al. 2007): cheap runs first can leave no money for the one that matters.
-
-    Parameters
-    ----------
-    fit, candidates, about, group, seed
-        As for :func:`next_run`.
-    money : float
-        What they may cost together, in the unit of their cost.
-    most : int
-        How many at the most.
-
-    Returns
-    -------
-    DataFrame
-        The runs in the order of choice, ``spent`` so far, and of the set so far ``value``, ``share``, ``reweighted``,
-        ``effective_draws``, ``trusted`` as for :func:`next_run`.
-
-    Raises
-    ------
-    InvalidRequest
-        As for :func:`next_run`; or if the money pays for none.
     """
-    state = _draws(fit, candidates, about, group, seed)
+    state = _draws(fit, candidates, about, **asked)
     if not (np.isfinite(money) and money >= state.cost.min()):
         raise InvalidRequest(f"With {money:g} none of the candidates can be paid: the cheapest costs {state.cost.min():g}.")
     ways = [_added(state, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
@@ -182,16 +100,9 @@ def _worth(state: _Draws, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
     return table.assign(trusted=table["effective_draws"] >= FEWEST_EFFECTIVE)
 
 
-def risk_now(fit: Fit, about: Forecast | Budget, *, group: Mapping[str, str] | None = None, seed: int = 0) -> float:
-    """Return the risk of a decision as things stand: variance of the log loss forecast, or expected regret of the size chosen.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> risk_now(example_fit(), Forecast(params=7e10, tokens=1.4e12)) > 0
-    True
-    """
-    return _draws(fit, fit.table[["params", "tokens"]].iloc[:1], about, group, seed).risk
+def risk_now(fit: Fit, about: Forecast | Budget, **asked: Unpack[Asked]) -> float:
+    """Return the risk of a decision as things stand: variance of the log loss forecast, or expected regret of the size chosen."""
+    return _draws(fit, fit.table[["params", "tokens"]].iloc[:1], about, **asked).risk
 
 
 def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.DataFrame:
@@ -199,31 +110,20 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
 
     Sizes go to four times the measured ones either way, and tokens a parameter to three times.
 
-    Raises
-    ------
-    InvalidRequest
-        If no run of the grid costs so little.
-
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
-    >>> found = ladder_of(example_fit(), most=1e21)
-    >>> bool((training_compute(found["params"], found["tokens"]) <= 1e21).all()), len(found)
+    >>> runs = ladder_of(example_fit(), most=1e21)
+    >>> bool((training_compute(runs["params"], runs["tokens"]) <= 1e21).all()), len(runs)
     (True, 23)
     """
-    runs = fit.table
-    ratio = runs["tokens"] / runs["params"]
-    grid = [
-        (size, size * proportion)
-        for size in np.geomspace(runs["params"].min() / 4, runs["params"].max() * 4, sizes)
-        for proportion in np.geomspace(ratio.min() / 3, ratio.max() * 3, lengths)
-    ]
-    found = pd.DataFrame(grid, columns=["params", "tokens"])
-    cost = training_compute(found["params"], found["tokens"])
-    kept = found[(cost <= most) & (cost >= most * _CHEAPEST)].reset_index(drop=True)
-    if kept.empty:
-        raise InvalidRequest(f"No run of the grid costs about {most:g} FLOP: allow more, or give the candidates.")
-    return kept
+    params, ratio = fit.table["params"], fit.table["tokens"] / fit.table["params"]
+    size = np.repeat(np.geomspace(params.min() / 4, params.max() * 4, sizes), lengths)
+    proportion = np.tile(np.geomspace(ratio.min() / 3, ratio.max() * 3, lengths), sizes)
+    runs = pd.DataFrame({"params": size, "tokens": size * proportion})
+    cost = training_compute(runs["params"], runs["tokens"])
+    affordable = runs[(cost <= most) & (cost >= most * _CHEAPEST)].reset_index(drop=True)
+    if affordable.empty:
+        raise InvalidRequest(f"No run of the grid costs about {flop(most)}: allow more, or give the candidates.")
+    return affordable
 
 
 @dataclass(frozen=True)
@@ -298,37 +198,40 @@ class _Draws:
 
 
 def _draws(
-    fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, group: Mapping[str, str] | None, seed: int
+    fit: Fit,
+    candidates: pd.DataFrame,
+    about: Forecast | Budget,
+    *,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> _Draws:
     missing = [column for column in ("params", "tokens") if column not in candidates]
     if missing or not len(candidates):
-        said = f"they lack {', '.join(missing)}" if missing else "there is none"
-        raise InvalidRequest(f"Candidates are runs with params and tokens: {said}.")
+        problem = f"they lack {', '.join(missing)}" if missing else "there is none"
+        raise InvalidRequest(f"Candidates are runs with params and tokens: {problem}.")
     params, tokens = (positive(column, candidates[column].to_numpy(float)).values for column in ("params", "tokens"))
-    thinned = fit.thinned(-(-DRAWS["next_run"] // fit.posterior.sizes["chain"]))
-    wanted = about if isinstance(about, Forecast) else None
+    thinned, count = fit.thinned(-(-DRAWS["next_run"] // fit.posterior.sizes["chain"])), len(params)
     at: dict[str, Any] = {"params": params, "tokens": tokens}
-    if wanted is not None:
-        at = {name: np.append(values, getattr(wanted, name)) for name, values in at.items()}
-    found = predict(thinned, group=group, seed=seed, **at)
-    growth = growth_at(thinned, found["law_loss"])
-    sd = standard_deviation(new_run_sd(thinned), typical_relative_se(thinned), growth) + 0 * found["law_loss"]
-    stacked = [a.stack(sample=SAMPLE_DIMS).transpose("query", "sample").values for a in (found["expected_loss"], sd)]
-    means, scales = np.log(stacked[0]), stacked[1]
-    count = len(params)
-    rng = np.random.default_rng([seed, 11])
-    if wanted is not None:
+    if isinstance(about, Forecast):
+        at = {name: np.append(values, getattr(about, name)) for name, values in at.items()}
+    prediction = predict(thinned, group=group, seed=seed, **at)
+    growth = growth_at(thinned, prediction["law_loss"])
+    sd = standard_deviation(new_run_sd(thinned), typical_relative_se(thinned), growth) + 0 * prediction["law_loss"]
+    expected, scales = (
+        a.stack(sample=SAMPLE_DIMS).transpose("query", "sample").values for a in (prediction["expected_loss"], sd)
+    )
+    means = np.log(expected)
+    if isinstance(about, Forecast):
         losses = means[count:]
     else:
-        assert isinstance(about, Budget)
-        budget = float(budgets_of(about.compute))
-        surface = Surface.of(thinned, admit(thinned, group or {}, seed), seed)
-        best = optima(surface, np.array([budget]))[0]
-        sizes = np.linspace(best.min(), best.max(), _SIZES)
-        losses = surface.along(np.array([[budget]]), sizes[:, None])
+        budget = np.atleast_1d(budgets_of(about.compute).values)
+        surface = Surface.asked(thinned, group=group, seed=seed)
+        best = optima(surface, budget)[0]
+        losses = surface.along(budget[:, None], np.linspace(best.min(), best.max(), _SIZES)[:, None])
     cost = candidates["cost"].to_numpy(float) if "cost" in candidates else training_compute(params, tokens)
     if not (np.isfinite(cost) & (cost > 0)).all():
         raise InvalidRequest("The cost of a candidate has to be a positive number.")
+    rng = np.random.default_rng([seed, 11])
     noise, nu, norm = rng.standard_normal((count, means.shape[1])), None, 0.0
     if isinstance(thinned.model.only.likelihood, StudentT):
         from scipy.special import gammaln  # some tenths of a second that other questions do without
@@ -337,40 +240,40 @@ def _draws(
         nu = (given + 0 * thinned.posterior["sigma"]).transpose(*SAMPLE_DIMS).values.ravel()
         norm = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu)
         noise = noise / np.sqrt(rng.chisquare(nu, size=noise.shape) / nu)
-    return _Draws(means[:count], scales[:count], losses, wanted is not None, np.asarray(cost), noise, nu, norm)
+    return _Draws(means[:count], scales[:count], losses, isinstance(about, Forecast), np.asarray(cost), noise, nu, norm)
 
 
 def _plain(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Return candidates without what an earlier ranking said of them."""
+    """Return candidates without the columns of an earlier ranking."""
     ours = ("risk", "value", "share", "value_per_cost", "reweighted", "effective_draws", "trusted", "spent")
     return candidates.drop(columns=[c for c in ours if c in candidates]).reset_index(drop=True)
 
 
-def mentioned(about: Mapping[str, Any]) -> Forecast | Budget:
-    """Return the decision that a request names: ``params`` and ``tokens`` of a forecast, or ``compute`` of a budget.
+class NextRun(Question):
+    """The runs one could train next, ranked by the value of their information for a decision, for their cost.
 
-    Raises
-    ------
-    InvalidRequest
-        If it names neither, or both.
+    A run is worth what is expected to be better decided with it: the expected value of sample information (Raiffa and
+    Schlaifer 1961). Each draw of the posterior in turn is the truth, and measures the candidate; the decision is then made by
+    the best linear estimate from what was measured, and its risk compared with that of deciding now. For Normal draws that is
+    the value itself, for others no more than it, and it is steady for sets of runs, where weights of draws are not. Beside it
+    stands the value by importance weights, each outcome reweighing the draws, with the effective draws that it leaves; and
+    :mod:`~bayes_scaling.questions.preposterior` samples posteriors anew. The risk of a forecast is the variance of the log of
+    the expected loss, that of a budget the expected regret of the size chosen. Asked of a fit of a law of N and D.
+
+    Table ``candidates``: the candidates, best first, with ``cost``, 6 N D, FLOP, where they have none; ``risk``, of the decision
+    now; ``value``, by how much the run is expected to lower it; ``share``, of the risk; ``value_per_cost``; ``reweighted``, the
+    share by importance weights; ``effective_draws``, what an outcome leaves of the draws on average; ``trusted``, whether these
+    are enough for it. Table ``together``, where money is given: the runs to train with it, in the order of choice, ``spent`` so
+    far, and the same of the set so far.
 
     Examples
     --------
-    >>> mentioned({"compute": 1e24})
-    Budget(compute=1e+24)
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> runs = pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]})
+    >>> answer = NextRun(candidates=runs, params=7e10, tokens=1.4e12).answer(example_fit())
+    >>> bool((answer.tables["candidates"]["value"] >= 0).all())
+    True
     """
-    given = {name for name, value in about.items() if value is not None}
-    if given == {"compute"}:
-        return Budget(float(about["compute"]))
-    if given == {"params", "tokens"}:
-        return Forecast(float(about["params"]), float(about["tokens"]))
-    raise InvalidRequest(
-        "Say what is to be decided: --params and --tokens of the run to forecast, or --compute of the budget."
-    )
-
-
-class NextRun(Question):
-    """The runs one could train next, ranked by the value of their information for a decision, for their cost."""
 
     name = "next-run"
     panel = "Budget"
@@ -391,8 +294,14 @@ class NextRun(Question):
 
     @property
     def about(self) -> Forecast | Budget:
-        """The decision."""
-        return mentioned({"compute": self.compute, "params": self.params, "tokens": self.tokens})
+        """The decision: about a forecast, or about a budget."""
+        if self.compute is not None and self.params is None and self.tokens is None:
+            return Budget(self.compute)
+        if self.compute is None and self.params is not None and self.tokens is not None:
+            return Forecast(self.params, self.tokens)
+        raise InvalidRequest(
+            "Say what is to be decided: --params and --tokens of the run to forecast, or --compute of the budget."
+        )
 
     def _compute(self) -> Any:
         if self.params is not None and self.tokens is not None:
@@ -409,16 +318,15 @@ class NextRun(Question):
         table = next_run(posterior, pool, about, group=self.group, seed=self.seed)
         best, most = table.iloc[0], table.loc[table["value"].idxmax()]
         sentence = (
-            f"Next, train {short(best['params'])} parameters on {short(best['tokens'])} tokens ({cost(best['cost'])}): it is expected to "
-            f"remove {100 * best['share']:.0f} % of the risk of the {what}, the most for its cost of {len(table)} candidates. The most "
-            f"informative is {short(most['params'])} on {short(most['tokens'])} ({cost(most['cost'])}): {100 * most['share']:.0f} %."
+            f"Next, train {short(best['params'])} parameters on {short(best['tokens'])} tokens ({cost(best['cost'])}): it is expected to remove {100 * best['share']:.0f} % of the "
+            f"risk of the {what}, the most for its cost of {len(table)} candidates. The most informative is "
+            f"{short(most['params'])} on {short(most['tokens'])} ({cost(most['cost'])}): {100 * most['share']:.0f} %."
         )
         tables = {"candidates": table}
         if self.money is not None:
-            chosen = next_runs(posterior, pool, about, money=self.money, group=self.group, seed=self.seed)
-            tables["together"] = chosen
-            runs = [f"{short(run['params'])} on {short(run['tokens'])}" for run in chosen.to_dict("records")]
-            share = chosen["share"].max() if runs else 0.0
+            tables["together"] = next_runs(posterior, pool, about, money=self.money, group=self.group, seed=self.seed)
+            runs = [f"{short(run['params'])} on {short(run['tokens'])}" for run in tables["together"].to_dict("records")]
+            share = tables["together"]["share"].max() if runs else 0.0
             sentence += f"\nFor {cost(self.money)}, {len(runs)} runs together are expected to remove {100 * share:.0f} %"
             sentence += f": {', '.join(runs)}." if runs else "."
         return Answer(sentence, tables=tables)

@@ -27,37 +27,12 @@ def refits(
 ) -> pd.DataFrame:
     """Sample a posterior anew for each of several outcomes of a run, and return the risk of the decision that is left.
 
-    Outcomes are the middles of ``times`` equally likely ranges of what the run is forecast to measure, so that the mean of
-    the risks left is what :func:`~bayes_scaling.next_run` expects without sampling: ``risk`` less ``value``.
+    ``sample`` goes from a table of runs to a fit by the same model. Outcomes are the middles of ``times`` equally likely
+    ranges of what the run is forecast to measure, so that the mean of the risks left is what
+    :class:`~bayes_scaling.questions.next_run.NextRun` expects without sampling: ``risk`` less ``value``. A row an outcome:
+    ``loss`` that was supposed, ``risk`` then left, ``converged``; in ``attrs``, ``risk`` now and ``share``, how much of it
+    the run takes on average.
 
-    Parameters
-    ----------
-    fit : Fit
-        What the decision rests on now.
-    run : mapping
-        ``params`` and ``tokens`` of the run that may be trained next.
-    about : Forecast or Budget
-        The decision.
-    sample : callable
-        From a table of runs to a fit by the same model, such as ``lambda runs: bs.fit(runs, fit.model)``.
-    times : int
-        Outcomes.
-    group, seed
-        As for :func:`~bayes_scaling.next_run`.
-
-    Returns
-    -------
-    DataFrame
-        A row an outcome: ``loss`` that was supposed, ``risk`` then left, ``converged``. In ``attrs``, ``risk`` now and
-        ``share``, how much of it the run takes on average.
-
-    Raises
-    ------
-    InvalidRequest
-        If a number is not positive, or there is no outcome to try.
-
-    Examples
-    --------
     A posterior that learns nothing leaves the risk as it is:
 
     >>> from bayes_scaling.posterior.examples import example_fit

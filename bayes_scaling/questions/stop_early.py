@@ -19,7 +19,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import Answer, Question, with_interval
 from bayes_scaling.questions.frontier import efficient, laws_of, plain, stopped_at
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
 from bayes_scaling.questions.wording import credible, flop, number, short
@@ -28,45 +28,7 @@ from bayes_scaling.questions.wording import credible, flop, number, short
 def stopping(
     fit: Fit, *, compute_min: float, excess: float = 0.02, params: float | None = None, prob: float = 0.9
 ) -> pd.DataFrame:
-    """Compare the compute-efficient run with a smaller model trained nearly to convergence, at equal compute.
-
-    Parameters
-    ----------
-    fit : Fit
-        As for :func:`~bayes_scaling.frontier`.
-    compute_min : float
-        Compute C_min, FLOP, as it would be at a batch far below the critical one.
-    excess : float
-        How far above its converged loss, as a share of what finite size leaves of it, the smaller model stops.
-    params : float, optional
-        A size of one's own, trained as far as the compute takes it, as a third row.
-    prob : float
-        Probability of the intervals.
-
-    Returns
-    -------
-    DataFrame
-        One row a run, ``stopped early``, ``nearly converged`` and ``own size``: medians of ``params``, ``steps_min`` and
-        ``loss``, ``loss_lower`` and ``loss_upper``; ``gain``, by how much the loss of the run stopped early is less, with
-        ``gain_lower``, ``gain_upper``; ``chance`` that it is.
-
-    Raises
-    ------
-    InvalidRequest
-        If the fit lacks a parameter, or a number is not positive.
-
-    Warns
-    -----
-    NotConvergedWarning
-        If the fit failed a convergence check.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_system
-    >>> runs = stopping(example_system(), compute_min=1e21)
-    >>> bool(runs.loc["nearly converged", "gain"] > 0)
-    True
-    """
+    """Return the table ``runs`` of :class:`Stopping`."""
     return _table(_runs(fit, compute_min, excess, params), prob)
 
 
@@ -89,18 +51,17 @@ def _runs(fit: Fit, compute_min: float, excess: float, params: float | None) -> 
         name: (("run", *like.dims), np.stack(values))
         for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
     }
-    drawn = xr.Dataset(columns, coords={"run": list(runs)})
-    return drawn.assign(gain=drawn["loss"] - drawn["loss"].sel(run="stopped early", drop=True))
+    draws = xr.Dataset(columns, coords={"run": list(runs)})
+    return draws.assign(gain=draws["loss"] - draws["loss"].sel(run="stopped early", drop=True))
 
 
 def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
     """Return medians and intervals, one row a run."""
-    columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS).values for name in ("params", "steps_min")}
-    for name in ("loss", "gain"):
-        ends = zip((name, f"{name}_lower", f"{name}_upper"), interval(runs[name], prob), strict=True)
-        columns |= {end: bound.values for end, bound in ends}
-    columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS).values
-    return pd.DataFrame(columns, index=pd.Index(runs["run"].values, name="run"))
+    columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS) for name in ("params", "steps_min")}
+    columns |= with_interval("loss", interval(runs["loss"], prob)) | with_interval("gain", interval(runs["gain"], prob))
+    columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS)
+    index = pd.Index(runs["run"].values, name="run")
+    return pd.DataFrame({name: column.values for name, column in columns.items()}, index=index)
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
@@ -129,7 +90,23 @@ def _where(spent: Callable[[Any], Any], compute: float, low: float) -> np.ndarra
 
 
 class Stopping(Question):
-    """Compare a large model stopped early with a smaller one trained nearly to convergence, at equal compute."""
+    """Compare a large model stopped early with a smaller one trained nearly to convergence, at equal compute.
+
+    Kaplan et al. (2020), appendix B. Compute C_min is as it would be at a batch far below the critical one. Asked of a fit as
+    for :func:`~bayes_scaling.frontier`.
+
+    Table ``runs``: a row a ``run``, ``stopped early``, the compute-efficient one, ``nearly converged`` and, where a size is
+    given, ``own size``, trained as far as the compute takes it; medians of ``params``, ``steps_min`` and ``loss``, with
+    ``loss_lower`` and ``loss_upper``; ``gain``, by how much the loss of the run stopped early is less, with ``gain_lower``,
+    ``gain_upper``; ``chance`` that it is. Draws: ``params``, ``steps_min``, ``loss``, ``gain``, dims (run, chain, draw).
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> runs = Stopping(compute_min=1e21).answer(example_system()).tables["runs"]
+    >>> bool(runs.loc["nearly converged", "gain"] > 0)
+    True
+    """
 
     name = "stop-early"
     panel = "Training"

@@ -13,7 +13,7 @@ import bayes_scaling as bs
 from bayes_scaling.posterior.variance import noise_parts
 from bayes_scaling.questions.bottleneck import bottleneck
 from bayes_scaling.questions.cost import cost
-from bayes_scaling.questions.deadline import deadline
+from bayes_scaling.questions.deadline import Deadline
 from bayes_scaling.questions.early_stopping import early_stopping
 from bayes_scaling.questions.frontier import frontier_table
 from bayes_scaling.questions.heterogeneity import agreement
@@ -122,7 +122,9 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "near optimal": lambda: plain(near_optimal(posterior("chinchilla"), compute=5.76e23, within=[0.001, 0.01])),
     "lifetime": lambda: plain(lifetime(posterior("chinchilla"), target=2.1, demand=1e13)),
     "overtraining": lambda: plain(overtraining(posterior("chinchilla"), compute=1e23, times=[1, 2, 4])),
-    "deadline": lambda: plain(deadline(posterior("system"), params=1e9, loss=2.9, days=1.0, seconds_per_step=1.0)),
+    "deadline": lambda: plain(
+        Deadline(params=1e9, loss=2.9, days=1.0, seconds_per_step=1.0).in_time(posterior("system")).iloc[0]
+    ),
     "front": lambda: plain(front_of(posterior("system"), params=1e9, loss=2.9, batch=[1e5, 1e6, 1e7])),
     "stop early": lambda: plain(stopping(posterior("system"), compute_min=1e21, params=1e9)),
     "early stopping": lambda: plain(early_stopping(posterior("system"))),
