@@ -83,7 +83,7 @@ def allocate(
     budgets = budgets_of(compute)
     each = optima(surface, np.atleast_1d(budgets.values))
     limits = _limits(least_params, most_params, budgets)
-    chosen = choose(surface, np.atleast_1d(budgets.values), risk_measure(risk), each, limits)
+    chosen = choose(surface.along, np.atleast_1d(budgets.values), risk_measure(risk), each, limits)
     params = np.exp(xr.DataArray(chosen.reshape(budgets.shape), dims=budgets.dims))
     coords = {name: fit.posterior.coords[name] for name in SAMPLE_DIMS if name in fit.posterior.coords}
     optimal = xr.DataArray(np.exp(each).reshape(*budgets.shape, *surface.shape), coords, (*budgets.dims, *SAMPLE_DIMS))

@@ -243,6 +243,14 @@ class Question(Strict):
         raise NotImplementedError
 
 
+class OfSystem(Question):
+    """A question about the laws of a system, asked of the whole fit; caveats stand before the answer."""
+
+    takes = ("fit",)
+    guarded = False
+    unused = ("group", "seed")
+
+
 class OfText(Question):
     """A question about training on a supply of text."""
 

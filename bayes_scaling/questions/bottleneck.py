@@ -11,7 +11,7 @@ from pydantic import Field
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
-from bayes_scaling.questions.base import ENDS, Answer, Question, with_interval
+from bayes_scaling.questions.base import ENDS, Answer, OfSystem, with_interval
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.wording import credible, percent
 
@@ -35,7 +35,7 @@ def bottleneck(fit: Fit, *, params: Any, dataset_tokens: Any, steps: Any, batch_
     return xr.Dataset({"loss": loss, "gain": gain, "probability": largest.mean(SAMPLE_DIMS)})
 
 
-class Bottleneck(Question):
+class Bottleneck(OfSystem):
     """The resource of a planned run that limits its loss, with probabilities.
 
     Asked of a fit that has the parameters of :func:`~bayes_scaling.laws.kaplan.kaplan_ndsb`: of ``kaplan_system``, say.
@@ -57,9 +57,6 @@ class Bottleneck(Question):
     name = "bottleneck"
     panel = "Training"
     example = "bottleneck system.nc --params 1e5 --dataset-tokens 1e6 --steps 5000 --batch-tokens 2048"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "resources"
 
     params: float = Field(gt=0, description="N of the planned run.")

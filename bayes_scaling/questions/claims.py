@@ -30,7 +30,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import PF_DAY
-from bayes_scaling.questions.base import ENDS, Answer, Question
+from bayes_scaling.questions.base import ENDS, Answer, OfSystem
 from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest, plain
 from bayes_scaling.questions.wording import credible, number, percent, power, short
 
@@ -330,7 +330,7 @@ CLAIMS: Final = (
 """Every claim, in the order of the paper's argument."""
 
 
-class Claims(Question):
+class Claims(OfSystem):
     """The statements of Kaplan et al. (2020) beside what follows from a fit of their laws.
 
     Table ``claims``: what :func:`~bayes_scaling.claims` returns. Draws: ``value``, dims (claim, chain, draw).
@@ -345,9 +345,6 @@ class Claims(Question):
     name = "claims"
     panel = "Constants"
     example = "claims system.nc --prob 0.9"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "claims"
 
     def _result(self, posterior: Fit) -> Answer:

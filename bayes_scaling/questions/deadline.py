@@ -16,7 +16,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import training_compute
-from bayes_scaling.questions.base import Answer, Question, with_interval
+from bayes_scaling.questions.base import Answer, OfSystem, with_interval
 from bayes_scaling.questions.effort import effort
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import credible, flop, number, percent, short
@@ -59,7 +59,7 @@ def _by_batch(batch: np.ndarray, steps_min: Any, critical: Any, params: float, p
     return pd.DataFrame(columns | {"extra_tokens": np.median(batch[:, None] / critical, axis=-1)})
 
 
-class Deadline(Question):
+class Deadline(OfSystem):
     """The batch that reaches a loss in time, and its price.
 
     At batch B a loss takes S_min (1 + B_crit/B) steps and E_min (1 + B/B_crit) tokens (Kaplan et al. 2020, equation 5.1,
@@ -81,9 +81,8 @@ class Deadline(Question):
     name = "deadline"
     panel = "Training"
     example = "deadline system.nc --params 1e9 --loss 2.9 --days 7 --seconds-per-step 1.5"
-    takes = ("fit",)
+    guarded = True
     trade_off = False
-    unused = ("group", "seed")
     writes = "front"
 
     params: float = Field(gt=0, description="Size.")

@@ -14,7 +14,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import Answer, OfSystem
 from bayes_scaling.questions.wording import credible, number, percent, power, short
 
 _WITHOUT_OFFSET = ("compute_exponent", "efficient_excess", "efficient_compute_scale", "efficient_params")
@@ -94,7 +94,7 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
     return draws.transpose(*SAMPLE_DIMS, ...)
 
 
-class Derive(Question):
+class Derive(OfSystem):
     """Any law on the posterior of a fit, with an interval.
 
     Values: the inputs, ``median``, ``lower`` and ``upper`` of the law's output, in its unit, and ``defined``, the share of
@@ -110,9 +110,6 @@ class Derive(Question):
     name = "derive"
     panel = "Constants"
     example = "derive system.nc critical_batch --input loss=2.0"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
 
     law: str = Field(description="A law whose parameters the fit has: see `bayes-scaling laws`.")
     inputs: dict[str, float] = Field(

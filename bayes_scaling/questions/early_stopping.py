@@ -11,7 +11,7 @@ from bayes_scaling.laws.kaplan import kaplan_n, kaplan_nd, stopping_step
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import Answer, OfSystem
 from bayes_scaling.questions.wording import percent
 
 _LIMITED = "kaplan_nd"
@@ -56,7 +56,7 @@ def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
     return pd.DataFrame({name: column.values for name, column in columns.items()})
 
 
-class EarlyStopping(Question):
+class EarlyStopping(OfSystem):
     """The earliest step at which stopping on limited data may pay, beside the best step of each run.
 
     The bound is equation (5.7) of Kaplan et al. (2020). Asked of a fit of a system with L(N, D), L(N, S_min) and the critical
@@ -76,9 +76,6 @@ class EarlyStopping(Question):
     name = "early-stopping"
     panel = "Training"
     example = "early-stopping system.nc"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "runs"
 
     def _result(self, posterior: Fit) -> Answer:

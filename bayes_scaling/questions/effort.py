@@ -16,7 +16,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.base import Answer, Positive, Question, with_interval
+from bayes_scaling.questions.base import Answer, OfSystem, Positive, with_interval
 from bayes_scaling.questions.frontier import laws_of
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import credible, flop, number, short
@@ -49,7 +49,7 @@ def effort(fit: Fit, *, loss: Any, params: Any) -> xr.Dataset:
     return xr.Dataset(needed).transpose(*SAMPLE_DIMS, ...).assign(reaches=reaches.mean(SAMPLE_DIMS))
 
 
-class Effort(Question):
+class Effort(OfSystem):
     """The steps, tokens and compute that sizes take to a loss, and the probability that they reach it.
 
     Larger models take fewer steps and fewer tokens, and up to some size less compute: why large models stopped early win
@@ -71,9 +71,6 @@ class Effort(Question):
     name = "effort"
     panel = "Training"
     example = "effort system.nc --loss 2.9 --params 1e8 --params 1e9"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "sizes"
 
     loss: float = Field(gt=0, description="Loss to reach on endless data.")

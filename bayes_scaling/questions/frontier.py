@@ -23,7 +23,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.base import ENDS, Answer, Positive, Question
+from bayes_scaling.questions.base import ENDS, Answer, OfSystem, Positive
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST, largest
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import flop, number, percent, short
@@ -169,7 +169,7 @@ def stopped_at(t: Any, excess: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S
     return N_c * t ** (-1 / alpha_N), S_c * (excess * t) ** (-1 / alpha_S), E + (1 + excess) * t
 
 
-class Frontier(Question):
+class Frontier(OfSystem):
     """Compute-optimal size, batch, steps, data and loss by L(N, S_min) and the critical batch.
 
     Table ``frontier``: a row a compute; ``compute_flops``, ``compute_min_flops``; ``{name}_median``, ``{name}_lower``,
@@ -186,9 +186,6 @@ class Frontier(Question):
     name = "frontier"
     panel = "Training"
     example = "frontier system.nc --compute 1e21 --compute 1e23"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "frontier"
 
     compute: tuple[Positive, ...] = Field(

@@ -13,7 +13,7 @@ from bayes_scaling.model.document import OBSERVATION
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import quantiles
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import Answer, OfSystem
 from bayes_scaling.questions.wording import credible, number
 
 _COLUMNS: Final = ["parameter", "first", "second", "median", "lower", "upper", "larger", "agree"]
@@ -36,7 +36,7 @@ def agreement(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-class Heterogeneity(Question):
+class Heterogeneity(OfSystem):
     """How far the observations of a system disagree about the parameters they could share.
 
     Asked of a fit of a system in which a parameter has ``varies_by = "observation"``.
@@ -57,9 +57,6 @@ class Heterogeneity(Question):
     panel = "Constants"
     aliases = ("agreement",)
     example = "heterogeneity system.nc"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "pairs"
 
     def _result(self, posterior: Any) -> Answer:

@@ -35,7 +35,7 @@ def regret(fit: Fit, *, compute: float, params: Any = None, prob: float = 0.9, *
     best = optima(surface, at[0])
     least = surface.along(at, best)[0]
     if params is None:
-        middle = choose(surface, at[0], expectation, best)[0]
+        middle = choose(surface.along, at[0], expectation, best)[0]
         sizes = np.exp(np.linspace(middle - np.log(_AROUND), middle + np.log(_AROUND), _SIZES))
         sizes = sizes[tokens_at(budget, sizes) >= FEWEST]
     else:
@@ -92,7 +92,7 @@ def near_optimal(
     if not ((shares > 0) & (shares < 1)).all():
         raise InvalidRequest(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
     surface = Surface.asked(fit, **text).thinned(DRAWS["regret"])
-    middle = choose(surface, at[0], expectation, optima(surface, at[0]))[0]
+    middle = choose(surface.along, at[0], expectation, optima(surface, at[0]))[0]
     ends = np.log(FEWEST), np.log(tokens_at(budget, FEWEST))
     low = max(ends[0], np.log(least_params) if least_params is not None else -np.inf)
     high = min(ends[1], np.log(most_params) if most_params is not None else np.inf)

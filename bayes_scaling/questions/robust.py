@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Unpack
 
 import numpy as np
@@ -38,10 +36,14 @@ def robust_choice(
     surfaces = {name: Surface.asked(mixture.fits[name], **text).thinned(DRAWS["robust"]) for name in weights}
     measure = risk_measure(risk)
     best = {name: optima(surface, budget) for name, surface in surfaces.items()}
-    chosen = {name: choose(surface, budget, measure, best[name])[0] for name, surface in surfaces.items()}
+    chosen = {name: choose(surface.along, budget, measure, best[name])[0] for name, surface in surfaces.items()}
     counts = shared_draws(weights, DRAWS["robust"])
-    pooled = _Pooled({name: surface for name, surface in surfaces.items() if counts[name]}, counts)
-    chosen[ROBUST] = choose(pooled, budget, measure, np.concatenate(list(best.values()), axis=1))[0]
+
+    def of_all_laws(budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
+        losses = {name: surface.along(budgets, log_params) for name, surface in surfaces.items()}
+        return np.concatenate([_some(loss, counts[name]) for name, loss in losses.items()], axis=-1)
+
+    chosen[ROBUST] = choose(of_all_laws, budget, measure, np.concatenate(list(best.values()), axis=1))[0]
     at = budget[:, None]
     size = np.array(list(chosen.values()))
     lost = pd.DataFrame(
@@ -57,25 +59,9 @@ def robust_choice(
     return table.assign(worst=lost.max(axis=1)).set_index(pd.Index(list(chosen), name="choice"))
 
 
-@dataclass(frozen=True)
-class _Pooled:
-    """Surfaces of several laws as one, each with as many draws as its weight says."""
-
-    surfaces: Mapping[str, Surface]
-    counts: Mapping[str, int]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """One chain of all draws."""
-        return 1, sum(self.counts[name] for name in self.surfaces)
-
-    def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
-        """Return the loss of sizes at budgets, last dimension the draws of every law."""
-        parts = []
-        for name, surface in self.surfaces.items():
-            loss, count = surface.along(budgets, log_params), self.counts[name]
-            parts.append(loss[..., np.floor((np.arange(count) + 0.5) * loss.shape[-1] / count).astype(int)])
-        return np.concatenate(parts, axis=-1)
+def _some(loss: np.ndarray, count: int) -> np.ndarray:
+    """Return the losses of a number of draws, evenly spaced, some repeated where it is larger than theirs."""
+    return loss[..., np.floor((np.arange(count) + 0.5) * loss.shape[-1] / count).astype(int)]
 
 
 class Robust(OfText):

@@ -19,7 +19,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.base import Answer, Question, with_interval
+from bayes_scaling.questions.base import Answer, OfSystem, with_interval
 from bayes_scaling.questions.frontier import efficient, laws_of, plain, stopped_at
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
 from bayes_scaling.questions.wording import credible, flop, number, short
@@ -89,7 +89,7 @@ def _where(spent: Callable[[Any], Any], compute: float, low: float) -> np.ndarra
     return (below + above) / 2
 
 
-class Stopping(Question):
+class Stopping(OfSystem):
     """Compare a large model stopped early with a smaller one trained nearly to convergence, at equal compute.
 
     Kaplan et al. (2020), appendix B. Compute C_min is as it would be at a batch far below the critical one. Asked of a fit as
@@ -112,9 +112,8 @@ class Stopping(Question):
     panel = "Training"
     aliases = ("stopping",)
     example = "stop-early system.nc --compute-min 1e21 --excess 0.02"
-    takes = ("fit",)
+    guarded = True
     trade_off = False
-    unused = ("group", "seed")
     writes = "runs"
 
     compute_min: float = Field(gt=0, description="Compute at a small batch, FLOP.")

@@ -6,9 +6,9 @@ and names would cost more than the law.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, TypedDict
+from typing import Any, Final, TypedDict
 
 import numpy as np
 import xarray as xr
@@ -85,20 +85,9 @@ class Text(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Surface:
-    """The law's loss over N and D, in every draw.
+    """The law's loss over N and D, in every draw: parameters have one value a draw, or are a number.
 
-    Parameters
-    ----------
-    law : Law
-        A law of N and D.
-    first : str
-        The column of its first input.
-    parameters : mapping
-        Its parameters: one value a draw, or a number.
-    shape : tuple of int
-        Chains and draws.
-    supply : Supply, optional
-        Text there is; endless by default.
+    ``first`` is the column of the law's first input, ``shape`` chains and draws.
     """
 
     law: Law
@@ -207,21 +196,12 @@ def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
     return x if rests else minimise(lambda x: surface.along(at, x), *ends)
 
 
-class Losses(Protocol):
-    """Losses along a budget in every draw."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Chains and draws."""
-        ...
-
-    def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
-        """Return the loss of sizes at budgets, last dimension the draws."""
-        ...
+Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From budgets and the log of sizes to losses, last dimension the draws, as :meth:`Surface.along`."""
 
 
 def choose(
-    surface: Losses, budgets: np.ndarray, measure: RiskMeasure, best: np.ndarray, limits: tuple[Any, Any] | None = None
+    losses: Losses, budgets: np.ndarray, measure: RiskMeasure, best: np.ndarray, limits: tuple[Any, Any] | None = None
 ) -> np.ndarray:
     """Return the log of the one size that makes the risk of the law's loss least, for each budget.
 
@@ -230,13 +210,11 @@ def choose(
     at = np.asarray(budgets, float)[:, None]
 
     def risk(x: np.ndarray) -> np.ndarray:
-        loss = surface.along(at, x[:, None])
+        loss = losses(at, x[:, None])
         if measure is expectation:
             return loss.mean(axis=-1)
-        shaped = loss.reshape(len(at), *surface.shape)
-        named = xr.DataArray(shaped, dims=("budget", *SAMPLE_DIMS)).transpose(*SAMPLE_DIMS, "budget")
         # Where the risk is flat, as that of a loss that is reached for sure, the mean decides.
-        return np.asarray(measure(named)) + _TIE * loss.mean(axis=-1)
+        return np.asarray(measure(xr.DataArray(loss[None], dims=("chain", "budget", "draw")))) + _TIE * loss.mean(axis=-1)
 
     low, high = best.min(axis=-1) - 0.1, best.max(axis=-1) + 0.1
     if limits is not None:
