@@ -194,8 +194,6 @@ class Question(Strict):
         result = self._result(posterior)
         if result.compute is not None:
             reasons = list(dict.fromkeys([*reasons, *self._caveats(posterior, result.compute)]))
-            if self.guarded:
-                refuse_unless(self.override, reasons)
         rows = {name for name in self.model_fields_set if _are_rows(getattr(self, name))}
         fields = self.model_dump(mode="json", exclude_defaults=True, exclude=rows)
         about = {"question": type(self).__name__, **fields, "prob": self.prob}

@@ -32,7 +32,7 @@ from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem
 from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest, plain
-from bayes_scaling.questions.wording import credible, number, percent, power, short
+from bayes_scaling.questions.wording import credible, number, percent, short
 
 _NEARLY_CONVERGED: Final = 0.02
 """Excess over the converged loss that the paper lays beside efficient training (appendix B)."""
@@ -42,8 +42,8 @@ _LARGEST: Final = 1.5e9
 """Parameters of the largest model of the paper."""
 _LOSSES: Final = (20.0, 0.02)
 """Loss left by finite size between which the contradiction of section 6.3 is looked for."""
-_WRITTEN: Final = {"1": number, "nats": number, "FLOP": power}
-"""How a number is written by its unit; all others with a suffix."""
+_NUMBERS: Final = ("1", "nats", "FLOP")
+"""Units of what is written as a number; amounts have a suffix."""
 _AT_A_PF_DAY: Final = ("compute_min_flops", PF_DAY)
 _RESTS_ON: Final = {
     "path": (*NEEDS, "E"),
@@ -356,7 +356,7 @@ class Claims(OfSystem):
             unit = "" if claim.unit == "1" else f" {claim.unit}"
             beyond = f", {row['decades_beyond']:.1f} decades beyond the runs" if row["decades_beyond"] > 0 else ""
             exists = f", where it exists ({percent(row['defined'])} of the draws)" if row["defined"] < 1 else ""
-            write = _WRITTEN.get(claim.unit, short)
+            write = number if claim.unit in _NUMBERS else short
             published = " to ".join(write(end) for end in claim.published)
             median, lower, upper = (write(row[end]) for end in ENDS)
             lines.append(

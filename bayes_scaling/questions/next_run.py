@@ -8,13 +8,15 @@ from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.noise import StudentT, standard_deviation
+from bayes_scaling.model.noise import Likelihood, standard_deviation
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, new_run_sd, predict, typical_relative_se
+from bayes_scaling.posterior.predict import growth_at, new_run_sd, predict, typical_relative_se
+from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
@@ -131,13 +133,13 @@ class _Draws:
     """What the draws say of the candidates and of the decision."""
 
     means: np.ndarray  # (candidate, draw): log of the expected loss
-    scales: np.ndarray  # (candidate, draw): scatter of the log of a measured one
+    scales: np.ndarray  # (candidate, draw): residual scale of the log of a measured one
     losses: np.ndarray  # (choice, draw): what is lost by each choice; one row for a forecast
     forecast: bool
     cost: np.ndarray
-    noise: np.ndarray  # (candidate, draw): standardized scatter of a measurement, where the draw is the truth
-    nu: np.ndarray | None  # (draw,): degrees of freedom of the scatter, where it has a heavy tail
-    norm: np.ndarray | float  # (draw,): log of what its density is a multiple of
+    likelihood: Likelihood
+    arguments: dict[str, Any]  # of the likelihood: a number, or one a draw
+    noise: np.ndarray  # (candidate, draw): standardised residual of a measurement, where the draw is the truth
 
     @property
     def risk(self) -> float:
@@ -156,9 +158,7 @@ class _Draws:
         chosen = list(chosen)
         about_runs = self.means[chosen] - self.means[chosen].mean(axis=1, keepdims=True)
         about = self.losses - self.losses.mean(axis=1, keepdims=True)
-        # A heavy tail tells as much as a Normal of this variance: its Fisher information.
-        tail = 1.0 if self.nu is None else (self.nu + 3) / (self.nu + 1)
-        noise = np.diag((self.scales[chosen] ** 2 * tail).mean(axis=1))
+        noise = np.diag((self.scales[chosen] ** 2 * self.likelihood.variance_inflation(**self.arguments)).mean(axis=1))
         covariance = about @ about_runs.T / about_runs.shape[1]
         gain = np.linalg.solve(about_runs @ about_runs.T / about_runs.shape[1] + noise, covariance.T).T
         if self.forecast:
@@ -174,7 +174,7 @@ class _Draws:
         for number in chosen:
             mean, scale = self.means[number], self.scales[number]
             outcome = (mean + scale * self.noise[number])[drawn]
-            log_weights += self._log_density((outcome[:, None] - mean) / scale) - np.log(scale)
+            log_weights += self.likelihood.log_density((outcome[:, None] - mean) / scale, **self.arguments) - np.log(scale)
         # The draw that is the truth would speak for itself: it is left out of what is known afterwards.
         log_weights[np.arange(len(drawn)), drawn] = -np.inf
         weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
@@ -189,12 +189,6 @@ class _Draws:
             choice = (weights @ self.losses.T).argmin(axis=1)
             before, after = lost[self._now], lost[choice, np.arange(len(drawn))]
         return float(1 - after.mean() / before.mean()) if before.mean() > 0 else 0.0, effective
-
-    def _log_density(self, z: np.ndarray) -> np.ndarray:
-        """Return the log density of standardized residuals, but for what the density of each draw is a multiple of."""
-        if self.nu is None:
-            return -0.5 * z**2
-        return self.norm - 0.5 * (self.nu + 1) * np.log1p(z**2 / self.nu)
 
 
 def _draws(
@@ -217,10 +211,7 @@ def _draws(
     prediction = predict(thinned, group=group, seed=seed, **at)
     growth = growth_at(thinned, prediction["law_loss"])
     sd = standard_deviation(new_run_sd(thinned), typical_relative_se(thinned), growth) + 0 * prediction["law_loss"]
-    expected, scales = (
-        a.stack(sample=SAMPLE_DIMS).transpose("query", "sample").values for a in (prediction["expected_loss"], sd)
-    )
-    means = np.log(expected)
+    means, scales = np.log(flat_draws(prediction["expected_loss"])).T, flat_draws(sd).T
     if isinstance(about, Forecast):
         losses = means[count:]
     else:
@@ -231,16 +222,12 @@ def _draws(
     cost = candidates["cost"].to_numpy(float) if "cost" in candidates else training_compute(params, tokens)
     if not (np.isfinite(cost) & (cost > 0)).all():
         raise InvalidRequest("The cost of a candidate has to be a positive number.")
-    rng = np.random.default_rng([seed, 11])
-    noise, nu, norm = rng.standard_normal((count, means.shape[1])), None, 0.0
-    if isinstance(thinned.model.only.likelihood, StudentT):
-        from scipy.special import gammaln  # some tenths of a second that other questions do without
-
-        given: Any = thinned.model.only.likelihood.arguments(thinned.posterior)["nu"]
-        nu = (given + 0 * thinned.posterior["sigma"]).transpose(*SAMPLE_DIMS).values.ravel()
-        norm = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu)
-        noise = noise / np.sqrt(rng.chisquare(nu, size=noise.shape) / nu)
-    return _Draws(means[:count], scales[:count], losses, isinstance(about, Forecast), np.asarray(cost), noise, nu, norm)
+    likelihood = thinned.model.only.likelihood
+    unknowns = likelihood.arguments(thinned.posterior)
+    arguments = {n: flat_draws(v) if isinstance(v, xr.DataArray) else v for n, v in unknowns.items()}
+    noise = likelihood.standard(np.random.default_rng([seed, 11]), (count, means.shape[1]), **arguments)
+    forecast = isinstance(about, Forecast)
+    return _Draws(means[:count], scales[:count], losses, forecast, np.asarray(cost), likelihood, arguments, noise)
 
 
 def _plain(candidates: pd.DataFrame) -> pd.DataFrame:
