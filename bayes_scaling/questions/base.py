@@ -26,6 +26,7 @@ from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
 from bayes_scaling.questions.registry import LOADED, entries, find
 from bayes_scaling.questions.surface import Supply, Text
+from bayes_scaling.questions.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,7 +104,9 @@ class Answer:
         lines += [f"<p>{escape(line)}</p>" for line in self.sentence.split("\n")]
         for name, table in self.tables.items():
             lines.append(f"<h4>{escape(name.replace('_', ' '))}</h4>")
-            lines.append(table.to_html(index=bool(table.index.name), max_rows=20, float_format=lambda value: f"{value:.4g}"))
+            lines.append(
+                table.to_html(index=bool(table.index.name), max_rows=20, float_format=lambda value: number(value, 4))
+            )
         return "\n".join(lines)
 
 

@@ -55,22 +55,11 @@ _RESTS_ON: Final = {
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper.
+    """One statement of the paper, a number as a function of parameters of the laws.
 
-    Parameters
-    ----------
-    statement, equation : str
-        In a phrase, and where it stands.
-    published : tuple of float
-        The number, or the two ends of a range.
-    value : callable
-        The number as a function of parameters.
-    unit : str
-        Unit of the number.
-    place : tuple of str and float, optional
-        Column, and value of it, whose extrapolation distance counts; without a value it is the number itself.
-    digits : int
-        Significant digits the paper gives: a number stands for all that are rounded to it.
+    Published is the number, or the two ends of a range, and stands for all that are rounded to its ``digits`` significant
+    ones. ``place`` is the column, and the value of it, whose extrapolation distance counts; without a value, it is the number
+    itself.
     """
 
     statement: str
@@ -269,10 +258,6 @@ def _absent(E: Any) -> bool:
     return isinstance(E, float) and E == 0.0
 
 
-def _data_asked_for(N_c: Any, alpha_N: Any, D_c: Any, alpha_D: Any, E: Any = 0.0) -> Any:
-    return data_requirement(1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D, E=E)
-
-
 def _batch_of_the_largest(N_c: Any, alpha_N: Any, B_star: Any, alpha_B: Any, E: Any = 0.0) -> Any:
     return critical_batch(kaplan_n(_LARGEST, N_c=N_c, alpha_N=alpha_N, E=E), B_star=B_star, alpha_B=alpha_B)
 
@@ -300,7 +285,8 @@ CLAIMS: Final = (
     Claim("data at one PF-day", "Table 6", (2e10,), lambda pf_day: pf_day["tokens"], "tokens", _AT_A_PF_DAY),
     Claim("exponent of the data that size asks for", "(4.4)", (0.74,), lambda alpha_N, alpha_D: alpha_N / alpha_D),
     Claim("data that keep a billion parameters within two per cent of endless data", "(4.4)", (5e3 * 1e9**0.74,),
-          _data_asked_for, "tokens", ("params", 1e9)),
+          lambda N_c, alpha_N, D_c, alpha_D, E=0.0: data_requirement(
+              1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D, E=E), "tokens", ("params", 1e9)),
     Claim("exponent in compute of the data that size asks for", "(6.6)", (0.54,),
           lambda path, alpha_N, alpha_D: path["params_exponent"] * alpha_N / alpha_D),
     Claim("compute where the laws contradict each other", "(6.8)", (1e4 * PF_DAY,),

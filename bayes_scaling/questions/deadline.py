@@ -104,7 +104,7 @@ class Deadline(OfSystem):
         if not np.isfinite(batch):
             raise InvalidRequest(
                 f"No batch reaches a loss of {self.loss:g} in {self.days:g} days with a probability of {self.sure:g}: at an "
-                f"endless batch the chance is {float((steps_min < steps).mean()):.2g}. Allow more days, faster steps, or a "
+                f"endless batch the chance is {number(float((steps_min < steps).mean()), 2)}. Allow more days, faster steps, or a "
                 f"larger model."
             )
         saved = training_compute(self.params, steps_min * (batch - smallest(self.days + 1)))

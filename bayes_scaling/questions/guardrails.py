@@ -10,6 +10,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.questions.surface import splits_a_budget
+from bayes_scaling.questions.wording import number
 
 FURTHEST: Final = 3.0
 """Decades of compute beyond the runs at which extrapolation is a caveat."""
@@ -50,7 +51,7 @@ def _of_fit(fit: Fit, compute: Any, furthest: float, trade_off: bool) -> list[st
         off_line = float(np.linalg.svd(place - place.mean(axis=0), compute_uv=False)[-1] / np.sqrt(len(place)))
         if off_line < _NARROWEST:
             reasons.append(
-                f"The runs lie on one line of log N and log D, {off_line:.2g} decades off it: what size and what data are worth "
+                f"The runs lie on one line of log N and log D, {number(off_line, 2)} decades off it: what size and what data are worth "
                 f"cannot be told apart, and how to split a budget is the priors' opinion. Train some runs off the line."
             )
     return reasons

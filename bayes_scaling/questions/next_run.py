@@ -20,7 +20,7 @@ from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
-from bayes_scaling.questions.wording import flop, short
+from bayes_scaling.questions.wording import flop, number, short
 
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01
@@ -54,7 +54,7 @@ def next_run(fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, **ask
     """Return the table ``candidates`` of :class:`NextRun`."""
     state = _draws(fit, candidates, about, **asked)
     table = _plain(candidates).assign(cost=state.cost, risk=state.risk)
-    table = table.join(_worth(state, [[number] for number in range(len(candidates))]))
+    table = table.join(_worth(state, [[row] for row in range(len(candidates))]))
     table["value_per_cost"] = table["value"] / table["cost"]
     return table.sort_values("value_per_cost", ascending=False, kind="stable").reset_index(drop=True)
 
@@ -69,7 +69,9 @@ def next_runs(
     """
     state = _draws(fit, candidates, about, **asked)
     if not (np.isfinite(money) and money >= state.cost.min()):
-        raise InvalidRequest(f"With {money:g} none of the candidates can be paid: the cheapest costs {state.cost.min():g}.")
+        raise InvalidRequest(
+            f"With {number(money)} none of the candidates can be paid: the cheapest costs {number(state.cost.min())}."
+        )
     ways = [_added(state, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
     chosen = max(ways, key=state.value)
     table = _plain(candidates.iloc[chosen]).assign(cost=state.cost[chosen], spent=np.cumsum(state.cost[chosen]))
@@ -82,8 +84,8 @@ def _added(state: _Draws, money: float, most: int, *, by_cost: bool) -> list[int
     value, spent = 0.0, 0.0
     while len(chosen) < most:
         paid = np.flatnonzero(spent + state.cost <= money * (1 + 1e-12))
-        left = [int(number) for number in paid if number not in chosen]
-        gains = [(state.value([*chosen, number]) - value) / (state.cost[number] if by_cost else 1.0) for number in left]
+        left = [int(row) for row in paid if row not in chosen]
+        gains = [(state.value([*chosen, row]) - value) / (state.cost[row] if by_cost else 1.0) for row in left]
         if not gains or not max(gains) > 0:
             break
         chosen.append(left[int(np.argmax(gains))])
@@ -171,11 +173,11 @@ class _Draws:
         """Return the share of the risk a set of runs takes by importance weights, and the effective draws left on average."""
         drawn = np.arange(0, self.means.shape[1], max(1, self.means.shape[1] // DRAWS["outcomes"]))
         log_weights = np.zeros((len(drawn), self.means.shape[1]))
-        for number in chosen:
-            mean, scale = self.means[number], self.scales[number]
-            outcome = (mean + scale * self.noise[number])[drawn]
+        for row in chosen:
+            mean, scale = self.means[row], self.scales[row]
+            outcome = (mean + scale * self.noise[row])[drawn]
             log_weights += self.likelihood.log_density((outcome[:, None] - mean) / scale, **self.arguments) - np.log(scale)
-        # The draw that is the truth would speak for itself: it is left out of what is known afterwards.
+        # The draw that is the truth would speak for itself: it is left out afterwards.
         log_weights[np.arange(len(drawn)), drawn] = -np.inf
         weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)

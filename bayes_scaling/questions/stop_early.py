@@ -10,7 +10,6 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
@@ -23,45 +22,6 @@ from bayes_scaling.questions.base import Answer, OfSystem, with_interval
 from bayes_scaling.questions.frontier import efficient, laws_of, plain, stopped_at
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
 from bayes_scaling.questions.wording import credible, flop, number, short
-
-
-def stopping(
-    fit: Fit, *, compute_min: float, excess: float = 0.02, params: float | None = None, prob: float = 0.9
-) -> pd.DataFrame:
-    """Return the table ``runs`` of :class:`Stopping`."""
-    return _table(_runs(fit, compute_min, excess, params), prob)
-
-
-def _runs(fit: Fit, compute_min: float, excess: float, params: float | None) -> xr.Dataset:
-    """Return size, least steps, loss and gain of each run, dims (run, chain, draw)."""
-    warn_unless_converged(fit, stacklevel=4)
-    named = laws_of(fit)
-    spent, share = float(positive("compute_min_flops", compute_min)), float(excess)
-    if not 0 < share < 10:
-        raise InvalidRequest(f"The excess is {excess:g}: it has to be a positive share of the loss, such as 0.02.")
-    like, laws = plain(**named)
-    early = efficient(xr.DataArray(spent), **named).transpose(*like.dims)
-    runs: dict[str, tuple[Any, Any, Any]] = {
-        "stopped early": (early["params"].values, early["steps_min"].values, early["loss"].values),
-        "nearly converged": nearly_converged(spent, share, **laws),
-    }
-    if params is not None:
-        runs["own size"] = of_size(float(positive("params", params)), spent, **laws)
-    columns = {
-        name: (("run", *like.dims), np.stack(values))
-        for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
-    }
-    draws = xr.Dataset(columns, coords={"run": list(runs)})
-    return draws.assign(gain=draws["loss"] - draws["loss"].sel(run="stopped early", drop=True))
-
-
-def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
-    """Return medians and intervals, one row a run."""
-    columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS) for name in ("params", "steps_min")}
-    columns |= with_interval("loss", interval(runs["loss"], prob)) | with_interval("gain", interval(runs["gain"], prob))
-    columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS)
-    index = pd.Index(runs["run"].values, name="run")
-    return pd.DataFrame({name: column.values for name, column in columns.items()}, index=index)
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
@@ -118,16 +78,44 @@ class Stopping(OfSystem):
 
     compute_min: float = Field(gt=0, description="Compute at a small batch, FLOP.")
     excess: float = Field(
-        default=0.02, gt=0, description="How far above its converged loss the smaller model stops, a share of it."
+        default=0.02, gt=0, lt=10, description="How far above its converged loss the smaller model stops, a share of it."
     )
     params: float | None = Field(default=None, gt=0, description="A size of your own, beside.")
 
     def _compute(self) -> float:
         return SPENT_OVER_LEAST * self.compute_min
 
+    def runs(self, fit: Fit) -> xr.Dataset:
+        """Return size, least steps, loss and gain of each run, dims (run, chain, draw)."""
+        named, spent = laws_of(fit), float(positive("compute_min_flops", self.compute_min))
+        like, laws = plain(**named)
+        early = efficient(xr.DataArray(spent), **named).transpose(*like.dims)
+        runs: dict[str, tuple[Any, Any, Any]] = {
+            "stopped early": (early["params"].values, early["steps_min"].values, early["loss"].values),
+            "nearly converged": nearly_converged(spent, self.excess, **laws),
+        }
+        if self.params is not None:
+            runs["own size"] = of_size(float(positive("params", self.params)), spent, **laws)
+        columns = {
+            name: (("run", *like.dims), np.stack(values))
+            for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
+        }
+        draws = xr.Dataset(columns, coords={"run": list(runs)})
+        return draws.assign(gain=draws["loss"] - draws["loss"].sel(run="stopped early", drop=True))
+
+    def table(self, runs: xr.Dataset) -> pd.DataFrame:
+        """Return medians and intervals, one row a run."""
+        columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS) for name in ("params", "steps_min")}
+        for name in ("loss", "gain"):
+            columns |= with_interval(name, interval(runs[name], self.prob))
+        columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS)
+        index = pd.Index(runs["run"].values, name="run")
+        return pd.DataFrame({name: column.values for name, column in columns.items()}, index=index)
+
     def _result(self, posterior: Fit) -> Answer:
-        runs = _runs(posterior, self.compute_min, self.excess, self.params)
-        table = _table(runs, self.prob)
+        warn_unless_converged(posterior)
+        runs = self.runs(posterior)
+        table = self.table(runs)
         early, *others = table.reset_index().to_dict("records")
         lines = [
             f"{flop(self.compute_min)} train {short(early['params'])} parameters for {short(early['steps_min'])} steps to a loss of "

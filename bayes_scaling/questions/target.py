@@ -21,7 +21,7 @@ from bayes_scaling.questions.base import Answer, OfText, Positive
 from bayes_scaling.questions.cost import OnHardware
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, Surface, Text, optima, splits_a_budget
-from bayes_scaling.questions.wording import flop, short
+from bayes_scaling.questions.wording import flop, number, short
 
 _BUDGETS: Final = 25
 _NEAR: Final = 17
@@ -80,7 +80,7 @@ def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[
             )
         raise InvalidRequest(
             f"No budget up to {flop(furthest)}, {FURTHEST:g} decades beyond the runs, reaches {target:g} with a probability "
-            f"of {prob:g}: the best chance is {chances.max():.2g}. Ask for less, or for a smaller probability."
+            f"of {prob:g}: the best chance is {number(chances.max(), 2)}. Ask for less, or for a smaller probability."
         )
     run = {n: float(np.exp(np.interp(np.log(least), np.log(budgets), np.log(path[n])))) for n in path if n in _RUN}
     even = _place(budgets, chances, 0.5)

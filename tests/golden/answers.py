@@ -22,7 +22,6 @@ from bayes_scaling.questions.next_run import Budget, Forecast, next_run, next_ru
 from bayes_scaling.questions.recipes import compare_recipes, crossing
 from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.robust import robust_choice
-from bayes_scaling.questions.stop_early import stopping
 from bayes_scaling.questions.target import chance, least_compute
 from tests.golden import tables
 from tests.golden.adapter import (
@@ -126,7 +125,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
         Deadline(params=1e9, loss=2.9, days=1.0, seconds_per_step=1.0).in_time(posterior("system")).iloc[0]
     ),
     "front": lambda: plain(front_of(posterior("system"), params=1e9, loss=2.9, batch=[1e5, 1e6, 1e7])),
-    "stop early": lambda: plain(stopping(posterior("system"), compute_min=1e21, params=1e9)),
+    "stop early": lambda: _question("stopping", "system", compute_min=1e21, params=1e9)["runs"],
     "early stopping": lambda: plain(early_stopping(posterior("system"))),
     "recipes": lambda: plain(
         compare_recipes(posterior("kappa by group"), {"group": "web"}, {"group": "code"}, compute=[1e20, 1e22])

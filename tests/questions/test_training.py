@@ -19,7 +19,7 @@ from bayes_scaling.questions.deadline import Deadline, front
 from bayes_scaling.questions.frontier import efficient, laws_of
 from bayes_scaling.questions.next_run import Budget, Forecast, ladder_of, next_run, next_runs, risk_now
 from bayes_scaling.questions.preposterior import refits
-from bayes_scaling.questions.stop_early import nearly_converged, of_size, stopping
+from bayes_scaling.questions.stop_early import Stopping, nearly_converged, of_size
 from tests.forecasting import forecast_by_hand
 from tests.grouped import grouped_fit
 
@@ -53,9 +53,9 @@ def test_ten_per_cent_above_convergence_beats_two_as_the_paper_says(exact):
 
 
 def test_the_early_stop_is_never_worse_and_best_at_its_own_size(exact):
-    found = stopping(example_system(), compute_min=1e21, params=1e9)
+    found = Stopping(compute_min=1e21, params=1e9).answer(example_system()).tables["runs"]
     assert (found["gain_lower"] >= -1e-9).all()
-    best = stopping(exact, compute_min=1e21).loc["stopped early"]
+    best = Stopping(compute_min=1e21).answer(exact).tables["runs"].loc["stopped early"]
     known = {n: v.values for n, v in laws_of(exact).items()}
     same = float(of_size(best["params"], 1e21, **known)[2].item())
     assert same == pytest.approx(best["loss"], rel=1e-6)
@@ -65,7 +65,7 @@ def test_the_early_stop_is_never_worse_and_best_at_its_own_size(exact):
 
 def test_a_fit_of_one_law_tells_of_no_early_stop(exact_fit):
     with pytest.raises(InvalidRequest, match="kaplan_system"):
-        stopping(exact_fit, compute_min=1e21)
+        Stopping(compute_min=1e21).answer(exact_fit)
 
 
 def test_the_front_is_a_hyperbola(exact):
