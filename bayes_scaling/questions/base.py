@@ -197,7 +197,9 @@ class Question(Strict):
         result = self._result(posterior)
         if result.compute is not None:
             reasons = list(dict.fromkeys([*reasons, *self._caveats(posterior, result.compute)]))
-        rows = {name for name in self.model_fields_set if _are_rows(getattr(self, name))}
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        # The rows of a table are too many to repeat.
+        rows = {n for n, v in given.items() if isinstance(v, tuple) and any(isinstance(row, Mapping) for row in v[:1])}
         fields = self.model_dump(mode="json", exclude_defaults=True, exclude=rows)
         about = {"question": type(self).__name__, **fields, "prob": self.prob}
         if posterior is not None:
@@ -375,11 +377,6 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def with_interval(name: str, ends: Iterable[Any]) -> dict[str, Any]:
     """Return the columns of a quantity and its interval: ``name``, ``name_lower`` and ``name_upper``."""
     return dict(zip((name, f"{name}_lower", f"{name}_upper"), ends, strict=True))
-
-
-def _are_rows(value: Any) -> bool:
-    """Whether a value holds the rows of a table: too many to repeat in the answer."""
-    return isinstance(value, tuple | list) and any(isinstance(row, Mapping) for row in value[:1])
 
 
 def _json(value: Any) -> Any:

@@ -86,12 +86,6 @@ def cost(
     """Return ``device_hours``, ``money``, ``megawatt_hours`` and, of a count, ``days`` of a compute: see :class:`Cost`.
 
     Dims (chain, draw, *dims of compute): the draws are of price and utilisation.
-
-    A day of a thousand H100 at half their peak:
-
-    >>> spent = cost(4.27e22, "h100", count=1000, price=2.0, utilisation=0.5)
-    >>> [round(float(spent[name].mean()), 1) for name in ("days", "device_hours", "money", "megawatt_hours")]
-    [1.0, 23976.4, 47952.7, 20.1]
     """
     hardware = on if isinstance(on, Device) else device(on)
     flops = compute if isinstance(compute, xr.DataArray) else np.asarray(compute, float)
@@ -169,6 +163,8 @@ class Cost(OnHardware, Question):
 
     Examples
     --------
+    A day of a thousand H100 at half their peak:
+
     >>> Cost(compute=4.27e22, count=1000, price=2.0, utilisation=0.5).answer().tables["cost"]["median"].round(1).tolist()
     [23976.4, 47952.7, 20.1, 1.0]
     """

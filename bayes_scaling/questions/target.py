@@ -35,10 +35,6 @@ def chance(fit: Fit, *, target: float, compute: Any = None, **how: Any) -> xr.Da
 
     Budgets go from the smallest run to six decades beyond the largest by default; a single one has no dimension. ``how`` the
     run is chosen is as for :func:`~bayes_scaling.allocate`. Coordinates tell the extrapolation distance.
-
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> chance(example_fit(), target=2.0, compute=[1e22, 1e23, 1e24])["chance"].round(2).values.tolist()
-    [0.0, 0.06, 0.97]
     """
     if not (np.isfinite(target) and target > 0):
         raise InvalidRequest(f"The target is {target:g}: it has to be a loss, a positive number.")
@@ -54,13 +50,7 @@ def chance(fit: Fit, *, target: float, compute: Any = None, **how: Any) -> xr.Da
 
 
 def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[Text]) -> pd.Series:
-    """Return the least budget with which a new run reaches a loss with a probability, the row ``least`` of :class:`Target`.
-
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> least = least_compute(example_fit(), target=2.0, prob=0.9)
-    >>> f"{least['compute_flops']:.2g} FLOP for nine in ten, {least['even']:.2g} for even odds"
-    '6.1e+23 FLOP for nine in ten, 2.5e+23 for even odds'
-    """
+    """Return the least budget with which a new run reaches a loss with a probability, the row ``least`` of :class:`Target`."""
     if not 0 < prob < 1:
         raise InvalidRequest(f"The probability is {prob:g}: it has to lie between 0 and 1, say 0.9.")
     smallest, furthest = _ends(fit)

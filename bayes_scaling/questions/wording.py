@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -78,15 +77,6 @@ def credible(prob: float, lower: str, upper: str) -> str:
     '90 % interval 1.2 to 1.4'
     """
     return f"{percent(prob)} interval {lower} to {upper}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Join words as a list in a sentence.
-
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _as_power(text: str) -> str:
