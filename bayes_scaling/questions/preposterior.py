@@ -10,7 +10,8 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
+from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.next_run import Budget, Forecast, risk_now
 
@@ -44,8 +45,8 @@ def refits(
     if times < 1:
         raise InvalidRequest(f"A posterior is to be sampled anew {times} times: ask for one outcome at the least.")
     at = {name: float(positive(name, run[name]).values.item()) for name in ("params", "tokens")}
-    measured = predict(fit, group=group, seed=seed, **at)["measured_loss"].stack(sample=SAMPLE_DIMS).values.ravel()
-    outcomes = np.quantile(measured, (np.arange(times) + 0.5) / times)
+    measured = predict(fit, group=group, seed=seed, **at)["measured_loss"]
+    outcomes = np.quantile(flat_draws(measured), (np.arange(times) + 0.5) / times)
     row = at | {"compute_flops": training_compute(at["params"], at["tokens"])} | dict(group or {})
     rows = []
     for number, loss in enumerate(outcomes):

@@ -100,12 +100,10 @@ def near_optimal(
     sizes = np.unique(np.clip(sizes, low, high))
     expected = surface.thinned(DRAWS["near_optimal"]).along(at, sizes[:, None]).mean(axis=-1)
     inside = [np.exp(sizes[expected <= expected.min() * (1 + share)]) for share in shares]
-    table = pd.DataFrame({"within": shares, "params_lower": [i[0] for i in inside], "params_upper": [i[-1] for i in inside]})
-    return table.assign(
-        tokens_upper=tokens_at(budget, table["params_lower"]),
-        tokens_lower=tokens_at(budget, table["params_upper"]),
-        times=table["params_upper"] / table["params_lower"],
-    )
+    lower, upper = np.array([(near[0], near[-1]) for near in inside]).T
+    columns = {"within": shares, "params_lower": lower, "params_upper": upper}
+    columns |= {"tokens_upper": tokens_at(budget, lower), "tokens_lower": tokens_at(budget, upper), "times": upper / lower}
+    return pd.DataFrame(columns)
 
 
 class Regret(OfText):
