@@ -12,11 +12,10 @@ import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.laws.repeated import effective_tokens
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, predict_at
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, intervals, predict_at
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.picture import curve
@@ -82,24 +81,21 @@ def allocate(
     labels = admit(fit, group or {}, seed)
     surface = Surface.of(fit, labels, seed, supply)
     budgets = budgets_of(compute)
-    measure = risk_measure(risk) if isinstance(risk, str) else risk
-    limits = _limits(least_params, most_params, budgets)
     each = optima(surface, np.atleast_1d(budgets.values))
-    chosen = choose(surface, np.atleast_1d(budgets.values), measure, each, limits)
-    params = np.exp(xr.DataArray(chosen, dims="compute_flops") if budgets.ndim else xr.DataArray(chosen[0]))
-    optimal = xr.DataArray(np.exp(each).reshape(-1, *surface.shape), dims=("compute_flops", *SAMPLE_DIMS))
-    optimal = optimal.transpose(*SAMPLE_DIMS, ...) if budgets.ndim else optimal.isel(compute_flops=0)
-    tokens = tokens_at(budgets, params)
-    worth = tokens if supply is None else effective_tokens(tokens, supply.distinct, R_D=supply.repeats_worth)
-    choice = {"params": params, "tokens": worth, "compute_flops": budgets}
-    found = predict_at(fit, choice, group=labels, seed=seed).reset_coords(["params", "tokens"])
-    named = risk if isinstance(risk, str) else getattr(risk, "__name__", "a function")
+    limits = _limits(least_params, most_params, budgets)
+    chosen = choose(surface.along, np.atleast_1d(budgets.values), risk_measure(risk), each, limits)
+    params = np.exp(xr.DataArray(chosen.reshape(budgets.shape), dims=budgets.dims))
     coords = {name: fit.posterior.coords[name] for name in SAMPLE_DIMS if name in fit.posterior.coords}
-    optimal = optimal.assign_coords(coords)
-    if supply is not None and "reach_tokens" in found.coords:
-        found = found.assign_coords(reach_tokens=reach(fit, "tokens", tokens))
-    found = found.assign(tokens=tokens, optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal))
-    return found.assign_attrs(risk=named)
+    optimal = xr.DataArray(np.exp(each).reshape(*budgets.shape, *surface.shape), coords, (*budgets.dims, *SAMPLE_DIMS))
+    optimal = optimal.transpose(*SAMPLE_DIMS, ...)
+    tokens = tokens_at(budgets, params)
+    worth = tokens if supply is None else supply.worth(tokens)
+    choice = {"params": params, "tokens": worth, "compute_flops": budgets}
+    prediction = predict_at(fit, choice, group=labels, seed=seed).reset_coords(["params", "tokens"])
+    if supply is not None and "reach_tokens" in prediction.coords:
+        prediction = prediction.assign_coords(reach_tokens=reach(fit, "tokens", tokens))
+    prediction = prediction.assign(tokens=tokens, optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal))
+    return prediction.assign_attrs(risk=risk if isinstance(risk, str) else getattr(risk, "__name__", "a function"))
 
 
 def _limits(least: float | None, most: float | None, budgets: xr.DataArray) -> tuple[float, float] | None:
@@ -111,10 +107,11 @@ def _limits(least: float | None, most: float | None, budgets: xr.DataArray) -> t
         if not (np.isfinite(value) and value > 0):
             raise InvalidRequest(f"{name} is {value:g}: it has to be a positive number.")
     if low > high:
-        raise InvalidRequest(f"least_params is {low:g} and most_params {high:g}: no size is allowed.")
+        raise InvalidRequest(f"least_params is {short(low)} and most_params {short(high)}: no size is allowed.")
     if float(tokens_at(budgets, low).min()) < FEWEST:
         raise InvalidRequest(
-            f"A budget of {float(budgets.min()):g} FLOP shows {low:g} parameters fewer than {FEWEST:g} tokens: allow smaller sizes."
+            f"A budget of {flop(float(budgets.min()))} shows {short(low)} parameters fewer than {FEWEST:g} tokens: allow smaller "
+            f"sizes."
         )
     return float(np.log(low)), float(np.log(high))
 
@@ -142,26 +139,30 @@ def budget_table(allocation: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
     >>> budget_table(allocate(example_fit(), compute=[1e22, 1e23])).params_lower.round(-9).tolist()
     [9000000000.0, 29000000000.0]
     """
+    choice = allocation[["params", "tokens"]].assign(tokens_per_param=allocation["tokens"] / allocation["params"])
+    optimum = allocation[["optimal_params", "optimal_tokens"]]
+    optimum = optimum.assign(optimal_tokens_per_param=optimum["optimal_tokens"] / optimum["optimal_params"])
     columns: dict[str, Any] = {"compute_flops": allocation["compute_flops"]}
-    quantities = {
-        "params": (allocation["params"], allocation["optimal_params"]),
-        "tokens": (allocation["tokens"], allocation["optimal_tokens"]),
-        "tokens_per_param": (
-            allocation["tokens"] / allocation["params"],
-            allocation["optimal_tokens"] / allocation["optimal_params"],
-        ),
-    }
-    for name, (choice, optimum) in quantities.items():
-        columns[name] = choice
-        columns |= dict(zip((f"{name}_median", f"{name}_lower", f"{name}_upper"), interval(optimum, prob), strict=True))
-    columns |= dict(zip(("median", "lower", "upper"), interval(allocation["measured_loss"], prob), strict=True))
-    _, columns["mean_lower"], columns["mean_upper"] = interval(allocation["expected_loss"], prob)
+    for name in choice.data_vars:
+        ends = (f"{name}_median", f"{name}_lower", f"{name}_upper")
+        columns |= {str(name): choice[name], **dict(zip(ends, interval(optimum[f"optimal_{name}"], prob), strict=True))}
+    columns |= {str(name): bound for name, bound in intervals(allocation, prob).data_vars.items()}
     columns |= {str(name): c for name, c in allocation.coords.items() if str(name).startswith("reach_")}
     return pd.DataFrame({name: np.atleast_1d(np.asarray(column)) for name, column in columns.items()})
 
 
 class Allocate(Question):
-    """The split of a compute budget between parameters and tokens, with credible intervals."""
+    """The split of a compute budget between parameters and tokens, with credible intervals.
+
+    Table ``budgets``: a row of :func:`~bayes_scaling.budget_table` a budget. Draws: what :func:`~bayes_scaling.allocate`
+    returns. In JSON one budget is flat.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> Allocate(compute=[5.76e23]).answer(example_fit()).tables["budgets"]["params"].round(-8).tolist()
+    [72100000000.0]
+    """
 
     name = "allocate"
     panel = "Budget"
@@ -177,9 +178,8 @@ class Allocate(Question):
         table = budget_table(draws, self.prob)
         rows = table.to_dict("records")
         values = {**rows[0], "risk": self.risk} if len(rows) == 1 else {}
-        draw = partial(
-            curve, table="budgets", x="compute_flops", y="params", band=("params_lower", "params_upper"), log="xy"
-        )
+        band = ("params_lower", "params_upper")
+        draw = partial(curve, table="budgets", x="compute_flops", y="params", band=band, log="xy")
         sentence = "\n".join(budget_sentence(row, self.prob, posterior.loss_unit) for row in rows)
         return Answer(sentence, values, {"budgets": table}, data=draws, draw=draw)
 
@@ -191,15 +191,7 @@ class Allocate(Question):
 
 
 def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:
-    """Return one row of a budget table in words.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> row = budget_table(allocate(example_fit(), compute=5.76e23)).iloc[0].to_dict()
-    >>> print(budget_sentence(row, 0.9, "nats/token").splitlines()[1])
-      N    72.1B parameters (90 % interval 69.8B to 74.8B of the optimum)
-    """
+    """Return one row of a budget table in words."""
     reaches = {c.removeprefix("reach_"): v for c, v in row.items() if c.startswith("reach_")}
     sizes = {n: (short(row[f"{n}_lower"]), short(row[f"{n}_upper"])) for n in ("params", "tokens", "tokens_per_param")}
     return (

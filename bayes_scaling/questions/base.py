@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
@@ -25,13 +25,16 @@ from bayes_scaling.posterior.fit import Kind
 from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
 from bayes_scaling.questions.registry import LOADED, entries, find
-from bayes_scaling.questions.surface import Supply
+from bayes_scaling.questions.surface import Supply, Text
+from bayes_scaling.questions.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Positive = Annotated[float, Field(gt=0)]
 """Item of a list of positive numbers."""
+ENDS: Final = ("median", "lower", "upper")
+"""Names of what an interval has, in the order of :func:`~bayes_scaling.posterior.predict.interval`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,22 +104,17 @@ class Answer:
         lines += [f"<p>{escape(line)}</p>" for line in self.sentence.split("\n")]
         for name, table in self.tables.items():
             lines.append(f"<h4>{escape(name.replace('_', ' '))}</h4>")
-            lines.append(table.to_html(index=bool(table.index.name), max_rows=20, float_format=lambda value: f"{value:.4g}"))
+            lines.append(
+                table.to_html(index=bool(table.index.name), max_rows=20, float_format=lambda value: number(value, 4))
+            )
         return "\n".join(lines)
 
 
 class Question(Strict):
     """What every question has; a subclass says ``name`` and ``panel``, adds its fields, and answers in ``_result``.
 
-    Parameters
-    ----------
-    **given
-        Fields; sequences, arrays and tables are taken, None counts as left out.
-
-    Raises
-    ------
-    InvalidRequest
-        If a value is wrong: every one of them, in one sentence each.
+    Fields take sequences, arrays and tables; None counts as left out. Every wrong value is named in one
+    :class:`~bayes_scaling.errors.InvalidRequest`.
     """
 
     name: ClassVar[str] = ""
@@ -169,11 +167,11 @@ class Question(Strict):
     @classmethod
     def options(cls) -> list[str]:
         """Return the fields a request may set, those of its own first."""
-        found: dict[str, None] = {}
+        fields: dict[str, None] = {}
         for kind in cls.__mro__:
             inherited = {name for base in kind.__bases__ for name in getattr(base, "model_fields", ())}
-            found |= dict.fromkeys(name for name in getattr(kind, "model_fields", ()) if name not in inherited)
-        return [name for name in found if name not in cls.idle()]
+            fields |= dict.fromkeys(name for name in getattr(kind, "model_fields", ()) if name not in inherited)
+        return [name for name in fields if name not in cls.idle()]
 
     @classmethod
     def idle(cls) -> tuple[str, ...]:
@@ -181,17 +179,7 @@ class Question(Strict):
         return (*cls.unused, *(() if cls.guarded else ("override", "furthest")))
 
     def answer(self, posterior: Posterior | None = None) -> Answer:
-        """Answer the question.
-
-        Parameters
-        ----------
-        posterior : Fit, view of one observation, or Mixture
-            What it is asked of.
-
-        Returns
-        -------
-        Answer
-            The answer, with every caveat.
+        """Answer the question, asked of a fit, a view of one observation, or a mixture, with every caveat.
 
         Raises
         ------
@@ -204,24 +192,19 @@ class Question(Strict):
             if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
                 what = ", ".join(self.group) if name == "group" else name
                 raise InvalidRequest(f"{type(self).__name__} takes no {name}: leave {what} out.")
-        posterior = accepted(self, posterior)
-        found = self._caveats(posterior, self._compute())
+        posterior = self._accepted(posterior)
+        reasons = self._caveats(posterior, self._compute())
         result = self._result(posterior)
         if result.compute is not None:
-            found += [caveat for caveat in self._caveats(posterior, result.compute) if caveat not in found]
-            if self.guarded:
-                refuse_unless(self.override, found)
-        rows = {
-            name for name in self.model_fields_set if isinstance(getattr(self, name), tuple | list) and _are_rows(self, name)
-        }
-        about = {
-            "question": type(self).__name__,
-            **self.model_dump(mode="json", exclude_defaults=True, exclude=rows),
-            "prob": self.prob,
-        }
+            reasons = list(dict.fromkeys([*reasons, *self._caveats(posterior, result.compute)]))
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        # The rows of a table are too many to repeat.
+        rows = {n for n, v in given.items() if isinstance(v, tuple) and any(isinstance(row, Mapping) for row in v[:1])}
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=rows)
+        about = {"question": type(self).__name__, **fields, "prob": self.prob}
         if posterior is not None:
             about |= {name: getattr(posterior, name) for name in ("loss_unit", "converged", "verdict")}
-        return replace(result, caveats=[*found, *result.caveats], about={**about, **result.about})
+        return replace(result, caveats=[*reasons, *result.caveats], about={**about, **result.about})
 
     def document(self, answer: Answer) -> Any:
         """Return an answer as the command line prints it with ``--json``."""
@@ -235,15 +218,24 @@ class Question(Strict):
         """Return the table that ``--out`` writes."""
         return answer.tables[self.writes]
 
+    def _accepted(self, posterior: Any) -> Any:
+        """Return the posterior as this question takes it, or refuse it with what to ask instead."""
+        if not self.takes:
+            return posterior
+        name = self.name or type(self).__name__
+        if not hasattr(posterior, "as_kind"):
+            raise InvalidRequest(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
+        return posterior.as_kind(self.takes, name)
+
     def _caveats(self, posterior: Any, compute: Any) -> list[str]:
         """Return the caveats, or refuse the answer for them."""
         if posterior is None:
             return []
         if not self.guarded:
             return [] if posterior.converged else [posterior.verdict]
-        found = caveats(posterior, compute=compute, furthest=self.furthest, trade_off=self.trade_off)
-        refuse_unless(self.override, found)
-        return found
+        reasons = caveats(posterior, compute=compute, furthest=self.furthest, trade_off=self.trade_off)
+        refuse_unless(self.override, reasons)
+        return reasons
 
     def _compute(self) -> Any:
         """Return the budgets the question is about, where it gives them."""
@@ -252,6 +244,14 @@ class Question(Strict):
     def _result(self, posterior: Any) -> Answer:
         """Return the answer without caveats, asked of a posterior that the question takes."""
         raise NotImplementedError
+
+
+class OfSystem(Question):
+    """A question about the laws of a system, asked of the whole fit; caveats stand before the answer."""
+
+    takes = ("fit",)
+    guarded = False
+    unused = ("group", "seed")
 
 
 class OfText(Question):
@@ -265,26 +265,10 @@ class OfText(Question):
     )
 
     @property
-    def given(self) -> dict[str, Any]:
-        """What every function about a budget takes: the supply of text, where it is limited, the group and the seed."""
+    def given(self) -> Text:
+        """The text, the group and the seed, as every function about a budget takes them."""
         supply = None if self.distinct_tokens is None else Supply(self.distinct_tokens, self.repeats_worth)
         return {"supply": supply, "group": self.group, "seed": self.seed}
-
-
-def accepted(question: Question, posterior: Any) -> Any:
-    """Return the posterior, if the question can be asked of its kind.
-
-    Raises
-    ------
-    InvalidRequest
-        If it cannot, with what to ask instead.
-    """
-    name, takes = question.name or type(question).__name__, question.takes
-    if not takes:
-        return posterior
-    if not hasattr(posterior, "as_kind"):
-        raise InvalidRequest(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
-    return posterior.as_kind(takes, name)
 
 
 class Questions(Mapping[str, type[Question]]):
@@ -313,14 +297,14 @@ def question(name: str, **given: Any) -> Question:
     Parameters
     ----------
     name : str
-        One of :data:`QUESTIONS`.
+        One of :data:`QUESTIONS`: the verb, an alias or the class.
     **given
         Its fields; None counts as left out.
 
     Returns
     -------
     Question
-        The document.
+        The document, to be asked of posteriors by its ``answer``.
 
     Raises
     ------
@@ -365,8 +349,6 @@ def ask(posterior: Posterior | None, name: str, **given: Any) -> Answer:
 def plain(value: Any) -> Any:
     """Return a value as JSON can have it: Python's numbers, lists, and None for what is not finite.
 
-    Examples
-    --------
     >>> plain({"a": np.float64(1.0), "b": (float("inf"), pd.NA)})
     {'a': 1.0, 'b': [None, None]}
     """
@@ -385,8 +367,6 @@ def plain(value: Any) -> Any:
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table, with its index where that has a name.
 
-    Examples
-    --------
     >>> records(pd.DataFrame({"chance": [0.5]}, index=pd.Index(["a"], name="run")))
     [{'run': 'a', 'chance': 0.5}]
     """
@@ -394,9 +374,9 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
-def _are_rows(document: Question, name: str) -> bool:
-    """Whether a field holds the rows of a table: too many to repeat in the answer."""
-    return any(isinstance(row, Mapping) for row in getattr(document, name)[:1])
+def with_interval(name: str, ends: Iterable[Any]) -> dict[str, Any]:
+    """Return the columns of a quantity and its interval: ``name``, ``name_lower`` and ``name_upper``."""
+    return dict(zip((name, f"{name}_lower", f"{name}_upper"), ends, strict=True))
 
 
 def _json(value: Any) -> Any:

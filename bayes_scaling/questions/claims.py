@@ -23,15 +23,16 @@ from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess, size_factor_cost, step_factor
 from bayes_scaling.laws.kaplan import data_requirement, kaplan_d, kaplan_n
 from bayes_scaling.laws.shape import shape_range_cost
+from bayes_scaling.model import names
 from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.checks import contraction
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import PF_DAY
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import ENDS, Answer, OfSystem
 from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest, plain
-from bayes_scaling.questions.wording import credible, number, percent, power, short
+from bayes_scaling.questions.wording import credible, number, percent, short
 
 _NEARLY_CONVERGED: Final = 0.02
 """Excess over the converged loss that the paper lays beside efficient training (appendix B)."""
@@ -41,8 +42,8 @@ _LARGEST: Final = 1.5e9
 """Parameters of the largest model of the paper."""
 _LOSSES: Final = (20.0, 0.02)
 """Loss left by finite size between which the contradiction of section 6.3 is looked for."""
-_WRITTEN: Final = {"1": number, "nats": number, "FLOP": power}
-"""How a number is written by its unit; all others with a suffix."""
+_NUMBERS: Final = ("1", "nats", "FLOP")
+"""Units of what is written as a number; amounts have a suffix."""
 _AT_A_PF_DAY: Final = ("compute_min_flops", PF_DAY)
 _RESTS_ON: Final = {
     "path": (*NEEDS, "E"),
@@ -54,24 +55,11 @@ _RESTS_ON: Final = {
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper.
+    """One statement of the paper, a number as a function of parameters of the laws.
 
-    Parameters
-    ----------
-    statement : str
-        In a phrase.
-    equation : str
-        Where it stands.
-    published : tuple of float
-        The number, or the two ends of a range.
-    value : callable
-        The number as a function of parameters.
-    unit : str
-        Unit of the number.
-    place : tuple of str and float, optional
-        Column, and value of it, whose extrapolation distance counts; without a value it is the number itself.
-    digits : int
-        Significant digits the paper gives: a number stands for all that are rounded to it.
+    Published is the number, or the two ends of a range, and stands for all that are rounded to its ``digits`` significant
+    ones. ``place`` is the column, and the value of it, whose extrapolation distance counts; without a value, it is the number
+    itself.
     """
 
     statement: str
@@ -85,10 +73,9 @@ class Claim:
     @property
     def allowed(self) -> tuple[float, float]:
         """Least and largest number that the paper's, rounded as it is, may stand for."""
-        ends = [
-            (value, 0.5 * 10 ** (np.floor(np.log10(value)) - self.digits + 1) if value else 0.0) for value in self.published
-        ]
-        return ends[0][0] - ends[0][1], ends[-1][0] + ends[-1][1]
+        ends = self.published[0], self.published[-1]
+        least, most = (0.5 * 10 ** (np.floor(np.log10(end)) - self.digits + 1) if end else 0.0 for end in ends)
+        return ends[0] - least, ends[1] + most
 
     @cached_property
     def arguments(self) -> dict[str, bool]:
@@ -171,19 +158,8 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
     """Return where efficient training would do better than its own tokens allow: the crossing of section 6.3.
 
     Training that sees each token once cannot beat L(D) of the tokens it saw. Along compute-optimal training the data
-    grow slowly, and the two laws meet.
-
-    Parameters
-    ----------
-    laws : mapping
-        Parameters of :func:`~bayes_scaling.questions.frontier.efficient_at`.
-    D_c, alpha_D, E : float or DataArray
-        Parameters of L(D).
-
-    Returns
-    -------
-    Dataset, dims (chain, draw)
-        ``compute_min_flops``, ``params``, ``tokens`` and ``loss`` of the crossing, not a number where there is none.
+    grow slowly, and the two laws meet. ``laws`` are the parameters of
+    :func:`~bayes_scaling.questions.frontier.efficient_at`; what comes back is not a number where there is no crossing.
     """
     like, arrays = plain(**{"E": 0.0, **laws, "D_c": D_c, "alpha_D": alpha_D, "E_of_data": E})
     of_data = {"D_c": arrays.pop("D_c"), "alpha_D": arrays.pop("alpha_D"), "E": arrays.pop("E_of_data")}
@@ -195,8 +171,8 @@ def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0
     ends = np.log(_LOSSES)
     crosses = (gap(ends[0]) < 0) & (gap(ends[1]) > 0)
     path = efficient_at(bisect(gap, *ends)[0], **arrays)
-    names = ("compute_min_flops", "params", "tokens", "loss")
-    return xr.Dataset({n: (like.dims, np.where(crosses, path[n], np.nan)) for n in names}, coords=like.coords)
+    quantities = ("compute_min_flops", "params", "tokens", "loss")
+    return xr.Dataset({n: (like.dims, np.where(crosses, path[n], np.nan)) for n in quantities}, coords=like.coords)
 
 
 def _arguments(fit: Fit) -> dict[str, Any]:
@@ -220,8 +196,8 @@ def _contractions(fit: Fit) -> dict[str, float]:
     contractions = {}
     for name in fit.learned:
         if fit.model.parameters[name].prior is not None:
-            labels = (f"{name}_at_reference", f"{name}_population", name)
-            contractions |= {name: float(table[next(label for label in labels if label in table.index)])}
+            labels = (names.at_reference(name), names.population(name), name)
+            contractions[name] = float(table[next(label for label in labels if label in table.index)])
     return contractions
 
 
@@ -240,7 +216,7 @@ def _row(claim: Claim, draws: np.ndarray, prob: float, informed: float, fit: Fit
         "claim": claim.statement,
         "equation": claim.equation,
         "unit": claim.unit,
-        "published": " to ".join(f"{value:.3g}" for value in claim.published),
+        "published": " to ".join(number(value) for value in claim.published),
         "median": median,
         "lower": lower,
         "upper": upper,
@@ -282,10 +258,6 @@ def _absent(E: Any) -> bool:
     return isinstance(E, float) and E == 0.0
 
 
-def _data_asked_for(N_c: Any, alpha_N: Any, D_c: Any, alpha_D: Any, E: Any = 0.0) -> Any:
-    return data_requirement(1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D, E=E)
-
-
 def _batch_of_the_largest(N_c: Any, alpha_N: Any, B_star: Any, alpha_B: Any, E: Any = 0.0) -> Any:
     return critical_batch(kaplan_n(_LARGEST, N_c=N_c, alpha_N=alpha_N, E=E), B_star=B_star, alpha_B=alpha_B)
 
@@ -313,7 +285,8 @@ CLAIMS: Final = (
     Claim("data at one PF-day", "Table 6", (2e10,), lambda pf_day: pf_day["tokens"], "tokens", _AT_A_PF_DAY),
     Claim("exponent of the data that size asks for", "(4.4)", (0.74,), lambda alpha_N, alpha_D: alpha_N / alpha_D),
     Claim("data that keep a billion parameters within two per cent of endless data", "(4.4)", (5e3 * 1e9**0.74,),
-          _data_asked_for, "tokens", ("params", 1e9)),
+          lambda N_c, alpha_N, D_c, alpha_D, E=0.0: data_requirement(
+              1e9, excess=0.02, N_c=N_c, alpha_N=alpha_N, D_c=D_c, alpha_D=alpha_D, E=E), "tokens", ("params", 1e9)),
     Claim("exponent in compute of the data that size asks for", "(6.6)", (0.54,),
           lambda path, alpha_N, alpha_D: path["params_exponent"] * alpha_N / alpha_D),
     Claim("compute where the laws contradict each other", "(6.8)", (1e4 * PF_DAY,),
@@ -343,15 +316,21 @@ CLAIMS: Final = (
 """Every claim, in the order of the paper's argument."""
 
 
-class Claims(Question):
-    """The statements of Kaplan et al. (2020) beside what follows from a fit of their laws."""
+class Claims(OfSystem):
+    """The statements of Kaplan et al. (2020) beside what follows from a fit of their laws.
+
+    Table ``claims``: what :func:`~bayes_scaling.claims` returns. Draws: ``value``, dims (claim, chain, draw).
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> Claims().answer(example_system()).sentence.splitlines()[0]
+    '17 of 31 statements agree with the 90 % interval of this posterior.'
+    """
 
     name = "claims"
     panel = "Constants"
     example = "claims system.nc --prob 0.9"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "claims"
 
     def _result(self, posterior: Fit) -> Answer:
@@ -359,17 +338,17 @@ class Claims(Question):
         table = _table(posterior, numbers, self.prob)
         agree = int((table["verdict"] == "agrees").sum())
         lines = [f"{agree} of {len(table)} statements agree with the {percent(self.prob)} interval of this posterior."]
-        for row in table.to_dict("records"):
-            unit = "" if row["unit"] == "1" else f" {row['unit']}"
+        for (claim, _, _), row in zip(numbers, table.to_dict("records"), strict=True):
+            unit = "" if claim.unit == "1" else f" {claim.unit}"
             beyond = f", {row['decades_beyond']:.1f} decades beyond the runs" if row["decades_beyond"] > 0 else ""
             exists = f", where it exists ({percent(row['defined'])} of the draws)" if row["defined"] < 1 else ""
-            write = _WRITTEN.get(row["unit"], short)
-            published = " to ".join(write(float(end)) for end in row["published"].split(" to "))
-            median, lower, upper = (write(row[end]) for end in ("median", "lower", "upper"))
+            write = number if claim.unit in _NUMBERS else short
+            published = " to ".join(write(end) for end in claim.published)
+            median, lower, upper = (write(row[end]) for end in ENDS)
             lines.append(
-                f"{row['claim']}, {row['equation']}: published {published}{unit}; ours {median} "
+                f"{claim.statement}, {claim.equation}: published {published}{unit}; ours {median} "
                 f"({credible(self.prob, lower, upper)}){beyond}{exists}: {row['verdict']}."
             )
-        drawn = ("claim", *SAMPLE_DIMS), np.stack([draws for _, draws, _ in numbers])
-        data = xr.Dataset({"value": drawn}, coords={"claim": table["claim"].to_numpy()})
+        values = ("claim", *SAMPLE_DIMS), np.stack([draws for _, draws, _ in numbers])
+        data = xr.Dataset({"value": values}, coords={"claim": table["claim"].to_numpy()})
         return Answer("\n".join(lines), tables={"claims": table}, data=data)

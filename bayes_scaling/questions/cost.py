@@ -17,7 +17,7 @@ from bayes_scaling.files import DATA
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import ENDS, Answer, Question
 from bayes_scaling.questions.surface import DRAWS
 from bayes_scaling.questions.wording import credible, flop, short
 
@@ -29,39 +29,20 @@ USUAL_UTILISATION: Final = Prior.model_validate({"dist": "LogNormal", "mu": floa
 class Device(Strict):
     """An accelerator, and what an hour of it costs.
 
-    Parameters
-    ----------
-    title : str
-        Its name.
-    peak_flops : float
-        Peak of dense arithmetic in the precision trained in, FLOP/s.
-    watts : float
-        Power it draws.
-    price_per_hour : float or Prior
-        Money an hour.
-    currency : str
-        Which money.
-    utilisation : float or Prior
-        Share of the peak that training reaches, counted by C = 6 N D.
-    overhead : float
-        Power of the whole site over that of the devices.
-    source : str
-        Where the numbers are from.
-
-    Examples
-    --------
     >>> device("h100").peak_flops
     989400000000000.0
     """
 
-    title: str = ""
-    peak_flops: float = Field(gt=0)
-    watts: float = Field(gt=0)
-    price_per_hour: float | Prior
-    currency: str = "dollars"
-    utilisation: float | Prior = USUAL_UTILISATION
-    overhead: float = Field(default=1.2, ge=1)
-    source: str = ""
+    title: str = Field(default="", description="Its name.")
+    peak_flops: float = Field(gt=0, description="Peak of dense arithmetic in the precision trained in, FLOP/s.")
+    watts: float = Field(gt=0, description="Power it draws.")
+    price_per_hour: float | Prior = Field(description="Money an hour.")
+    currency: str = Field(default="dollars", description="Which money.")
+    utilisation: float | Prior = Field(
+        default=USUAL_UTILISATION, description="Share of the peak that training reaches, counted by C = 6 N D."
+    )
+    overhead: float = Field(default=1.2, ge=1, description="Power of the whole site over that of the devices.")
+    source: str = Field(default="", description="Where the numbers are from.")
 
 
 @cache
@@ -73,13 +54,7 @@ def devices() -> dict[str, Device]:
 
 
 def device(name: str | Path) -> Device:
-    """Return an accelerator: a shipped one by name, or the one of a TOML document.
-
-    Raises
-    ------
-    InvalidRequest
-        If there is none, or the document is no device.
-    """
+    """Return an accelerator: a shipped one by name, or the one of a TOML document; refuse what is neither."""
     if str(name) in devices():
         return devices()[str(name)]
     path = Path(name)
@@ -108,59 +83,29 @@ def cost(
     utilisation: float | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Return what a training run costs.
+    """Return ``device_hours``, ``money``, ``megawatt_hours`` and, of a count, ``days`` of a compute: see :class:`Cost`.
 
-    Parameters
-    ----------
-    compute : float, sequence or DataArray
-        FLOP, C = 6 N D.
-    on : Device, str or path
-        What it runs on.
-    count : int, optional
-        How many devices run at once, for how long it takes.
-    price : float, optional
-        Money an hour, over the device's.
-    utilisation : float, optional
-        Share of the peak, over the device's.
-    seed : int
-        Of price and utilisation.
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, *dims of compute)
-        ``device_hours``, ``money``, ``megawatt_hours``; ``days`` where a count is given.
-
-    Raises
-    ------
-    InvalidRequest
-        If an argument is not a positive number, or the utilisation more than one.
-
-    Examples
-    --------
-    A day of a thousand H100 at half their peak:
-
-    >>> found = cost(4.27e22, "h100", count=1000, price=2.0, utilisation=0.5)
-    >>> [round(float(found[name].mean()), 1) for name in ("days", "device_hours", "money", "megawatt_hours")]
-    [1.0, 23976.4, 47952.7, 20.1]
+    Dims (chain, draw, *dims of compute): the draws are of price and utilisation.
     """
-    found = on if isinstance(on, Device) else device(on)
-    spent = compute if isinstance(compute, xr.DataArray) else np.asarray(compute, float)
-    if isinstance(spent, np.ndarray):
-        spent = xr.DataArray(spent, dims=("compute_flops",) if spent.ndim else ())
-    if not bool((np.isfinite(spent) & (spent > 0)).all()):
+    hardware = on if isinstance(on, Device) else device(on)
+    flops = compute if isinstance(compute, xr.DataArray) else np.asarray(compute, float)
+    if isinstance(flops, np.ndarray):
+        flops = xr.DataArray(flops, dims=("compute_flops",) if flops.ndim else ())
+    if not bool((np.isfinite(flops) & (flops > 0)).all()):
         raise InvalidRequest("The compute of a run has to be a positive number of FLOP.")
     if count is not None and count < 1:
         raise InvalidRequest(f"The count of devices is {count}: it has to be at least one.")
     rng = np.random.default_rng(seed)
-    share = _drawn("utilisation", found.utilisation if utilisation is None else utilisation, rng)
-    paid = _drawn("price", found.price_per_hour if price is None else price, rng)
+    share = _drawn("utilisation", hardware.utilisation if utilisation is None else utilisation, rng)
+    hourly = _drawn("price", hardware.price_per_hour if price is None else price, rng)
     if utilisation is not None and utilisation > 1:
         raise InvalidRequest(f"The utilisation is {utilisation:g}: a share of the peak is at most one.")
-    hours = spent / (found.peak_flops * np.minimum(share, 1.0) * _SECONDS_PER_HOUR)
-    spent_on = {"device_hours": hours, "money": hours * paid, "megawatt_hours": hours * found.watts * found.overhead / 1e6}
+    hours = flops / (hardware.peak_flops * np.minimum(share, 1.0) * _SECONDS_PER_HOUR)
+    megawatts = hardware.watts * hardware.overhead / 1e6
+    spent = xr.Dataset({"device_hours": hours, "money": hours * hourly, "megawatt_hours": hours * megawatts})
     if count is not None:
-        spent_on["days"] = hours / count / 24
-    return xr.Dataset(spent_on).transpose(*SAMPLE_DIMS, ...)
+        spent["days"] = hours / count / 24
+    return spent.transpose(*SAMPLE_DIMS, ...)
 
 
 def compute_in(
@@ -168,8 +113,6 @@ def compute_in(
 ) -> float:
     """Return the compute that devices do in some days, at the median utilisation, FLOP.
 
-    Examples
-    --------
     >>> f"{compute_in(30, 'h100', count=1024, utilisation=0.4):.3g}"
     '1.05e+24'
     """
@@ -202,7 +145,7 @@ class OnHardware(Strict):
         """Return what a compute costs, in words and as a table."""
         spent = cost(compute, self.device, count=self.count, price=self.price, utilisation=self.utilisation, seed=seed)
         rows = {str(name): [float(bound) for bound in interval(values, prob)] for name, values in spent.items()}
-        table = pd.DataFrame.from_dict(rows, orient="index", columns=["median", "lower", "upper"]).rename_axis("cost")
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=ENDS).rename_axis("cost")
         on = device(self.device)
         words = {name: on.currency if name == "money" else name.replace("_", " ") for name in rows}
         parts = [f"{short(row[0])} {words[name]} ({credible(prob, *map(short, row[1:]))})" for name, row in rows.items()]
@@ -210,7 +153,21 @@ class OnHardware(Strict):
 
 
 class Cost(OnHardware, Question):
-    """Device-hours, days, money and energy of a training run."""
+    """Device-hours, days, money and energy of a training run.
+
+    Hours are C over peak times utilisation; money is hours times price, energy hours times power and the overhead of the
+    site. Price and utilisation are uncertain where the device has a prior for them and none is given.
+
+    Table ``cost``: a row a ``cost``, ``device_hours``, ``money``, ``megawatt_hours`` and, of a count, ``days``; ``median``,
+    ``lower``, ``upper``.
+
+    Examples
+    --------
+    A day of a thousand H100 at half their peak:
+
+    >>> Cost(compute=4.27e22, count=1000, price=2.0, utilisation=0.5).answer().tables["cost"]["median"].round(1).tolist()
+    [23976.4, 47952.7, 20.1, 1.0]
+    """
 
     name = "cost"
     panel = "Budget"

@@ -18,11 +18,27 @@ from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.risk import RISK
 from bayes_scaling.questions.shapes import shapes_near
 from bayes_scaling.questions.target import chance
-from bayes_scaling.questions.wording import credible, flop, percent, short
+from bayes_scaling.questions.wording import credible, flop, number, percent, short
 
 
 class Allocation(OnHardware, OfText):
-    """What to train with a budget, what it costs, and how sensitive the choice is."""
+    """What to train with a budget, what it costs, and how sensitive the choice is.
+
+    The budget is a compute, or days of a count of devices. Asked of a fit of a law of N and D.
+
+    Tables: ``allocation``, the row of :func:`~bayes_scaling.budget_table`; ``near_optimal``, the sizes within 0.1 % and 1 % of
+    the least loss, and ``regret`` of the choice and of the one without limits and by the mean, as of
+    :class:`~bayes_scaling.questions.regret.Regret`; ``cost``, as of :class:`~bayes_scaling.questions.cost.Cost`; where a loss
+    is to be reached ``chance``, ``target`` and ``chance`` that the run does; where a head width is given ``shapes``, as of
+    :class:`~bayes_scaling.questions.shapes.Shapes`.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> answer = Allocation(compute=1e24, target=2.0).answer(example_fit())
+    >>> answer.tables["chance"].round(2).to_dict("records")
+    [{'target': 2.0, 'chance': 0.97}]
+    """
 
     name = "decide"
     panel = "Budget"
@@ -63,34 +79,34 @@ class Allocation(OnHardware, OfText):
         return self.budget
 
     def _result(self, posterior: Fit) -> Answer:
-        asked: dict[str, Any] = {"compute": self.budget, **self.given}
+        budget: dict[str, Any] = {"compute": self.budget, **self.given}
         limits: dict[str, Any] = self.limits
         unit, width = posterior.loss_unit, percent(self.prob)
-        table = budget_table(allocate(posterior, risk=self.risk, **limits, **asked), self.prob)
+        table = budget_table(allocate(posterior, risk=self.risk, **limits, **budget), self.prob)
         row = table.iloc[0]
-        flat = near_optimal(posterior, within=[0.001, 0.01], **limits, **asked)
+        flat = near_optimal(posterior, within=[0.001, 0.01], **limits, **budget)
         bound = bool(limits) or self.risk != "mean"
-        free = float(allocate(posterior, **asked)["params"]) if bound else float(row["params"])
-        lost = regret(posterior, params=[float(row["params"]), free], prob=self.prob, **asked)
-        here, unknown = lost["regret"]
+        free = float(allocate(posterior, **budget)["params"]) if bound else float(row["params"])
+        lost = regret(posterior, params=[float(row["params"]), free], prob=self.prob, **budget)
+        of_choice, of_free = lost["regret"]
         bill, costs = self.bill(self.budget, self.prob, self.seed)
         lines = [
-            f"Of {flop(self.budget)}, train {short(row['params'])} parameters on {short(row['tokens'])} tokens: the predicted loss of a "
-            f"new run is {row['median']:.4f} {unit} ({credible(self.prob, f'{row["lower"]:.4f}', f'{row["upper"]:.4f}')}). The true "
-            f"optimum lies between {short(row['params_lower'])} and {short(row['params_upper'])} parameters ({width}); this uncertainty "
-            f"costs {unknown:.2g} {unit} on average. Any size from {short(flat['params_lower'].iloc[-1])} to "
+            f"Of {flop(self.budget)}, train {short(row['params'])} parameters on {short(row['tokens'])} tokens: the predicted loss of "
+            f"a new run is {row['median']:.4f} {unit} ({credible(self.prob, f'{row["lower"]:.4f}', f'{row["upper"]:.4f}')}). The "
+            f"true optimum lies between {short(row['params_lower'])} and {short(row['params_upper'])} parameters ({width}); this "
+            f"uncertainty costs {number(of_free, 2)} {unit} on average. Any size from {short(flat['params_lower'].iloc[-1])} to "
             f"{short(flat['params_upper'].iloc[-1])}{' that is allowed' if limits else ''} is within 1 % of the least loss."
         ]
-        if here > unknown * 1.05 + 1e-6:
-            why = "the sizes allowed" if limits else f"the risk measure {self.risk}"
-            lines.append(f"Of the loss, {here - unknown:.2g} {unit} is what {why} cost{'' if limits else 's'}.")
+        if of_choice > of_free * 1.05 + 1e-6:
+            why = "the sizes allowed cost" if limits else f"the risk measure {self.risk} costs"
+            lines.append(f"Of the loss, {number(of_choice - of_free, 2)} {unit} is what {why}.")
         tables = {"allocation": table, "near_optimal": flat, "regret": lost, "cost": costs}
         if self.target is not None:
-            reached = float(chance(posterior, target=self.target, risk=self.risk, **limits, **asked)["chance"])
+            reached = float(chance(posterior, target=self.target, risk=self.risk, **limits, **budget)["chance"])
             tables["chance"] = pd.DataFrame([{"target": self.target, "chance": reached}])
             lines.append(f"It reaches {self.target:g} {unit} with a probability of {reached:.2f}.")
         if self.head_width is not None:
-            near = shapes_near(posterior, params=float(row["params"]), head_width=self.head_width, **limits, **asked)
+            near = shapes_near(posterior, params=float(row["params"]), head_width=self.head_width, **limits, **budget)
             tables["shapes"], best = near, near.iloc[0]
             lines.append(
                 f"Of whole layers and heads: {best['depth']:.0f} layers of width {best['width']:.0f}, {best['heads']:.0f} heads, "

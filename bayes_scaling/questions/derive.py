@@ -14,12 +14,12 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
-from bayes_scaling.questions.base import Answer, Question
-from bayes_scaling.questions.wording import credible, number, percent, power, short
+from bayes_scaling.questions.base import ENDS, Answer, OfSystem
+from bayes_scaling.questions.wording import credible, number, percent, short
 
 _WITHOUT_OFFSET = ("compute_exponent", "efficient_excess", "efficient_compute_scale", "efficient_params")
 """Laws that hold where no loss is irreducible."""
-_NUMBERS = ("loss", "exponent", "ratio", "overfitting")
+_NUMBERS = ("loss", "exponent", "ratio", "overfitting", "compute_min_flops")
 """Outputs that are written as numbers; amounts have a suffix."""
 
 
@@ -94,15 +94,22 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
     return draws.transpose(*SAMPLE_DIMS, ...)
 
 
-class Derive(Question):
-    """Any law on the posterior of a fit, with an interval."""
+class Derive(OfSystem):
+    """Any law on the posterior of a fit, with an interval.
+
+    Values: the inputs, ``median``, ``lower`` and ``upper`` of the law's output, in its unit, and ``defined``, the share of
+    draws for which there is one: the interval is that of these. Draws: what :func:`~bayes_scaling.derive` returns.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> print(Derive(law="critical_batch", inputs={"loss": 2.0}).answer(example_system()))
+    critical_batch: 7.74M (90 % interval 7.58M to 7.88M).
+    """
 
     name = "derive"
     panel = "Constants"
     example = "derive system.nc critical_batch --input loss=2.0"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
 
     law: str = Field(description="A law whose parameters the fit has: see `bayes-scaling laws`.")
     inputs: dict[str, float] = Field(
@@ -114,12 +121,11 @@ class Derive(Question):
 
     def _result(self, posterior: Fit) -> Answer:
         draws = derive(posterior, self.law, **self.inputs)
-        median, lower, upper = (float(bound) for bound in interval(draws, self.prob))
+        ends = {end: float(bound) for end, bound in zip(ENDS, interval(draws, self.prob), strict=True)}
         defined = float(np.isfinite(draws).mean())
-        output = LAWS[self.law].output
-        write = number if output in _NUMBERS else power if output == "compute_min_flops" else short
-        sentence = f"{self.law}: {write(median)} ({credible(self.prob, write(lower), write(upper))})."
+        write = number if LAWS[self.law].output in _NUMBERS else short
+        median, lower, upper = (write(end) for end in ends.values())
+        sentence = f"{self.law}: {median} ({credible(self.prob, lower, upper)})."
         if defined < 1:
             sentence += f" It exists in {percent(defined)} of the draws, and the interval is that of these."
-        values = {**self.inputs, "median": median, "lower": lower, "upper": upper, "defined": defined}
-        return Answer(sentence, values=values, data=draws.to_dataset(name=self.law))
+        return Answer(sentence, values={**self.inputs, **ends, "defined": defined}, data=draws.to_dataset(name=self.law))

@@ -11,7 +11,7 @@ from bayes_scaling.laws.kaplan import kaplan_n, kaplan_nd, stopping_step
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import Answer, OfSystem
 from bayes_scaling.questions.wording import percent
 
 _LIMITED = "kaplan_nd"
@@ -20,38 +20,7 @@ _NEEDS = ("N_c", "alpha_N", "D_c", "alpha_D", "S_c", "alpha_S", "B_star", "alpha
 
 
 def early_stopping(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
-    """Compare the steps at which runs on limited data were best with the lower bound of equation (5.7).
-
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a system with L(N, D), L(N, S_min) and the critical batch: ``kaplan_system``, say.
-    prob : float
-        Probability of the equal-tailed intervals.
-
-    Returns
-    -------
-    DataFrame
-        One row a run on limited data: ``params``, ``dataset_tokens``, ``stopped``, the steps at its lowest loss, adjusted
-        to an endless batch (5.4), posterior median; ``bound``, ``lower``, ``upper``, the bound; and ``above``, the
-        probability that the run was best at or after it.
-
-    Raises
-    ------
-    InvalidRequest
-        If no observation is of L(N, D) with steps and batches, or the fit lacks a parameter.
-
-    Warns
-    -----
-    NotConvergedWarning
-        If the fit failed a convergence check.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_system
-    >>> early_stopping(example_system()).columns.tolist()
-    ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'above']
-    """
+    """Return the table ``runs`` of :class:`EarlyStopping`."""
     return _table(_bounds(fit), prob)
 
 
@@ -80,22 +49,33 @@ def _bounds(fit: Fit) -> xr.Dataset:
 
 def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
     """Return medians and intervals, one row a run."""
-    columns = {name: runs[name].values for name in ("params", "dataset_tokens")}
-    columns["stopped"] = runs["stopped"].median(SAMPLE_DIMS).values
-    ends = zip(("bound", "lower", "upper"), interval(runs["bound"], prob), strict=True)
-    columns |= {name: end.values for name, end in ends}
-    return pd.DataFrame(columns | {"above": (runs["stopped"] >= runs["bound"]).mean(SAMPLE_DIMS).values})
+    columns = {name: runs[name] for name in ("params", "dataset_tokens")}
+    columns["stopped"] = runs["stopped"].median(SAMPLE_DIMS)
+    columns |= dict(zip(("bound", "lower", "upper"), interval(runs["bound"], prob), strict=True))
+    columns["above"] = (runs["stopped"] >= runs["bound"]).mean(SAMPLE_DIMS)
+    return pd.DataFrame({name: column.values for name, column in columns.items()})
 
 
-class EarlyStopping(Question):
-    """The earliest step at which stopping on limited data may pay, beside the best step of each run."""
+class EarlyStopping(OfSystem):
+    """The earliest step at which stopping on limited data may pay, beside the best step of each run.
+
+    The bound is equation (5.7) of Kaplan et al. (2020). Asked of a fit of a system with L(N, D), L(N, S_min) and the critical
+    batch: ``kaplan_system``, say.
+
+    Table ``runs``: a row a run on limited data; ``params``, ``dataset_tokens``; ``stopped``, the steps at its lowest loss,
+    adjusted to an endless batch (5.4), posterior median; ``bound``, ``lower``, ``upper``, the bound, steps; ``above``, the
+    probability that the run was best at or after it. Draws: ``stopped`` and ``bound``, dims (chain, draw, run).
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> EarlyStopping().answer(example_system()).tables["runs"].columns.tolist()
+    ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'above']
+    """
 
     name = "early-stopping"
     panel = "Training"
     example = "early-stopping system.nc"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "runs"
 
     def _result(self, posterior: Fit) -> Answer:

@@ -16,53 +16,22 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.base import Answer, Positive, Question
+from bayes_scaling.questions.base import Answer, OfSystem, Positive, with_interval
 from bayes_scaling.questions.frontier import laws_of
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import credible, flop, number, short
 
 
 def effort(fit: Fit, *, loss: Any, params: Any) -> xr.Dataset:
-    """Return what it takes a model of a size to reach a loss on endless data.
+    """Return what it takes models of some sizes to reach losses on endless data, the draws of :class:`Effort`.
 
-    Larger models take fewer steps and fewer tokens, and up to some size less compute: why large models stopped early win.
+    ``steps_min``, ``tokens_min``, ``compute_min_flops`` and ``batch_tokens``, dims (chain, draw, *given), not a number in
+    draws in which the size never gets there; ``reaches``, dims as given, is the probability that it does.
 
-    Parameters
-    ----------
-    fit : Fit
-        As for :func:`~bayes_scaling.frontier`.
-    loss : float, sequence or DataArray
-        Loss to reach, in the fit's unit.
-    params : float, sequence or DataArray
-        Sizes N.
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, *given)
-        ``steps_min`` at batches far above the critical one, ``tokens_min`` and ``compute_min_flops`` at batches far
-        below it, and ``batch_tokens``, the critical batch at that loss, where both double; not a number in draws in which
-        the size never gets there. ``reaches``, dims as given, is the probability that it does.
-
-    Raises
-    ------
-    InvalidRequest
-        If the fit lacks a parameter, or an input is not a positive number.
-
-    Warns
-    -----
-    NotConvergedWarning
-        If the fit failed a convergence check.
-
-    References
-    ----------
-    Kaplan et al. (2020), equations (1.4), (1.6) and (5.1), and Figure 2.
-
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_system
     >>> sizes = xr.DataArray([1e8, 1e9, 1e10], dims="params")
-    >>> taken = effort(example_system(chains=1, draws=1), loss=2.9, params=sizes).isel(chain=0, draw=0)
-    >>> [f"{tokens:.2g}" for tokens in taken["tokens_min"].values]
+    >>> needed = effort(example_system(chains=1, draws=1), loss=2.9, params=sizes).isel(chain=0, draw=0)
+    >>> [f"{tokens:.2g}" for tokens in needed["tokens_min"].values]
     ['6e+10', '6e+09', '3e+09']
     """
     warn_unless_converged(fit)
@@ -75,39 +44,46 @@ def effort(fit: Fit, *, loss: Any, params: Any) -> xr.Dataset:
     steps = laws["S_c"] * left.where(reaches) ** (-1 / laws["alpha_S"])
     batch = critical_batch(loss, B_star=laws["B_star"], alpha_B=laws["alpha_B"]) + xr.zeros_like(steps)
     tokens = training_tokens(steps, batch)
-    taken = xr.Dataset(
-        {
-            "steps_min": steps,
-            "tokens_min": tokens,
-            "compute_min_flops": training_compute(params, tokens),
-            "batch_tokens": batch,
-        }
-    )
-    return taken.transpose(*SAMPLE_DIMS, ...).assign(reaches=reaches.mean(SAMPLE_DIMS))
+    compute = training_compute(params, tokens)
+    needed = {"steps_min": steps, "tokens_min": tokens, "compute_min_flops": compute, "batch_tokens": batch}
+    return xr.Dataset(needed).transpose(*SAMPLE_DIMS, ...).assign(reaches=reaches.mean(SAMPLE_DIMS))
 
 
-class Effort(Question):
-    """The steps, tokens and compute that sizes take to a loss, and the probability that they reach it."""
+class Effort(OfSystem):
+    """The steps, tokens and compute that sizes take to a loss, and the probability that they reach it.
+
+    Larger models take fewer steps and fewer tokens, and up to some size less compute: why large models stopped early win
+    (Kaplan et al. 2020, equations (1.4), (1.6) and (5.1), and Figure 2). Asked of a fit as for
+    :func:`~bayes_scaling.frontier`.
+
+    Table ``sizes``: a row a size; ``params``; ``reaches``, the probability that it reaches the loss; ``steps_min`` at batches
+    far above the critical one, ``tokens_min`` and ``compute_min_flops``, FLOP, at batches far below it, and ``batch_tokens``,
+    the critical batch at that loss, where both double: medians, each with ``_lower`` and ``_upper``, infinite where the loss
+    is never reached. Draws: what :func:`effort` returns.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> Effort(loss=2.9, params=[1e6, 1e9]).answer(example_system()).tables["sizes"]["reaches"].tolist()
+    [0.0, 1.0]
+    """
 
     name = "effort"
     panel = "Training"
     example = "effort system.nc --loss 2.9 --params 1e8 --params 1e9"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "sizes"
 
     loss: float = Field(gt=0, description="Loss to reach on endless data.")
     params: tuple[Positive, ...] = Field(min_length=1, description="A size; repeat for several.")
 
     def _result(self, posterior: Fit) -> Answer:
-        taken = effort(posterior, loss=self.loss, params=list(self.params))
-        columns: dict[str, Any] = {"params": list(self.params), "reaches": taken["reaches"].values}
+        needed = effort(posterior, loss=self.loss, params=list(self.params))
+        columns: dict[str, Any] = {"params": list(self.params), "reaches": needed["reaches"].values}
         for name in ("steps_min", "tokens_min", "compute_min_flops", "batch_tokens"):
             # Not a number where the loss is never reached: then a quantile is infinite, or one of the draws.
-            draws = taken[name].fillna(np.inf).transpose(*SAMPLE_DIMS, ...).values.reshape(-1, len(self.params))
+            draws = needed[name].fillna(np.inf).transpose(*SAMPLE_DIMS, ...).values.reshape(-1, len(self.params))
             ends = np.quantile(draws, quantiles(self.prob), axis=0, method="inverted_cdf")
-            columns |= dict(zip((name, f"{name}_lower", f"{name}_upper"), ends, strict=True))
+            columns |= with_interval(name, ends)
         table = pd.DataFrame(columns)
         lines = []
         for row in table.to_dict("records"):
@@ -124,4 +100,4 @@ class Effort(Question):
             lines.append(f"{line}.")
         ends = ("compute_min_flops_lower", "compute_min_flops_upper")
         draw = partial(curve, table="sizes", x="params", y="compute_min_flops", band=ends, log="xy")
-        return Answer("\n".join(lines), tables={"sizes": table}, data=taken, draw=draw)
+        return Answer("\n".join(lines), tables={"sizes": table}, data=needed, draw=draw)

@@ -23,7 +23,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.base import Answer, Positive, Question
+from bayes_scaling.questions.base import ENDS, Answer, OfSystem, Positive
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST, largest
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import flop, number, percent, short
@@ -88,48 +88,18 @@ def frontier(fit: Fit, *, compute_min: Any = None, compute: Any = None) -> xr.Da
     return efficient(spent / SPENT_OVER_LEAST if compute_min is None else spent, **laws)
 
 
-def frontier_table(fit: Fit, found: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
-    """Return a frontier as a table, one row a compute.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit it follows from.
-    found : Dataset
-        What :func:`frontier` returned.
-    prob : float
-        Probability of the equal-tailed intervals.
-
-    Returns
-    -------
-    DataFrame
-        ``compute_flops``, ``compute_min_flops``; ``{name}_median``, ``{name}_lower``, ``{name}_upper`` for ``params``,
-        ``tokens``, ``batch_tokens``, ``steps``, ``steps_min``, ``loss`` and the exponents; and ``decades_beyond`` the
-        largest compute measured, not a number where no row says its compute.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_system
-    >>> fit = example_system()
-    >>> frontier_table(fit, frontier(fit, compute=1e22))["decades_beyond"].round(1).tolist()
-    [1.1]
-    """
+def frontier_table(fit: Fit, path: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
+    """Return what :func:`frontier` returned as the table of :class:`Frontier`, one row a compute."""
     most = largest(fit, "compute_flops") or np.nan
-    columns: dict[str, Any] = {c: np.atleast_1d(found[c].values) for c in ("compute_flops", "compute_min_flops")}
-    for name in found.data_vars:
-        ends = zip(("median", "lower", "upper"), interval(found[name], prob), strict=True)
+    columns: dict[str, Any] = {c: np.atleast_1d(path[c].values) for c in ("compute_flops", "compute_min_flops")}
+    for name in path.data_vars:
+        ends = zip(ENDS, interval(path[name], prob), strict=True)
         columns |= {f"{name}_{end}": np.atleast_1d(bound.values) for end, bound in ends}
     return pd.DataFrame(columns | {"decades_beyond": np.maximum(np.log10(columns["compute_flops"] / most), 0.0)})
 
 
 def laws_of(fit: Fit) -> dict[str, Any]:
-    """Return the parameters of L(N, S_min) and of the critical batch in a fit, with an offset where it has one.
-
-    Raises
-    ------
-    InvalidRequest
-        If it lacks one.
-    """
+    """Return the parameters of L(N, S_min) and of the critical batch, with an offset if any; refuse a fit that lacks one."""
     learned = fit.learned
     missing = [name for name in NEEDS if name not in learned]
     if missing:
@@ -199,15 +169,23 @@ def stopped_at(t: Any, excess: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S
     return N_c * t ** (-1 / alpha_N), S_c * (excess * t) ** (-1 / alpha_S), E + (1 + excess) * t
 
 
-class Frontier(Question):
-    """Compute-optimal size, batch, steps, data and loss by L(N, S_min) and the critical batch."""
+class Frontier(OfSystem):
+    """Compute-optimal size, batch, steps, data and loss by L(N, S_min) and the critical batch.
+
+    Table ``frontier``: a row a compute; ``compute_flops``, ``compute_min_flops``; ``{name}_median``, ``{name}_lower``,
+    ``{name}_upper`` for each quantity and exponent of :func:`~bayes_scaling.frontier`, whose draws come with it; and
+    ``decades_beyond`` the largest compute measured, not a number where no row says its compute.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> Frontier(compute=[1e22]).answer(example_system()).tables["frontier"]["decades_beyond"].round(1).tolist()
+    [1.1]
+    """
 
     name = "frontier"
     panel = "Training"
     example = "frontier system.nc --compute 1e21 --compute 1e23"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "frontier"
 
     compute: tuple[Positive, ...] = Field(
@@ -222,9 +200,9 @@ class Frontier(Question):
             beyond = f", {row['decades_beyond']:.2f} decades beyond the runs" if row["decades_beyond"] > 0 else ""
             lines.append(f"At {flop(row['compute_flops'])}{beyond} ({percent(self.prob)} intervals):")
             for name, symbol, unit in _LINES:
-                median, lower, upper = (short(row[f"{name}_{end}"]) for end in ("median", "lower", "upper"))
+                median, lower, upper = (short(row[f"{name}_{end}"]) for end in ENDS)
                 lines.append(f"  {symbol:<5}{median} {unit} ({lower} to {upper})")
-            median, lower, upper = (number(row[f"loss_{end}"]) for end in ("median", "lower", "upper"))
+            median, lower, upper = (number(row[f"loss_{end}"]) for end in ENDS)
             lines.append(f"  loss {median} {posterior.loss_unit} ({lower} to {upper})")
         ends = ("params_lower", "params_upper")
         draw = partial(curve, table="frontier", x="compute_flops", y="params_median", band=ends, log="xy")

@@ -10,6 +10,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.questions.surface import splits_a_budget
+from bayes_scaling.questions.wording import number
 
 FURTHEST: Final = 3.0
 """Decades of compute beyond the runs at which extrapolation is a caveat."""
@@ -24,57 +25,40 @@ class Refused(InvalidRequest):
 
 
 def caveats(posterior: Posterior, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False) -> list[str]:
-    """Return the caveats of a decision, each a sentence.
+    """Return the caveats of a decision about budgets, each a sentence; of a mixture, those of every fit that has weight.
 
-    Parameters
-    ----------
-    posterior : Fit or Mixture
-        What the decision rests on; of a mixture, every fit that has weight.
-    compute : float or array, optional
-        Budgets the decision is about, FLOP.
-    furthest : float
-        Decades beyond the runs at which extrapolation is a caveat.
-    trade_off : bool
-        Whether the decision trades size against data.
-
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> caveats(example_fit(), compute=1e27, trade_off=True)
     ['The decision lies 4.9 decades of compute beyond the runs, more than 3: no law has been checked that far.']
     """
-    each = [_caveats(part, compute, furthest, trade_off) for part in posterior.parts.values()]
-    return list(dict.fromkeys(caveat for found in each for caveat in found))
+    each = [_of_fit(part, compute, furthest, trade_off) for part in posterior.parts.values()]
+    return list(dict.fromkeys(caveat for part in each for caveat in part))
 
 
-def _caveats(fit: Fit, compute: Any, furthest: float, trade_off: bool) -> list[str]:
-    found = [] if fit.converged else [fit.verdict]
+def _of_fit(fit: Fit, compute: Any, furthest: float, trade_off: bool) -> list[str]:
+    reasons = [] if fit.converged else [fit.verdict]
     most = largest(fit, "compute_flops")
     if compute is not None and most:
         beyond = float(np.log10(np.max(np.asarray(compute, float)) / most))
         if beyond > furthest:
-            found.append(
+            reasons.append(
                 f"The decision lies {beyond:.1f} decades of compute beyond the runs, more than {furthest:g}: no law has been "
                 f"checked that far."
             )
     if trade_off and splits_a_budget(fit):
-        spread = _off_a_line(fit)
-        if spread < _NARROWEST:
-            found.append(
-                f"The runs lie on one line of log N and log D, {spread:.2g} decades off it: what size and what data are worth cannot "
-                f"be told apart, and how to split a budget is the priors' opinion. Train some runs off the line."
+        place = np.log10(fit.table[["params", "tokens"]].to_numpy(float))
+        # The standard deviation of the runs off the best line through log N and log D, decades.
+        off_line = float(np.linalg.svd(place - place.mean(axis=0), compute_uv=False)[-1] / np.sqrt(len(place)))
+        if off_line < _NARROWEST:
+            reasons.append(
+                f"The runs lie on one line of log N and log D, {number(off_line, 2)} decades off it: what size and what data are worth "
+                f"cannot be told apart, and how to split a budget is the priors' opinion. Train some runs off the line."
             )
-    return found
+    return reasons
 
 
 def refuse_unless(override: bool, reasons: list[str]) -> None:
-    """Refuse a decision that has caveats, unless they are overridden.
-
-    Raises
-    ------
-    Refused
-        With the caveats, and how to get an answer all the same.
-    """
+    """Refuse a decision that has caveats, with how to get an answer all the same, unless they are overridden."""
     if reasons and not override:
         raise Refused(
             f"{' '.join(reasons)} For an answer all the same, override (on the command line: --override or --anyway)."
@@ -90,9 +74,3 @@ def largest(fit: Fit, column: str) -> float:
         return largest(fit, "compute_flops") / SPENT_OVER_LEAST
     tables = [fit.rows(observation.name) for observation in fit.model.observations]
     return max((float(table[column].max()) for table in tables if column in table), default=0.0)
-
-
-def _off_a_line(fit: Fit) -> float:
-    """Return how far runs scatter off the best line through log N and log D: a standard deviation, decades."""
-    place = np.log10(fit.table[["params", "tokens"]].to_numpy(float))
-    return float(np.linalg.svd(place - place.mean(axis=0), compute_uv=False)[-1] / np.sqrt(len(place)))

@@ -13,40 +13,14 @@ from bayes_scaling.model.document import OBSERVATION
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import quantiles
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import Answer, OfSystem
 from bayes_scaling.questions.wording import credible, number
 
 _COLUMNS: Final = ["parameter", "first", "second", "median", "lower", "upper", "larger", "agree"]
 
 
 def agreement(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
-    """Return how far observations disagree about the parameters that a document lets differ between them.
-
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a system in which a parameter has ``varies_by = "observation"``.
-    prob : float
-        Probability of the equal-tailed intervals.
-
-    Returns
-    -------
-    DataFrame
-        One row a parameter and pair of observations: ``parameter``, ``first``, ``second``; ``median``, ``lower``,
-        ``upper`` of the second's value over the first's, at the reference point; ``larger``, the probability that it is
-        above one; and ``agree``, whether one lies in the interval. Empty where every parameter is shared.
-
-    Warns
-    -----
-    NotConvergedWarning
-        If the fit failed a convergence check.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_system
-    >>> agreement(example_system())[["parameter", "first", "second", "agree"]].head(1).values.tolist()
-    [['N_c', 'curves', 'limited', True]]
-    """
+    """Return the table ``pairs`` of :class:`Heterogeneity`."""
     warn_unless_converged(fit)
     rows = []
     for name, parameter in fit.model.parameters.items():
@@ -62,16 +36,27 @@ def agreement(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-class Heterogeneity(Question):
-    """How far the observations of a system disagree about the parameters they could share."""
+class Heterogeneity(OfSystem):
+    """How far the observations of a system disagree about the parameters they could share.
+
+    Asked of a fit of a system in which a parameter has ``varies_by = "observation"``.
+
+    Table ``pairs``: a row a ``parameter`` and pair of observations, ``first`` and ``second``; ``median``, ``lower``, ``upper``
+    of the second's value over the first's, at the reference point; ``larger``, the probability that it is above one; and
+    ``agree``, whether one lies in the interval. Empty where every parameter is shared.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> pairs = Heterogeneity().answer(example_system()).tables["pairs"]
+    >>> pairs[["parameter", "first", "second", "agree"]].head(1).values.tolist()
+    [['N_c', 'curves', 'limited', True]]
+    """
 
     name = "heterogeneity"
     panel = "Constants"
     aliases = ("agreement",)
     example = "heterogeneity system.nc"
-    takes = ("fit",)
-    guarded = False
-    unused = ("group", "seed")
     writes = "pairs"
 
     def _result(self, posterior: Any) -> Answer:

@@ -1,15 +1,10 @@
-"""A model that is trained once and served: the size and the training of least cost over its lifetime.
-
-Serving a token takes two FLOP a parameter, training on one six (Kaplan et al. 2020, section 2.1). A smaller model trained
-for longer reaches the same loss at more training and less serving (Sardana et al. 2024).
-"""
+"""A model that is trained once and served: the size and the training of least cost over its lifetime."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from math import log
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 import pandas as pd
@@ -19,12 +14,12 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.inputs import admit, positive
+from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, tokens_at, training_compute
 from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.picture import curve
-from bayes_scaling.questions.surface import DRAWS, FEWEST, Supply, Surface, budgets_of, optima
+from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, optima
 from bayes_scaling.questions.wording import flop, short
 
 FLOP_PER_PARAMETER_AND_SERVED_TOKEN: Final = FLOP_PER_PARAMETER_AND_TOKEN / 3
@@ -32,106 +27,77 @@ _SIZES: Final = 41
 _MOST_TOKENS: Final = 1e22
 
 
-def lifetime(
-    fit: Fit,
-    *,
-    target: float,
-    demand: float | Prior,
-    supply: Supply | None = None,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
-    prob: float = 0.9,
-) -> pd.DataFrame:
-    """Return the size and the tokens that reach an expected loss at the least cost of training and serving together.
-
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a law of N and D.
-    target : float
-        Expected loss to reach: the mean of the law's over the posterior.
-    demand : float or Prior
-        Tokens that will be served; a prior where they are uncertain. What is made least is the mean cost.
-    prob : float
-        Probability of the interval.
-
-    Returns
-    -------
-    DataFrame
-        Two rows: ``lifetime``, the choice, and ``training``, the choice of least training cost. ``params``,
-        ``tokens``, ``tokens_per_param``; ``training_flops``, ``serving_flops``, ``total_flops``, means over the demand;
-        ``total_lower``, ``total_upper``, the interval over the demand.
-
-    Raises
-    ------
-    InvalidRequest
-        If no size reaches the target, or the demand is no positive number.
-
-    References
-    ----------
-    Sardana et al. (2024), who state the problem for point estimates.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> found = lifetime(example_fit(), target=2.1, demand=1e13)
-    >>> found["tokens_per_param"].round(0).tolist()
-    [377.0, 21.0]
-    """
-    labels = admit(fit, group or {}, seed)
-    wanted = float(positive("loss", target))
-    served = _served(demand, seed)
-    surface = Surface.of(fit, labels, seed, supply).thinned(DRAWS["lifetime"])
-    rows = [_row(*_cheapest(surface, wanted, float(of.mean())), served, prob) for of in (served, np.zeros(1))]
-    return pd.DataFrame(rows, index=pd.Index(["lifetime", "training"], name="cares for"))
+def lifetime(fit: Fit, *, target: float, demand: float | Prior, prob: float = 0.9, **text: Unpack[Text]) -> pd.DataFrame:
+    """Return the table ``choice`` of :class:`Lifetime`, for a demand that is a number of tokens or a prior of it."""
+    surface = Surface.asked(fit, **text).thinned(DRAWS["lifetime"])
+    loss = float(positive("loss", target))
+    served = (
+        np.asarray(demand.draw(np.random.default_rng(text.get("seed", 0)), DRAWS["demand"]))
+        if isinstance(demand, Prior)
+        else np.array([float(positive("tokens", demand))])
+    )
+    best = np.array([_cheapest(surface, loss, mean) for mean in (float(served.mean()), 0.0)])
+    params, tokens = best.T
+    training = training_compute(params, tokens)
+    serving = FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params[:, None] * served
+    lower, upper = np.quantile(training[:, None] + serving, quantiles(prob)[1:], axis=-1)
+    columns = {
+        "params": params,
+        "tokens": tokens,
+        "tokens_per_param": tokens / params,
+        "training_flops": training,
+        "serving_flops": serving.mean(axis=-1),
+        "total_flops": training + serving.mean(axis=-1),
+        "total_lower": lower,
+        "total_upper": upper,
+    }
+    return pd.DataFrame(columns, index=pd.Index(["lifetime", "training"], name="cares for"))
 
 
-def overtraining(
-    fit: Fit,
-    *,
-    compute: float,
-    times: Any,
-    supply: Supply | None = None,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
-    prob: float = 0.9,
-) -> pd.DataFrame:
-    """Return what it costs to train smaller models for longer with the same compute.
+def _cheapest(surface: Surface, target: float, served: float) -> tuple[float, float]:
+    """Return the size and the tokens that reach the target at the least cost: on a grid, then on one between its neighbours."""
 
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a law of N and D.
-    compute : float
-        Budget, FLOP.
-    times : float or sequence
-        How many times smaller than the compute-optimal size of each draw.
-    prob : float
-        Probability of the intervals.
+    def cheapest_of(sizes: np.ndarray) -> tuple[int, float]:
+        tokens = _tokens_to(surface, sizes, target)
+        total = training_compute(sizes, tokens) + FLOP_PER_PARAMETER_AND_SERVED_TOKEN * sizes * served
+        best = int(np.argmin(total))
+        if not np.isfinite(total[best]):
+            floor = float(surface.loss(1e18, _MOST_TOKENS).mean())
+            raise InvalidRequest(
+                f"No size reaches an expected loss of {target:g}: the irreducible loss is about {floor:.3g}."
+            )
+        return best, float(tokens[best])
 
-    Returns
-    -------
-    DataFrame
-        One row for each: ``times``; ``tokens_per_param`` there, the median; ``penalty``, by how much the loss
-        is above the optimum's, median, with ``lower``, ``upper``.
+    grid = np.geomspace(FEWEST, 1e16, _SIZES)
+    best, _ = cheapest_of(grid)
+    finer = np.geomspace(grid[max(best - 1, 0)], grid[min(best + 1, _SIZES - 1)], _SIZES)
+    best, tokens = cheapest_of(finer)
+    return float(finer[best]), tokens
 
-    Raises
-    ------
-    InvalidRequest
-        If a number is not positive.
 
-    Examples
-    --------
+def _tokens_to(surface: Surface, params: np.ndarray, target: float) -> np.ndarray:
+    """Return the tokens on which sizes reach an expected loss, the mean over the draws; infinite where they never do."""
+
+    def mean(log_tokens: np.ndarray) -> np.ndarray:
+        return surface.loss(params[:, None], np.exp(log_tokens)[:, None]).mean(axis=-1)
+
+    ends = np.log(FEWEST), np.full(len(params), np.log(_MOST_TOKENS))
+    _, high = bisect(lambda log_tokens: target - mean(log_tokens), *ends, halvings=26)
+    return np.where(mean(ends[1]) > target, np.inf, np.exp(high))
+
+
+def overtraining(fit: Fit, *, compute: float, times: Any, prob: float = 0.9, **text: Unpack[Text]) -> pd.DataFrame:
+    """Return what it costs to train smaller models for longer with the same compute, the table of :class:`Lifetime`.
+
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> overtraining(example_fit(), compute=1e23, times=[1, 2, 4])["penalty"].round(3).tolist()
     [0.0, 0.007, 0.027]
     """
-    labels = admit(fit, group or {}, seed)
     budget = float(budgets_of(compute))
     by = np.atleast_1d(np.asarray(times, float))
     if not (np.isfinite(by) & (by > 0)).all():
         raise InvalidRequest(f"times is {times!r}: it has to be a positive number, or a list of them.")
-    surface = Surface.of(fit, labels, seed, supply)
+    surface = Surface.asked(fit, **text)
     at = np.array([[budget]])
     best = optima(surface, at[0])
     moved = best - np.log(by)[:, None]
@@ -141,81 +107,27 @@ def overtraining(
     return pd.DataFrame({"times": by, "tokens_per_param": ratio, "penalty": median, "lower": lower, "upper": upper})
 
 
-def tokens_to(surface: Surface, params: np.ndarray, target: float) -> np.ndarray:
-    """Return the tokens on which sizes reach an expected loss; infinite where they never do.
-
-    Parameters
-    ----------
-    surface : Surface
-        The law's loss.
-    params : ndarray, shape (size,)
-        Sizes.
-    target : float
-        Mean over the draws of the loss to reach.
-
-    Returns
-    -------
-    ndarray, shape (size,)
-        Tokens.
-    """
-
-    def mean(tokens: np.ndarray) -> np.ndarray:
-        return surface.loss(params[:, None], tokens[:, None]).mean(axis=-1)
-
-    ends = np.log(FEWEST), np.full(len(params), np.log(_MOST_TOKENS))
-    _, high = bisect(lambda log_tokens: target - mean(np.exp(log_tokens)), *ends, halvings=26)
-    return np.where(mean(np.exp(ends[1])) > target, np.inf, np.exp(high))
-
-
-def _cheapest(surface: Surface, target: float, served: float) -> tuple[float, float]:
-    """Return the size and the tokens that reach the target at the least cost: on a grid, then on one between its neighbours."""
-    sizes = np.geomspace(FEWEST, 1e16, _SIZES)
-    total, tokens, best = np.empty(0), np.empty(0), 0
-    for _ in range(2):
-        if total.size:
-            sizes = np.geomspace(sizes[max(best - 1, 0)], sizes[min(best + 1, len(sizes) - 1)], _SIZES)
-        tokens = tokens_to(surface, sizes, target)
-        total = _cost(sizes, tokens, served)
-        if not np.isfinite(total).any():
-            raise InvalidRequest(
-                f"No size reaches an expected loss of {target:g}: the irreducible loss is about {_floor(surface):.3g}."
-            )
-        best = int(np.argmin(total))
-    return float(sizes[best]), float(tokens[best])
-
-
-def _served(demand: float | Prior, seed: int) -> np.ndarray:
-    if isinstance(demand, Prior):
-        return np.asarray(demand.draw(np.random.default_rng(seed), DRAWS["demand"]))
-    return np.array([float(positive("tokens", demand))])
-
-
-def _cost(params: np.ndarray, tokens: np.ndarray, served: float) -> np.ndarray:
-    return training_compute(params, tokens) + FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params * served
-
-
-def _row(params: float, tokens: float, served: np.ndarray, prob: float) -> dict[str, float]:
-    serving = FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params * served
-    training = float(training_compute(params, tokens))
-    lower, upper = np.quantile(training + serving, quantiles(prob)[1:])
-    return {
-        "params": float(params),
-        "tokens": float(tokens),
-        "tokens_per_param": float(tokens / params),
-        "training_flops": training,
-        "serving_flops": float(serving.mean()),
-        "total_flops": training + float(serving.mean()),
-        "total_lower": float(lower),
-        "total_upper": float(upper),
-    }
-
-
-def _floor(surface: Surface) -> float:
-    return float(surface.loss(1e18, _MOST_TOKENS).mean())
-
-
 class Lifetime(OfText):
-    """The size of least cost over training and serving."""
+    """The size of least cost over training and serving.
+
+    Serving a token takes two FLOP a parameter, training on one six (Kaplan et al. 2020, section 2.1). A smaller model trained
+    for longer reaches the same loss at more training and less serving (Sardana et al. 2024, who state the problem for point
+    estimates). What is made least is the mean cost over the demand; what is reached, the mean of the law's loss over the
+    posterior of a law of N and D.
+
+    Table ``choice``: two rows, ``lifetime``, the choice, and ``training``, that of least training cost; ``params``,
+    ``tokens``, ``tokens_per_param``; ``training_flops``, ``serving_flops``, ``total_flops``, means over the demand;
+    ``total_lower``, ``total_upper``, the interval over the demand. Table ``overtraining``, at the compute of the choice: a
+    row for ``times``, how many times smaller than the compute-optimal size of each draw; ``tokens_per_param`` there, the
+    median; ``penalty``, by how much the loss is above the optimum's, median, with ``lower``, ``upper``.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> answer = Lifetime(target=2.1, demand=1e13).answer(example_fit())
+    >>> answer.tables["choice"]["tokens_per_param"].round(0).tolist()
+    [377.0, 21.0]
+    """
 
     name = "lifetime"
     panel = "Budget"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,10 +16,10 @@ from bayes_scaling.model.gaussian import Serial, innovations
 from bayes_scaling.model.noise import Correlation, relative_error, standard_deviation
 from bayes_scaling.numerics import weighted_quantile
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import growth_at, interval, new_run_sd, predict, quantiles, typical_relative_se
+from bayes_scaling.posterior.predict import growth_at, inside, interval, new_run_sd, predict, quantiles, typical_relative_se
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.posterior.rows import Seen
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import ENDS, Answer, Question
 from bayes_scaling.questions.wording import credible
 from bayes_scaling.runs.table import read_inputs
 
@@ -44,8 +44,8 @@ class RunForecast:
         The points of the curve with ``lower`` and ``upper``, the 99 % forecast interval of each, and ``outside``.
     """
 
-    before: tuple[float, float, float]
-    now: tuple[float, float, float]
+    before: tuple[float, ...]
+    now: tuple[float, ...]
     prob: float
     effective_draws: float
     curve: pd.DataFrame
@@ -110,41 +110,45 @@ def live(
     ------
     InvalidRequest
         If the fit takes points of a run as independent, or the curve lacks an input or its loss.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> rows = example_system().rows("curves").query("run_id == run_id[0]").head(4)
+    >>> live(example_system(), rows, end={"steps": 1e6}, observation="curves").left
+    False
     """
     one, correlation = _along(fit, observation)
     inputs = [*one.model.only.columns.values()]
     points, rows = _rows(curve, end, inputs, correlation)
-    place = np.log(rows[correlation.along].to_numpy(float))
+    *along, place = np.log(rows[correlation.along].to_numpy(float))
+    along = np.array(along)
     prediction = predict(one, group=group, seed=seed, **{column: rows[column].to_numpy(float) for column in inputs})
-    law = prediction["law_loss"]
+    law, measured = prediction["law_loss"], prediction["measured_loss"]
     growth = growth_at(one, law)
-    stated = np.append(relative_error(points), typical_relative_se(one))
+    stated = xr.DataArray(np.append(relative_error(points), typical_relative_se(one)), dims="query")
     nugget: Any = one.posterior.get("nugget", 0.0)
-    error = flat_draws(standard_deviation(nugget, xr.DataArray(stated, dims="query"), growth) + 0 * law)
+    error = flat_draws(standard_deviation(nugget, stated, growth) + 0 * law)
     scale = flat_draws(new_run_sd(one, nugget=False) * growth + 0 * law)
     expected, length = flat_draws(prediction["expected_loss"]), flat_draws(one.posterior["length"])
-    residual = np.log(points["loss"].to_numpy(float)) - np.log(expected[:, :-1])
-    along = place[:-1]
+    seen = Seen(np.log(points["loss"].to_numpy(float) / expected[:, :-1]), scale[:, :-1], error[:, :-1], length)
     block = np.arange(len(points))[None]
     serial = Serial(block, np.ones(block.shape), np.abs(along[:, None] - along[None, :])[None], np.empty(0, int))
-    left, deviation = innovations(residual, scale[:, :-1], error[:, :-1], serial, length)
-    log_weight = (-0.5 * left**2 - np.log(deviation)).sum(axis=1)
+    z, deviation = innovations(seen.residual, seen.scale, seen.error, serial, length)
+    log_weight = (-0.5 * z**2 - np.log(deviation)).sum(axis=1)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
-    seen = Seen(residual, scale[:, :-1], error[:, :-1], length)
-    mean, share = seen.forecast(np.arange(len(points)), along, float(place[-1]))
+    mean, share = seen.forecast(block[0], along, float(place))
     noise = np.random.default_rng([seed, 3]).standard_normal(len(weight))
     spread = np.sqrt(scale[:, -1] ** 2 * (1 - share) + error[:, -1] ** 2)
     ends = expected[:, -1] * np.exp(scale[:, -1] * mean + spread * noise)
-    measured = prediction["measured_loss"]
     _, lower, upper = (bound.values[:-1] for bound in interval(measured, _OUTSIDE))
-    outside = (points["loss"] < lower) | (points["loss"] > upper)
     return RunForecast(
-        before=_three(float(bound.values[-1]) for bound in interval(measured, prob)),
-        now=_three(weighted_quantile(ends, weight, quantiles(prob)).tolist()),
+        before=tuple(float(bound.values[-1]) for bound in interval(measured, prob)),
+        now=tuple(weighted_quantile(ends, weight, quantiles(prob)).tolist()),
         prob=prob,
         effective_draws=float(1 / (weight**2).sum()),
-        curve=points.assign(lower=lower, upper=upper, outside=outside),
+        curve=points.assign(lower=lower, upper=upper, outside=~inside(points["loss"], lower, upper)),
     )
 
 
@@ -190,13 +194,23 @@ def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
     return fit.view(name), correlation
 
 
-def _three(ends: Iterable[float]) -> tuple[float, float, float]:
-    median, lower, upper = ends
-    return median, lower, upper
-
-
 class Live(Question):
-    """The end of a run under way, updated by its curve so far, and whether the run has left its forecast."""
+    """The end of a run under way, updated by its curve so far, and whether the run has left its forecast.
+
+    Asked of a fit whose residuals are correlated along runs; a run that is a little low stays so for a while.
+
+    Values: ``before`` and ``now``, each ``median``, ``lower``, ``upper`` of the loss at the end; ``left``, whether the last
+    point is outside its interval; ``effective_draws``. Table ``curve``: the points with ``lower`` and ``upper``, the 99 %
+    forecast interval of each, and ``outside``.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> rows = example_system().rows("curves").query("run_id == run_id[0]").head(4)
+    >>> answer = Live(curve=rows, end={"steps": 1e6}, observation="curves").answer(example_system())
+    >>> answer.values["left"], answer.tables["curve"]["outside"].any().item()
+    (False, False)
+    """
 
     name = "live"
     panel = "Forecast"
@@ -219,10 +233,9 @@ class Live(Question):
         state = live(
             posterior, points, end=self.end, observation=self.observation, group=self.group, prob=self.prob, seed=self.seed
         )
-        ends = ("median", "lower", "upper")
         values = {
-            "now": dict(zip(ends, state.now, strict=True)),
-            "before": dict(zip(ends, state.before, strict=True)),
+            "now": dict(zip(ENDS, state.now, strict=True)),
+            "before": dict(zip(ENDS, state.before, strict=True)),
             "left": state.left,
             "effective_draws": state.effective_draws,
         }

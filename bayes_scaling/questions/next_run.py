@@ -1,32 +1,26 @@
-"""The next run to train: the expected value of the information of several, for their cost.
-
-A run is worth what is expected to be better decided with it: the expected value of sample information (Raiffa and
-Schlaifer 1961). Each draw of the posterior in turn is the truth, and measures the candidate; the decision is then made by
-the best linear estimate from what was measured, and its risk compared with that of deciding now. For Normal draws that is
-the value itself, for others no more than it, and it is steady for sets of runs, where weights of draws are not. Beside it
-stands the value by importance weights, each outcome reweighing the draws, with the effective draws that it leaves; and
-:mod:`~bayes_scaling.questions.preposterior` samples posteriors anew.
-"""
+"""The next run to train: the expected value of the information of several, for their cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.model.noise import StudentT, standard_deviation
+from bayes_scaling.model.noise import Likelihood, standard_deviation
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.inputs import admit, positive
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, new_run_sd, predict, typical_relative_se
+from bayes_scaling.posterior.inputs import positive
+from bayes_scaling.posterior.predict import growth_at, new_run_sd, predict, typical_relative_se
+from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
-from bayes_scaling.questions.wording import flop, short
+from bayes_scaling.questions.wording import flop, number, short
 
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01
@@ -34,15 +28,16 @@ FEWEST_EFFECTIVE: Final = 50.0
 """Effective draws that an outcome leaves on average, below which its weights are too few to be trusted."""
 
 
+class Asked(TypedDict, total=False):
+    """The group of the runs, and the seed of the outcomes."""
+
+    group: Mapping[str, str] | None
+    seed: int
+
+
 @dataclass(frozen=True)
 class Forecast:
-    """A decision that rests on the loss of one run: its risk is the variance of the log of the expected loss.
-
-    Parameters
-    ----------
-    params, tokens : float
-        The run.
-    """
+    """A decision that rests on the loss of the run N, D: its risk is the variance of the log of the expected loss."""
 
     params: float
     tokens: float
@@ -50,106 +45,33 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Budget:
-    """A decision about the size to train with a budget: its risk is the expected regret of the choice.
-
-    Parameters
-    ----------
-    compute : float
-        FLOP.
-    """
+    """A decision about the size to train with a budget, FLOP: its risk is the expected regret of the choice."""
 
     compute: float
 
 
-def next_run(
-    fit: Fit,
-    candidates: pd.DataFrame,
-    about: Forecast | Budget,
-    *,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Rank runs by what each is expected to improve of a decision, for its cost.
-
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a law of N and D.
-    candidates : DataFrame
-        ``params`` and ``tokens`` of the runs one could train; ``cost``, in any unit, where it is not 6 N D.
-    about : Forecast or Budget
-        The decision.
-    group : mapping, optional
-        Labels of the runs, as for :func:`~bayes_scaling.predict`.
-    seed : int
-        Of the outcomes.
-
-    Returns
-    -------
-    DataFrame
-        The candidates, best first, with ``cost``; ``risk``, of the decision now; ``value``, by how much the run is expected
-        to lower it; ``share``, of the risk; ``value_per_cost``; ``reweighted``, the share by importance weights;
-        ``effective_draws``, what an outcome leaves of the draws on average; ``trusted``, whether these are enough for it.
-
-    Raises
-    ------
-    InvalidRequest
-        If there is no candidate, or a number is not positive.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> runs = pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]})
-    >>> found = next_run(example_fit(), runs, Forecast(params=7e10, tokens=1.4e12))
-    >>> bool((found["value"] >= 0).all())
-    True
-    """
-    state = _draws(fit, candidates, about, group, seed)
+def next_run(fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, **asked: Unpack[Asked]) -> pd.DataFrame:
+    """Return the table ``candidates`` of :class:`NextRun`."""
+    state = _draws(fit, candidates, about, **asked)
     table = _plain(candidates).assign(cost=state.cost, risk=state.risk)
-    sets = [[number] for number in range(len(candidates))]
-    table = table.join(_worth(state, sets))
+    table = table.join(_worth(state, [[row] for row in range(len(candidates))]))
     table["value_per_cost"] = table["value"] / table["cost"]
     return table.sort_values("value_per_cost", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def next_runs(
-    fit: Fit,
-    candidates: pd.DataFrame,
-    about: Forecast | Budget,
-    *,
-    money: float,
-    most: int = 10,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
+    fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, *, money: float, most: int = 10, **asked: Unpack[Asked]
 ) -> pd.DataFrame:
-    """Choose runs to train together for a sum of money.
+    """Return the table ``together`` of :class:`NextRun`: runs, at most some number, to train together for a sum of money.
 
     Twice runs are added one by one, that which adds most for its cost and that which adds most, until the money is spent;
     the set of more value is taken (Leskovec et al. 2007): cheap runs first can leave no money for the one that matters.
-
-    Parameters
-    ----------
-    fit, candidates, about, group, seed
-        As for :func:`next_run`.
-    money : float
-        What they may cost together, in the unit of their cost.
-    most : int
-        How many at the most.
-
-    Returns
-    -------
-    DataFrame
-        The runs in the order of choice, ``spent`` so far, and of the set so far ``value``, ``share``, ``reweighted``,
-        ``effective_draws``, ``trusted`` as for :func:`next_run`.
-
-    Raises
-    ------
-    InvalidRequest
-        As for :func:`next_run`; or if the money pays for none.
     """
-    state = _draws(fit, candidates, about, group, seed)
+    state = _draws(fit, candidates, about, **asked)
     if not (np.isfinite(money) and money >= state.cost.min()):
-        raise InvalidRequest(f"With {money:g} none of the candidates can be paid: the cheapest costs {state.cost.min():g}.")
+        raise InvalidRequest(
+            f"With {number(money)} none of the candidates can be paid: the cheapest costs {number(state.cost.min())}."
+        )
     ways = [_added(state, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
     chosen = max(ways, key=state.value)
     table = _plain(candidates.iloc[chosen]).assign(cost=state.cost[chosen], spent=np.cumsum(state.cost[chosen]))
@@ -162,8 +84,8 @@ def _added(state: _Draws, money: float, most: int, *, by_cost: bool) -> list[int
     value, spent = 0.0, 0.0
     while len(chosen) < most:
         paid = np.flatnonzero(spent + state.cost <= money * (1 + 1e-12))
-        left = [int(number) for number in paid if number not in chosen]
-        gains = [(state.value([*chosen, number]) - value) / (state.cost[number] if by_cost else 1.0) for number in left]
+        left = [int(row) for row in paid if row not in chosen]
+        gains = [(state.value([*chosen, row]) - value) / (state.cost[row] if by_cost else 1.0) for row in left]
         if not gains or not max(gains) > 0:
             break
         chosen.append(left[int(np.argmax(gains))])
@@ -182,16 +104,9 @@ def _worth(state: _Draws, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
     return table.assign(trusted=table["effective_draws"] >= FEWEST_EFFECTIVE)
 
 
-def risk_now(fit: Fit, about: Forecast | Budget, *, group: Mapping[str, str] | None = None, seed: int = 0) -> float:
-    """Return the risk of a decision as things stand: variance of the log loss forecast, or expected regret of the size chosen.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> risk_now(example_fit(), Forecast(params=7e10, tokens=1.4e12)) > 0
-    True
-    """
-    return _draws(fit, fit.table[["params", "tokens"]].iloc[:1], about, group, seed).risk
+def risk_now(fit: Fit, about: Forecast | Budget, **asked: Unpack[Asked]) -> float:
+    """Return the risk of a decision as things stand: variance of the log loss forecast, or expected regret of the size chosen."""
+    return _draws(fit, fit.table[["params", "tokens"]].iloc[:1], about, **asked).risk
 
 
 def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.DataFrame:
@@ -199,31 +114,20 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
 
     Sizes go to four times the measured ones either way, and tokens a parameter to three times.
 
-    Raises
-    ------
-    InvalidRequest
-        If no run of the grid costs so little.
-
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
-    >>> found = ladder_of(example_fit(), most=1e21)
-    >>> bool((training_compute(found["params"], found["tokens"]) <= 1e21).all()), len(found)
+    >>> runs = ladder_of(example_fit(), most=1e21)
+    >>> bool((training_compute(runs["params"], runs["tokens"]) <= 1e21).all()), len(runs)
     (True, 23)
     """
-    runs = fit.table
-    ratio = runs["tokens"] / runs["params"]
-    grid = [
-        (size, size * proportion)
-        for size in np.geomspace(runs["params"].min() / 4, runs["params"].max() * 4, sizes)
-        for proportion in np.geomspace(ratio.min() / 3, ratio.max() * 3, lengths)
-    ]
-    found = pd.DataFrame(grid, columns=["params", "tokens"])
-    cost = training_compute(found["params"], found["tokens"])
-    kept = found[(cost <= most) & (cost >= most * _CHEAPEST)].reset_index(drop=True)
-    if kept.empty:
-        raise InvalidRequest(f"No run of the grid costs about {most:g} FLOP: allow more, or give the candidates.")
-    return kept
+    params, ratio = fit.table["params"], fit.table["tokens"] / fit.table["params"]
+    size = np.repeat(np.geomspace(params.min() / 4, params.max() * 4, sizes), lengths)
+    proportion = np.tile(np.geomspace(ratio.min() / 3, ratio.max() * 3, lengths), sizes)
+    runs = pd.DataFrame({"params": size, "tokens": size * proportion})
+    cost = training_compute(runs["params"], runs["tokens"])
+    affordable = runs[(cost <= most) & (cost >= most * _CHEAPEST)].reset_index(drop=True)
+    if affordable.empty:
+        raise InvalidRequest(f"No run of the grid costs about {flop(most)}: allow more, or give the candidates.")
+    return affordable
 
 
 @dataclass(frozen=True)
@@ -231,13 +135,13 @@ class _Draws:
     """What the draws say of the candidates and of the decision."""
 
     means: np.ndarray  # (candidate, draw): log of the expected loss
-    scales: np.ndarray  # (candidate, draw): scatter of the log of a measured one
+    scales: np.ndarray  # (candidate, draw): residual scale of the log of a measured one
     losses: np.ndarray  # (choice, draw): what is lost by each choice; one row for a forecast
     forecast: bool
     cost: np.ndarray
-    noise: np.ndarray  # (candidate, draw): standardized scatter of a measurement, where the draw is the truth
-    nu: np.ndarray | None  # (draw,): degrees of freedom of the scatter, where it has a heavy tail
-    norm: np.ndarray | float  # (draw,): log of what its density is a multiple of
+    likelihood: Likelihood
+    arguments: dict[str, Any]  # of the likelihood: a number, or one a draw
+    noise: np.ndarray  # (candidate, draw): standardised residual of a measurement, where the draw is the truth
 
     @property
     def risk(self) -> float:
@@ -256,9 +160,7 @@ class _Draws:
         chosen = list(chosen)
         about_runs = self.means[chosen] - self.means[chosen].mean(axis=1, keepdims=True)
         about = self.losses - self.losses.mean(axis=1, keepdims=True)
-        # A heavy tail tells as much as a Normal of this variance: its Fisher information.
-        tail = 1.0 if self.nu is None else (self.nu + 3) / (self.nu + 1)
-        noise = np.diag((self.scales[chosen] ** 2 * tail).mean(axis=1))
+        noise = np.diag((self.scales[chosen] ** 2 * self.likelihood.variance_inflation(**self.arguments)).mean(axis=1))
         covariance = about @ about_runs.T / about_runs.shape[1]
         gain = np.linalg.solve(about_runs @ about_runs.T / about_runs.shape[1] + noise, covariance.T).T
         if self.forecast:
@@ -271,11 +173,11 @@ class _Draws:
         """Return the share of the risk a set of runs takes by importance weights, and the effective draws left on average."""
         drawn = np.arange(0, self.means.shape[1], max(1, self.means.shape[1] // DRAWS["outcomes"]))
         log_weights = np.zeros((len(drawn), self.means.shape[1]))
-        for number in chosen:
-            mean, scale = self.means[number], self.scales[number]
-            outcome = (mean + scale * self.noise[number])[drawn]
-            log_weights += self._log_density((outcome[:, None] - mean) / scale) - np.log(scale)
-        # The draw that is the truth would speak for itself: it is left out of what is known afterwards.
+        for row in chosen:
+            mean, scale = self.means[row], self.scales[row]
+            outcome = (mean + scale * self.noise[row])[drawn]
+            log_weights += self.likelihood.log_density((outcome[:, None] - mean) / scale, **self.arguments) - np.log(scale)
+        # The draw that is the truth would speak for itself: it is left out afterwards.
         log_weights[np.arange(len(drawn)), drawn] = -np.inf
         weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
@@ -290,87 +192,77 @@ class _Draws:
             before, after = lost[self._now], lost[choice, np.arange(len(drawn))]
         return float(1 - after.mean() / before.mean()) if before.mean() > 0 else 0.0, effective
 
-    def _log_density(self, z: np.ndarray) -> np.ndarray:
-        """Return the log density of standardized residuals, but for what the density of each draw is a multiple of."""
-        if self.nu is None:
-            return -0.5 * z**2
-        return self.norm - 0.5 * (self.nu + 1) * np.log1p(z**2 / self.nu)
-
 
 def _draws(
-    fit: Fit, candidates: pd.DataFrame, about: Forecast | Budget, group: Mapping[str, str] | None, seed: int
+    fit: Fit,
+    candidates: pd.DataFrame,
+    about: Forecast | Budget,
+    *,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> _Draws:
     missing = [column for column in ("params", "tokens") if column not in candidates]
     if missing or not len(candidates):
-        said = f"they lack {', '.join(missing)}" if missing else "there is none"
-        raise InvalidRequest(f"Candidates are runs with params and tokens: {said}.")
+        problem = f"they lack {', '.join(missing)}" if missing else "there is none"
+        raise InvalidRequest(f"Candidates are runs with params and tokens: {problem}.")
     params, tokens = (positive(column, candidates[column].to_numpy(float)).values for column in ("params", "tokens"))
-    thinned = fit.thinned(-(-DRAWS["next_run"] // fit.posterior.sizes["chain"]))
-    wanted = about if isinstance(about, Forecast) else None
+    thinned, count = fit.thinned(-(-DRAWS["next_run"] // fit.posterior.sizes["chain"])), len(params)
     at: dict[str, Any] = {"params": params, "tokens": tokens}
-    if wanted is not None:
-        at = {name: np.append(values, getattr(wanted, name)) for name, values in at.items()}
-    found = predict(thinned, group=group, seed=seed, **at)
-    growth = growth_at(thinned, found["law_loss"])
-    sd = standard_deviation(new_run_sd(thinned), typical_relative_se(thinned), growth) + 0 * found["law_loss"]
-    stacked = [a.stack(sample=SAMPLE_DIMS).transpose("query", "sample").values for a in (found["expected_loss"], sd)]
-    means, scales = np.log(stacked[0]), stacked[1]
-    count = len(params)
-    rng = np.random.default_rng([seed, 11])
-    if wanted is not None:
+    if isinstance(about, Forecast):
+        at = {name: np.append(values, getattr(about, name)) for name, values in at.items()}
+    prediction = predict(thinned, group=group, seed=seed, **at)
+    growth = growth_at(thinned, prediction["law_loss"])
+    sd = standard_deviation(new_run_sd(thinned), typical_relative_se(thinned), growth) + 0 * prediction["law_loss"]
+    means, scales = np.log(flat_draws(prediction["expected_loss"])).T, flat_draws(sd).T
+    if isinstance(about, Forecast):
         losses = means[count:]
     else:
-        assert isinstance(about, Budget)
-        budget = float(budgets_of(about.compute))
-        surface = Surface.of(thinned, admit(thinned, group or {}, seed), seed)
-        best = optima(surface, np.array([budget]))[0]
-        sizes = np.linspace(best.min(), best.max(), _SIZES)
-        losses = surface.along(np.array([[budget]]), sizes[:, None])
+        budget = np.atleast_1d(budgets_of(about.compute).values)
+        surface = Surface.asked(thinned, group=group, seed=seed)
+        best = optima(surface, budget)[0]
+        losses = surface.along(budget[:, None], np.linspace(best.min(), best.max(), _SIZES)[:, None])
     cost = candidates["cost"].to_numpy(float) if "cost" in candidates else training_compute(params, tokens)
     if not (np.isfinite(cost) & (cost > 0)).all():
         raise InvalidRequest("The cost of a candidate has to be a positive number.")
-    noise, nu, norm = rng.standard_normal((count, means.shape[1])), None, 0.0
-    if isinstance(thinned.model.only.likelihood, StudentT):
-        from scipy.special import gammaln  # some tenths of a second that other questions do without
-
-        given: Any = thinned.model.only.likelihood.arguments(thinned.posterior)["nu"]
-        nu = (given + 0 * thinned.posterior["sigma"]).transpose(*SAMPLE_DIMS).values.ravel()
-        norm = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu)
-        noise = noise / np.sqrt(rng.chisquare(nu, size=noise.shape) / nu)
-    return _Draws(means[:count], scales[:count], losses, wanted is not None, np.asarray(cost), noise, nu, norm)
+    likelihood = thinned.model.only.likelihood
+    unknowns = likelihood.arguments(thinned.posterior)
+    arguments = {n: flat_draws(v) if isinstance(v, xr.DataArray) else v for n, v in unknowns.items()}
+    noise = likelihood.standard(np.random.default_rng([seed, 11]), (count, means.shape[1]), **arguments)
+    forecast = isinstance(about, Forecast)
+    return _Draws(means[:count], scales[:count], losses, forecast, np.asarray(cost), likelihood, arguments, noise)
 
 
 def _plain(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Return candidates without what an earlier ranking said of them."""
+    """Return candidates without the columns of an earlier ranking."""
     ours = ("risk", "value", "share", "value_per_cost", "reweighted", "effective_draws", "trusted", "spent")
     return candidates.drop(columns=[c for c in ours if c in candidates]).reset_index(drop=True)
 
 
-def mentioned(about: Mapping[str, Any]) -> Forecast | Budget:
-    """Return the decision that a request names: ``params`` and ``tokens`` of a forecast, or ``compute`` of a budget.
+class NextRun(Question):
+    """The runs one could train next, ranked by the value of their information for a decision, for their cost.
 
-    Raises
-    ------
-    InvalidRequest
-        If it names neither, or both.
+    A run is worth what is expected to be better decided with it: the expected value of sample information (Raiffa and
+    Schlaifer 1961). Each draw of the posterior in turn is the truth, and measures the candidate; the decision is then made by
+    the best linear estimate from what was measured, and its risk compared with that of deciding now. For Normal draws that is
+    the value itself, for others no more than it, and it is steady for sets of runs, where weights of draws are not. Beside it
+    stands the value by importance weights, each outcome reweighing the draws, with the effective draws that it leaves; and
+    :mod:`~bayes_scaling.questions.preposterior` samples posteriors anew. The risk of a forecast is the variance of the log of
+    the expected loss, that of a budget the expected regret of the size chosen. Asked of a fit of a law of N and D.
+
+    Table ``candidates``: the candidates, best first, with ``cost``, 6 N D, FLOP, where they have none; ``risk``, of the decision
+    now; ``value``, by how much the run is expected to lower it; ``share``, of the risk; ``value_per_cost``; ``reweighted``, the
+    share by importance weights; ``effective_draws``, what an outcome leaves of the draws on average; ``trusted``, whether these
+    are enough for it. Table ``together``, where money is given: the runs to train with it, in the order of choice, ``spent`` so
+    far, and the same of the set so far.
 
     Examples
     --------
-    >>> mentioned({"compute": 1e24})
-    Budget(compute=1e+24)
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> runs = pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]})
+    >>> answer = NextRun(candidates=runs, params=7e10, tokens=1.4e12).answer(example_fit())
+    >>> bool((answer.tables["candidates"]["value"] >= 0).all())
+    True
     """
-    given = {name for name, value in about.items() if value is not None}
-    if given == {"compute"}:
-        return Budget(float(about["compute"]))
-    if given == {"params", "tokens"}:
-        return Forecast(float(about["params"]), float(about["tokens"]))
-    raise InvalidRequest(
-        "Say what is to be decided: --params and --tokens of the run to forecast, or --compute of the budget."
-    )
-
-
-class NextRun(Question):
-    """The runs one could train next, ranked by the value of their information for a decision, for their cost."""
 
     name = "next-run"
     panel = "Budget"
@@ -391,8 +283,14 @@ class NextRun(Question):
 
     @property
     def about(self) -> Forecast | Budget:
-        """The decision."""
-        return mentioned({"compute": self.compute, "params": self.params, "tokens": self.tokens})
+        """The decision: about a forecast, or about a budget."""
+        if self.compute is not None and self.params is None and self.tokens is None:
+            return Budget(self.compute)
+        if self.compute is None and self.params is not None and self.tokens is not None:
+            return Forecast(self.params, self.tokens)
+        raise InvalidRequest(
+            "Say what is to be decided: --params and --tokens of the run to forecast, or --compute of the budget."
+        )
 
     def _compute(self) -> Any:
         if self.params is not None and self.tokens is not None:
@@ -409,16 +307,15 @@ class NextRun(Question):
         table = next_run(posterior, pool, about, group=self.group, seed=self.seed)
         best, most = table.iloc[0], table.loc[table["value"].idxmax()]
         sentence = (
-            f"Next, train {short(best['params'])} parameters on {short(best['tokens'])} tokens ({cost(best['cost'])}): it is expected to "
-            f"remove {100 * best['share']:.0f} % of the risk of the {what}, the most for its cost of {len(table)} candidates. The most "
-            f"informative is {short(most['params'])} on {short(most['tokens'])} ({cost(most['cost'])}): {100 * most['share']:.0f} %."
+            f"Next, train {short(best['params'])} parameters on {short(best['tokens'])} tokens ({cost(best['cost'])}): it is expected to remove {100 * best['share']:.0f} % of the "
+            f"risk of the {what}, the most for its cost of {len(table)} candidates. The most informative is "
+            f"{short(most['params'])} on {short(most['tokens'])} ({cost(most['cost'])}): {100 * most['share']:.0f} %."
         )
         tables = {"candidates": table}
         if self.money is not None:
-            chosen = next_runs(posterior, pool, about, money=self.money, group=self.group, seed=self.seed)
-            tables["together"] = chosen
-            runs = [f"{short(run['params'])} on {short(run['tokens'])}" for run in chosen.to_dict("records")]
-            share = chosen["share"].max() if runs else 0.0
+            tables["together"] = next_runs(posterior, pool, about, money=self.money, group=self.group, seed=self.seed)
+            runs = [f"{short(run['params'])} on {short(run['tokens'])}" for run in tables["together"].to_dict("records")]
+            share = tables["together"]["share"].max() if runs else 0.0
             sentence += f"\nFor {cost(self.money)}, {len(runs)} runs together are expected to remove {100 * share:.0f} %"
             sentence += f": {', '.join(runs)}." if runs else "."
         return Answer(sentence, tables=tables)

@@ -15,28 +15,10 @@ if TYPE_CHECKING:
 
 
 def curve(answer: Answer, *, table: str, x: str, y: str, band: tuple[str, str] | None = None, log: str = "x") -> Figure:
-    """Return the figure of one table of an answer.
+    """Return the figure of one table of an answer, y over x; a band names the columns of the ends of an interval.
 
-    Parameters
-    ----------
-    answer : Answer
-        The answer.
-    table : str
-        Name of the table.
-    x, y : str
-        Its columns.
-    band : tuple of str, optional
-        Columns of the lower and upper end of an interval.
-    log : str
-        Axes on a logarithmic scale: ``x``, ``xy`` or nothing.
+    Axes named in ``log`` (``x``, ``xy`` or nothing) are logarithmic.
 
-    Returns
-    -------
-    Figure
-        Matplotlib's.
-
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> from bayes_scaling.questions.base import ask
     >>> ask(example_fit(), "regret", compute=1e23).figure().axes[0].get_xlabel()

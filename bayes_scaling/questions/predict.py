@@ -19,7 +19,19 @@ from bayes_scaling.runs.table import read_inputs
 
 
 class Predict(Question):
-    """The predicted loss of runs: the interval of a new run, and that of its mean loss."""
+    """The predicted loss of runs: the interval of a new run, and that of its mean loss.
+
+    Table ``predictions``: a row a run, with its inputs; ``median``, ``lower``, ``upper`` of the loss that a new run measures;
+    ``mean_lower``, ``mean_upper`` of its mean; the extrapolation distances in decades. Values of the one run: the same, and
+    ``log_sd``, the standard deviation of the log loss, with the shares of its variance. Draws: what
+    :func:`~bayes_scaling.predict` returns.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> print(Predict(params=7e10, tokens=1.4e12).answer(example_fit()).sentence.splitlines()[0])
+    Predicted loss of a new run: 1.9733 nats/token (90 % interval 1.9412 to 2.0070).
+    """
 
     name = "predict"
     panel = "Forecast"

@@ -10,7 +10,8 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
+from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.next_run import Budget, Forecast, risk_now
 
@@ -27,37 +28,12 @@ def refits(
 ) -> pd.DataFrame:
     """Sample a posterior anew for each of several outcomes of a run, and return the risk of the decision that is left.
 
-    Outcomes are the middles of ``times`` equally likely ranges of what the run is forecast to measure, so that the mean of
-    the risks left is what :func:`~bayes_scaling.next_run` expects without sampling: ``risk`` less ``value``.
+    ``sample`` goes from a table of runs to a fit by the same model. Outcomes are the middles of ``times`` equally likely
+    ranges of what the run is forecast to measure, so that the mean of the risks left is what
+    :class:`~bayes_scaling.questions.next_run.NextRun` expects without sampling: ``risk`` less ``value``. A row an outcome:
+    ``loss`` that was supposed, ``risk`` then left, ``converged``; in ``attrs``, ``risk`` now and ``share``, how much of it
+    the run takes on average.
 
-    Parameters
-    ----------
-    fit : Fit
-        What the decision rests on now.
-    run : mapping
-        ``params`` and ``tokens`` of the run that may be trained next.
-    about : Forecast or Budget
-        The decision.
-    sample : callable
-        From a table of runs to a fit by the same model, such as ``lambda runs: bs.fit(runs, fit.model)``.
-    times : int
-        Outcomes.
-    group, seed
-        As for :func:`~bayes_scaling.next_run`.
-
-    Returns
-    -------
-    DataFrame
-        A row an outcome: ``loss`` that was supposed, ``risk`` then left, ``converged``. In ``attrs``, ``risk`` now and
-        ``share``, how much of it the run takes on average.
-
-    Raises
-    ------
-    InvalidRequest
-        If a number is not positive, or there is no outcome to try.
-
-    Examples
-    --------
     A posterior that learns nothing leaves the risk as it is:
 
     >>> from bayes_scaling.posterior.examples import example_fit
@@ -69,8 +45,8 @@ def refits(
     if times < 1:
         raise InvalidRequest(f"A posterior is to be sampled anew {times} times: ask for one outcome at the least.")
     at = {name: float(positive(name, run[name]).values.item()) for name in ("params", "tokens")}
-    measured = predict(fit, group=group, seed=seed, **at)["measured_loss"].stack(sample=SAMPLE_DIMS).values.ravel()
-    outcomes = np.quantile(measured, (np.arange(times) + 0.5) / times)
+    measured = predict(fit, group=group, seed=seed, **at)["measured_loss"]
+    outcomes = np.quantile(flat_draws(measured), (np.arange(times) + 0.5) / times)
     row = at | {"compute_flops": training_compute(at["params"], at["tokens"])} | dict(group or {})
     rows = []
     for number, loss in enumerate(outcomes):

@@ -22,23 +22,7 @@ LOADED: Final[Registry[type[Any]]] = Registry("question")
 
 @dataclass(frozen=True)
 class Entry:
-    """One question: what a list of verbs needs of it.
-
-    Parameters
-    ----------
-    name : str
-        The verb.
-    panel : str
-        The group of verbs it belongs to.
-    summary : str
-        First line of its class's docstring.
-    kind : str
-        Its class.
-    module : str
-        Where the class is.
-    aliases : tuple of str
-        Other names of it.
-    """
+    """What a list of verbs needs of one question: the verb, its panel, the first line of its docstring, class and module."""
 
     name: str
     panel: str
@@ -59,14 +43,17 @@ class Entry:
 def entries() -> dict[str, Entry]:
     """Return every question by its verb.
 
-    Examples
-    --------
     >>> entries()["target"].panel
     'Budget'
     """
     files = [path for folder in room.__path__ for path in sorted(Path(folder).glob("*.py"))]
-    found = {entry.name: entry for path in files for entry in _in_file(path, path.stat().st_mtime_ns)}
-    return found | {n: _of_class(kind) for n, kind in LOADED.items() if n not in found and not _is_here(kind)}
+    here = {entry.name: entry for path in files for entry in _in_file(path, path.stat().st_mtime_ns)}
+    elsewhere = {  # of a class of this folder its file alone says whether it is still there
+        name: Entry(name, kind.panel, _summary(kind.__doc__), kind.__name__, kind.__module__, kind.aliases)
+        for name, kind in LOADED.items()
+        if name not in here and kind.__module__.rpartition(".")[0] != room.__name__
+    }
+    return here | elsewhere
 
 
 def find(name: str) -> Entry | None:
@@ -77,7 +64,7 @@ def find(name: str) -> Entry | None:
             for entry in _in_file(path, path.stat().st_mtime_ns):
                 if entry.answers_to(name):
                     return entry
-    return _of_name(name) or (_of_name(name) if name in LOADED else None)
+    return _of_name(name) or (_of_name(name) if name in LOADED else None)  # to look into LOADED imports plug-ins
 
 
 def _of_name(name: str) -> Entry | None:
@@ -87,30 +74,21 @@ def _of_name(name: str) -> Entry | None:
 @cache
 def _in_file(path: Path, _changed: int) -> tuple[Entry, ...]:
     """Return the questions of one file, by reading it."""
-    found = []
+    questions = []
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef):
-            said = {
+            stated = {
                 target.id: ast.literal_eval(line.value)
                 for line in node.body
                 if isinstance(line, ast.Assign)
                 for target in line.targets
                 if isinstance(target, ast.Name) and target.id in ("name", "panel", "aliases")
             }
-            if {"name", "panel"} <= set(said):
-                module = f"{room.__name__}.{path.stem}"
-                found.append(Entry(summary=_first_line(ast.get_docstring(node)), kind=node.name, module=module, **said))
-    return tuple(found)
+            if {"name", "panel"} <= set(stated):
+                summary, module = _summary(ast.get_docstring(node)), f"{room.__name__}.{path.stem}"
+                questions.append(Entry(summary=summary, kind=node.name, module=module, **stated))
+    return tuple(questions)
 
 
-def _of_class(kind: type[Any]) -> Entry:
-    return Entry(kind.name, kind.panel, _first_line(kind.__doc__), kind.__name__, kind.__module__, kind.aliases)
-
-
-def _is_here(kind: Any) -> bool:
-    """Whether a class belongs to this folder: then its file alone says whether it is still there."""
-    return kind.__module__.rpartition(".")[0] == room.__name__
-
-
-def _first_line(doc: str | None) -> str:
+def _summary(doc: str | None) -> str:
     return (doc or "").strip().partition("\n")[0]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,14 +12,14 @@ from pydantic import Field
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.inputs import admit, positive
+from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.quantities import tokens_at
 from bayes_scaling.questions.base import Answer, OfText, Positive
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import expectation
-from bayes_scaling.questions.surface import DRAWS, FEWEST, Supply, Surface, budgets_of, choose, optima
-from bayes_scaling.questions.wording import credible, percent, short
+from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, choose, optima
+from bayes_scaling.questions.wording import credible, number, percent, short
 
 _SIZES: Final = 41
 _AROUND: Final = 30.0
@@ -28,64 +27,20 @@ _AROUND: Final = 30.0
 _TAIL: Final = 0.9
 
 
-def regret(
-    fit: Fit,
-    *,
-    compute: float,
-    params: Any = None,
-    supply: Supply | None = None,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
-    prob: float = 0.9,
-) -> pd.DataFrame:
-    """Return what sizes cost that are not the optimum, at one budget.
-
-    The regret of a size in a draw is its loss less the loss of the best size of that draw, by the law alone: residual noise and
-    model discrepancy at the budget are common to both.
-
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a law of N and D.
-    compute : float
-        Budget, FLOP.
-    params : float or sequence, optional
-        Sizes; by default some from a thirtieth of the choice to thirty times it.
-    prob : float
-        Probability of the interval.
-
-    Returns
-    -------
-    DataFrame
-        One row a size: ``params``, ``tokens``; ``regret``, expected, ``regret_cvar``, the mean of its worst tenth, and
-        ``regret_lower``, ``regret_upper``, its interval, in the fit's loss unit; ``relative``, the expected regret over
-        the loss; ``wasted``, the share of the budget with which the best size reaches the same loss that is not needed,
-        the median; ``best``, the chance that the true optimum is nearer to this size than to any other row.
-
-    Raises
-    ------
-    InvalidRequest
-        If the law has no trade-off between N and D, or a number is not positive.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> found = regret(example_fit(), compute=5.76e23, params=[70e9, 280e9])
-    >>> found["regret"].round(4).tolist(), found["wasted"].round(2).tolist()
-    ([0.0, 0.0189], [0.0, 0.47])
-    """
-    labels = admit(fit, group or {}, seed)
+def regret(fit: Fit, *, compute: float, params: Any = None, prob: float = 0.9, **text: Unpack[Text]) -> pd.DataFrame:
+    """Return what sizes cost that are not the optimum at one budget, the table ``regret`` of :class:`Regret`."""
     budget = float(budgets_of(compute))
-    surface = Surface.of(fit, labels, seed, supply).thinned(DRAWS["regret"])
-    best = optima(surface, np.array([budget]))
-    least = surface.along(np.array([[budget]]), best)[0]
+    at = np.array([[budget]])
+    surface = Surface.asked(fit, **text).thinned(DRAWS["regret"])
+    best = optima(surface, at[0])
+    least = surface.along(at, best)[0]
     if params is None:
-        middle = choose(surface, np.array([budget]), expectation, best)[0]
+        middle = choose(surface.along, at[0], expectation, best)[0]
         sizes = np.exp(np.linspace(middle - np.log(_AROUND), middle + np.log(_AROUND), _SIZES))
         sizes = sizes[tokens_at(budget, sizes) >= FEWEST]
     else:
         sizes = np.atleast_1d(positive("params", params).values)
-    losses = surface.along(np.array([[budget]]), np.log(sizes)[:, None])
+    losses = surface.along(at, np.log(sizes)[:, None])
     lost = np.maximum(losses - least, 0.0)
     worst = np.sort(lost, axis=-1)[:, int(_TAIL * lost.shape[1]) :]
     lower, upper = np.quantile(lost, quantiles(prob)[1:], axis=-1)
@@ -105,6 +60,17 @@ def regret(
     )
 
 
+def _wasted(surface: Surface, budget: float, losses: np.ndarray) -> np.ndarray:
+    """Return the share of the budget that the best size would not need for the same loss: the median over draws."""
+    few = surface.thinned(DRAWS["wasted"])
+    levels = losses[:, :: -(-losses.shape[1] // DRAWS["wasted"])]
+    budgets = np.geomspace(budget / 1e3, budget, 121)
+    at = np.log(budgets)
+    least = few.along(budgets[:, None], optima(few, budgets))
+    needed = [np.median(first_crossing(at, -least, -level, before=at[0], never=at[-1])) for level in levels]
+    return np.clip(1 - np.exp(needed) / budget, 0.0, 1.0)
+
+
 def near_optimal(
     fit: Fit,
     *,
@@ -112,82 +78,54 @@ def near_optimal(
     within: Any = 0.01,
     least_params: float | None = None,
     most_params: float | None = None,
-    supply: Supply | None = None,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
+    **text: Unpack[Text],
 ) -> pd.DataFrame:
-    """Return the sizes whose expected loss is within some share of the least, at one budget: how flat the optimum is.
+    """Return the sizes, of those allowed, whose expected loss is within shares of the least: the table of :class:`Regret`.
 
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a law of N and D.
-    compute : float
-        Budget, FLOP.
-    within : float or sequence
-        Share of the least expected loss that is given up.
-    least_params, most_params : float, optional
-        Sizes allowed: the least loss is that of these.
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> near_optimal(example_fit(), compute=5.76e23, within=[0.001, 0.01])["times"].round(1).tolist()
+    [2.4, 15.7]
+    """
+    budget = float(budgets_of(compute))
+    at = np.array([[budget]])
+    shares = np.sort(np.atleast_1d(np.asarray(within, float)))
+    if not ((shares > 0) & (shares < 1)).all():
+        raise InvalidRequest(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
+    surface = Surface.asked(fit, **text).thinned(DRAWS["regret"])
+    middle = choose(surface.along, at[0], expectation, optima(surface, at[0]))[0]
+    ends = np.log(FEWEST), np.log(tokens_at(budget, FEWEST))
+    low = max(ends[0], np.log(least_params) if least_params is not None else -np.inf)
+    high = min(ends[1], np.log(most_params) if most_params is not None else np.inf)
+    sizes = np.append(np.linspace(*ends, 801), middle + np.linspace(-4, 4, 321))
+    sizes = np.unique(np.clip(sizes, low, high))
+    expected = surface.thinned(DRAWS["near_optimal"]).along(at, sizes[:, None]).mean(axis=-1)
+    inside = [np.exp(sizes[expected <= expected.min() * (1 + share)]) for share in shares]
+    lower, upper = np.array([(near[0], near[-1]) for near in inside]).T
+    columns = {"within": shares, "params_lower": lower, "params_upper": upper}
+    columns |= {"tokens_upper": tokens_at(budget, lower), "tokens_lower": tokens_at(budget, upper), "times": upper / lower}
+    return pd.DataFrame(columns)
 
-    Returns
-    -------
-    DataFrame
-        One row a share: ``within``; ``params_lower``, ``params_upper``, the smallest and the largest such size;
-        ``tokens_upper``, ``tokens_lower``, what each is trained on; ``times``, how many times the smallest the largest is.
 
-    Raises
-    ------
-    InvalidRequest
-        As for :func:`regret`.
+class Regret(OfText):
+    """The loss of sizes above that of the optimum at a budget, and how flat the optimum is.
+
+    The regret of a size in a draw is its loss less the loss of the best size of that draw, by the law alone: residual noise
+    and model discrepancy at the budget are common to both. Asked of a fit of a law of N and D.
+
+    Table ``regret``: a row a size; ``params``, ``tokens``; ``regret``, expected, ``regret_cvar``, the mean of its worst tenth,
+    and ``regret_lower``, ``regret_upper``, its interval, in the fit's loss unit; ``relative``, the expected regret over the
+    loss; ``wasted``, the share of the budget that the best size would not need for the same loss, the median; ``best``, the
+    chance that the true optimum is nearer to this size than to any other row. Table ``near_optimal``: a row a share
+    ``within`` of the least expected loss; ``params_lower``, ``params_upper``, the smallest and the largest such size;
+    ``tokens_upper``, ``tokens_lower``, what each is trained on; ``times``, how many times the smallest the largest is.
 
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
-    >>> found = near_optimal(example_fit(), compute=5.76e23, within=[0.001, 0.01])
-    >>> found["times"].round(1).tolist()
-    [2.4, 15.7]
+    >>> table = Regret(compute=5.76e23, params=[70e9, 280e9]).answer(example_fit()).tables["regret"]
+    >>> table["regret"].round(4).tolist(), table["wasted"].round(2).tolist()
+    ([0.0, 0.0189], [0.0, 0.47])
     """
-    labels = admit(fit, group or {}, seed)
-    budget = float(budgets_of(compute))
-    given = np.sort(np.atleast_1d(np.asarray(within, float)))
-    if not ((given > 0) & (given < 1)).all():
-        raise InvalidRequest(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
-    surface = Surface.of(fit, labels, seed, supply).thinned(DRAWS["regret"])
-    at = np.array([[budget]])
-    middle = choose(surface, at[0], expectation, optima(surface, at[0]))[0]
-    ends = np.log(FEWEST), np.log(tokens_at(budget, FEWEST))
-    sizes = np.linspace(*ends, 801)
-    sizes = np.sort(np.append(sizes, middle + np.linspace(-4, 4, 321)))
-    low = max(ends[0], np.log(least_params) if least_params is not None else -np.inf)
-    high = min(ends[1], np.log(most_params) if most_params is not None else np.inf)
-    sizes = np.unique(np.clip(sizes, low, high))
-    few = surface.thinned(DRAWS["near_optimal"])
-    expected = few.along(at, sizes[:, None]).mean(axis=-1)
-    least = expected.min()
-    rows = []
-    for share in given:
-        fine = np.flatnonzero(expected <= least * (1 + share))
-        low, high = float(np.exp(sizes[fine[0]])), float(np.exp(sizes[fine[-1]]))
-        tokens = tokens_at(budget, low), tokens_at(budget, high)
-        rows.append((share, low, high, *tokens, high / low))
-    return pd.DataFrame(rows, columns=["within", "params_lower", "params_upper", "tokens_upper", "tokens_lower", "times"])
-
-
-def _wasted(surface: Surface, budget: float, losses: np.ndarray) -> np.ndarray:
-    """Return the share of the budget that the best size would not need for the same loss: the median over draws."""
-    few = surface.thinned(DRAWS["wasted"])
-    wanted = losses[:, :: -(-losses.shape[1] // DRAWS["wasted"])]
-    budgets = np.geomspace(budget / 1e3, budget, 121)
-    least = few.along(budgets[:, None], optima(few, budgets))
-    shares = []
-    for row in wanted:
-        needed = first_crossing(np.log(budgets), -least, -row, before=np.log(budgets[0]), never=np.log(budgets[-1]))
-        shares.append(1 - np.exp(np.median(needed)) / budget)
-    return np.clip(shares, 0.0, 1.0)
-
-
-class Regret(OfText):
-    """The loss of sizes above that of the optimum at a budget, and how flat the optimum is."""
 
     name = "regret"
     panel = "Budget"
@@ -198,13 +136,12 @@ class Regret(OfText):
     params: tuple[Positive, ...] = Field(default=(), description="A size; repeatable. By default many around the choice.")
 
     def _result(self, posterior: Fit) -> Answer:
-        asked: dict[str, Any] = {"compute": self.compute, **self.given}
-        table = regret(posterior, params=list(self.params) or None, prob=self.prob, **asked)
-        flat = near_optimal(posterior, within=[0.001, 0.002, 0.005, 0.01, 0.02], **asked)
+        table = regret(posterior, compute=self.compute, params=self.params or None, prob=self.prob, **self.given)
+        flat = near_optimal(posterior, compute=self.compute, within=[0.001, 0.002, 0.005, 0.01, 0.02], **self.given)
         lines = [
-            f"{short(row['params'])} parameters lose {row['regret']:.2g} {posterior.loss_unit} against the best size "
-            f"({credible(self.prob, f'{row["regret_lower"]:.2g}', f'{row["regret_upper"]:.2g}')}; mean of the worst tenth "
-            f"{row['regret_cvar']:.2g}): {100 * row['wasted']:.0f} % of the budget is wasted."
+            f"{short(row['params'])} parameters lose {number(row['regret'], 2)} {posterior.loss_unit} against the best size "
+            f"({credible(self.prob, number(row['regret_lower'], 2), number(row['regret_upper'], 2))}; mean of the worst tenth "
+            f"{number(row['regret_cvar'], 2)}): {100 * row['wasted']:.0f} % of the budget is wasted."
             for row in (table.to_dict("records") if self.params else [])
         ]
         lines += [

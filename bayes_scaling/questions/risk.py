@@ -26,8 +26,6 @@ RISK: Final[Any] = Field(default="mean", description="Risk to minimise: mean, me
 def expectation(loss: xr.DataArray) -> xr.DataArray:
     """Return the mean over the draws; coherent.
 
-    Examples
-    --------
     >>> float(expectation(xr.DataArray([[1.0, 2.0, 6.0]], dims=("chain", "draw"))))
     3.0
     """
@@ -37,8 +35,6 @@ def expectation(loss: xr.DataArray) -> xr.DataArray:
 def quantile(level: float) -> RiskMeasure:
     """Return the measure that takes the quantile at ``level``; monotone, not subadditive.
 
-    Examples
-    --------
     >>> float(quantile(0.5)(xr.DataArray([[1.0, 2.0, 6.0]], dims=("chain", "draw"))))
     2.0
     """
@@ -51,8 +47,6 @@ def conditional_value_at_risk(level: float) -> RiskMeasure:
     The draw on the edge counts for the part of it that belongs to the share (Rockafellar and Uryasev 2002), which is what
     makes the measure of a finite sample subadditive.
 
-    Examples
-    --------
     >>> float(conditional_value_at_risk(0.5)(xr.DataArray([[1.0, 2.0, 4.0, 6.0]], dims=("chain", "draw"))))
     5.0
     """
@@ -66,14 +60,12 @@ def conditional_value_at_risk(level: float) -> RiskMeasure:
         edge = np.sort(ordered, axis=-1)[..., ::-1]
         return (edge * weights).sum(axis=-1) / weights.sum()
 
-    return lambda loss: _over_draws(worst, loss)
+    return lambda loss: xr.apply_ufunc(worst, loss.stack(sample=SAMPLE_DIMS), input_core_dims=[["sample"]])
 
 
 def chance_above(level: float) -> RiskMeasure:
     """Return the measure that takes the chance of a loss above ``level``; monotone, not coherent.
 
-    Examples
-    --------
     >>> round(float(chance_above(1.5)(xr.DataArray([[1.0, 2.0, 6.0]], dims=("chain", "draw")))), 3)
     0.667
     """
@@ -81,46 +73,27 @@ def chance_above(level: float) -> RiskMeasure:
 
 
 def disutility(utility: Callable[[Any], Any]) -> RiskMeasure:
-    """Return the measure that takes what the expected utility of the loss falls short of nothing: its negative.
+    """Return the measure that takes the negative of the expected utility, which takes and returns an array of losses.
 
-    Parameters
-    ----------
-    utility : callable
-        What a loss is worth, larger being better; takes and returns an array.
-
-    Examples
-    --------
     >>> float(disutility(lambda loss: -loss**2)(xr.DataArray([[1.0, 3.0]], dims=("chain", "draw"))))
     5.0
     """
     return lambda loss: -xr.apply_ufunc(utility, loss).mean(SAMPLE_DIMS)
 
 
-def _over_draws(reduce: Callable[[np.ndarray], np.ndarray], loss: xr.DataArray) -> xr.DataArray:
-    stacked = loss.stack(sample=SAMPLE_DIMS)
-    return xr.apply_ufunc(reduce, stacked, input_core_dims=[["sample"]])
-
-
-_WITH_LEVEL: Final[dict[str, tuple[Callable[[float], RiskMeasure], str, Callable[[float], bool]]]] = {
-    "quantile": (quantile, "quantile:0.9", lambda level: 0 < level < 1),
-    "cvar": (conditional_value_at_risk, "cvar:0.9", lambda level: 0 < level < 1),
-    "exceed": (chance_above, "exceed:2.1", lambda level: level > 0),
+_WITH_LEVEL: Final[dict[str, tuple[Callable[[float], RiskMeasure], Callable[[float], bool]]]] = {
+    "quantile": (quantile, lambda level: 0 < level < 1),
+    "cvar": (conditional_value_at_risk, lambda level: 0 < level < 1),
+    "exceed": (chance_above, lambda level: level > 0),
 }
+"""Measures that have a level, and whether it is one."""
 
 
-def risk_measure(name: str) -> RiskMeasure:
-    """Return the risk measure a request names.
+def risk_measure(risk: str | RiskMeasure) -> RiskMeasure:
+    """Return the risk measure a request names, or the function that it is.
 
-    Parameters
-    ----------
-    name : str
-        ``"mean"``, ``"median"``, ``"quantile:0.9"``, ``"cvar:0.9"``, the mean of the worst tenth, or ``"exceed:2.1"``, the
-        chance of a loss above 2.1.
-
-    Returns
-    -------
-    callable
-        The measure.
+    ``"mean"``, ``"median"``, ``"quantile:0.9"``, ``"cvar:0.9"``, the mean of the worst tenth, or ``"exceed:2.1"``, the
+    chance of a loss above 2.1.
 
     Raises
     ------
@@ -132,18 +105,19 @@ def risk_measure(name: str) -> RiskMeasure:
     >>> float(risk_measure("cvar:0.5")(xr.DataArray([[1.0, 2.0, 4.0, 6.0]], dims=("chain", "draw"))))
     5.0
     """
-    if name == "mean":
-        return expectation
-    if name == "median":
-        return quantile(0.5)
-    kind, _, level = name.partition(":")
+    if not isinstance(risk, str):
+        return risk
+    if risk in ("mean", "median"):
+        return expectation if risk == "mean" else quantile(0.5)
+    name, _, text = risk.partition(":")
     try:
-        number = float(level)
+        level = float(text)
     except ValueError:
-        number = -1.0
-    if kind not in _WITH_LEVEL or not _WITH_LEVEL[kind][2](number):
+        level = -1.0
+    measure, is_level = _WITH_LEVEL.get(name, (quantile, lambda _: False))
+    if not is_level(level):
         raise InvalidRequest(
-            f"There is no risk measure {name!r}: give mean, median, quantile:0.9, cvar:0.9, the level between 0 and 1, or "
+            f"There is no risk measure {risk!r}: give mean, median, quantile:0.9, cvar:0.9, the level between 0 and 1, or "
             f"exceed:2.1, a loss."
         )
-    return _WITH_LEVEL[kind][0](number)
+    return measure(level)

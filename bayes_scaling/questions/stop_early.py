@@ -10,7 +10,6 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
@@ -19,88 +18,10 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import Answer, OfSystem, with_interval
 from bayes_scaling.questions.frontier import efficient, laws_of, plain, stopped_at
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
 from bayes_scaling.questions.wording import credible, flop, number, short
-
-
-def stopping(
-    fit: Fit, *, compute_min: float, excess: float = 0.02, params: float | None = None, prob: float = 0.9
-) -> pd.DataFrame:
-    """Compare the compute-efficient run with a smaller model trained nearly to convergence, at equal compute.
-
-    Parameters
-    ----------
-    fit : Fit
-        As for :func:`~bayes_scaling.frontier`.
-    compute_min : float
-        Compute C_min, FLOP, as it would be at a batch far below the critical one.
-    excess : float
-        How far above its converged loss, as a share of what finite size leaves of it, the smaller model stops.
-    params : float, optional
-        A size of one's own, trained as far as the compute takes it, as a third row.
-    prob : float
-        Probability of the intervals.
-
-    Returns
-    -------
-    DataFrame
-        One row a run, ``stopped early``, ``nearly converged`` and ``own size``: medians of ``params``, ``steps_min`` and
-        ``loss``, ``loss_lower`` and ``loss_upper``; ``gain``, by how much the loss of the run stopped early is less, with
-        ``gain_lower``, ``gain_upper``; ``chance`` that it is.
-
-    Raises
-    ------
-    InvalidRequest
-        If the fit lacks a parameter, or a number is not positive.
-
-    Warns
-    -----
-    NotConvergedWarning
-        If the fit failed a convergence check.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_system
-    >>> runs = stopping(example_system(), compute_min=1e21)
-    >>> bool(runs.loc["nearly converged", "gain"] > 0)
-    True
-    """
-    return _table(_runs(fit, compute_min, excess, params), prob)
-
-
-def _runs(fit: Fit, compute_min: float, excess: float, params: float | None) -> xr.Dataset:
-    """Return size, least steps, loss and gain of each run, dims (run, chain, draw)."""
-    warn_unless_converged(fit, stacklevel=4)
-    named = laws_of(fit)
-    spent, share = float(positive("compute_min_flops", compute_min)), float(excess)
-    if not 0 < share < 10:
-        raise InvalidRequest(f"The excess is {excess:g}: it has to be a positive share of the loss, such as 0.02.")
-    like, laws = plain(**named)
-    early = efficient(xr.DataArray(spent), **named).transpose(*like.dims)
-    runs: dict[str, tuple[Any, Any, Any]] = {
-        "stopped early": (early["params"].values, early["steps_min"].values, early["loss"].values),
-        "nearly converged": nearly_converged(spent, share, **laws),
-    }
-    if params is not None:
-        runs["own size"] = of_size(float(positive("params", params)), spent, **laws)
-    columns = {
-        name: (("run", *like.dims), np.stack(values))
-        for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
-    }
-    drawn = xr.Dataset(columns, coords={"run": list(runs)})
-    return drawn.assign(gain=drawn["loss"] - drawn["loss"].sel(run="stopped early", drop=True))
-
-
-def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
-    """Return medians and intervals, one row a run."""
-    columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS).values for name in ("params", "steps_min")}
-    for name in ("loss", "gain"):
-        ends = zip((name, f"{name}_lower", f"{name}_upper"), interval(runs[name], prob), strict=True)
-        columns |= {end: bound.values for end, bound in ends}
-    columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS).values
-    return pd.DataFrame(columns, index=pd.Index(runs["run"].values, name="run"))
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
@@ -128,30 +49,73 @@ def _where(spent: Callable[[Any], Any], compute: float, low: float) -> np.ndarra
     return (below + above) / 2
 
 
-class Stopping(Question):
-    """Compare a large model stopped early with a smaller one trained nearly to convergence, at equal compute."""
+class Stopping(OfSystem):
+    """Compare a large model stopped early with a smaller one trained nearly to convergence, at equal compute.
+
+    Kaplan et al. (2020), appendix B. Compute C_min is as it would be at a batch far below the critical one. Asked of a fit as
+    for :func:`~bayes_scaling.frontier`.
+
+    Table ``runs``: a row a ``run``, ``stopped early``, the compute-efficient one, ``nearly converged`` and, where a size is
+    given, ``own size``, trained as far as the compute takes it; medians of ``params``, ``steps_min`` and ``loss``, with
+    ``loss_lower`` and ``loss_upper``; ``gain``, by how much the loss of the run stopped early is less, with ``gain_lower``,
+    ``gain_upper``; ``chance`` that it is. Draws: ``params``, ``steps_min``, ``loss``, ``gain``, dims (run, chain, draw).
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_system
+    >>> runs = Stopping(compute_min=1e21).answer(example_system()).tables["runs"]
+    >>> bool(runs.loc["nearly converged", "gain"] > 0)
+    True
+    """
 
     name = "stop-early"
     panel = "Training"
     aliases = ("stopping",)
     example = "stop-early system.nc --compute-min 1e21 --excess 0.02"
-    takes = ("fit",)
+    guarded = True
     trade_off = False
-    unused = ("group", "seed")
     writes = "runs"
 
     compute_min: float = Field(gt=0, description="Compute at a small batch, FLOP.")
     excess: float = Field(
-        default=0.02, gt=0, description="How far above its converged loss the smaller model stops, a share of it."
+        default=0.02, gt=0, lt=10, description="How far above its converged loss the smaller model stops, a share of it."
     )
     params: float | None = Field(default=None, gt=0, description="A size of your own, beside.")
 
     def _compute(self) -> float:
         return SPENT_OVER_LEAST * self.compute_min
 
+    def runs(self, fit: Fit) -> xr.Dataset:
+        """Return size, least steps, loss and gain of each run, dims (run, chain, draw)."""
+        named, spent = laws_of(fit), float(positive("compute_min_flops", self.compute_min))
+        like, laws = plain(**named)
+        early = efficient(xr.DataArray(spent), **named).transpose(*like.dims)
+        runs: dict[str, tuple[Any, Any, Any]] = {
+            "stopped early": (early["params"].values, early["steps_min"].values, early["loss"].values),
+            "nearly converged": nearly_converged(spent, self.excess, **laws),
+        }
+        if self.params is not None:
+            runs["own size"] = of_size(float(positive("params", self.params)), spent, **laws)
+        columns = {
+            name: (("run", *like.dims), np.stack(values))
+            for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
+        }
+        draws = xr.Dataset(columns, coords={"run": list(runs)})
+        return draws.assign(gain=draws["loss"] - draws["loss"].sel(run="stopped early", drop=True))
+
+    def table(self, runs: xr.Dataset) -> pd.DataFrame:
+        """Return medians and intervals, one row a run."""
+        columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS) for name in ("params", "steps_min")}
+        for name in ("loss", "gain"):
+            columns |= with_interval(name, interval(runs[name], self.prob))
+        columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS)
+        index = pd.Index(runs["run"].values, name="run")
+        return pd.DataFrame({name: column.values for name, column in columns.items()}, index=index)
+
     def _result(self, posterior: Fit) -> Answer:
-        runs = _runs(posterior, self.compute_min, self.excess, self.params)
-        table = _table(runs, self.prob)
+        warn_unless_converged(posterior)
+        runs = self.runs(posterior)
+        table = self.table(runs)
         early, *others = table.reset_index().to_dict("records")
         lines = [
             f"{flop(self.compute_min)} train {short(early['params'])} parameters for {short(early['steps_min'])} steps to a loss of "

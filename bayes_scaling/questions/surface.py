@@ -6,9 +6,9 @@ and names would cost more than the law.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypedDict
 
 import numpy as np
 import xarray as xr
@@ -18,9 +18,11 @@ from bayes_scaling.laws import Law
 from bayes_scaling.laws.repeated import effective_tokens
 from bayes_scaling.numerics import minimise, newton
 from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, parameters_in
 from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
 from bayes_scaling.questions.risk import RiskMeasure, expectation
+from bayes_scaling.questions.wording import power
 
 FEWEST: Final = 1e3
 """Parameters, and tokens, that a run has at the least."""
@@ -68,23 +70,24 @@ class Supply:
             if not (np.isfinite(value) and value > 0):
                 raise InvalidRequest(f"The supply of text has {name} {value:g}: it has to be a positive number.")
 
+    def worth(self, tokens: Any) -> Any:
+        """Return the fresh tokens that as many tokens of this text are worth."""
+        return effective_tokens(tokens, self.distinct, R_D=self.repeats_worth)
+
+
+class Text(TypedDict, total=False):
+    """What every function about a budget takes: the text there is, endless by default, the group's labels, and the seed."""
+
+    supply: Supply | None
+    group: Mapping[str, str] | None
+    seed: int
+
 
 @dataclass(frozen=True)
 class Surface:
-    """The law's loss over N and D, in every draw.
+    """The law's loss over N and D, in every draw: parameters have one value a draw, or are a number.
 
-    Parameters
-    ----------
-    law : Law
-        A law of N and D.
-    first : str
-        The column of its first input.
-    parameters : mapping
-        Its parameters: one value a draw, or a number.
-    shape : tuple of int
-        Chains and draws.
-    supply : Supply, optional
-        Text there is; endless by default.
+    ``first`` is the column of the law's first input, ``shape`` chains and draws.
     """
 
     law: Law
@@ -94,33 +97,38 @@ class Surface:
     supply: Supply | None = None
 
     @classmethod
-    def of(cls, fit: Fit, group: Mapping[str, str], seed: int = 0, supply: Supply | None = None) -> Surface:
-        """Return the surface of a fit in one group.
-
-        Raises
-        ------
-        InvalidRequest
-            If the law has no trade-off between N and D.
-        """
+    def of(cls, fit: Fit, labels: Mapping[str, str], seed: int = 0, supply: Supply | None = None) -> Surface:
+        """Return the surface of a fit in one group, whose labels are admitted; refuse a law that is not of N and D."""
         if not splits_a_budget(fit):
             raise InvalidRequest(
-                f"The law {fit.model.only.law} takes {', '.join(fit.model.only.columns.values())}: a budget is split between N and D only by a "
-                f"law of both. Fit one of chinchilla, kappa or kaplan_nd."
+                f"The law {fit.model.only.law} takes {', '.join(fit.model.only.columns.values())}: a budget is split between N "
+                f"and D only by a law of both. Fit one of chinchilla, kappa or kaplan_nd."
             )
-        shape = fit.posterior["sigma"].transpose(*SAMPLE_DIMS).shape
-        values = {}
-        for name, value in parameters_in(fit, group, seed=seed).items():
-            values[name] = value.transpose(*SAMPLE_DIMS).values.ravel() if isinstance(value, xr.DataArray) else value
+        chains, draws = fit.posterior["sigma"].transpose(*SAMPLE_DIMS).shape
+        values = {
+            name: value.transpose(*SAMPLE_DIMS).values.ravel() if isinstance(value, xr.DataArray) else value
+            for name, value in parameters_in(fit, labels, seed=seed).items()
+        }
         first = next(iter(fit.model.only.columns.values()))
-        return cls(fit.model.only.the_law, first, values, (shape[0], shape[1]), supply)
+        return cls(fit.model.only.the_law, first, values, (chains, draws), supply)
+
+    @classmethod
+    def asked(
+        cls, fit: Fit, *, supply: Supply | None = None, group: Mapping[str, str] | None = None, seed: int = 0
+    ) -> Surface:
+        """Return the surface of a request, whose group is checked first."""
+        return cls.of(fit, admit(fit, group or {}, seed), seed, supply)
+
+    @property
+    def draws(self) -> int:
+        """Draws of all chains."""
+        return self.shape[0] * self.shape[1]
 
     def loss(self, params: Any, tokens: Any) -> np.ndarray:
         """Return the loss of N and D, which broadcast with the draws along their last dimension."""
-        seen = tokens
-        if self.supply is not None:
-            seen = effective_tokens(tokens, self.supply.distinct, R_D=self.supply.repeats_worth)
-        given = (params, seen) if self.first == "params" else (seen, params)
-        return np.asarray(self.law(*given, **self.parameters)) + np.zeros(self.shape[0] * self.shape[1])
+        worth = tokens if self.supply is None else self.supply.worth(tokens)
+        given = (params, worth) if self.first == "params" else (worth, params)
+        return np.asarray(self.law(*given, **self.parameters)) + np.zeros(self.draws)
 
     def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
         """Return the loss of sizes at budgets, last dimension the draws."""
@@ -129,23 +137,15 @@ class Surface:
 
     def thinned(self, most: int) -> Surface:
         """Return the surface with at most some number of draws, evenly spaced."""
-        count = self.shape[0] * self.shape[1]
-        if count <= most:
+        if self.draws <= most:
             return self
-        kept = slice(None, None, -(-count // most))
-        values = {n: v[kept] if isinstance(v, np.ndarray) else v for n, v in self.parameters.items()}
-        return replace(self, parameters=values, shape=(1, len(range(count)[kept])))
+        step = -(-self.draws // most)
+        values = {n: v[::step] if isinstance(v, np.ndarray) else v for n, v in self.parameters.items()}
+        return replace(self, parameters=values, shape=(1, -(-self.draws // step)))
 
 
 def splits_a_budget(fit: Fit) -> bool:
-    """Whether the law of a fit trades parameters against tokens.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> splits_a_budget(example_fit())
-    True
-    """
+    """Whether the law of a fit trades parameters against tokens."""
     only = fit.model.only if fit.model.is_one else None
     return only is not None and only.output == "loss" and set(only.columns.values()) == {"params", "tokens"}
 
@@ -153,8 +153,6 @@ def splits_a_budget(fit: Fit) -> bool:
 def budgets_of(compute: Any) -> xr.DataArray:
     """Return budgets as an array of FLOP along ``compute_flops``, or refuse what is none.
 
-    Examples
-    --------
     >>> budgets_of([1e21, 1e22]).dims
     ('compute_flops',)
     """
@@ -167,35 +165,19 @@ def budgets_of(compute: Any) -> xr.DataArray:
         raise InvalidRequest(f"The compute has {values.ndim} dimensions: give one budget, or a list of them.")
     wrong = values[~((values > least) & (values <= most))]
     if wrong.size or not values.size:
-        found = f"{wrong.flat[0]:g}" if wrong.size else "an empty list"
-        raise InvalidRequest(f"The compute is {found}: it has to be FLOP, between {least:g} and {most:g}.")
+        given = power(wrong.flat[0]) if wrong.size else "an empty list"
+        raise InvalidRequest(f"The compute is {given}: it has to be FLOP, between {power(least)} and {power(most)}.")
     return xr.DataArray(values, dims=("compute_flops",) if values.ndim else ())
 
 
 def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
-    """Return the log of the size with the least loss in each draw.
+    """Return the log of the size with the least loss in each draw, shape (budget, draw), to a relative 1e-5 of N.
 
-    Parameters
-    ----------
-    surface : Surface
-        The law's loss.
-    budgets : ndarray, shape (budget,)
-        Compute, FLOP.
-
-    Returns
-    -------
-    ndarray, shape (budget, draw)
-        log N, to a relative 1e-5 of N.
-
-    Notes
-    -----
     Newton's method from the optimum of a few draws, which is found on a grid and by golden sections; where it does not
     come to rest, all draws take that way. The loss along a budget has one minimum in log N for every law of N and D here.
 
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
-    >>> surface = Surface.of(example_fit(chains=1, draws=1), {})
+    >>> surface = Surface.asked(example_fit(chains=1, draws=1))
     >>> f"{np.exp(optima(surface, np.array([5.76e23]))).item():.4g}"
     '7.225e+10'
     """
@@ -209,57 +191,30 @@ def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
         first, second = (above - below) / (2 * _APART), (above - 2 * here + below) / _APART**2
         return first, np.where(second > 0, second, np.abs(first))  # where it bends down, one step downhill
 
-    x = start + np.zeros((1, surface.shape[0] * surface.shape[1]))
+    x = start + np.zeros((1, surface.draws))
     x, rests = newton(slope, x, steps=12, tolerance=_CLOSE, largest=1.0, bounds=ends)
     return x if rests else minimise(lambda x: surface.along(at, x), *ends)
 
 
-class Losses(Protocol):
-    """Losses along a budget in every draw."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Chains and draws."""
-        ...
-
-    def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
-        """Return the loss of sizes at budgets, last dimension the draws."""
-        ...
+Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From budgets and the log of sizes to losses, last dimension the draws, as :meth:`Surface.along`."""
 
 
 def choose(
-    surface: Losses, budgets: np.ndarray, measure: RiskMeasure, best: np.ndarray, limits: tuple[Any, Any] | None = None
+    losses: Losses, budgets: np.ndarray, measure: RiskMeasure, best: np.ndarray, limits: tuple[Any, Any] | None = None
 ) -> np.ndarray:
     """Return the log of the one size that makes the risk of the law's loss least, for each budget.
 
-    Parameters
-    ----------
-    surface : Surface
-        The law's loss.
-    budgets : ndarray, shape (budget,)
-        Compute, FLOP.
-    measure : callable
-        Risk of a loss with dims (chain, draw, budget).
-    best : ndarray, shape (budget, draw)
-        What :func:`optima` returned: the choice lies among these.
-    limits : tuple of float or array, optional
-        Least and most log N allowed.
-
-    Returns
-    -------
-    ndarray, shape (budget,)
-        log N.
+    The choice lies among ``best``, what :func:`optima` returned, and between the limits, least and most log N, if any.
     """
     at = np.asarray(budgets, float)[:, None]
 
     def risk(x: np.ndarray) -> np.ndarray:
-        loss = surface.along(at, x[:, None])
+        loss = losses(at, x[:, None])
         if measure is expectation:
             return loss.mean(axis=-1)
-        shaped = loss.reshape(len(at), *surface.shape)
-        named = xr.DataArray(shaped, dims=("budget", *SAMPLE_DIMS)).transpose(*SAMPLE_DIMS, "budget")
         # Where the risk is flat, as that of a loss that is reached for sure, the mean decides.
-        return np.asarray(measure(named)) + _TIE * loss.mean(axis=-1)
+        return np.asarray(measure(xr.DataArray(loss[None], dims=("chain", "budget", "draw")))) + _TIE * loss.mean(axis=-1)
 
     low, high = best.min(axis=-1) - 0.1, best.max(axis=-1) + 0.1
     if limits is not None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,15 +14,14 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.allocation import allocate
 from bayes_scaling.questions.base import Answer, OfText, Positive
 from bayes_scaling.questions.cost import OnHardware
 from bayes_scaling.questions.picture import curve
-from bayes_scaling.questions.surface import DRAWS, Supply, Surface, optima, splits_a_budget
-from bayes_scaling.questions.wording import flop, short
+from bayes_scaling.questions.surface import DRAWS, Surface, Text, optima, splits_a_budget
+from bayes_scaling.questions.wording import flop, number, short
 
 _BUDGETS: Final = 25
 _NEAR: Final = 17
@@ -32,126 +30,53 @@ FURTHEST: Final = 6.0
 """Decades beyond the largest run within which a budget is searched."""
 
 
-def chance(
-    fit: Fit,
-    *,
-    target: float,
-    compute: Any = None,
-    supply: Supply | None = None,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
-    **choice: Any,
-) -> xr.Dataset:
-    """Return how likely a new run of a budget reaches a loss.
+def chance(fit: Fit, *, target: float, compute: Any = None, **how: Any) -> xr.Dataset:
+    """Return how likely a new run of a budget reaches a loss: the draws of :class:`Target`, dims (compute_flops).
 
-    The run is the one to choose with the budget: the size of least expected loss, where the law is of N and D. Residual noise
-    and model discrepancy are included.
-
-    Parameters
-    ----------
-    fit : Fit
-        A fit of a law of N and D, or of C.
-    target : float
-        Loss to reach, in the fit's unit.
-    compute : float or sequence, optional
-        Budgets, FLOP; by default from the smallest run to six decades beyond the largest.
-    **choice
-        How the run is chosen, where the law is of N and D: ``risk``, ``least_params`` and ``most_params`` of
-        :func:`~bayes_scaling.allocate`.
-
-    Returns
-    -------
-    Dataset, dims (compute_flops)
-        ``chance`` that a new run measures less, ``chance_expected`` that its expected loss is less; ``params`` and ``tokens`` of the run, where the law is of N and D; the reach. A single budget has no
-        dimension.
-
-    Raises
-    ------
-    InvalidRequest
-        If the target is no positive number, or the law does not say what compute buys.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> found = chance(example_fit(), target=2.0, compute=[1e22, 1e23, 1e24])
-    >>> found["chance"].round(2).values.tolist()
-    [0.0, 0.06, 0.97]
+    Budgets go from the smallest run to six decades beyond the largest by default; a single one has no dimension. ``how`` the
+    run is chosen is as for :func:`~bayes_scaling.allocate`. Coordinates tell the extrapolation distance.
     """
     if not (np.isfinite(target) and target > 0):
         raise InvalidRequest(f"The target is {target:g}: it has to be a loss, a positive number.")
     budgets = np.geomspace(*_ends(fit), 2 * _BUDGETS) if compute is None else compute
-    found = _at_budgets(fit, budgets, supply, group, seed, **choice)
+    runs = _at_budgets(fit, budgets, **how)
     chances = {
-        "chance": (found["measured_loss"] < target).mean(SAMPLE_DIMS),
-        "chance_expected": (found["expected_loss"] < target).mean(SAMPLE_DIMS),
-        **{name: found[name] for name in _RUN if name in found and splits_a_budget(fit)},
+        "chance": (runs["measured_loss"] < target).mean(SAMPLE_DIMS),
+        "chance_expected": (runs["expected_loss"] < target).mean(SAMPLE_DIMS),
+        **{name: runs[name] for name in _RUN if name in runs and splits_a_budget(fit)},
     }
-    reaches = {name: c for name, c in found.coords.items() if str(name).startswith("reach_")}
-    return xr.Dataset(chances, coords=reaches | {"compute_flops": found["compute_flops"]}, attrs={"target": target})
+    reaches = {name: c for name, c in runs.coords.items() if str(name).startswith("reach_")}
+    return xr.Dataset(chances, coords=reaches | {"compute_flops": runs["compute_flops"]}, attrs={"target": target})
 
 
-def least_compute(
-    fit: Fit,
-    *,
-    target: float,
-    prob: float = 0.9,
-    supply: Supply | None = None,
-    group: Mapping[str, str] | None = None,
-    seed: int = 0,
-) -> pd.Series:
-    """Return the least budget with which a new run reaches a loss with a probability.
-
-    Parameters
-    ----------
-    fit : Fit
-        As for :func:`chance`.
-    target : float
-        Loss to reach, in the fit's unit.
-    prob : float
-        Probability to reach it with.
-
-    Returns
-    -------
-    Series
-        ``compute_flops``; ``params`` and ``tokens`` of the run, where the law is of N and D; ``chance`` there; ``even``, the
-        budget at even odds; ``reach_compute_flops``, its extrapolation distance in decades.
-
-    Raises
-    ------
-    InvalidRequest
-        If no budget within six decades of the runs has that probability.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> found = least_compute(example_fit(), target=2.0, prob=0.9)
-    >>> f"{found['compute_flops']:.2g} FLOP for nine in ten, {found['even']:.2g} for even odds"
-    '6.1e+23 FLOP for nine in ten, 2.5e+23 for even odds'
-    """
+def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[Text]) -> pd.Series:
+    """Return the least budget with which a new run reaches a loss with a probability, the row ``least`` of :class:`Target`."""
     if not 0 < prob < 1:
         raise InvalidRequest(f"The probability is {prob:g}: it has to lie between 0 and 1, say 0.9.")
     smallest, furthest = _ends(fit)
-    middle = _even_law(fit, target, supply, group, seed)
+    middle = _even_law(fit, target, **text)
     near = np.geomspace(max(smallest, middle / 10), min(furthest, middle * 300), _NEAR)
     for budgets in (near, np.geomspace(smallest, furthest, 2 * _BUDGETS)):
-        curve = chance(fit, target=target, compute=budgets, supply=supply, group=group, seed=seed)
-        found = _place(budgets, curve["chance"].values, prob)
-        if curve["chance"][0] < prob and found < np.inf:
+        path = chance(fit, target=target, compute=budgets, **text)
+        chances = path["chance"].values
+        least = _place(budgets, chances, prob)
+        if chances[0] < prob and least < np.inf:
             break
     else:
-        if found < np.inf:
+        if least < np.inf:
             raise InvalidRequest(
-                f"The smallest run, {smallest:.2g} FLOP, already reaches {target:g} with a probability of {prob:g}: ask for a "
+                f"The smallest run, {flop(smallest)}, already reaches {target:g} with a probability of {prob:g}: ask for a "
                 f"lower loss."
             )
         raise InvalidRequest(
-            f"No budget up to {furthest:.2g} FLOP, {FURTHEST:g} decades beyond the runs, reaches {target:g} with a probability "
-            f"of {prob:g}: the best chance is {float(curve['chance'].max()):.2g}. Ask for less, or for a smaller probability."
+            f"No budget up to {flop(furthest)}, {FURTHEST:g} decades beyond the runs, reaches {target:g} with a probability "
+            f"of {prob:g}: the best chance is {number(chances.max(), 2)}. Ask for less, or for a smaller probability."
         )
-    least = {"compute_flops": found}
-    least |= {n: float(np.exp(np.interp(np.log(found), np.log(budgets), np.log(curve[n])))) for n in curve if n in _RUN}
-    least |= {"chance": prob, "even": _even(budgets, curve["chance"].values)}
-    return pd.Series(least | {"reach_compute_flops": float(reach(fit, "compute_flops", found))})
+    run = {n: float(np.exp(np.interp(np.log(least), np.log(budgets), np.log(path[n])))) for n in path if n in _RUN}
+    even = _place(budgets, chances, 0.5)
+    distance = float(reach(fit, "compute_flops", least))
+    odds = {"chance": prob, "even": even if chances[0] <= 0.5 and even < np.inf else np.nan, "reach_compute_flops": distance}
+    return pd.Series({"compute_flops": least, **run, **odds})
 
 
 def _ends(fit: Fit) -> tuple[float, float]:
@@ -162,39 +87,31 @@ def _ends(fit: Fit) -> tuple[float, float]:
     return float(spent.min()), float(min(spent.max() * 10**FURTHEST, BY_COLUMN["compute_flops"].maximum))
 
 
-def _at_budgets(
-    fit: Fit, compute: Any, supply: Supply | None, group: Mapping[str, str] | None, seed: int, **choice: Any
-) -> xr.Dataset:
+def _at_budgets(fit: Fit, compute: Any, **how: Any) -> xr.Dataset:
     """Return what a new run of each budget measures: a prediction, along compute."""
     thinned = fit.thinned(DRAWS["target"])
     if splits_a_budget(fit):
-        return allocate(thinned, compute=compute, supply=supply, group=group, seed=seed, **choice)
-    if set(fit.model.only.columns.values()) != {"compute_flops"}:
+        return allocate(thinned, compute=compute, **how)
+    columns = list(fit.model.only.columns.values())
+    if columns != ["compute_flops"]:
         raise InvalidRequest(
-            f"The law {fit.model.only.law} takes {', '.join(fit.model.only.columns.values())}: what compute buys follows from a law of N and D, "
-            f"or of C."
+            f"The law {fit.model.only.law} takes {', '.join(columns)}: what compute buys follows from a law of N and D, or of C."
         )
-    if supply is not None:
+    if how.pop("supply", None) is not None:
         raise InvalidRequest("A law of C alone has no tokens: leave the supply out.")
-    found = predict(thinned, compute_flops=compute, group=group, seed=seed)
-    return found.rename(query="compute_flops") if "query" in found.dims else found
+    prediction = predict(thinned, compute_flops=compute, group=how.get("group"), seed=how.get("seed", 0))
+    return prediction.rename(query="compute_flops") if "query" in prediction.dims else prediction
 
 
-def _even_law(fit: Fit, target: float, supply: Supply | None, group: Mapping[str, str] | None, seed: int) -> float:
+def _even_law(fit: Fit, target: float, **text: Unpack[Text]) -> float:
     """Return about where the law's median loss reaches the target: a place to look closely at."""
     budgets = np.geomspace(*_ends(fit), _BUDGETS)
     if splits_a_budget(fit):
-        surface = Surface.of(fit, admit(fit, group or {}, seed), seed, supply).thinned(100)
+        surface = Surface.asked(fit, **text).thinned(100)
         losses = np.median(surface.along(budgets[:, None], optima(surface, budgets)), axis=-1)
     else:
-        losses = _at_budgets(fit, budgets, supply, group, seed)["expected_loss"].median(SAMPLE_DIMS).values
+        losses = _at_budgets(fit, budgets, **text)["expected_loss"].median(SAMPLE_DIMS).values
     return _place(budgets, -losses, -target, never=budgets[-1])
-
-
-def _even(budgets: np.ndarray, chances: np.ndarray) -> float:
-    """Return the budget of even odds, not a number where every budget has better or none has."""
-    found = _place(budgets, chances, 0.5)
-    return found if chances[0] <= 0.5 and found < np.inf else np.nan
 
 
 def _place(budgets: np.ndarray, rising: np.ndarray, level: float, *, never: float = np.inf) -> float:
@@ -204,7 +121,24 @@ def _place(budgets: np.ndarray, rising: np.ndarray, level: float, *, never: floa
 
 
 class Target(OnHardware, OfText):
-    """The budget that reaches a loss with a probability, and what it costs in hours, days and money."""
+    """The budget that reaches a loss with a probability, and what it costs in hours, days and money.
+
+    The run of a budget is the one to choose with it: the size of least expected loss, where the law is of N and D; a law of
+    C alone has none. Residual noise and model discrepancy are included.
+
+    Table ``least``: one row; ``compute_flops``, the least budget with which a new run reaches the loss with the probability;
+    ``params`` and ``tokens`` of the run; ``chance`` there; ``even``, the budget at even odds; ``reach_compute_flops``, its
+    extrapolation distance in decades. Table ``cost``: as of :class:`~bayes_scaling.questions.cost.Cost`. Where budgets are
+    given instead table ``chances``: a row a budget; ``compute_flops``; ``chance`` that a new run measures less,
+    ``chance_expected`` that its expected loss is less; ``params``, ``tokens``; the extrapolation distances.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> print(Target(target=2.0, compute=[1e22, 1e24]).answer(example_fit()))
+    1e22 FLOP reach 2 nats/token with a probability of 0.00.
+    1e24 FLOP reach 2 nats/token with a probability of 0.97.
+    """
 
     name = "target"
     panel = "Budget"
@@ -215,10 +149,9 @@ class Target(OnHardware, OfText):
     compute: tuple[Positive, ...] = Field(default=(), description="Or the chance of this budget, FLOP; repeatable.")
 
     def _result(self, posterior: Fit) -> Answer:
-        asked: dict[str, Any] = {"target": self.target, **self.given}
         goal = f"{self.target:g} {posterior.loss_unit}"
         if self.compute:
-            draws = chance(posterior, compute=list(self.compute), **asked)
+            draws = chance(posterior, target=self.target, compute=list(self.compute), **self.given)
             table = pd.DataFrame({str(n): np.atleast_1d(v.values) for n, v in (draws.coords | draws.data_vars).items()})
             lines = [
                 f"{flop(row['compute_flops'])} reach {goal} with a probability of {row['chance']:.2f}."
@@ -226,7 +159,7 @@ class Target(OnHardware, OfText):
             ]
             draw = partial(curve, table="chances", x="compute_flops", y="chance")
             return Answer("\n".join(lines), tables={"chances": table}, data=draws, draw=draw)
-        least = least_compute(posterior, prob=self.sure, **asked)
+        least = least_compute(posterior, target=self.target, prob=self.sure, **self.given)
         compute = float(least["compute_flops"])
         bill, costs = self.bill(compute, self.prob, self.seed)
         run = f", {short(least['params'])} parameters on {short(least['tokens'])} tokens" if "params" in least else ""

@@ -1,9 +1,10 @@
-"""How sentences, reports and the command line write numbers: engineering suffixes, powers of ten for FLOP alone."""
+"""How sentences, reports and the command line write numbers: engineering suffixes for amounts, powers of ten for FLOP."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+
+import numpy as np
 
 from bayes_scaling.quantities import BY_COLUMN
 
@@ -16,50 +17,44 @@ def axis_label(column: str) -> str:
     return f"{quantity.symbol} ({quantity.unit})" if quantity else column
 
 
-def number(value: float) -> str:
-    """Write a number to three digits.
+def number(value: float, digits: int = 3) -> str:
+    """Write a number to some digits; one below 1e-4 or from a million on as a power of ten.
 
-    Examples
-    --------
-    >>> number(0.0123456), number(4.2e-6)
-    ('0.0123', '4.20e-06')
+    >>> number(0.0123456), number(2071.0), number(4.2e-6), number(8.8e13), number(0.0123456, 2)
+    ('0.0123', '2070', '4.2e-6', '8.8e13', '0.012')
     """
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2e}"
+    rounded = f"{value:.{digits}g}"
+    if 1e-4 <= abs(float(rounded)) < 1e6:
+        return np.format_float_positional(float(rounded), trim="-")
+    return _as_power(rounded)
 
 
 def percent(prob: float) -> str:
     """Write a probability, or a share, in per cent.
 
-    Examples
-    --------
     >>> percent(0.9), percent(0.123456)
     ('90 %', '12.3 %')
     """
-    return f"{100 * prob:.3g} %"
+    return f"{number(100 * prob)} %"
 
 
 def short(value: float) -> str:
     """Write an amount to three digits with the suffix K, M, B or T.
 
-    Examples
-    --------
     >>> [short(value) for value in (70.23e9, 1.4e12, 442_368, 999_900, 21.3, 3.1e16)]
     ['70.2B', '1.4T', '442K', '1M', '21.3', '31000T']
     """
-    if not math.isfinite(value):
-        return f"{value:g}"
     rounded = float(f"{value:.3g}")
-    for factor, letter in _SUFFIXES:
-        if abs(rounded) >= factor:
-            return f"{rounded / factor:g}{letter}" if abs(rounded) < 1e18 else f"{rounded / factor:.3g}{letter}"
-    return f"{rounded:g}"
+    if math.isfinite(value):
+        for factor, letter in _SUFFIXES:
+            if abs(rounded) >= factor:
+                return f"{number(rounded / factor)}{letter}"
+    return number(rounded)
 
 
 def flop(value: float) -> str:
-    """Write a compute to three digits in powers of ten.
+    """Write a compute with its unit.
 
-    Examples
-    --------
     >>> flop(5.76e23), flop(1e14)
     ('5.76e23 FLOP', '1e14 FLOP')
     """
@@ -67,33 +62,22 @@ def flop(value: float) -> str:
 
 
 def power(value: float) -> str:
-    """Write a compute without its unit.
+    """Write a compute to three digits in powers of ten.
 
-    Examples
-    --------
-    >>> power(5.76e23)
-    '5.76e23'
+    >>> power(5.76e23), power(150000.0)
+    ('5.76e23', '1.5e5')
     """
-    return f"{value:.3g}".replace("e+", "e")
+    return _as_power(f"{value:.3g}")
 
 
 def credible(prob: float, lower: str, upper: str) -> str:
     """Write an interval whose ends are written already.
 
-    Examples
-    --------
     >>> credible(0.9, "1.2", "1.4")
     '90 % interval 1.2 to 1.4'
     """
     return f"{percent(prob)} interval {lower} to {upper}"
 
 
-def listed(words: Sequence[str]) -> str:
-    """Join words as a list in a sentence.
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _as_power(text: str) -> str:
+    return text.replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")

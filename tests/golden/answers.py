@@ -13,7 +13,7 @@ import bayes_scaling as bs
 from bayes_scaling.posterior.variance import noise_parts
 from bayes_scaling.questions.bottleneck import bottleneck
 from bayes_scaling.questions.cost import cost
-from bayes_scaling.questions.deadline import deadline
+from bayes_scaling.questions.deadline import Deadline
 from bayes_scaling.questions.early_stopping import early_stopping
 from bayes_scaling.questions.frontier import frontier_table
 from bayes_scaling.questions.heterogeneity import agreement
@@ -22,7 +22,6 @@ from bayes_scaling.questions.next_run import Budget, Forecast, next_run, next_ru
 from bayes_scaling.questions.recipes import compare_recipes, crossing
 from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.robust import robust_choice
-from bayes_scaling.questions.stop_early import stopping
 from bayes_scaling.questions.target import chance, least_compute
 from tests.golden import tables
 from tests.golden.adapter import (
@@ -122,9 +121,11 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "near optimal": lambda: plain(near_optimal(posterior("chinchilla"), compute=5.76e23, within=[0.001, 0.01])),
     "lifetime": lambda: plain(lifetime(posterior("chinchilla"), target=2.1, demand=1e13)),
     "overtraining": lambda: plain(overtraining(posterior("chinchilla"), compute=1e23, times=[1, 2, 4])),
-    "deadline": lambda: plain(deadline(posterior("system"), params=1e9, loss=2.9, days=1.0, seconds_per_step=1.0)),
+    "deadline": lambda: plain(
+        Deadline(params=1e9, loss=2.9, days=1.0, seconds_per_step=1.0).in_time(posterior("system")).iloc[0]
+    ),
     "front": lambda: plain(front_of(posterior("system"), params=1e9, loss=2.9, batch=[1e5, 1e6, 1e7])),
-    "stop early": lambda: plain(stopping(posterior("system"), compute_min=1e21, params=1e9)),
+    "stop early": lambda: _question("stopping", "system", compute_min=1e21, params=1e9)["runs"],
     "early stopping": lambda: plain(early_stopping(posterior("system"))),
     "recipes": lambda: plain(
         compare_recipes(posterior("kappa by group"), {"group": "web"}, {"group": "code"}, compute=[1e20, 1e22])

@@ -15,11 +15,11 @@ from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import new_run_sd, predict
 from bayes_scaling.questions.base import question
-from bayes_scaling.questions.deadline import deadline, front
+from bayes_scaling.questions.deadline import Deadline, front
 from bayes_scaling.questions.frontier import efficient, laws_of
-from bayes_scaling.questions.next_run import Budget, Forecast, ladder_of, mentioned, next_run, next_runs, risk_now
+from bayes_scaling.questions.next_run import Budget, Forecast, ladder_of, next_run, next_runs, risk_now
 from bayes_scaling.questions.preposterior import refits
-from bayes_scaling.questions.stop_early import nearly_converged, of_size, stopping
+from bayes_scaling.questions.stop_early import Stopping, nearly_converged, of_size
 from tests.forecasting import forecast_by_hand
 from tests.grouped import grouped_fit
 
@@ -53,9 +53,9 @@ def test_ten_per_cent_above_convergence_beats_two_as_the_paper_says(exact):
 
 
 def test_the_early_stop_is_never_worse_and_best_at_its_own_size(exact):
-    found = stopping(example_system(), compute_min=1e21, params=1e9)
+    found = Stopping(compute_min=1e21, params=1e9).answer(example_system()).tables["runs"]
     assert (found["gain_lower"] >= -1e-9).all()
-    best = stopping(exact, compute_min=1e21).loc["stopped early"]
+    best = Stopping(compute_min=1e21).answer(exact).tables["runs"].loc["stopped early"]
     known = {n: v.values for n, v in laws_of(exact).items()}
     same = float(of_size(best["params"], 1e21, **known)[2].item())
     assert same == pytest.approx(best["loss"], rel=1e-6)
@@ -65,7 +65,7 @@ def test_the_early_stop_is_never_worse_and_best_at_its_own_size(exact):
 
 def test_a_fit_of_one_law_tells_of_no_early_stop(exact_fit):
     with pytest.raises(InvalidRequest, match="kaplan_system"):
-        stopping(exact_fit, compute_min=1e21)
+        Stopping(compute_min=1e21).answer(exact_fit)
 
 
 def test_the_front_is_a_hyperbola(exact):
@@ -79,16 +79,17 @@ def test_the_front_is_a_hyperbola(exact):
 
 
 def test_a_deadline_is_just_made(exact):
-    found = deadline(exact, params=1e9, loss=2.9, days=1.0, seconds_per_step=1.0)
+    asked = {"params": 1e9, "loss": 2.9, "seconds_per_step": 1.0}
+    found = Deadline(**asked, days=1.0).in_time(exact).iloc[0]
     assert found["steps"] == pytest.approx(86_400, rel=1e-6)
     assert found["chance"] == 1.0
-    later = deadline(exact, params=1e9, loss=2.9, days=2.0, seconds_per_step=1.0)
+    later = Deadline(**asked, days=2.0).in_time(exact).iloc[0]
     assert found["price_of_a_day"] == pytest.approx(found["compute_flops"] - later["compute_flops"], rel=1e-6)
     assert later["batch_tokens"] < found["batch_tokens"]
     with pytest.raises(InvalidRequest, match="No batch reaches"):
-        deadline(exact, params=1e9, loss=2.9, days=0.01, seconds_per_step=1.0)
+        Deadline(**asked, days=0.01).in_time(exact)
     with pytest.raises(InvalidRequest, match="0 % of the draws"):
-        deadline(exact, params=1e6, loss=1.0, days=1.0, seconds_per_step=1.0)
+        Deadline(params=1e6, loss=1.0, days=1.0, seconds_per_step=1.0).in_time(exact)
 
 
 def test_questions_of_a_system_are_answered(exact):
@@ -235,7 +236,8 @@ def test_a_group_has_a_next_run_of_its_own():
 
 
 def test_the_decision_is_named_once():
-    assert mentioned({"params": 1e9, "tokens": 1e10, "compute": None}) == Forecast(1e9, 1e10)
+    assert question("next_run", most=1e21, params=1e9, tokens=1e10).about == Forecast(1e9, 1e10)
+    assert question("next_run", most=1e21, compute=1e24).about == Budget(1e24)
     for given in ({}, {"params": 1e9}, {"params": 1e9, "tokens": 1e10, "compute": 1e20}):
         with pytest.raises(InvalidRequest, match="what is to be decided"):
-            mentioned(given)
+            _ = question("next_run", most=1e21, **given).about
