@@ -11,24 +11,30 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.importance import Weighted, sample_by_importance, smoothed
-from bayes_scaling.inference.modes import Mode, find_modes
+from bayes_scaling.inference.modes import Mode, find_modes, with_modes_near
 from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
+
+if TYPE_CHECKING:
+    from bayes_scaling.inference.nuts import Compiled
 
 _MOST_UNKNOWNS: Final = 25
 """Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
 _LARGEST_K: Final = 0.7
 _FEWEST_EFFECTIVE: Final = 400.0
 _DRAWS: Final = 1000
+_ATTEMPTS: Final = 3
+_CLIMBED: Final = 5
+"""Draws from which a climb looks for modes that were missed."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +75,44 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         reason = f"{density.size} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
         if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and density.size <= _MOST_UNKNOWNS)):
-            rng = np.random.default_rng([settings.seed, 4])
-            weighted = sample_by_importance(density, modes, rng, progress=lambda share: show("sampling", share))
-            _, shape = smoothed(weighted.log_ratio)
+            weighted, shape, modes = _weighted(density, modes, settings.seed, lambda share: show("sampling", share))
             stated = f"Pareto k-hat {shape:.2f}, effective sample size {weighted.effective:.0f}"
-            if settings.sampler == "importance" or (shape < _LARGEST_K and weighted.effective >= _FEWEST_EFFECTIVE):
+            if settings.sampler == "importance" or _is_exact(weighted, shape):
                 return _resampled(density, modes, weighted, settings.with_draws(_DRAWS), stated)
             reason = f"importance sampling was not exact enough: {stated}"
-    if settings.sampler == "nuts":
-        reason = "asked for"
-    return _by_nuts(density, modes, settings, reason, progress)
+        if settings.sampler == "nuts":
+            reason = "asked for"
+        show("compiling the model", None)
+        compiled = _compiled(layout)
+    return _by_nuts(density, modes, compiled, settings, reason, progress)
+
+
+def _weighted(
+    density: LogDensity, modes: list[Mode], seed: int, progress: Callable[[float], None]
+) -> tuple[Weighted, float, list[Mode]]:
+    """Return weighted draws, the shape of their tail, and the modes; again where draws lead to a mode that was missed."""
+    rng = np.random.default_rng([seed, 4])
+    for _ in range(_ATTEMPTS):
+        weighted = sample_by_importance(density, modes, rng, progress=progress)
+        _, shape = smoothed(weighted.log_ratio)
+        if _is_exact(weighted, shape):
+            break
+        # Where a mode was missed, the heaviest draws lie on its slope.
+        more = with_modes_near(density, modes, weighted.points[np.argsort(-weighted.log_ratio)[:_CLIMBED]])
+        if [mode.log_density for mode in more] == [mode.log_density for mode in modes]:
+            break
+        modes = more
+    return weighted, shape, modes
+
+
+def _is_exact(weighted: Weighted, shape: float) -> bool:
+    return shape < _LARGEST_K and weighted.effective >= _FEWEST_EFFECTIVE
+
+
+def _compiled(layout: Layout) -> Compiled:
+    from bayes_scaling.inference.nuts import compiled_for  # PyMC: seconds of imports and of compiling
+
+    return compiled_for(layout)
 
 
 def _resampled(density: LogDensity, modes: list[Mode], weighted: Weighted, settings: Settings, stated: str) -> Sampled:
@@ -105,15 +139,23 @@ def _resampled(density: LogDensity, modes: list[Mode], weighted: Weighted, setti
     return Sampled(density.draws(points, shape), groups, settings, facts)
 
 
-def _by_nuts(density: LogDensity, modes: list[Mode], settings: Settings, reason: str, progress: bool | None) -> Sampled:
-    from bayes_scaling.inference.nuts import compiled_for  # PyMC: seconds of imports and of compiling
-
+def _by_nuts(
+    density: LogDensity,
+    modes: list[Mode],
+    compiled: Compiled,
+    settings: Settings,
+    reason: str,
+    progress: bool | None,
+) -> Sampled:
     layout = density.layout
     settings = settings.with_draws(enough_draws(layout.model, sum(len(rows) for _, rows in layout)))
-    posterior, statistics = compiled_for(layout).sample(density, modes, settings, progress)
+    posterior, statistics = compiled.sample(density, modes, settings, progress)
     points = density.points(posterior)
+    log_density = density.of(points)
+    if modes:
+        modes = with_modes_near(density, modes, points[[int(np.argmax(log_density))]])
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-    of_draws = _of_draws(density, modes, points, density.of(points), shape)
+    of_draws = _of_draws(density, modes, points, log_density, shape)
     groups = {"sample_stats": statistics.assign(of_draws.data_vars), "modes": _stored(density, modes)}
     return Sampled(posterior, groups, settings, {"sampler": "nuts", "sampler_reason": reason})
 

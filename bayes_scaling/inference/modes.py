@@ -16,9 +16,9 @@ from bayes_scaling.model.density import LogDensity
 
 _POWERS: Final = (0.01, 0.1)
 """Powers of the likelihood at which a climb begins."""
-_FEWEST_STARTS: Final = 6
-_MOST_STARTS: Final = 24
-_REACHED: Final = 3
+_FEWEST_STARTS: Final = 8
+_MOST_STARTS: Final = 32
+_REACHED: Final = 4
 """Starts that have to end in the deepest mode."""
 _CANDIDATES: Final = 500
 _SAME: Final = 1.0
@@ -70,24 +70,43 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
     spread = np.diag(prior.std(axis=0))
     modes: list[Mode] = []
     reached: list[int] = []
-    metric = spread
     for count, start in enumerate(_starts(density, prior)):
         point = start
         for power in _POWERS:
             point, _ = _climb(density, point, spread, power)
-        point, log_density = _climb(density, point, metric, 1.0)
-        if not np.isfinite(log_density):
-            continue
-        which = next((i for i, mode in enumerate(modes) if _is_same(mode, point, log_density)), None)
+        which = _reach(density, point, modes, spread)
         if which is None:
-            covariance = _inverse(-density.curvature(point), spread)
-            modes.append(Mode(point, log_density, covariance))
-            reached.append(1)
-            metric = np.linalg.cholesky(modes[_deepest(modes)].covariance)
-        else:
-            reached[which] += 1
-        if modes and count + 1 >= _FEWEST_STARTS and reached[_deepest(modes)] >= _REACHED:
+            continue
+        reached += [0] * (len(modes) - len(reached))
+        reached[which] += 1
+        if count + 1 >= _FEWEST_STARTS and reached[_deepest(modes)] >= _REACHED:
             break
+    return _that_matter(modes)
+
+
+def with_modes_near(density: LogDensity, modes: list[Mode], points: np.ndarray) -> list[Mode]:
+    """Return the modes that matter, with those that a climb from any of some points reaches."""
+    every = list(modes)
+    spread = np.diag(np.sqrt(np.diag(modes[0].covariance)))
+    for point in points:
+        _reach(density, point, every, spread)
+    return _that_matter(every)
+
+
+def _reach(density: LogDensity, start: np.ndarray, modes: list[Mode], spread: np.ndarray) -> int | None:
+    """Climb from a start, and return the number of the mode it ends in, which is added where it is new."""
+    metric = np.linalg.cholesky(modes[_deepest(modes)].covariance) if modes else spread
+    point, log_density = _climb(density, start, metric, 1.0)
+    if not np.isfinite(log_density):
+        return None
+    for number, mode in enumerate(modes):
+        if _is_same(mode, point, log_density):
+            return number
+    modes.append(Mode(point, log_density, _inverse(-density.curvature(point), spread)))
+    return len(modes) - 1
+
+
+def _that_matter(modes: list[Mode]) -> list[Mode]:
     largest = max((mode.log_mass for mode in modes), default=0.0)
     return sorted((m for m in modes if m.log_mass > largest - _NEGLIGIBLE), key=lambda mode: -mode.log_mass)
 

@@ -288,7 +288,7 @@ class Fit:
         modes = self.tree["modes"].to_dataset() if "modes" in self.tree else None
         if modes is None or modes.sizes["mode"] < 2:
             return sentence
-        nearest = self.tree["sample_stats"]["mode"].values.ravel()
+        nearest = self.tree["sample_stats"].to_dataset()["mode"].values.ravel()
         each = (
             f"log density {density:.1f} with {100 * np.mean(nearest == number):.1f} % of the draws"
             for number, density in enumerate(modes["log_density"].values)
