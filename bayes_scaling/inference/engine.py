@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.inference.importance import Weighted, sample_by_importance, smoothed
+from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, find_modes, with_modes_near
 from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
@@ -32,7 +32,7 @@ _MOST_UNKNOWNS: Final = 25
 _LARGEST_K: Final = 0.7
 _FEWEST_EFFECTIVE: Final = 400.0
 _DRAWS: Final = 1000
-_ATTEMPTS: Final = 3
+_FURTHER_ATTEMPTS: Final = 2
 _CLIMBED: Final = 5
 """Draws from which a climb looks for modes that were missed."""
 
@@ -75,9 +75,9 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         reason = f"{density.size} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
         if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and density.size <= _MOST_UNKNOWNS)):
-            weighted, shape, modes = _weighted(density, modes, settings.seed, lambda share: show("sampling", share))
-            stated = f"Pareto k-hat {shape:.2f}, effective sample size {weighted.effective:.0f}"
-            if settings.sampler == "importance" or _is_exact(weighted, shape):
+            weighted, modes = _weighted(density, modes, settings.seed, lambda share: show("sampling", share))
+            stated = f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective:.0f}"
+            if settings.sampler == "importance" or _is_exact(weighted):
                 return _resampled(density, modes, weighted, settings.with_draws(_DRAWS), stated)
             reason = f"importance sampling was not exact enough: {stated}"
         if settings.sampler == "nuts":
@@ -89,24 +89,24 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
 
 def _weighted(
     density: LogDensity, modes: list[Mode], seed: int, progress: Callable[[float], None]
-) -> tuple[Weighted, float, list[Mode]]:
-    """Return weighted draws, the shape of their tail, and the modes; again where draws lead to a mode that was missed."""
+) -> tuple[Weighted, list[Mode]]:
+    """Return weighted draws and the modes; drawn again where draws lead to a mode that was missed."""
     rng = np.random.default_rng([seed, 4])
-    for _ in range(_ATTEMPTS):
-        weighted = sample_by_importance(density, modes, rng, progress=progress)
-        _, shape = smoothed(weighted.log_ratio)
-        if _is_exact(weighted, shape):
+    weighted = sample_by_importance(density, modes, rng, progress=progress)
+    for _ in range(_FURTHER_ATTEMPTS):
+        if _is_exact(weighted):
             break
         # Where a mode was missed, the heaviest draws lie on its slope.
         more = with_modes_near(density, modes, weighted.points[np.argsort(-weighted.log_ratio)[:_CLIMBED]])
         if [mode.log_density for mode in more] == [mode.log_density for mode in modes]:
             break
         modes = more
-    return weighted, shape, modes
+        weighted = sample_by_importance(density, modes, rng, progress=progress)
+    return weighted, modes
 
 
-def _is_exact(weighted: Weighted, shape: float) -> bool:
-    return shape < _LARGEST_K and weighted.effective >= _FEWEST_EFFECTIVE
+def _is_exact(weighted: Weighted) -> bool:
+    return weighted.tail_shape < _LARGEST_K and weighted.effective >= _FEWEST_EFFECTIVE
 
 
 def _compiled(layout: Layout) -> Compiled:
@@ -119,7 +119,7 @@ def _resampled(density: LogDensity, modes: list[Mode], weighted: Weighted, setti
     """Return equally weighted draws: each chain is resampled from a part of its own, so that chains are independent."""
     assert settings.draws is not None
     rng = np.random.default_rng([settings.seed, 5])
-    weights, _ = smoothed(weighted.log_ratio)
+    weights = weighted.weights
     part = rng.permutation(len(weights)) % settings.chains
     chosen = []
     for chain in range(settings.chains):

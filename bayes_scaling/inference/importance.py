@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
 from bayes_scaling.inference.modes import Mode
 from bayes_scaling.model.density import LogDensity
+from bayes_scaling.numerics import smoothed_weights
 
 _FEWEST_DEGREES: Final = 5
 """Degrees of freedom of the components in a few dimensions; in more they are as many as the dimensions.
@@ -28,8 +30,6 @@ _OF_THE_PRIOR: Final = 0.05
 """Share of draws from the prior."""
 _FEWEST: Final = 0.03
 """Share of draws that a mode has at the least in the first round."""
-_LEAST_RATIO: Final = 700.0
-"""Ratios are cut where their exponentials vanish beside the largest."""
 _MOST_ROUNDS: Final = 14
 _MOST_COMPONENTS: Final = 12
 
@@ -151,8 +151,21 @@ class Weighted:
     @property
     def effective(self) -> float:
         """Effective sample size: one over the sum of squared weights."""
-        weights = weights_of(self.log_ratio)
-        return float(1 / (weights**2).sum())
+        return float(1 / (weights_of(self.log_ratio) ** 2).sum())
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights that sum to one, the largest smoothed by a generalised Pareto distribution."""
+        return self._smoothed[0]
+
+    @property
+    def tail_shape(self) -> float:
+        """Shape k-hat of that distribution: the variance of the weights is finite below a half, means are reliable below 0.7."""
+        return self._smoothed[1]
+
+    @cached_property
+    def _smoothed(self) -> tuple[np.ndarray, float]:
+        return smoothed_weights(self.log_ratio)
 
 
 def weights_of(log_ratio: np.ndarray) -> np.ndarray:
@@ -160,16 +173,6 @@ def weights_of(log_ratio: np.ndarray) -> np.ndarray:
     weights = np.exp(log_ratio - log_ratio.max())
     weights = np.minimum(weights, weights.mean() * np.sqrt(len(weights)))
     return weights / weights.sum()
-
-
-def smoothed(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return weights that sum to one, the largest smoothed by a generalised Pareto distribution, and its shape k-hat."""
-    from arviz_stats.base import array_stats
-
-    finite = np.maximum(log_ratio, log_ratio.max() - _LEAST_RATIO)
-    log_weights, shape = array_stats.psislw(-finite)
-    weights = np.exp(log_weights - log_weights.max())
-    return weights / weights.sum(), float(shape)
 
 
 def sample_by_importance(

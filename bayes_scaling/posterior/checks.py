@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.model.names import SAMPLE_DIMS, is_log
+from bayes_scaling.numerics import smoothed_weights
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.predict import inside, interval, quantiles
 from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
@@ -213,7 +214,7 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     if weighted:
         log_ratio = fit.tree["importance"].to_dataset()["log_ratio"].values
         weights = np.exp(log_ratio - log_ratio.max())
-        results["Pareto k-hat of the weights"] = (_tail_shape(log_ratio), "")
+        results["Pareto k-hat of the weights"] = (smoothed_weights(log_ratio)[1], "")
         results["effective sample size of the weights"] = (float(weights.sum() ** 2 / (weights**2).sum()), "")
     else:
         results["share of divergences"] = (float(statistics["diverging"].mean()), "")
@@ -248,12 +249,6 @@ def _modes(fit: Fit, statistics: xr.Dataset) -> dict[str, tuple[float, str]]:
     }
 
 
-def _tail_shape(log_ratio: np.ndarray) -> float:
-    from arviz_stats.base import array_stats
-
-    return float(array_stats.psislw(-np.maximum(log_ratio, log_ratio.max() - _LEAST_RATIO))[1])
-
-
 def _extreme(diagnostic: xr.Dataset, which: Any) -> tuple[float, str]:
     """Return the worst value over all variables and the variable's name; NaN is the worst of all."""
     named = {str(name): array.values for name, array in diagnostic.data_vars.items()}
@@ -265,8 +260,6 @@ def _extreme(diagnostic: xr.Dataset, which: Any) -> tuple[float, str]:
     return float(worst[position][0]), worst[position][1]
 
 
-_LEAST_RATIO: Final = 700.0
-"""Log importance ratios are cut where they vanish beside the largest."""
 _REPLICATES: Final = 200
 _NULLS: Final = 2000
 

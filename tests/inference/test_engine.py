@@ -1,0 +1,167 @@
+"""Which sampler is used and why, and that draws in the wrong mode never pass."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from bayes_scaling.inference import engine, fit
+from bayes_scaling.inference.importance import Weighted
+from bayes_scaling.inference.modes import find_modes
+from bayes_scaling.inference.settings import Settings
+from bayes_scaling.laws import LAWS
+from bayes_scaling.model.density import LogDensity
+from bayes_scaling.model.document import read_model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.posterior.checks import check, checked
+from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.runs.table import read_runs
+
+TRUTH = {"E": 0.25, "a": 0.46, "b": 0.42, "kappa": 0.4}
+BELOW = "log density below the best mode, standard deviations"
+
+
+def wide_grid() -> pd.DataFrame:
+    """A grid of runs over two and a half decades of compute with a tenth of a per cent of noise: several modes."""
+    rng = np.random.default_rng(11)
+    N, tokens_per_param = np.meshgrid(np.geomspace(2e8, 7e9, 17), np.geomspace(19, 700, 20))
+    N, D = N.ravel(), (N * tokens_per_param).ravel()
+    reference = {"N": 1.2e9, "D": 1.4e11}
+    values = TRUTH | {"A": 0.2, "B": 0.2}
+    law = LAWS["kappa"]
+    loss = law(N, D, **law.from_reference(values, reference))
+    noise = 0.0009 * (loss / np.exp(np.log(loss).mean())) ** 4
+    decades = np.log10(N / 1.2e9)
+    bend = 0.004 * np.cumsum(rng.standard_normal(12))
+    walk = np.interp(decades, np.linspace(decades.min(), decades.max(), 12), bend - bend[6])
+    return pd.DataFrame({"params": N, "tokens": D, "loss": loss * np.exp(walk + noise * rng.standard_normal(N.size))})
+
+
+@pytest.fixture(scope="module")
+def importance_fit(simulated_runs):
+    return fit(simulated_runs, "chinchilla", seed=3, progress=False)
+
+
+def test_importance_sampling_is_tried_first_and_agrees_with_nuts(importance_fit, real_fit):
+    assert importance_fit.facts["sampler"] == "importance"
+    assert importance_fit.converged, importance_fit.verdict
+    for name in ("E", "A", "alpha", "B", "beta", "sigma", "nu"):
+        ours, nuts = (np.log(each.posterior[name].values.ravel()) for each in (importance_fit, real_fit))
+        assert ours.mean() == pytest.approx(nuts.mean(), abs=0.15 * nuts.std()), name
+        assert ours.std() == pytest.approx(nuts.std(), rel=0.15), name
+
+
+def test_the_log_density_of_draws_is_that_of_nuts(real_fit):
+    """nutpie's own density of its draws, beside numpy's: the same up to nothing at all."""
+    density = LogDensity(real_fit.layout)
+    points = density.points(real_fit.posterior)
+    statistics = real_fit.tree["sample_stats"].to_dataset()
+    np.testing.assert_allclose(density.of(points), statistics["lp"].values.ravel(), rtol=1e-9)
+
+
+def test_a_seed_gives_the_same_draws(importance_fit, simulated_runs):
+    xr.testing.assert_equal(fit(simulated_runs, "chinchilla", seed=3).posterior, importance_fit.posterior)
+    assert not fit(simulated_runs, "chinchilla", seed=4).posterior.equals(importance_fit.posterior)
+
+
+def test_it_needs_no_pymc(simulated_runs, tmp_path):
+    simulated_runs.table.to_csv(tmp_path / "runs.csv", index=False)
+    lines = (
+        "import sys, bayes_scaling as bs",
+        f"fit = bs.fit({str(tmp_path / 'runs.csv')!r}, 'chinchilla', seed=3)",
+        "assert fit.converged, fit.verdict",
+        "print(sorted({'pymc', 'pytensor', 'nutpie', 'numba'} & set(sys.modules)))",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_seed_finds_the_mode_that_carries_the_mass(seed):
+    table = wide_grid()
+    compute = table["params"] * table["tokens"]
+    small, large = table[compute <= compute.quantile(0.72)], table[compute > compute.quantile(0.72)]
+    found = fit(small.reset_index(drop=True), "kappa", seed=seed)
+    assert found.converged, found.verdict
+    assert found.facts["sampler"] == "importance"
+    assert 0.25 < float(found.posterior["kappa"].median()) < 0.65
+    draws = predict_rows(found, large.reset_index(drop=True))["measured_loss"]
+    lower, upper = (draws.quantile(q, ("chain", "draw")).values for q in (0.05, 0.95))
+    assert ((lower <= large["loss"]) & (large["loss"] <= upper)).mean() > 0.8
+
+
+def test_draws_in_a_worse_mode_fail(importance_fit):
+    """What R-hat cannot see: all chains in one mode, far below the best."""
+    statistics = importance_fit.tree["sample_stats"].to_dataset()
+    lower = importance_fit.tree.copy()
+    lower["sample_stats"] = xr.DataTree(statistics.assign(lp=statistics["lp"] - 25.0))
+    found = check(replace(importance_fit, tree=lower).with_layout(importance_fit.layout)).set_index("check")
+    assert not found.passed[BELOW]
+    assert found.passed["largest R-hat"]
+    assert bool(check(importance_fit).set_index("check").passed[BELOW])
+
+
+def test_a_mode_without_draws_fails(importance_fit):
+    tree = importance_fit.tree.copy()
+    modes = tree["modes"].to_dataset()
+    two = xr.concat([modes.assign(share=modes["share"] * 0.9), modes.assign(share=modes["share"] * 0.1)], "mode")
+    tree["modes"] = xr.DataTree(two)
+    found = checked(replace(importance_fit, tree=tree).with_layout(importance_fit.layout))
+    assert "share of the mass in modes without draws is 0.1" in found.verdict
+
+
+def test_weights_with_a_heavy_tail_fail(importance_fit):
+    tree = importance_fit.tree.copy()
+    heavy = np.log(np.random.default_rng(0).pareto(0.8, 4000))
+    tree["importance"] = xr.DataTree(xr.Dataset({"log_ratio": ("evaluation", heavy)}))
+    found = check(replace(importance_fit, tree=tree).with_layout(importance_fit.layout)).set_index("check")
+    assert not found.passed["Pareto k-hat of the weights"]
+
+
+def test_nuts_follows_where_importance_sampling_is_not_exact(importance_fit, simulated_runs, monkeypatch):
+    asked = {}
+
+    class Compiled:
+        def sample(self, density, modes, settings, progress):
+            asked.update(modes=modes, settings=settings)
+            statistics = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((4, 1000), bool))})
+            return density.draws(density.points(importance_fit.posterior), (4, 1000)), statistics
+
+    poor = Weighted(np.zeros((10, 7)), np.zeros(10), np.r_[0.0, np.full(9, -50.0)], 1)
+    monkeypatch.setattr(engine, "sample_by_importance", lambda *_, **__: poor)
+    monkeypatch.setattr(engine, "_compiled", lambda layout: Compiled())
+    found = fit(simulated_runs, "chinchilla", seed=3)
+    assert found.facts["sampler"] == "nuts"
+    assert "importance sampling was not exact enough" in found.how_sampled
+    assert len(asked["modes"]) == 1
+    assert asked["settings"].draws == 2000
+
+
+def test_many_unknowns_go_to_nuts(monkeypatch):
+    table = pd.DataFrame({"params": [1e8, 1e9] * 6, "tokens": 1e10, "loss": 3.0, "group": list("abcdef") * 2})
+    monkeypatch.setattr(engine, "find_modes", lambda density, rng: [None])
+    monkeypatch.setattr(engine, "_by_nuts", lambda density, modes, compiled, settings, reason, progress: reason)
+    monkeypatch.setattr(engine, "_compiled", lambda layout: None)
+    layout = Layout.of(read_model("chinchilla_by_group"), {"loss": read_runs(table).table})
+    assert "are more than 25" in engine.sample_posterior(layout, Settings(), progress=False)
+
+
+def test_a_start_of_nuts_is_a_mode(simulated_runs):
+    from bayes_scaling.inference.nuts import Compiled
+
+    layout = Layout.of(read_model("chinchilla"), {"loss": simulated_runs.table})
+    density = LogDensity(layout)
+    modes = find_modes(density, np.random.default_rng(0))
+    compiled = Compiled(layout)
+    posterior, _ = compiled.sample(density, modes, Settings("nuts", draws=5, tune=5, chains=2, seed=1), progress=False)
+    assert np.isfinite(density.of(density.points(posterior))).all()
+    start = compiled._starts(density, modes)(1)
+    names = [coordinate.name for coordinate in density.coordinates]
+    order = [names.index(name.removesuffix("_log__")) for name in compiled._unknowns]
+    assert modes[0].distance(start[np.argsort(order)][None])[0] < 4
