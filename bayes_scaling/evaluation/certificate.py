@@ -105,7 +105,7 @@ def read_certificate(path: str | Path) -> Certificate:
     """
     return read_json(
         path,
-        lambda document: Certificate(*(pd.DataFrame(document[n]) for n in ("ranks", "forecasts")), document["facts"]),
+        lambda stored: Certificate(pd.DataFrame(stored["ranks"]), pd.DataFrame(stored["forecasts"]), stored["facts"]),
         what="certificate",
         made_by="bayes-scaling certify RUNS --out FOLDER",
     )

@@ -75,12 +75,17 @@ def one_axes(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def grid(count: int, columns: int, row_height: float, width: float = 6.4) -> tuple[Figure, list[Axes]]:
+def grid(
+    count: int, columns: int, row_height: float, *, width: float = 6.4, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
     """Return a figure with so many pairs of axes, in rows of at most ``columns``."""
     columns = min(columns, count)
     rows = -(-count // columns)
     figure = canvas(width, row_height * rows + 0.3)
-    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel().tolist()
+    for empty in panels[count:]:
+        empty.remove()
+    return figure, panels[:count]
 
 
 def ribbon(axes: Axes, x: Any, curve: Sequence[Any], label: str = "", *, color: str = BLUE, alpha: float = 0.3) -> None:

@@ -28,7 +28,6 @@ from bayes_scaling.report.figures import (
     ORANGE,
     RED,
     by_group,
-    canvas,
     dots,
     grid,
     one_axes,
@@ -98,8 +97,7 @@ def standardised_picture(fit: Fit, name: str) -> Picture:
 
 @styled
 def _residuals(fit: Fit, columns: Sequence[str], residual: np.ndarray, usual: float, label: str) -> Figure:
-    figure = canvas(6.4, 2.6)
-    panels: Sequence[Axes] = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    figure, panels = grid(len(columns), len(columns), 2.3, sharey=True)
     for axes, column in zip(panels, columns, strict=True):
         axes.axhspan(-usual, usual, color=INK, alpha=0.1, lw=0)
         axes.axhline(0, color=INK, lw=0.8, alpha=0.6)

@@ -20,19 +20,7 @@ from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.effort import effort
 from bayes_scaling.questions.frontier import frontier, largest
 from bayes_scaling.questions.wording import credible, number, percent, short
-from bayes_scaling.report.figures import (
-    BLUE,
-    CYCLE,
-    INK,
-    ORANGE,
-    RED,
-    dots,
-    grid,
-    one_axes,
-    plain_log_ticks,
-    ribbon,
-    styled,
-)
+from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, RED, dots, grid, one_axes, plain_log_ticks, ribbon, styled
 from bayes_scaling.report.page import Picture
 from bayes_scaling.report.pictures import BEYOND, DRAWS
 
