@@ -59,9 +59,9 @@ def _bootstrap(
 ) -> np.ndarray:
     """Return draws of the fit, with its residuals or without, over resampled runs or budgets."""
     middle = _middle(measured)
-    at, there = _inputs(measured, middle), _inputs(ahead, middle)
+    inputs, inputs_ahead = _inputs(measured, middle), _inputs(ahead, middle)
     log_loss = np.log(measured["loss"].to_numpy(float))
-    best = _best(at, log_loss)
+    best = _best(inputs, log_loss)
     clusters = np.arange(len(measured))
     if by_budget:  # the runs of a ladder in each tenth of a decade of compute
         clusters = np.round(10 * np.log10(measured["compute_flops"].to_numpy(float))).astype(int)
@@ -69,11 +69,11 @@ def _bootstrap(
     draws = np.empty((RESAMPLES, len(ahead)))
     for number in range(RESAMPLES):
         rows = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        draws[number] = _log_law(_fitted([x[rows] for x in at], log_loss[rows], best)[0], there)
+        draws[number] = _log_law(_fitted([x[rows] for x in inputs], log_loss[rows], best)[0], inputs_ahead)
     if not residuals:
         return draws
     repeated = np.repeat(draws, _RESIDUALS, axis=0)
-    return repeated + rng.choice(log_loss - _log_law(best, at), size=repeated.shape)
+    return repeated + rng.choice(log_loss - _log_law(best, inputs), size=repeated.shape)
 
 
 def _middle(measured: pd.DataFrame) -> dict[str, float]:

@@ -42,8 +42,8 @@ class Certificate(Result):
     @property
     def coverage(self) -> pd.DataFrame:
         """By truth and decades ahead: ``tables``, ``coverage_0.5``, ``coverage_0.9``, shares; ``width``, the median."""
-        off = (self.forecasts["pit"] - 0.5).abs()
-        covered = self.forecasts.assign(**{f"coverage_{prob}": off <= prob / 2 for prob in (0.5, 0.9)})
+        distance = (self.forecasts["pit"] - 0.5).abs()
+        covered = self.forecasts.assign(**{f"coverage_{prob}": distance <= prob / 2 for prob in (0.5, 0.9)})
         groups = covered.groupby(["truth", "ahead"], sort=False)
         rows = groups[["coverage_0.5", "coverage_0.9"]].mean().assign(width=groups["width"].median())
         rows.insert(0, "tables", groups.size())
@@ -74,8 +74,7 @@ class Certificate(Result):
             f"from {truth}, 90 % intervals covered {coverage} decades ahead" for truth, coverage in by_truth.items()
         )
         fits = self.forecasts.drop_duplicates(["truth", "table"])["converged"]
-        bad = int((~fits).sum())
-        note = f" {bad} of {len(fits)} fits had not converged and are counted." if bad else ""
+        note = f" {int((~fits).sum())} of {len(fits)} fits had not converged and are counted." if not fits.all() else ""
         return f"On {tables} tables simulated for this design, {ranks}; {coverages}.{note}"
 
 

@@ -41,7 +41,7 @@ def append_all(
     place = Path(path)
     with _locked(place) as file:
         content = file.read()
-        whole, entries = _whole(content, place)
+        complete, entries = _complete(content, place)
         added: list[dict[str, Any]] = []
         before = entries[-1]["seal"] if entries else FIRST
         for number, new in enumerate(compose(list(entries)), start=len(entries)):
@@ -51,9 +51,9 @@ def append_all(
             added.append(entry | {"seal": before})
         lines = b"".join(json.dumps(entry, sort_keys=True).encode() + b"\n" for entry in added)
         try:
-            file.seek(len(whole))
+            file.seek(len(complete))
             file.truncate()
-            if whole and not whole.endswith(b"\n"):
+            if complete and not complete.endswith(b"\n"):
                 file.write(b"\n")
             file.write(lines)
             file.flush()
@@ -79,7 +79,7 @@ def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, 
         raise InvalidRequest(
             f"The ledger {path} cannot be read: {error.strerror}. `bayes-scaling forecast` creates one."
         ) from None
-    entries = _whole(content, Path(path))[1]
+    entries = _complete(content, Path(path))[1]
     if last is not None and last not in {entry["seal"] for entry in entries}:
         raise InvalidRequest(f"The seal {last[:12]}... is not in the ledger {path}: its forecast was taken out or changed.")
     return entries
@@ -97,7 +97,7 @@ def seal(before: str, entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{before}\n{content}".encode()).hexdigest()
 
 
-def _whole(content: bytes, path: Path) -> tuple[bytes, list[dict[str, Any]]]:
+def _complete(content: bytes, path: Path) -> tuple[bytes, list[dict[str, Any]]]:
     """Return the complete lines of a file and their entries, each seal checked.
 
     A complete last line without an end of line, as editors write it, counts; an incomplete one was never acknowledged.

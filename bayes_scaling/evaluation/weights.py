@@ -98,25 +98,18 @@ def weigh(
     score = pd.DataFrame(scores)
     # A run ahead of several cuts counts once.
     share = 1 / score.groupby("run")[next(iter(named))].transform("size").to_numpy()
-    weights = stacked(score.to_numpy(), share)
     of_run = score.mul(share, axis=0).groupby("run").sum()
     mean = of_run.mean()
-    off = of_run.sub(of_run[mean.idxmax()], axis=0)
-    table_of_weights = pd.DataFrame(
-        {
-            "weight": weights,
-            "log_score": mean,
-            "difference": off.mean(),
-            "difference_se": off.std() / np.sqrt(len(off)),
-        }
-    )
+    difference = of_run.sub(of_run[mean.idxmax()], axis=0)
+    rows = {"weight": stacked(score.to_numpy(), share), "log_score": mean, "difference": difference.mean()}
+    weights = pd.DataFrame({**rows, "difference_se": difference.std() / np.sqrt(len(difference))})
     facts = {
         "runs": table.name,
         "runs_digest": table.digest,
         "runs_forecast": len(of_run),
         "cuts": int(score.index.get_level_values("cut").nunique()),
     }
-    return Weights(table_of_weights.sort_values("log_score", ascending=False).reset_index(names="model"), facts)
+    return Weights(weights.sort_values("log_score", ascending=False).reset_index(names="model"), facts)
 
 
 def stacked(score: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
     'decision.html'
     """
     row = answer.tables["allocation"].iloc[0].to_dict()
-    reached = "" if asked.target is None else f"Probability of a loss below {asked.target:g}"
+    goal = "a target" if asked.target is None else f"{asked.target:g}"
     choice: dict[str, Any] = {"risk": asked.risk, **asked.given, **asked.limits}
     return write_page(
         path,
@@ -56,7 +56,7 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
         sections={
             "": [Text(f"Caveat overridden: {caveat}", "warning") for caveat in answer.caveats],
             "Recommended run": [_run_table(row, asked.prob), _shapes_table(answer, fit.loss_unit)],
-            reached: [_chance_picture(fit, asked, answer, choice)],
+            f"Probability of a loss below {goal}": [_chance_picture(fit, asked, answer, choice)],
             "Cost": [_cost_table(answer, asked)],
             "Regret of other sizes": [_regret_picture(fit, asked, row["params"]), _near_table(answer)],
             "Sensitivity": [

@@ -40,8 +40,8 @@ def claims_figure(table: pd.DataFrame) -> Figure:
     figure, axes = one_axes(6.4, height)
     axes.axvline(1.0, color=INK, lw=0.8, alpha=0.6)
     for agrees, colour, label in ((True, BLUE, "interval covers 1"), (False, ORANGE, "interval excludes 1")):
-        of = (rows["verdict"] == "agrees").to_numpy() == agrees
-        dots(axes, (ratio[of], lower[of], upper[of]), place[of], label, color=colour)
+        chosen = (rows["verdict"] == "agrees").to_numpy() == agrees
+        dots(axes, (ratio[chosen], lower[chosen], upper[chosen]), place[chosen], label, color=colour)
     axes.set(xscale="log", xlabel="ours over published", ylim=(-0.8, len(rows) - 0.2))
     axes.set_yticks(place, labels=rows["claim"].tolist())
     axes.tick_params(axis="y", labelsize=7, length=0)
@@ -192,9 +192,10 @@ def shape_figure(fit: Fit, observation: Observation, prob: float) -> Figure:
     label = "published upper limit over a 40-fold range"
     axes.axhspan(0, 100 * _SHAPE_COST, color=INK, alpha=0.08, lw=0, label=label)
     ribbon(axes, ratio, interval(100 * (parabola - 1), prob), "population mean", alpha=0.25)
-    for number_of_size, size in enumerate(dict.fromkeys(sizes), start=1):
-        of = (sizes == size).to_numpy()
-        axes.plot(away[of], penalty[of], "o", ms=4, color=CYCLE[number_of_size % len(CYCLE)], alpha=0.85, label=size)
+    for place, size in enumerate(dict.fromkeys(sizes), start=1):
+        members = (sizes == size).to_numpy()
+        colour = CYCLE[place % len(CYCLE)]
+        axes.plot(away[members], penalty[members], "o", ms=4, color=colour, alpha=0.85, label=size)
     axes.axhline(0, color=RED, lw=0.6, alpha=0.5)
     axes.set(xscale="log", xlabel="aspect ratio, over the best of the size", ylabel="loss above the best shape (%)")
     axes.set_ylim(top=max(6.0, 1.3 * penalty.max()))

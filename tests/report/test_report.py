@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +14,8 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest, NewGroupWarning, NotConvergedWarning
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.examples import example_fit, example_system
-from bayes_scaling.report import write_report
+from bayes_scaling.questions.base import question
+from bayes_scaling.report import write_decision, write_report
 from bayes_scaling.report.figures import INK
 from bayes_scaling.report.pictures import contour_picture, prior_picture
 from tests.grouped import grouped_fit
@@ -114,6 +116,16 @@ def test_names_from_outside_are_escaped(tmp_path):
     text = write_report(fit, tmp_path / "report.html").read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("target", [None, 2.0])
+def test_a_decision_states_the_caveats_it_overrides(tmp_path, target):
+    fit, asked = example_fit(), question("allocation", compute=1e26, target=target, override=True)
+    answer = asked.answer(fit)
+    assert answer.caveats
+    text = html.unescape(write_decision(fit, asked, answer, tmp_path / "decision.html").read_text())
+    assert all(f"Caveat overridden: {caveat}" in text for caveat in answer.caveats)
+    assert ("Probability of a loss below 2" in text) == (target is not None)
 
 
 def test_a_bad_request_writes_nothing(tmp_path, fit_by_hand):
