@@ -283,8 +283,10 @@ def _forecast(
     answers = []
     if splits_a_budget(fit):
         sections["Loss surface"] = [pictures.contour_picture(fit, prob, group)]
-        chosen = budgets if budgets is not None else _half_decades(fit)
-        allocation = budget_table(allocate(fit, compute=list(chosen), group=group), prob)
+        if budgets is None:
+            top = np.floor(2 * (np.log10(fit.table["compute_flops"].max()) + pictures.BEYOND)) / 2
+            budgets = [float(f"{10**power:.3g}") for power in np.arange(top - 2.5, top + 0.1, 0.5)]
+        allocation = budget_table(allocate(fit, compute=list(budgets), group=group), prob)
         sections["Budget"] = [
             Text(_flatness(fit, allocation.iloc[-1], group), "soft"),
             tables.allocation_table(allocation, prob),
@@ -336,9 +338,3 @@ def _flatness(fit: Fit, row: pd.Series, group: Mapping[str, str]) -> str:
         f"At {flop(row.compute_flops)}, the mean loss rises by {100 * (low / choice - 1):.2g} % at the lower end of the interval and by "
         f"{100 * (high / choice - 1):.2g} % at the upper end."
     )
-
-
-def _half_decades(fit: Fit) -> list[float]:
-    last = float(fit.table["compute_flops"].max())
-    top = np.floor(2 * (np.log10(last) + pictures.BEYOND)) / 2
-    return [float(f"{10**power:.3g}") for power in np.arange(top - 2.5, top + 0.1, 0.5)]
