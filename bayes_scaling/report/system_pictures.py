@@ -170,8 +170,8 @@ def shape_picture(fit: Fit, observation: Observation, prob: float) -> Picture:
     """Show the loss penalty of the aspect ratio over the best of each size."""
     return Picture(
         shape_figure(fit, observation, prob),
-        f"Loss of runs over the predicted loss of the best shape of their size, other effects removed; the band is the {percent(prob)} "
-        "interval of the population's parabola.",
+        f"{observation.name}: loss of runs over the predicted loss of the best shape of their size, other effects removed; the band is the "
+        f"{percent(prob)} interval of the population's parabola.",
     )
 
 
