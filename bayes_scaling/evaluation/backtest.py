@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,26 +10,24 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import BayesScalingWarning, InvalidModel, InvalidRequest, choose
+from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.evaluation.baselines import BASELINES, NEEDS
 from bayes_scaling.evaluation.origins import Origin, rolling_origins
 from bayes_scaling.evaluation.outcome import MODEL, Backtest
 from bayes_scaling.evaluation.scores import scored
+from bayes_scaling.evaluation.trial import facts_of, on_trial, sampled
 from bayes_scaling.evaluation.workers import digest_of, outcomes
-from bayes_scaling.inference.sample import fit_table, warn_of_checkpoints
 from bayes_scaling.inference.settings import Settings
-from bayes_scaling.model.document import Model, default_model, model_from_json, read_model
+from bayes_scaling.inference.sample import warn_of_checkpoints
+from bayes_scaling.model.document import Model, model_from_json, read_model
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.model.tables import tables_of
-from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
 
 LAW_ALONE: Final = "model without discrepancy"
 PLAIN: Final = "plain posterior"
 """Name of the posterior of the additive law with heavy-tailed noise alone."""
-_FURTHEST: Final = 50.0
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,14 @@ def backtest(
         Measured runs, or the name of a data set.
     model : str, path or Model, optional
         The model to evaluate, of one law; by default as for :func:`~bayes_scaling.fit`.
-    over, per_decade, least, fewest_ahead
-        Where to cut: see :func:`~bayes_scaling.evaluation.origins.rolling_origins`.
+    over : str
+        Column of the resource to cut along.
+    per_decade : int
+        Steps per decade; a bin is the runs between two steps.
+    least : int
+        Fewest runs below a cut; half of the bins with runs lie below it too.
+    fewest_ahead : int
+        Fewest runs at or above a cut.
     baselines : bool or collection of str
         Whether to score, on the same splits, the model without its discrepancy, and on tables of N and D
         the posterior of the additive law and its Huber fits with bootstrap; or the names of some of these.
@@ -104,49 +107,26 @@ def backtest(
     CheckpointWarning
         If rows are points along runs.
     """
-    if model is None:
-        runs = runs_from(runs)
-        model = default_model(runs.table)
-    spec = of_one_loss(read_model(model), "a backtest")
+    runs, spec = on_trial(runs, model, "a backtest")
     if workers < 1:
         raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
     table = runs_from(runs, needs=dict.fromkeys((*spec.needs, over)))
     layout = Layout.of(spec, tables_of(spec, table))
-    spec = layout.model
-    origins = rolling_origins(table.table, over=over, per_decade=per_decade, least=least, fewest_ahead=fewest_ahead)
+    cuts: dict[str, Any] = {"over": over, "per_decade": per_decade, "least": least, "fewest_ahead": fewest_ahead}
+    origins = rolling_origins(table.table, **cuts)
     warn_of_checkpoints(table, layout, stacklevel=3)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune}
     Settings(**settings)  # raises before any work is done
-    methods = _methods(spec, table, baselines=baselines)
+    methods = _methods(layout.model, table, baselines=baselines)
     jobs = [_Job(method, text, table, origin, over, settings) for origin in origins for method, text in methods.items()]
-    folder = Path(store) if store is not None else None
     predictions = pd.concat(
-        outcomes(jobs, _outcome, workers=workers, store=folder, progress=progress, label="splits and methods"),
-        ignore_index=True,
+        outcomes(jobs, _outcome, workers=workers, store=store, progress=progress, label="splits and methods")
     )
     order = {method: number for number, method in enumerate(methods)}
-    predictions = predictions.sort_values(["cut", "method", "run"], key=lambda c: c.map(order) if c.name == "method" else c)
-    facts = {
-        "runs": table.name,
-        "runs_digest": table.digest,
-        "model": spec.title or spec.only.law,
-        "model_digest": spec.digest,
-        "over": over,
-        "per_decade": per_decade,
-        "least": least,
-        "fewest_ahead": fewest_ahead,
-        **settings,
-    }
-    return Backtest(predictions.reset_index(drop=True), facts)
-
-
-def of_one_loss(model: Model, use: str) -> Model:
-    """Return a model of one observation of a loss; raise for any other."""
-    if not model.is_one or model.only.output != "loss":
-        raise InvalidModel(
-            f"{model.title or 'The model'} does not have exactly one observation of a loss, which {use} takes."
-        )
-    return model
+    predictions = predictions.sort_values(
+        ["cut", "method", "run"], key=lambda c: c.map(order) if c.name == "method" else c, ignore_index=True
+    )
+    return Backtest(predictions, {**facts_of(table, layout.model), **cuts, **settings})
 
 
 def _methods(spec: Model, table: RunTable, *, baselines: bool | Collection[str]) -> dict[str, str | None]:
@@ -165,27 +145,16 @@ def _methods(spec: Model, table: RunTable, *, baselines: bool | Collection[str])
 
 
 def _outcome(job: _Job) -> pd.DataFrame:
-    table, origin = job.runs.table, job.origin
-    fitted, ahead = table.iloc[origin.fitted], table.iloc[origin.ahead]
-    truth = np.log(ahead["loss"].to_numpy(float))
-    converged = True
+    """Return the scores of one method on one split, a row a run ahead."""
+    fitted, ahead = job.runs.table.iloc[job.origin.fitted], job.runs.table.iloc[job.origin.ahead]
     if job.model is None:
-        rng = np.random.default_rng([job.settings["seed"], *origin.fitted.shape])
-        draws = BASELINES[job.method](fitted, ahead, rng)
+        rng = np.random.default_rng([job.settings["seed"], len(fitted)])
+        draws, converged = BASELINES[job.method](fitted, ahead, rng), True
     else:
-        draws, converged = _posterior_draws(job, fitted, ahead)
+        runs = replace(job.runs, table=fitted.reset_index(drop=True))
+        fit, draws = sampled(model_from_json(job.model), runs, ahead.reset_index(drop=True), Settings(**job.settings))
+        converged = fit.converged
     beyond = np.log10(ahead[job.over].to_numpy(float) / fitted[job.over].max())
-    rows = pd.DataFrame({"method": job.method, "cut": origin.cut, "run": origin.ahead, "ahead": beyond})
-    return rows.assign(loss=ahead["loss"].to_numpy(float), converged=converged).join(scored(truth, draws))
-
-
-def _posterior_draws(job: _Job, fitted: pd.DataFrame, ahead: pd.DataFrame) -> tuple[np.ndarray, bool]:
-    assert job.model is not None
-    runs = replace(job.runs, table=fitted.reset_index(drop=True))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BayesScalingWarning)
-        fit = fit_table(model_from_json(job.model), runs, Settings(**job.settings))
-        predicted = predict_rows(fit, ahead.reset_index(drop=True), seed=job.settings["seed"])
-    draws = predicted["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("sample", "row").values
-    # A heavy tail may draw absurd losses: scores are of clipped ones.
-    return np.clip(np.log(draws), -_FURTHEST, _FURTHEST), fit.converged
+    rows = pd.DataFrame({"method": job.method, "cut": job.origin.cut, "run": job.origin.ahead, "ahead": beyond})
+    loss = ahead["loss"].to_numpy(float)
+    return rows.assign(loss=loss, converged=converged).join(scored(np.log(loss), draws))

@@ -8,6 +8,7 @@ of the fit, drawn again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -35,16 +36,6 @@ Baseline = Callable[[pd.DataFrame, pd.DataFrame, np.random.Generator], np.ndarra
 def point_fit(measured: pd.DataFrame) -> dict[str, float]:
     """Return the constants of the additive law by its Huber fit: approach 3 of Hoffmann et al. (2022).
 
-    Parameters
-    ----------
-    measured : DataFrame
-        Runs with ``params``, ``tokens`` and ``loss``.
-
-    Returns
-    -------
-    dict of str to float
-        ``E``, ``A``, ``alpha``, ``B``, ``beta``.
-
     Examples
     --------
     >>> N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e11, 5)))
@@ -53,41 +44,59 @@ def point_fit(measured: pd.DataFrame) -> dict[str, float]:
     >>> round(constants["alpha"], 3), round(constants["beta"], 3)
     (0.35, 0.37)
     """
-    middle = {column: float(np.exp(np.log(measured[column]).mean())) for column in ("params", "tokens")}
-    at = [measured[c].to_numpy(float) / middle[c] for c in middle]
-    log_loss = np.log(measured["loss"].to_numpy(float))
-    best = min((_fitted(at, log_loss, start) for start in _STARTS), key=lambda fitted: fitted[1])[0]
-    E, A, B, alpha, beta = (float(value) for value in np.exp(best))
+    middle = _middle(measured)
+    E, A, B, alpha, beta = np.exp(_best(_inputs(measured, middle), np.log(measured["loss"].to_numpy(float)))).tolist()
     return {"E": E, "A": A * middle["params"] ** alpha, "alpha": alpha, "B": B * middle["tokens"] ** beta, "beta": beta}
 
 
-def _draws(
-    measured: pd.DataFrame, ahead: pd.DataFrame, rng: np.random.Generator, clusters: Any, residuals: bool
+def _bootstrap(
+    measured: pd.DataFrame,
+    ahead: pd.DataFrame,
+    rng: np.random.Generator,
+    *,
+    residuals: bool = True,
+    by_budget: bool = False,
 ) -> np.ndarray:
-    middle = {column: float(np.exp(np.log(measured[column]).mean())) for column in ("params", "tokens")}
-    at, there = ([table[c].to_numpy(float) / middle[c] for c in middle] for table in (measured, ahead))
+    """Return draws of the fit, with its residuals or without, over resampled runs or budgets."""
+    middle = _middle(measured)
+    inputs, inputs_ahead = _inputs(measured, middle), _inputs(ahead, middle)
     log_loss = np.log(measured["loss"].to_numpy(float))
-    best = min((_fitted(at, log_loss, start) for start in _STARTS), key=lambda fitted: fitted[1])[0]
-    labels, draws = np.unique(clusters), []
-    members = [np.flatnonzero(clusters == label) for label in labels]
-    for _ in range(RESAMPLES):
+    best = _best(inputs, log_loss)
+    clusters = np.arange(len(measured))
+    if by_budget:  # the runs of a ladder in each tenth of a decade of compute
+        clusters = np.round(10 * np.log10(measured["compute_flops"].to_numpy(float))).astype(int)
+    members = [np.flatnonzero(clusters == label) for label in np.unique(clusters)]
+    draws = np.empty((RESAMPLES, len(ahead)))
+    for number in range(RESAMPLES):
         rows = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        again = _fitted([x[rows] for x in at], log_loss[rows], best)[0]
-        draws.append(_log_law(again, there))
-    fits = np.array(draws)
+        draws[number] = _log_law(_fitted([x[rows] for x in inputs], log_loss[rows], best)[0], inputs_ahead)
     if not residuals:
-        return fits
-    left = log_loss - _log_law(best, at)
-    repeated = np.repeat(fits, _RESIDUALS, axis=0)
-    return repeated + rng.choice(left, size=repeated.shape)
+        return draws
+    repeated = np.repeat(draws, _RESIDUALS, axis=0)
+    return repeated + rng.choice(log_loss - _log_law(best, inputs), size=repeated.shape)
 
 
-def _log_law(unknowns: Any, inputs: list[np.ndarray]) -> np.ndarray:
+def _middle(measured: pd.DataFrame) -> dict[str, float]:
+    """Return the geometric mean of each input."""
+    return {column: float(np.exp(np.log(measured[column]).mean())) for column in ("params", "tokens")}
+
+
+def _inputs(table: pd.DataFrame, middle: dict[str, float]) -> list[np.ndarray]:
+    return [table[column].to_numpy(float) / value for column, value in middle.items()]
+
+
+def _log_law(unknowns: np.ndarray, inputs: list[np.ndarray]) -> np.ndarray:
     E, A, B, alpha, beta = np.exp(unknowns)
     return np.log(chinchilla(*inputs, E=E, A=A, alpha=alpha, B=B, beta=beta))
 
 
+def _best(inputs: list[np.ndarray], log_loss: np.ndarray) -> np.ndarray:
+    """Return the unknowns of the best fit over all starts."""
+    return min((_fitted(inputs, log_loss, start) for start in _STARTS), key=lambda fitted: fitted[1])[0]
+
+
 def _fitted(inputs: list[np.ndarray], log_loss: np.ndarray, start: Any) -> tuple[np.ndarray, float]:
+    """Return the unknowns of a fit, and its cost."""
     from scipy.optimize import least_squares  # some tenths of a second that only a backtest needs
 
     solution = least_squares(
@@ -101,23 +110,10 @@ def _fitted(inputs: list[np.ndarray], log_loss: np.ndarray, start: Any) -> tuple
     return solution.x, float(solution.cost)
 
 
-def _each(measured: pd.DataFrame) -> np.ndarray:
-    return np.arange(len(measured))
-
-
-def _budgets(measured: pd.DataFrame) -> np.ndarray:
-    """Return the budget of each run of a ladder: bins of a tenth of a decade of compute."""
-    return np.round(10 * np.log10(measured["compute_flops"].to_numpy(float))).astype(int)
-
-
 BASELINES: Final[dict[str, Baseline]] = {
-    "huber + bootstrap": lambda measured, ahead, rng: _draws(measured, ahead, rng, _each(measured), residuals=False),
-    "huber + bootstrap + residuals": lambda measured, ahead, rng: _draws(
-        measured, ahead, rng, _each(measured), residuals=True
-    ),
-    "huber + cluster bootstrap + residuals": lambda measured, ahead, rng: _draws(
-        measured, ahead, rng, _budgets(measured), residuals=True
-    ),
+    "huber + bootstrap": partial(_bootstrap, residuals=False),
+    "huber + bootstrap + residuals": _bootstrap,
+    "huber + cluster bootstrap + residuals": partial(_bootstrap, by_budget=True),
 }
 """Baselines by name."""
 NEEDS: Final = ("params", "tokens", "compute_flops")

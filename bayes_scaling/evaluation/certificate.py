@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from bayes_scaling.evaluation.ranks import p_of_uniform
+from bayes_scaling.evaluation.result import Result
 from bayes_scaling.files import read_json
 
 FROM_THE_MODEL: Final = "the model"
@@ -20,18 +20,13 @@ LEAST_P: Final = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate:
+class Certificate(Result):
     """Calibration of a model on tables simulated for a design.
 
-    Parameters
-    ----------
-    ranks : DataFrame
-        One row a table simulated from the model, one column a parameter: the share of the posterior below the truth.
-    forecasts : DataFrame
-        One row a simulated table and a distance: ``truth`` (where the table comes from), ``ahead`` (decades), ``pit`` (share of
-        the forecast below what was measured), ``width`` (of the 90 % interval of the log loss), ``converged``.
-    facts : dict
-        Name and digest of the design, the model, the settings.
+    ``ranks`` has one row a table simulated from the model and one column a parameter: the share of the posterior below the
+    truth. ``forecasts`` has one row a simulated table and a distance: ``truth`` (where the table comes from), ``ahead`` (decades),
+    ``pit`` (share of the forecast below what was measured), ``width`` (of the 90 % interval of the log loss), ``converged``.
+    ``facts`` name the design, the model and the settings.
     """
 
     ranks: pd.DataFrame
@@ -47,26 +42,24 @@ class Certificate:
     @property
     def coverage(self) -> pd.DataFrame:
         """By truth and decades ahead: ``tables``, ``coverage_0.5``, ``coverage_0.9``, shares; ``width``, the median."""
-        rows = []
-        for (truth, ahead), of in self.forecasts.groupby(["truth", "ahead"], sort=False):
-            off = np.abs(of["pit"] - 0.5)
-            rows.append(
-                {
-                    "truth": truth,
-                    "ahead": ahead,
-                    "tables": len(of),
-                    "coverage_0.5": float((off <= 0.25).mean()),
-                    "coverage_0.9": float((off <= 0.45).mean()),
-                    "width": float(of["width"].median()),
-                }
-            )
-        return pd.DataFrame(rows)
+        distance = (self.forecasts["pit"] - 0.5).abs()
+        covered = self.forecasts.assign(**{f"coverage_{prob}": distance <= prob / 2 for prob in (0.5, 0.9)})
+        groups = covered.groupby(["truth", "ahead"], sort=False)
+        rows = groups[["coverage_0.5", "coverage_0.9"]].mean().assign(width=groups["width"].median())
+        rows.insert(0, "tables", groups.size())
+        return rows.reset_index()
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """Coverage, uniformity of each unknown, every rank and every forecast."""
+        uniformity = self.uniformity.reset_index(names="unknown")
+        return {"coverage": self.coverage, "uniformity": uniformity, "ranks": self.ranks, "forecasts": self.forecasts}
 
     @property
     def sentence(self) -> str:
         """The certificate in a sentence, for a report."""
-        tables = len(self.ranks)
-        failed = [str(name) for name in self.uniformity.index[~self.uniformity["uniform"]]]
+        tables, uniformity = len(self.ranks), self.uniformity
+        failed = [str(name) for name in uniformity.index[~uniformity["uniform"]]]
         ranks = (
             f"ranks of {', '.join(failed)} are NOT uniform"
             if failed
@@ -80,41 +73,15 @@ class Certificate:
         coverages = "; ".join(
             f"from {truth}, 90 % intervals covered {coverage} decades ahead" for truth, coverage in by_truth.items()
         )
-        bad = int((~self.forecasts.drop_duplicates(["truth", "table"])["converged"]).sum())
-        note = (
-            f" {bad} of {2 * tables if BROKEN in by_truth else tables} fits had not converged and are counted."
-            if bad
-            else ""
-        )
+        fits = self.forecasts.drop_duplicates(["truth", "table"])["converged"]
+        note = f" {int((~fits).sum())} of {len(fits)} fits had not converged and are counted." if not fits.all() else ""
         return f"On {tables} tables simulated for this design, {ranks}; {coverages}.{note}"
-
-    def to_json(self) -> str:
-        """Return everything as JSON."""
-        tables = {"ranks": self.ranks, "forecasts": self.forecasts}
-        content = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
-        derived = {
-            "uniformity": json.loads(self.uniformity.reset_index(names="unknown").to_json(orient="records")),
-            "coverage": json.loads(self.coverage.to_json(orient="records")),
-        }
-        return json.dumps({"facts": self.facts, "sentence": self.sentence, **derived, **content}, indent=1)
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(self.sentence)}</p>{self.coverage.to_html(float_format='%.3g')}"
 
 
 def detectable_coverage(tables: int, prob: float = 0.9) -> float:
-    """Return the coverage below which so many tables detect that intervals of a probability fail.
+    """Return the coverage below which so many simulated tables detect that intervals of a probability fail.
 
     The lower end of the 95 % interval (Clopper and Pearson 1934) at the nominal coverage.
-
-    Parameters
-    ----------
-    tables : int
-        Simulated tables.
-    prob : float
-        Probability of the intervals.
 
     Examples
     --------
@@ -137,9 +104,7 @@ def read_certificate(path: str | Path) -> Certificate:
     """
     return read_json(
         path,
-        lambda document: Certificate(
-            pd.DataFrame(document["ranks"]), pd.DataFrame(document["forecasts"]), document["facts"]
-        ),
+        lambda stored: Certificate(pd.DataFrame(stored["ranks"]), pd.DataFrame(stored["forecasts"]), stored["facts"]),
         what="certificate",
         made_by="bayes-scaling certify RUNS --out FOLDER",
     )

@@ -11,9 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.model import names
+from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS
 from bayes_scaling.posterior.residuals import log_likelihood
 
 _FEWEST = 50
@@ -80,35 +81,31 @@ def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
     for name in others:
         if rows[name] != rows[first]:
             raise InvalidRequest(f"{name} and {first} have not seen the same rows: fit them to the same table.")
-    each: dict[str, Any] = {name: loo.elpd_i.values for name, loo in estimates.items()}
-    best = max(each, key=lambda name: each[name].sum())
-    table = [
-        {
-            "model": name,
-            "elpd": float(values.sum()),
-            "difference": float((values - each[best]).sum()),
-            "difference_se": float(np.sqrt(len(values)) * np.std(values - each[best])),
-            "effective_parameters": float(estimates[name].p),
-            "unreliable": int((estimates[name].pareto_k.values > estimates[name].good_k).sum()),
-            "runs": len(values),
-        }
-        for name, values in each.items()
-    ]
-    return pd.DataFrame(table).sort_values("elpd", ascending=False, ignore_index=True)
+    elpd = pd.DataFrame({name: loo.elpd_i.values for name, loo in estimates.items()})
+    difference = elpd.sub(elpd[elpd.sum().idxmax()], axis=0)
+    columns = {
+        "elpd": elpd.sum(),
+        "difference": difference.sum(),
+        "difference_se": np.sqrt(len(elpd)) * difference.std(ddof=0),
+        "effective_parameters": pd.Series({name: float(loo.p) for name, loo in estimates.items()}),
+        "unreliable": pd.Series({name: int((loo.pareto_k > loo.good_k).sum()) for name, loo in estimates.items()}),
+        "runs": len(elpd),
+    }
+    return pd.DataFrame(columns).sort_values("elpd", ascending=False).reset_index(names="model")
 
 
 def _by_run(fit: Fit) -> xr.DataArray:
     """Return the log density of each run, dims (chain, draw, run); a run's label holds what it measured."""
     density = log_likelihood(fit)
-    tables = {fit.model.suffix(o): (fit.rows(o.name), o.output) for o in fit.model.observations}
-    whole: dict[str, Any] = {}
+    densities: dict[str, Any] = {}
     measured: dict[str, float] = {}
-    for name, (rows, output) in tables.items():
-        values = density[f"measured_{name}" if name else "measured"]
-        values = values.rename({dim: "run" for dim in values.dims if dim not in SAMPLE_DIMS})
-        label = rows["run_id"].astype(str) if "run_id" in rows else pd.Series([f"{name} {i}" for i in range(len(rows))])
-        for run, of in label.groupby(label, sort=False).indices.items():
-            whole[str(run)] = whole.get(str(run), 0.0) + values.isel(run=of).sum("run")
-            measured[str(run)] = measured.get(str(run), 0.0) + float(np.log(rows[output].to_numpy(float)[of]).sum())
+    for observation in fit.model.observations:
+        rows, suffix = fit.rows(observation.name), fit.model.suffix(observation)
+        values = density[names.of_observation("measured", suffix)].rename({names.of_observation("run", suffix): "run"})
+        log_measured = np.log(rows[observation.output].to_numpy(float))
+        label = rows["run_id"].astype(str) if "run_id" in rows else pd.Series([f"{suffix} {i}" for i in range(len(rows))])
+        for run, members in label.groupby(label, sort=False).indices.items():
+            densities[str(run)] = densities.get(str(run), 0.0) + values.isel(run=members).sum("run")
+            measured[str(run)] = measured.get(str(run), 0.0) + float(log_measured[members].sum())
     labels = [f"{run} {value:.9g}" for run, value in measured.items()]
-    return xr.concat(list(whole.values()), dim="run").assign_coords(run=labels).transpose(*SAMPLE_DIMS, "run")
+    return xr.concat(list(densities.values()), dim="run").assign_coords(run=labels).transpose(*SAMPLE_DIMS, "run")

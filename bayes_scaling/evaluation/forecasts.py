@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.posterior.extrapolation import reach
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import SAMPLE_DIMS
+from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.questions.base import plain
 
 QUANTILES: Final = tuple(round(q, 3) for q in np.linspace(0.005, 0.995, 100))
 """Quantiles of a registered forecast: enough for every score."""
@@ -30,25 +32,10 @@ _NULLS: Final = 4000
 def register_forecasts(
     fit: Fit, runs: pd.DataFrame, path: str | Path, *, note: str = "", seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Register forecasts of runs before they are measured.
+    """Register forecasts of runs in a ledger before they are measured, and return the entries; the last ``seal`` covers all.
 
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    runs : DataFrame
-        One row a run: its ``run_id``, the law's inputs, and the model's grouping columns where it has any.
-    path : str or path
-        The ledger.
-    note : str
-        Note stored with the entries.
-    seed : int
-        As for :func:`~bayes_scaling.predict`.
-
-    Returns
-    -------
-    list of dict
-        The entries written; the last ``seal`` covers all of them.
+    ``runs`` has one row a run: its ``run_id``, the law's inputs, and the model's grouping columns where it has any. The note is
+    stored with each.
 
     Raises
     ------
@@ -57,29 +44,24 @@ def register_forecasts(
     """
     if _RUN not in runs or runs[_RUN].isna().any() or runs[_RUN].duplicated().any():
         raise InvalidRequest(f"Every run to forecast needs a {_RUN} of its own, which identifies it when it is measured.")
-    names, digest = [label_of(name) for name in runs[_RUN]], digest_of(fit)
-    losses = predict_rows(fit, runs, seed=seed)["measured_loss"].stack(sample=SAMPLE_DIMS).transpose("row", "sample")
-    together = np.corrcoef(losses.values.argsort(axis=1).argsort(axis=1)).reshape(len(names), len(names))
-    inputs = list(
-        dict.fromkeys(c for c in (*fit.model.only.columns.values(), *fit.model.group_columns, "compute_flops") if c in runs)
-    )
+    names, digest = [label_of(name) for name in runs[_RUN]], _fit_digest(fit)
+    draws = flat_draws(predict_rows(fit, runs, seed=seed)["measured_loss"])
+    together = np.corrcoef(draws.argsort(axis=0).argsort(axis=0).T).reshape(len(names), len(names))
+    columns = dict.fromkeys((*fit.model.only.columns.values(), *fit.model.group_columns, "compute_flops"))
+    inputs = runs[[column for column in columns if column in runs]]
     added = []
-    for number, (name, row, draws) in enumerate(zip(names, runs.to_dict("records"), losses.values, strict=True)):
-        given = {c: _plain(row[c]) for c in inputs}
-        beyond = {
-            c: round(float(reach(fit, c, value)), 3)
-            for c, value in given.items()
-            if c in BY_COLUMN and c in fit.table and value
-        }
+    for number, (name, row) in enumerate(zip(names, inputs.to_dict("records"), strict=True)):
+        given = {str(column): None if pd.isna(value) else plain(value) for column, value in row.items()}
+        reaches = {c: reach(fit, c, value) for c, value in given.items() if c in BY_COLUMN and c in fit.table and value}
         added.append(
             {
                 "run_id": name,
                 "inputs": given,
-                "quantiles": [float(f"{q:.6g}") for q in np.quantile(draws, QUANTILES)],
+                "quantiles": [float(f"{q:.6g}") for q in np.quantile(draws[:, number], QUANTILES)],
                 # Forecasts of one call are correlated by the posterior: rank correlation with those before.
-                "together": [round(float(r), 3) for r in together[number, :number]],
+                "together": together[number, :number].round(3).tolist(),
                 "loss_unit": fit.loss_unit,
-                "reach": beyond,
+                "reach": {column: round(float(decades), 3) for column, decades in reaches.items()},
                 "converged": fit.converged,
                 "fit": digest,
                 "runs": fit.facts["runs"],
@@ -100,10 +82,8 @@ def register_forecasts(
     return append_all(path, unless_there)
 
 
-def digest_of(fit: Fit) -> str:
+def _fit_digest(fit: Fit) -> str:
     """Return the digest of a fit: of its model, its runs and its draws."""
-    import hashlib
-
     content = hashlib.sha256(fit.model.digest.encode())
     content.update(str(fit.facts.get("runs_digest", fit.facts["runs"])).encode())
     content.update(np.ascontiguousarray(fit.posterior["sigma"].values).tobytes())
@@ -112,15 +92,10 @@ def digest_of(fit: Fit) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Scores of registered forecasts.
+    """Scores of registered forecasts, and the registered runs that are not measured yet.
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row a forecast that was measured: ``run_id``, ``written``, ``loss``, ``median``, ``lower`` and ``upper`` of 90 %,
-        and the scores of :func:`~bayes_scaling.evaluation.scores.scored`, which are of the log loss.
-    waiting : list of str
-        Registered runs that are not measured yet.
+    ``table`` has one row a forecast that was measured: ``run_id``, ``written``, ``loss``, ``median``, ``lower`` and ``upper`` of
+    90 %, and the scores of :func:`~bayes_scaling.evaluation.scores.scored`, which are of the log loss.
     """
 
     table: pd.DataFrame
@@ -156,8 +131,8 @@ class Scores:
         if not count:
             return f"None of the registered runs has been measured.{waiting}"
         covered = ", ".join(
-            f"{p} % intervals covered {int(self.table[c].sum())} of {count}"
-            for p, c in ((90, "inside_0.9"), (50, "inside_0.5"))
+            f"{100 * prob:.0f} % intervals covered {int(self.table[f'inside_{prob}'].sum())} of {count}"
+            for prob in (0.9, 0.5)
         )
         mean, p = self.drift
         way = "above" if mean > 0.5 else "below"
@@ -168,23 +143,10 @@ class Scores:
 def score_forecasts(
     path: str | Path, measured: pd.DataFrame, *, last: str | None = None, loss_unit: str | None = None
 ) -> Scores:
-    """Compare the forecasts of a ledger with measured losses.
+    """Compare the forecasts of a ledger, in the order they were made, with the measured losses of the ends of runs.
 
-    Parameters
-    ----------
-    path : str or path
-        The ledger; every seal is verified.
-    measured : DataFrame
-        ``run_id`` and ``loss`` of the ends of runs.
-    loss_unit : str, optional
-        Unit of the losses; by default the column ``loss_unit``, or the unit of the forecasts.
-    last : str, optional
-        As for :func:`~bayes_scaling.evaluation.ledger.read_ledger`.
-
-    Returns
-    -------
-    Scores
-        One row a forecast, in the order they were made.
+    ``measured`` has ``run_id`` and ``loss``, in ``loss_unit``: by default that of the column ``loss_unit``, or of the forecasts.
+    Every seal is verified; ``last`` is a published one, which must be in the ledger.
 
     Raises
     ------
@@ -199,20 +161,20 @@ def score_forecasts(
     names = ends[_RUN].map(label_of)
     if names.duplicated().any():
         raise InvalidRequest(f"The run {names[names.duplicated()].iloc[0]} has several measured losses: keep the last one.")
-    outcomes = dict(zip(names, ends.to_dict("records"), strict=True))
+    measured_runs = dict(zip(names, ends.to_dict("records"), strict=True))
     rows = []
     for entry in entries:
-        outcome = outcomes.get(entry[_RUN])
-        if outcome is None:
+        run = measured_runs.get(entry[_RUN])
+        if run is None:
             continue
-        unit = loss_unit if loss_unit is not None else outcome.get("loss_unit", entry["loss_unit"])
+        unit = loss_unit if loss_unit is not None else run.get("loss_unit", entry["loss_unit"])
         if unit != entry["loss_unit"]:
             raise InvalidRequest(
                 f"The forecast of {entry[_RUN]} is in {entry['loss_unit']}, the measured loss in {unit}: convert them to one unit."
             )
-        rows.append(_scored(entry, float(outcome["loss"])))
-    waiting = [entry[_RUN] for entry in entries if entry[_RUN] not in outcomes]
-    return Scores(pd.DataFrame(rows), list(dict.fromkeys(waiting)))
+        rows.append(_scored(entry, float(run["loss"])))
+    waiting = dict.fromkeys(entry[_RUN] for entry in entries if entry[_RUN] not in measured_runs)
+    return Scores(pd.DataFrame(rows), list(waiting))
 
 
 def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
@@ -222,12 +184,5 @@ def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
     draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(values))
     scores = scored(np.log([loss]), draws[:, None]).iloc[0]
     median, lower, upper = np.interp([0.5, 0.05, 0.95], levels, values)
-    row = {"run_id": entry["run_id"], "written": entry["written"], "loss": loss}
-    row |= {"number": entry["number"], "together": entry["together"]}
-    return row | scores.to_dict() | {"median": median, "lower": lower, "upper": upper}
-
-
-def _plain(value: Any) -> Any:
-    """Return a JSON value, null for an empty cell."""
-    value = value.item() if hasattr(value, "item") else value
-    return None if pd.isna(value) else value
+    row = {name: entry[name] for name in ("run_id", "written", "number", "together")}
+    return row | {"loss": loss} | scores.to_dict() | {"median": median, "lower": lower, "upper": upper}

@@ -22,28 +22,14 @@ FIRST: Final = "0" * 64
 """The seal before the first line."""
 
 
-def append(path: str | Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Write one entry at the end of a ledger: :func:`append_all` with one."""
-    return append_all(path, lambda _: [content])[0]
-
-
 def append_all(
     path: str | Path, compose: Callable[[list[dict[str, Any]]], Sequence[Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """Write entries at the end of a ledger, and return when they are on the disk.
+    """Write entries at the end of a ledger, and return them, with ``number``, ``written`` and ``seal``, once they are on the disk.
 
-    Parameters
-    ----------
-    path : str or path
-        The ledger; created where there is none.
-    compose : callable
-        From the entries of the ledger to the new ones, JSON values; an exception leaves the ledger unchanged. The file is
-        locked meanwhile.
-
-    Returns
-    -------
-    list of dict
-        The entries as written, each with its ``number``, ``written`` and ``seal``.
+    ``compose`` turns the entries of the ledger, which is locked meanwhile, into the new ones, JSON values; an exception leaves
+    the ledger unchanged. A ledger that is not there is created; an incomplete last line of a killed process was never
+    acknowledged and is removed.
 
     Raises
     ------
@@ -51,26 +37,23 @@ def append_all(
         If the file is no ledger, or a seal in it is wrong: nothing is added to an altered ledger.
     Unwritable
         If it cannot be written.
-
-    Notes
-    -----
-    An incomplete last line of a killed process was never acknowledged and is removed.
     """
     place = Path(path)
     with _locked(place) as file:
         content = file.read()
-        whole, entries = _whole(content, place)
+        complete, entries = _complete(content, place)
         added: list[dict[str, Any]] = []
-        for new in compose(list(entries)):
-            before = added[-1]["seal"] if added else entries[-1]["seal"] if entries else FIRST
-            entry = {"number": len(entries) + len(added), "written": datetime.now(UTC).isoformat(timespec="seconds"), **new}
+        before = entries[-1]["seal"] if entries else FIRST
+        for number, new in enumerate(compose(list(entries)), start=len(entries)):
+            entry = {"number": number, "written": datetime.now(UTC).isoformat(timespec="seconds"), **new}
             entry = json.loads(json.dumps(entry, allow_nan=False))
-            added.append(entry | {"seal": seal(before, entry)})
+            before = seal(before, entry)
+            added.append(entry | {"seal": before})
         lines = b"".join(json.dumps(entry, sort_keys=True).encode() + b"\n" for entry in added)
         try:
-            file.seek(len(whole))
+            file.seek(len(complete))
             file.truncate()
-            if whole and not whole.endswith(b"\n"):
+            if complete and not complete.endswith(b"\n"):
                 file.write(b"\n")
             file.write(lines)
             file.flush()
@@ -83,14 +66,7 @@ def append_all(
 
 
 def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, Any]]:
-    """Return every entry of a ledger, in order, each seal checked.
-
-    Parameters
-    ----------
-    path : str or path
-        The ledger.
-    last : str, optional
-        A published seal, which must be in the ledger.
+    """Return every entry of a ledger, in order, each seal checked; ``last`` is a published seal, which must be among them.
 
     Raises
     ------
@@ -103,7 +79,7 @@ def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, 
         raise InvalidRequest(
             f"The ledger {path} cannot be read: {error.strerror}. `bayes-scaling forecast` creates one."
         ) from None
-    entries = _whole(content, Path(path))[1]
+    entries = _complete(content, Path(path))[1]
     if last is not None and last not in {entry["seal"] for entry in entries}:
         raise InvalidRequest(f"The seal {last[:12]}... is not in the ledger {path}: its forecast was taken out or changed.")
     return entries
@@ -121,22 +97,37 @@ def seal(before: str, entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{before}\n{content}".encode()).hexdigest()
 
 
-def _whole(content: bytes, path: Path) -> tuple[bytes, list[dict[str, Any]]]:
-    """Return the complete lines of a file and their entries; an incomplete last line was never acknowledged.
+def _complete(content: bytes, path: Path) -> tuple[bytes, list[dict[str, Any]]]:
+    """Return the complete lines of a file and their entries, each seal checked.
 
-    A complete last line without an end of line, as editors write it, counts.
+    A complete last line without an end of line, as editors write it, counts; an incomplete one was never acknowledged.
     """
-    end = content.rfind(b"\n") + 1
-    tail = content[end:]
-    if tail:
+    lines, entries, before = content.splitlines(keepends=True), [], FIRST
+    if lines and not lines[-1].endswith(b"\n") and not _is_json(lines[-1]):
+        unfinished = lines.pop()
+        if not lines and not unfinished.startswith(b'{"'):
+            raise InvalidRequest(f"The file {path} is no ledger; it was not changed.")
+    for number, line in enumerate(lines, start=1):
         try:
-            json.loads(tail)
-        except ValueError:
-            if not end and not tail.startswith(b'{"'):
-                raise InvalidRequest(f"The file {path} is no ledger; it was not changed.") from None
-        else:
-            end = len(content)  # it is verified as any line
-    return content[:end], _checked(content[:end], path)
+            entry = json.loads(line)
+            stated = entry["seal"]
+        except (ValueError, KeyError, TypeError):
+            raise InvalidRequest(f"The ledger {path} is broken at line {number}: the line is no entry.") from None
+        before = seal(before, entry)
+        if stated != before:
+            raise InvalidRequest(
+                f"The ledger {path} was changed at or before line {number}: its seal does not match. Restore the ledger from a copy."
+            )
+        entries.append(entry)
+    return b"".join(lines), entries
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _sync_folder(path: Path) -> None:
@@ -146,24 +137,6 @@ def _sync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _checked(content: bytes, path: Path) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    before = FIRST
-    for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-            stated = entry["seal"]
-        except (ValueError, KeyError, TypeError):
-            raise InvalidRequest(f"The ledger {path} is broken at line {number}: the line is no entry.") from None
-        if stated != seal(before, entry):
-            raise InvalidRequest(
-                f"The ledger {path} was changed at or before line {number}: its seal does not match. Restore the ledger from a copy."
-            )
-        entries.append(entry)
-        before = stated
-    return entries
 
 
 @contextmanager

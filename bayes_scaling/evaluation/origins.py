@@ -12,15 +12,7 @@ from bayes_scaling.errors import InvalidRequest
 
 @dataclass(frozen=True)
 class Origin:
-    """One split of a table.
-
-    Parameters
-    ----------
-    cut : float
-        Value of the resource: runs below it are fitted, runs at or above it are forecast.
-    fitted, ahead : ndarray of int
-        Positions of the rows.
-    """
+    """One split of a table: positions of the rows below a value of the resource, and of those at or above it."""
 
     cut: float
     fitted: np.ndarray
@@ -30,25 +22,7 @@ class Origin:
 def rolling_origins(
     table: pd.DataFrame, *, over: str = "compute_flops", per_decade: int = 4, least: int = 15, fewest_ahead: int = 3
 ) -> list[Origin]:
-    """Cut a table at every step of a resource that leaves enough runs on either side.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Runs.
-    over : str
-        Column of the resource.
-    per_decade : int
-        Steps per decade; a bin is the runs between two steps.
-    least : int
-        Fewest runs below a cut; half of the bins with runs lie below it too.
-    fewest_ahead : int
-        Fewest runs at or above a cut.
-
-    Returns
-    -------
-    list of Origin
-        By rising cut.
+    """Cut a table at every step of a resource that leaves enough runs on either side: see :func:`~bayes_scaling.backtest`.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,27 +10,23 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from bayes_scaling.evaluation.result import Result
 from bayes_scaling.evaluation.scores import summarized
 from bayes_scaling.files import read_json
 
 MODEL: Final = "model"
 """Name of the method that is evaluated."""
-_AHEAD_EDGES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, np.inf)
-_HORIZONS: Final = ("to 0.25", "0.25 to 0.5", "0.5 to 1", "1 to 2", "over 2")
+_EDGES: Final = (0.0, 0.25, 0.5, 1.0, 2.0, np.inf)
+_DISTANCES: Final = ("to 0.25", "0.25 to 0.5", "0.5 to 1", "1 to 2", "over 2")
 
 
 @dataclass(frozen=True, eq=False)
-class Backtest:
+class Backtest(Result):
     """Forecasts of a table's own larger runs from its smaller ones, and their scores.
 
-    Parameters
-    ----------
-    predictions : DataFrame
-        One row a run, a cut and a method: ``method``, ``cut``, ``run`` (its row in the table), ``ahead``
-        (decades beyond the largest fitted run), ``loss``, the columns of :func:`~bayes_scaling.evaluation.scores.scored`,
-        and ``converged``.
-    facts : dict
-        Name and digest of the runs, the model, the resource, the settings.
+    ``predictions`` has one row a run, a cut and a method: ``method``, ``cut``, ``run`` (its row in the table), ``ahead``
+    (decades beyond the largest fitted run), ``loss``, the columns of :func:`~bayes_scaling.evaluation.scores.scored`, and
+    ``converged``; ``facts`` name the runs, the model, the resource and the settings.
     """
 
     predictions: pd.DataFrame
@@ -44,8 +40,13 @@ class Backtest:
     @property
     def by_distance(self) -> pd.DataFrame:
         """Scores by decades ahead."""
-        cut = pd.cut(self.predictions["ahead"], list(_AHEAD_EDGES), labels=list(_HORIZONS), right=False)
-        return summarized(self.predictions.assign(ahead=cut).sort_values("ahead", kind="stable"), ["method", "ahead"])
+        distance = pd.cut(self.predictions["ahead"], list(_EDGES), labels=list(_DISTANCES), right=False)
+        return summarized(self.predictions.assign(ahead=distance).sort_values("ahead", kind="stable"), ["method", "ahead"])
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """Scores, scores by decades ahead, and every forecast."""
+        return {"scores": self.scores, "by_distance": self.by_distance, "predictions": self.predictions}
 
     @property
     def not_converged(self) -> int:
@@ -56,27 +57,14 @@ class Backtest:
     @property
     def sentence(self) -> str:
         """The outcome in a sentence, for a report."""
-        scores = self.scores.set_index("method")
-        ours, splits = scores.loc[MODEL], self.predictions["cut"].nunique()
-        farthest = self.predictions["ahead"].max()
+        ours, splits = self.scores.set_index("method").loc[MODEL], self.predictions["cut"].nunique()
         sentence = (
             f"Backtest on this table with {splits} cuts: 90 % intervals covered {100 * ours['coverage_0.9']:.0f} % of {int(ours.runs)} "
-            f"forecasts up to {farthest:.1f} decades ahead, 50 % intervals {100 * ours['coverage_0.5']:.0f} %; the median absolute error "
-            f"was {100 * ours.median_error:.2g} %."
+            f"forecasts up to {self.predictions['ahead'].max():.1f} decades ahead, 50 % intervals {100 * ours['coverage_0.5']:.0f} %; the "
+            f"median absolute error was {100 * ours.median_error:.2g} %."
         )
-        bad = self.not_converged
-        return f"{bad} of {splits} splits had NOT converged. {sentence}" if bad else sentence
-
-    def to_json(self) -> str:
-        """Return facts, scores, scores by distance and every forecast as JSON."""
-        tables = {"scores": self.scores, "by_distance": self.by_distance, "predictions": self.predictions}
-        content = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
-        return json.dumps({"facts": self.facts, "sentence": self.sentence, **content}, indent=1)
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(self.sentence)}</p>{self.scores.to_html(float_format='%.4g')}"
+        failed = self.not_converged
+        return f"{failed} of {splits} splits had NOT converged. {sentence}" if failed else sentence
 
 
 def read_backtest(path: str | Path) -> Backtest:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 _NULLS: Final = 4000
-_POINTS: Final = 50
+_POINTS: Final = (np.arange(50) + 0.5) / 50
 
 
 def rank_of(truth: float, draws: np.ndarray) -> float:
@@ -25,28 +25,12 @@ def rank_of(truth: float, draws: np.ndarray) -> float:
 
 def ecdf_difference(ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the empirical minus the uniform distribution function of ranks: points and differences."""
-    points = (np.arange(_POINTS) + 0.5) / _POINTS
-    return points, (ranks[:, None] <= points).mean(axis=0) - points
+    return _POINTS, (ranks[:, None] <= _POINTS).mean(axis=0) - _POINTS
 
 
 def band(count: int, prob: float = 0.95) -> np.ndarray:
-    """Return half the height of the band that covers the whole difference of uniform ranks with a probability.
-
-    Parameters
-    ----------
-    count : int
-        Number of ranks.
-    prob : float
-        Probability.
-
-    Returns
-    -------
-    ndarray
-        At the points of :func:`ecdf_difference`.
-    """
-    points = (np.arange(_POINTS) + 0.5) / _POINTS
-    spread = np.sqrt(points * (1 - points) / count)
-    return float(np.quantile(_worst_by_chance(count), prob)) * spread
+    """Return half the height, at each point, of the band that covers the whole difference of uniform ranks with a probability."""
+    return float(np.quantile(_worst_by_chance(count), prob)) * _spread(count)
 
 
 def p_of_uniform(ranks: np.ndarray) -> float:
@@ -58,18 +42,19 @@ def p_of_uniform(ranks: np.ndarray) -> float:
     >>> bool(p_of_uniform(rng.uniform(size=200)) > 0.01), bool(p_of_uniform(rng.beta(2, 2, size=200)) < 0.01)
     (True, True)
     """
-    return float((_worst_by_chance(len(ranks)) >= _worst(ranks[None])[0] - 1e-12).mean())
+    return float((_worst_by_chance(len(ranks)) >= _worst(ranks) - 1e-12).mean())
 
 
 @cache
 def _worst_by_chance(count: int) -> np.ndarray:
-    return _worst(np.random.default_rng(0).uniform(size=(_NULLS, count)))
+    return np.array([_worst(ranks) for ranks in np.random.default_rng(0).uniform(size=(_NULLS, count))])
 
 
-def _worst(ranks: np.ndarray) -> np.ndarray:
-    points = (np.arange(_POINTS) + 0.5) / _POINTS
-    spread = np.sqrt(points * (1 - points) / ranks.shape[1])
-    largest = np.empty(len(ranks))
-    for number, row in enumerate(np.sort(ranks, axis=1)):
-        largest[number] = np.max(np.abs(np.searchsorted(row, points, side="right") / len(row) - points) / spread)
-    return largest
+def _worst(ranks: np.ndarray) -> float:
+    below = np.searchsorted(np.sort(ranks), _POINTS, side="right")
+    return float(np.max(np.abs(below / len(ranks) - _POINTS) / _spread(len(ranks))))
+
+
+def _spread(count: int) -> np.ndarray:
+    """Return the standard deviation of the difference at each point, of so many uniform ranks."""
+    return np.sqrt(_POINTS * (1 - _POINTS) / count)

@@ -26,14 +26,7 @@ def interval_score(truth: np.ndarray, lower: np.ndarray, upper: np.ndarray, prob
 
 
 def crps(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return the continuous ranked probability score of draws: E|X - y| - E|X - X'| / 2.
-
-    Parameters
-    ----------
-    truth : ndarray, shape (run,)
-        Measured values.
-    draws : ndarray, shape (draw, run)
-        The forecast.
+    """Return the continuous ranked probability score of draws, shape (draw, run): E|X - y| - E|X - X'| / 2.
 
     Examples
     --------
@@ -63,24 +56,15 @@ def log_score(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 
 def scored(truth: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
-    """Score draws of the log loss of runs against the measured ones.
+    """Score draws of the log loss of new runs, shape (draw, run), against the measured log losses.
 
-    Parameters
-    ----------
-    truth : ndarray, shape (run,)
-        Log losses measured.
-    draws : ndarray, shape (draw, run)
-        Draws of the log loss of a new run.
-
-    Returns
-    -------
-    DataFrame
-        One row a run: ``median``, the error of it, ``pit``, ``crps``, ``log_score``, and for each probability of
-        :data:`PROBS` ``inside_{prob}`` and ``interval_score_{prob}``; ``lower`` and ``upper`` of 90 %.
+    One row a run: ``median``, the ``error`` of it, ``pit``, ``crps``, ``log_score``, and for each probability of :data:`PROBS`
+    ``inside_{prob}`` and ``interval_score_{prob}``; ``lower`` and ``upper`` of 90 %.
     """
+    median = np.median(draws, axis=0)
     columns: dict[str, np.ndarray] = {
-        "median": np.median(draws, axis=0),
-        "error": np.median(draws, axis=0) - truth,
+        "median": median,
+        "error": median - truth,
         "pit": (draws < truth).mean(axis=0),
         "crps": crps(truth, draws),
         "log_score": log_score(truth, draws),
@@ -95,29 +79,20 @@ def scored(truth: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
 
 
 def summarized(predictions: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return the scores of many predictions, averaged over groups of them.
+    """Return the scores of many predictions, rows of :func:`scored`, averaged over groups of them.
 
-    Parameters
-    ----------
-    predictions : DataFrame
-        Rows of :func:`scored`, with the columns to group by.
-    by : list of str
-        Columns.
-
-    Returns
-    -------
-    DataFrame
-        One row a group: ``runs``; ``coverage_{prob}``, a share; ``interval_score`` (of 90 %), ``crps`` and
-        ``log_score``, means; ``median_error``, the median of the absolute error; ``width``, the median width of 90 %.
+    One row a group: ``runs``; ``coverage_{prob}``, a share; ``interval_score`` (of 90 %), ``crps`` and ``log_score``, means;
+    ``median_error``, the median of the absolute error; ``width``, the median width of 90 %.
     """
-    grouped = predictions.groupby(by, sort=False, observed=True)
-    columns = {"runs": grouped.size()}
-    columns |= {f"coverage_{prob:g}": grouped[f"inside_{prob:g}"].mean() for prob in PROBS}
-    columns["interval_score"] = grouped["interval_score_0.9"].mean()
-    columns |= {name: grouped[name].mean() for name in ("crps", "log_score")}
-    columns["median_error"] = (
-        predictions.assign(error=predictions["error"].abs()).groupby(by, sort=False, observed=True)["error"].median()
+    coverage = {f"coverage_{prob:g}": predictions[f"inside_{prob:g}"] for prob in PROBS}
+    rows = predictions.assign(
+        **coverage,
+        interval_score=predictions["interval_score_0.9"],
+        median_error=predictions["error"].abs(),
+        width=predictions["upper"] - predictions["lower"],
     )
-    widths = predictions.assign(width=predictions["upper"] - predictions["lower"])
-    columns["width"] = widths.groupby(by, sort=False, observed=True)["width"].median()
-    return pd.DataFrame(columns).reset_index()
+    groups = rows.groupby(by, sort=False, observed=True)
+    means = groups[[*coverage, "interval_score", "crps", "log_score"]].mean()
+    summary = means.join(groups[["median_error", "width"]].median())
+    summary.insert(0, "runs", groups.size())
+    return summary.reset_index()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayes_scaling.elementwise import exp, log, softplus
 from bayes_scaling.errors import InvalidModel
+from bayes_scaling.model import names
 from bayes_scaling.model.document import Model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.noise import relative_error, typical_error
@@ -33,17 +34,7 @@ _BREAK_WIDTH: Final = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """A simulated table of the design.
-
-    Parameters
-    ----------
-    runs : RunTable
-        The design with simulated losses.
-    truth : mapping of str to float
-        Every scalar parameter, where the model is the truth; empty where it is not.
-    ahead : DataFrame
-        Runs beyond the design, with the loss each measures.
-    """
+    """The design with simulated losses, the truth (every scalar parameter; none where the model is not it), and runs beyond."""
 
     runs: RunTable
     truth: Mapping[str, float]
@@ -70,33 +61,25 @@ def beyond(spec: Model, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def from_the_model(spec: Model, runs: RunTable, rng: np.random.Generator) -> Simulated:
-    """Draw the truth from the priors of the model, then the losses of the design.
+    """Draw the truth from the priors of the model, then the losses of the design, of which only standard errors are used."""
+    layout, far = Layout.of(spec, {spec.only.name: runs.table}), beyond(spec, runs.table)
 
-    Parameters
-    ----------
-    spec : Model
-        The model.
-    runs : RunTable
-        The design; of its losses only the standard errors are used.
-    rng : Generator
-        Source of randomness.
-    """
-    layout = _layout(spec, runs, runs.table["loss"].to_numpy(float))
-    for _ in range(100):
+    def draw() -> Simulated | None:
         prior = draw_prior(layout, rng, draws=1)
         # Residual noise is stated at the typical loss: here that of the law on these runs.
-        law = _as_fit(layout, prior, runs)
-        typical = law_at_runs(law).values.ravel()
-        if not (np.isfinite(typical).all() and typical.max() < MOST and typical.min() > 1 / MOST):
-            continue
-        truth = _as_fit(_layout(layout.model, runs, typical), prior, runs)
+        typical = law_at_runs(_as_fit(layout, prior, runs)).values.ravel()
+        if not _plausible(typical):
+            return None
+        table = _measuring(runs, typical).table
+        truth = _as_fit(Layout.of(layout.model, {spec.only.name: table}), prior, runs)
         losses = measured_at_runs(truth, loss_at_runs(truth), rng).values.ravel()
-        far = beyond(spec, runs.table)
         outcome = predict_rows(truth, far, seed=int(rng.integers(2**31)))["measured_loss"].values.ravel()
-        if np.isfinite(losses).all() and np.isfinite(outcome).all() and losses.max() < MOST and losses.min() > 1 / MOST:
-            scalars = {str(n): float(v.item()) for n, v in prior.items() if v.size == 1 and "_effect_" not in str(n)}
-            return Simulated(_measuring(runs, losses), scalars, far.assign(loss=outcome))
-    raise InvalidModel("None of 100 draws from the priors has plausible losses: tighten the priors.")
+        if not (_plausible(losses) and np.isfinite(outcome).all()):
+            return None
+        scalars = {str(n): float(v.item()) for n, v in prior.items() if v.size == 1 and "_effect_" not in str(n)}
+        return Simulated(_measuring(runs, losses), scalars, far.assign(loss=outcome))
+
+    return _first(draw)
 
 
 def from_broken_laws(spec: Model, runs: RunTable, rng: np.random.Generator) -> Simulated:
@@ -106,36 +89,43 @@ def from_broken_laws(spec: Model, runs: RunTable, rng: np.random.Generator) -> S
     middle of the runs and a decade past the last, its exponents change by the factor 1 + c, with c between -.4 and .4 (a
     break of Caballero et al. 2023 in every term). Residual noise is Normal with the drawn standard deviation at every loss, independent
     between runs, plus the standard errors of the evaluation; there is no other discrepancy.
-
-    Parameters
-    ----------
-    spec, runs, rng
-        As for :func:`from_the_model`.
     """
-    layout = _layout(spec, runs, runs.table["loss"].to_numpy(float))
-    law, reference = spec.only.the_law, layout.reference
-    for _ in range(100):
+    layout, far = Layout.of(spec, {spec.only.name: runs.table}), beyond(spec, runs.table)
+    law, columns, error = spec.only.the_law, list(spec.only.columns.values()), relative_error(runs.table)
+
+    def draw() -> Simulated | None:
         prior = draw_prior(layout, rng, draws=1)
-        moved = {name: f"{name}_at_reference" for name in spec.priors if f"{name}_at_reference" in prior}
+        moved = {name: names.at_reference(name) for name in spec.priors if names.at_reference(name) in prior}
         values = {name: prior[moved.get(name, name)].item() for name in spec.priors}
-        parameters = law_parameters(law, spec, values, reference)
+        parameters = law_parameters(law, spec, values, layout.reference)
         breaks = {}
-        for column in spec.only.columns.values():
+        for column in columns:
             place = np.log(runs.table[column].to_numpy(float))
             breaks[column] = (rng.uniform(place.mean(), place.max() + np.log(10)), rng.uniform(-0.4, 0.4))
-        far = beyond(spec, runs.table)
-        expected = [
-            law(*(_broken(rows[c].to_numpy(float), *breaks[c]) for c in spec.only.columns.values()), **parameters)
-            for rows in (runs.table, far)
-        ]
-        if all(np.isfinite(e).all() and e.max() < MOST and e.min() > 1 / MOST for e in expected):
-            noise = float(new_run_sd(_as_fit(layout, prior, runs)).item())
-            error = relative_error(runs.table)
-            losses = expected[0] * np.exp(np.hypot(noise, error) * rng.standard_normal(len(runs)))
-            typical = typical_error(error)
-            outcome = expected[1] * np.exp(np.hypot(noise, typical) * rng.standard_normal(len(far)))
-            return Simulated(_measuring(runs, losses), {}, far.assign(loss=outcome))
+        losses, outcome = (
+            law(*(_broken(rows[c].to_numpy(float), *breaks[c]) for c in columns), **parameters) for rows in (runs.table, far)
+        )
+        if not (_plausible(losses) and _plausible(outcome)):
+            return None
+        noise = float(new_run_sd(_as_fit(layout, prior, runs)).item())
+        losses = losses * np.exp(np.hypot(noise, error) * rng.standard_normal(len(runs)))
+        outcome = outcome * np.exp(np.hypot(noise, typical_error(error)) * rng.standard_normal(len(far)))
+        return Simulated(_measuring(runs, losses), {}, far.assign(loss=outcome))
+
+    return _first(draw)
+
+
+def _first(draw: Callable[[], Simulated | None]) -> Simulated:
+    """Return the first simulated table that is plausible."""
+    for _ in range(100):
+        simulated = draw()
+        if simulated is not None:
+            return simulated
     raise InvalidModel("None of 100 draws from the priors has plausible losses: tighten the priors.")
+
+
+def _plausible(losses: np.ndarray) -> bool:
+    return bool(np.isfinite(losses).all() and losses.max() < MOST and losses.min() > 1 / MOST)
 
 
 def _broken(x: Any, place: float, change: float) -> Any:
@@ -145,16 +135,9 @@ def _broken(x: Any, place: float, change: float) -> Any:
 
 
 def _measuring(runs: RunTable, losses: np.ndarray) -> RunTable:
+    """Return the design with other losses, of the same relative standard errors."""
     errors = {"loss_se": relative_error(runs.table) * losses} if "loss_se" in runs.table else {}
     return replace(runs, table=runs.table.assign(loss=losses, **errors))
-
-
-def _layout(spec: Model, runs: RunTable, losses: np.ndarray) -> Layout:
-    """Return the model on the design with simulated losses."""
-    table = runs.table.assign(loss=losses)
-    if "loss_se" in table:
-        table = table.assign(loss_se=relative_error(runs.table) * losses)
-    return Layout.of(spec, {spec.only.name: table})
 
 
 def _as_fit(layout: Layout, draws: xr.Dataset, runs: RunTable) -> Fit:

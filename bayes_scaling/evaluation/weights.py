@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.evaluation.backtest import backtest, of_one_loss
-from bayes_scaling.model.document import Model, read_model
+from bayes_scaling.evaluation.backtest import backtest
+from bayes_scaling.evaluation.result import Result
+from bayes_scaling.evaluation.trial import on_trial
+from bayes_scaling.model.document import Model
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
 
@@ -21,16 +23,11 @@ _STEPS: Final = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class Weights(Result):
     """Stacking weights of several models by their forecasts of larger runs.
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row a model, best first: ``weight`` in a mixture; ``log_score``, the mean log density of a larger run's log loss;
-        ``difference`` to the best and ``difference_se``, over runs.
-    facts : dict
-        Runs, cuts and forecasts that the weights are based on.
+    ``table`` has one row a model, best first: ``weight`` in a mixture; ``log_score``, the mean log density of a larger run's log
+    loss; ``difference`` to the best and ``difference_se``, over runs. ``facts`` are the runs and cuts they are based on.
     """
 
     table: pd.DataFrame
@@ -39,7 +36,7 @@ class Weights:
     @property
     def weights(self) -> dict[str, float]:
         """Weight of each model; they sum to one."""
-        return {str(row["model"]): float(row["weight"]) for row in self.table.to_dict("records")}
+        return self.table.set_index("model")["weight"].to_dict()
 
     @property
     def sentence(self) -> str:
@@ -50,12 +47,14 @@ class Weights:
             f"{self.facts['cuts']} cuts: {listed}."
         )
 
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """The one table."""
+        return {"table": self.table}
+
     def to_json(self) -> str:
-        """Return weights and facts as JSON."""
-        table = json.loads(self.table.to_json(orient="records"))
-        return json.dumps(
-            {"sentence": self.sentence, "weights": self.weights, "table": table, "facts": self.facts}, indent=1
-        )
+        """Return weights, table and facts as JSON."""
+        return json.dumps({**json.loads(super().to_json()), "weights": self.weights}, indent=1)
 
 
 def weigh(
@@ -90,7 +89,7 @@ def weigh(
     named = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
     if len(named) < 2:
         raise InvalidRequest("Give at least two models: a single model has weight 1.")
-    specs = {name: of_one_loss(read_model(model), "a weight") for name, model in named.items()}
+    specs = {name: on_trial(runs, model, "a weight")[1] for name, model in named.items()}
     table = runs_from(runs, needs=dict.fromkeys(column for spec in specs.values() for column in spec.needs))
     scores = {
         name: backtest(table, spec, baselines=False, **settings).predictions.set_index(["cut", "run"])["log_score"]
@@ -99,42 +98,24 @@ def weigh(
     score = pd.DataFrame(scores)
     # A run ahead of several cuts counts once.
     share = 1 / score.groupby("run")[next(iter(named))].transform("size").to_numpy()
-    weights = stacked(score.to_numpy(), share)
     of_run = score.mul(share, axis=0).groupby("run").sum()
-    best = of_run.mean().idxmax()
-    off = of_run.sub(of_run[best], axis=0)
-    table_of_weights = pd.DataFrame(
-        {
-            "model": list(named),
-            "weight": weights,
-            "log_score": of_run.mean().to_numpy(),
-            "difference": off.mean().to_numpy(),
-            "difference_se": (off.std() / np.sqrt(len(off))).to_numpy(),
-        }
-    )
+    mean = of_run.mean()
+    difference = of_run.sub(of_run[mean.idxmax()], axis=0)
+    rows = {"weight": stacked(score.to_numpy(), share), "log_score": mean, "difference": difference.mean()}
+    weights = pd.DataFrame({**rows, "difference_se": difference.std() / np.sqrt(len(difference))})
     facts = {
         "runs": table.name,
         "runs_digest": table.digest,
         "runs_forecast": len(of_run),
         "cuts": int(score.index.get_level_values("cut").nunique()),
     }
-    return Weights(table_of_weights.sort_values("log_score", ascending=False, ignore_index=True), facts)
+    return Weights(weights.sort_values("log_score", ascending=False).reset_index(names="model"), facts)
 
 
 def stacked(score: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return the weights of the mixture with the best log score.
+    """Return the weights of the mixture with the best log score, by expectation-maximisation of a concave function.
 
-    Parameters
-    ----------
-    score : ndarray, shape (forecast, model)
-        Log densities.
-    share : ndarray, shape (forecast,)
-        Weight of each forecast.
-
-    Returns
-    -------
-    ndarray, shape (model,)
-        Weights, by expectation-maximisation of a concave function.
+    Log densities have the shape (forecast, model), the weights of forecasts (forecast,).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Many pieces of long work: in parallel, with a progress bar, each kept once it is done, so that what was stopped goes on."""
+"""Jobs: in parallel, with a progress bar, each outcome stored once it is there, so that an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from bayes_scaling.model.noise import Likelihood
 from bayes_scaling.plugins import Registry
 
 
-class Piece(Protocol):
-    """A piece of work that a process can be handed."""
+class Job(Protocol):
+    """The input of a worker."""
 
     @property
     def name(self) -> str:
@@ -36,75 +36,53 @@ class Piece(Protocol):
 
 def digest_of(*question: Any) -> str:
     """Return sixteen digits that are the same for the same question to the same version of the package."""
-    said = json.dumps([version("bayes-scaling"), *question], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    text = json.dumps([version("bayes-scaling"), *question], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def outcomes[P: Piece](
-    pieces: Sequence[P],
-    work: Callable[[P], pd.DataFrame],
+def outcomes[J: Job](
+    jobs: Sequence[J],
+    work: Callable[[J], pd.DataFrame],
     *,
     workers: int = 1,
-    store: Path | None = None,
+    store: str | Path | None = None,
     progress: bool | None = None,
     label: str = "",
 ) -> Iterator[pd.DataFrame]:
-    """Do every piece of work that is not done yet.
+    """Yield the outcome of every job: those in the folder ``store`` first, others as they are done, and stored there.
 
-    Parameters
-    ----------
-    pieces : sequence
-        Each with a ``name``.
-    work : callable
-        From a piece to its outcome, a table; a function that a fresh process can import, where there are several.
-    workers : int
-        Processes.
-    store : path, optional
-        Folder in which outcomes are kept, and looked for first.
-    progress : bool, optional
-        Whether to show a progress bar; by default in a terminal and in Jupyter.
-    label : str
-        What the pieces are, beside the bar.
-
-    Yields
-    ------
-    DataFrame
-        Outcomes: those that were there first, others as they are done.
+    With several workers ``work`` is a function that a fresh process can import. The progress bar, in a terminal and in Jupyter
+    by default, has a label for what the jobs are.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    if store is not None:
-        make_folder(store)
-    there = {piece.name: store / piece.name for piece in pieces if store is not None and (store / piece.name).is_file()}
-    left = [piece for piece in pieces if piece.name not in there]
+    folder = Path(store) if store is not None else None
+    if folder is not None:
+        make_folder(folder)
+    stored = {job.name: folder / job.name for job in jobs if folder is not None and (folder / job.name).is_file()}
     shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not shown) as bar:
-        task = bar.add_task(label, total=len(pieces), completed=len(there))
-        for piece in pieces:
-            if piece.name in there:
-                yield pd.read_csv(there[piece.name])
-        for piece, outcome in _worked(left, work, workers):
-            if store is not None:
-                write_whole(store / piece.name, outcome.to_csv(index=False))
+        task = bar.add_task(label, total=len(jobs), completed=len(stored))
+        yield from (pd.read_csv(path) for path in stored.values())
+        for job, outcome in _done([job for job in jobs if job.name not in stored], work, workers):
+            if folder is not None:
+                write_whole(folder / job.name, outcome.to_csv(index=False))
             bar.advance(task)
             yield outcome
 
 
-def _worked[P: Piece](
-    pieces: Sequence[P], work: Callable[[P], pd.DataFrame], workers: int
-) -> Iterator[tuple[P, pd.DataFrame]]:
+def _done[J: Job](jobs: Sequence[J], work: Callable[[J], pd.DataFrame], workers: int) -> Iterator[tuple[J, pd.DataFrame]]:
     if workers == 1:
-        for piece in pieces:
-            yield piece, work(piece)
+        yield from ((job, work(job)) for job in jobs)
         return
     # Fresh processes: threads of a sampler do not live through a fork.
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=fresh, initializer=_register, initargs=(_own(),)) as pool:
-        waiting = {pool.submit(work, piece): piece for piece in pieces}
+        waiting = {pool.submit(work, job): job for job in jobs}
         try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.figure import Figure
+import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.files import write_whole
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.variance import included, shares_of, shares_sentence
 from bayes_scaling.questions.allocation import allocate, budget_table
@@ -18,34 +17,16 @@ from bayes_scaling.questions.decide import Allocation
 from bayes_scaling.questions.next_run import Budget, ladder_of, next_run
 from bayes_scaling.questions.regret import regret
 from bayes_scaling.questions.target import chance
-from bayes_scaling.questions.wording import flop, number, percent, short
-from bayes_scaling.report.figures import BLUE, INK, ORANGE, as_svg, one_axes, styled
-from bayes_scaling.report.pictures import Picture
-from bayes_scaling.report.rendering import render
-from bayes_scaling.report.tables import Table
+from bayes_scaling.questions.wording import flop, percent, short
+from bayes_scaling.report.figures import BLUE, INK, ORANGE, one_axes, ribbon, styled
+from bayes_scaling.report.page import Picture, Table, Text, cell, conventions, table_of, write_page
 
 _CHEAP: Final = 0.03
 """Largest cost of a further run that the page considers, as a share of the budget."""
 
 
 def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path) -> Path:
-    """Write the decision about a budget as one self-contained HTML page.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    asked : Allocation
-        The question.
-    answer : Answer
-        Its answer.
-    path : str or path
-        Where to; written in one piece.
-
-    Returns
-    -------
-    Path
-        The file.
+    """Write the answer to a question about a budget as one self-contained HTML page, in one piece, and return the file.
 
     Raises
     ------
@@ -62,176 +43,147 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
     ...     write_decision(fit, asked, asked.answer(fit), f"{folder}/decision.html").name
     'decision.html'
     """
-    row = answer.tables["allocation"].iloc[0]
-    figures = {"regret": _regret_picture(fit, asked, float(row["params"]))}
-    if asked.target is not None:
-        figures["chance"] = _chance_picture(fit, asked, asked.target, float(answer.tables["chance"]["chance"].iloc[0]))
-    shares = shares_of(allocate(fit, compute=asked.budget, **_how(asked)))
-    content: dict[str, Any] = {
-        "title": f"Decision: training run for {flop(asked.budget)}",
-        "converged": fit.converged and not answer.caveats,
-        "verdict": fit.verdict,
-        "answers": answer.sentence.split("\n"),
-        "prob": percent(asked.prob),
-        "unit": fit.loss_unit,
-        "params": fit.facts.get("params", "non-embedding"),
-        "caveats": answer.caveats,
-        "target": "" if asked.target is None else f"{asked.target:g}",
-        "run": _run_table(row, asked.prob),
-        "shapes": _shapes_table(answer, fit.loss_unit),
-        "cost": _cost_table(answer, asked),
-        "near": _near_table(answer),
-        "changes": _changes_table(fit, asked),
-        "shares": shares_sentence(shares),
-        "next_run": _next_run(fit, asked),
-        "included": included(fit),
-        "facts": _facts_table(fit, asked),
-        "figures": {"chance": None, **figures},
-    }
-    return write_whole(path, render("decision.html", content))
+    row = answer.tables["allocation"].iloc[0].to_dict()
+    goal = "a target" if asked.target is None else f"{asked.target:g}"
+    choice: dict[str, Any] = {"risk": asked.risk, **asked.given, **asked.limits}
+    return write_page(
+        path,
+        title=f"Decision: training run for {flop(asked.budget)}",
+        verdict=fit.verdict,
+        converged=fit.converged and not answer.caveats,
+        answers=answer.sentence.split("\n"),
+        conventions=conventions(fit, asked.prob),
+        sections={
+            "": [Text(f"Caveat overridden: {caveat}", "warning") for caveat in answer.caveats],
+            "Recommended run": [_run_table(row, asked.prob), _shapes_table(answer, fit.loss_unit)],
+            f"Probability of a loss below {goal}": [_chance_picture(fit, asked, answer, choice)],
+            "Cost": [_cost_table(answer, asked)],
+            "Regret of other sizes": [_regret_picture(fit, asked, row["params"]), _near_table(answer)],
+            "Sensitivity": [
+                _changes_table(fit, asked, choice),
+                shares_sentence(shares_of(allocate(fit, compute=asked.budget, **choice))),
+                _next_run(fit, asked),
+            ],
+            "Assumptions and data": [included(fit), _fact_table(fit, asked)],
+        },
+    )
 
 
+@styled
 def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Picture:
     table = regret(fit, compute=asked.budget, **asked.given)
-    sizes, mean, lower, upper = (table[c].to_numpy() for c in ("params", "regret", "regret_lower", "regret_upper"))
-    figure = _regret_figure(sizes, mean, lower, upper, choice, fit.loss_unit)
+    figure, axes = one_axes(6.4, 2.9)
+    ribbon(axes, table["params"], [table[c] for c in ("regret", "regret_lower", "regret_upper")], alpha=0.2)
+    axes.axvline(choice, color=INK, lw=0.8, alpha=0.6)
+    axes.set(xscale="log", xlabel="N (parameters)", ylabel=f"regret ({fit.loss_unit})", ylim=(0, None))
     return Picture(
-        as_svg(figure, "regret"),
+        figure,
         f"Regret by size at this budget, the law's loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
         f"{short(choice)} parameters.",
     )
 
 
 @styled
-def _regret_figure(
-    sizes: np.ndarray, mean: np.ndarray, lower: np.ndarray, upper: np.ndarray, choice: float, unit: str
-) -> Figure:
-    figure, axes = one_axes(6.4, 2.9)
-    axes.fill_between(sizes, lower, upper, color=BLUE, alpha=0.2, lw=0)
-    axes.plot(sizes, mean, color=BLUE)
-    axes.axvline(choice, color=INK, lw=0.8, alpha=0.6)
-    axes.set(xscale="log", xlabel="N (parameters)", ylabel=f"regret ({unit})", ylim=(0, None))
-    return figure
-
-
-def _how(asked: Allocation) -> dict[str, Any]:
-    """Return how the run is chosen."""
-    limits = {"least_params": asked.least_params, "most_params": asked.most_params}
-    limits = {name: value for name, value in limits.items() if value is not None}
-    return {"risk": asked.risk, **asked.given, **limits}
-
-
-def _chance_picture(fit: Fit, asked: Allocation, target: float, here: float) -> Picture:
+def _chance_picture(fit: Fit, asked: Allocation, answer: Answer, choice: dict[str, Any]) -> Picture | None:
+    if asked.target is None:
+        return None
     budgets = np.geomspace(asked.budget / 100, asked.budget * 30, 25)
-    table = chance(fit, target=target, compute=budgets, **_how(asked))
-    figure = _chance_figure(budgets, table["chance"].values, table["chance_expected"].values, asked.budget)
+    table = chance(fit, target=asked.target, compute=budgets, **choice)
+    figure, axes = one_axes(6.4, 2.9)
+    axes.plot(budgets, table["chance"], color=BLUE, label="loss of a new run")
+    axes.plot(budgets, table["chance_expected"], color=ORANGE, ls="--", label="mean loss")
+    axes.axvline(asked.budget, color=INK, lw=0.8, alpha=0.6)
+    axes.set(xscale="log", xlabel="C (FLOP)", ylabel="probability", ylim=(-0.02, 1.02))
+    axes.legend(loc="upper left")
     return Picture(
-        as_svg(figure, "chance"),
-        f"Probability that the loss of a new run is below {target:g} {fit.loss_unit}, by budget; dashed: that the mean loss is. At this "
-        f"budget (vertical line) the probability is {here:.2f}.",
+        figure,
+        f"Probability that the loss of a new run is below {asked.target:g} {fit.loss_unit}, by budget; dashed: that the mean loss is. At "
+        f"this budget (vertical line) the probability is {answer.tables['chance']['chance'].iloc[0]:.2f}.",
     )
 
 
-@styled
-def _chance_figure(budgets: np.ndarray, measured: np.ndarray, expected: np.ndarray, here: float) -> Figure:
-    figure, axes = one_axes(6.4, 2.9)
-    axes.plot(budgets, measured, color=BLUE, label="loss of a new run")
-    axes.plot(budgets, expected, color=ORANGE, ls="--", label="mean loss")
-    axes.axvline(here, color=INK, lw=0.8, alpha=0.6)
-    axes.set(xscale="log", xlabel="C (FLOP)", ylabel="probability", ylim=(-0.02, 1.02))
-    axes.legend(loc="upper left")
-    return figure
-
-
-def _run_table(row: Any, prob: float) -> Table:
-    names = (("params", "N, parameters"), ("tokens", "D, tokens"), ("tokens_per_param", "D/N, tokens per parameter"))
-    cells = [
-        [label, short(row[name]), f"{short(row[f'{name}_lower'])} to {short(row[f'{name}_upper'])}"] for name, label in names
-    ]
-    cells.append(["loss of a new run", f"{row['median']:.4f}", f"{row['lower']:.4f} to {row['upper']:.4f}"])
-    cells.append(["mean loss", "", f"{row['mean_lower']:.4f} to {row['mean_upper']:.4f}"])
+def _run_table(row: dict[Any, Any], prob: float) -> Table:
+    rows = (
+        ("N, parameters", "{params:short}", "{params_lower:short} to {params_upper:short}"),
+        ("D, tokens", "{tokens:short}", "{tokens_lower:short} to {tokens_upper:short}"),
+        (
+            "D/N, tokens per parameter",
+            "{tokens_per_param:short}",
+            "{tokens_per_param_lower:short} to {tokens_per_param_upper:short}",
+        ),
+        ("loss of a new run", "{median:.4f}", "{lower:.4f} to {upper:.4f}"),
+        ("mean loss", "", "{mean_lower:.4f} to {mean_upper:.4f}"),
+    )
     return Table(
         f"{percent(prob)} intervals: credible intervals of the optimum for N, D and D/N and of the mean loss, predictive interval of a new run.",
         ("", "choice", "interval"),
-        cells,
+        [[cell(template, row) for template in templates] for templates in rows],
     )
 
 
 def _shapes_table(answer: Answer, unit: str) -> Table | None:
     if "shapes" not in answer.tables:
         return None
-    cells = [
-        [
-            f"{row['depth']:.0f}",
-            f"{row['width']:.0f}",
-            f"{row['heads']:.0f}",
-            short(row["params"]),
-            short(row["tokens"]),
-            number(row["regret"]),
-        ]
-        for row in answer.tables["shapes"].to_dict("records")
-    ]
-    columns = ("layers", "width", "heads", "N", "D", f"mean regret ({unit})")
-    return Table("Transformers with whole numbers of layers and heads near that size.", columns, cells)
+    cells = {
+        "layers": "{depth:.0f}",
+        "width": "{width:.0f}",
+        "heads": "{heads:.0f}",
+        "N": "{params:short}",
+        "D": "{tokens:short}",
+        f"mean regret ({unit})": "{regret:number}",
+    }
+    return table_of(answer.tables["shapes"], "Transformers with whole numbers of layers and heads near that size.", cells)
 
 
 def _cost_table(answer: Answer, asked: Allocation) -> Table:
-    cells = [
-        [str(name).replace("_", " "), *(f"{value:,.0f}" if value >= 100 else number(value) for value in row)]
-        for name, row in zip(answer.tables["cost"].index, answer.tables["cost"].to_numpy(), strict=True)
-    ]
-    return Table(
-        f"On {asked.device}; {percent(asked.prob)} intervals include the uncertainty of price and utilisation.",
-        ("", "median", "lower", "upper"),
-        cells,
-    )
+    costs = answer.tables["cost"]
+    rows = costs.assign(what=costs.index.map(lambda name: str(name).replace("_", " ")))
+    cells = {"": "{what}", **{name: f"{{{name}:short}}" for name in costs}}
+    caption = f"On {asked.device}; {percent(asked.prob)} intervals include the uncertainty of price and utilisation."
+    return table_of(rows, caption, cells)
 
 
 def _near_table(answer: Answer) -> Table:
-    cells = [
-        [
-            f"{100 * row['within']:g} %",
-            *(short(row[c]) for c in ("params_lower", "params_upper", "tokens_upper", "tokens_lower")),
-        ]
-        for row in answer.tables["near_optimal"].to_dict("records")
-    ]
-    columns = ("tolerance", "smallest N", "largest N", "D at smallest N", "D at largest N")
-    return Table("Sizes whose mean loss is within a tolerance of the smallest, as a share of the loss.", columns, cells)
+    cells = {
+        "tolerance": "{within:g %}",
+        "smallest N": "{params_lower:short}",
+        "largest N": "{params_upper:short}",
+        "D at smallest N": "{tokens_upper:short}",
+        "D at largest N": "{tokens_lower:short}",
+    }
+    caption = "Sizes whose mean loss is within a tolerance of the smallest, as a share of the loss."
+    return table_of(answer.tables["near_optimal"], caption, cells)
 
 
-def _changes_table(fit: Fit, asked: Allocation) -> Table:
+def _changes_table(fit: Fit, asked: Allocation, choice: dict[str, Any]) -> Table:
     """Return the answers to neighbouring questions."""
-    how = _how(asked)
-    variants: list[tuple[str, dict[str, Any]]] = [
-        (f"as asked ({asked.risk})", {"compute": asked.budget, **how}),
-        ("least mean of the worst tenth (cvar:0.9)", {"compute": asked.budget, **how, "risk": "cvar:0.9"}),
-        ("half the budget", {"compute": asked.budget / 2, **how}),
-        ("twice the budget", {"compute": asked.budget * 2, **how}),
-    ]
-    if {"least_params", "most_params"} & set(how):
-        free = {name: value for name, value in how.items() if name not in ("least_params", "most_params")}
-        variants.append(("any size allowed", {"compute": asked.budget, **free}))
+    changes: dict[str, dict[str, Any]] = {
+        f"as asked ({asked.risk})": {},
+        "least mean of the worst tenth (cvar:0.9)": {"risk": "cvar:0.9"},
+        "half the budget": {"compute": asked.budget / 2},
+        "twice the budget": {"compute": asked.budget * 2},
+    }
+    if asked.limits:
+        changes["any size allowed"] = dict.fromkeys(asked.limits)
     if asked.distinct_tokens is not None:
-        variants.append(("unlimited text", {"compute": asked.budget, **how, "supply": None}))
-    cells = []
-    for label, given in variants:
-        row = budget_table(allocate(fit, **given), asked.prob).iloc[0]
-        cells.append(
-            [
-                label,
-                short(row["params"]),
-                short(row["tokens"]),
-                f"{row['median']:.4f}",
-                f"{row['lower']:.4f} to {row['upper']:.4f}",
-            ]
-        )
-    return Table("Choice under other settings.", ("setting", "N", "D", "loss of a new run", "interval"), cells, ("setting",))
+        changes["unlimited text"] = {"supply": None}
+    rows = []
+    for setting, change in changes.items():
+        given: dict[str, Any] = {"compute": asked.budget, **choice, **change}
+        rows.append(budget_table(allocate(fit, **given), asked.prob).assign(setting=setting))
+    cells = {
+        "setting": "{setting}",
+        "N": "{params:short}",
+        "D": "{tokens:short}",
+        "loss of a new run": "{median:.4f}",
+        "interval": "{lower:.4f} to {upper:.4f}",
+    }
+    return table_of(pd.concat(rows), "Choice under other settings.", cells, ("setting",))
 
 
 def _next_run(fit: Fit, asked: Allocation) -> str:
-    most = _CHEAP * asked.budget
     try:
-        pool = ladder_of(fit, most=most)
+        pool = ladder_of(fit, most=_CHEAP * asked.budget)
     except InvalidRequest:
         return ""  # so small a budget has no cheaper ladder
     table = next_run(fit, pool, Budget(asked.budget), group=asked.group, seed=asked.seed)
@@ -243,11 +195,11 @@ def _next_run(fit: Fit, asked: Allocation) -> str:
     )
 
 
-def _facts_table(fit: Fit, asked: Allocation) -> Table:
+def _fact_table(fit: Fit, asked: Allocation) -> Table:
     rows = {
         "runs": f"{fit.facts['runs']}, {len(fit.table)} rows",
         "law": fit.model.only.law,
         "model digest": fit.model.digest[:16],
-        **{str(n): str(v) for n, v in asked.model_dump(exclude_defaults=True).items()},
+        **{name: str(value) for name, value in asked.model_dump(exclude_defaults=True).items()},
     }
-    return Table("The fit and the settings of the question.", ("", "value"), [[k, v] for k, v in rows.items()], ("value",))
+    return Table("The fit and the settings of the question.", ("", "value"), list(rows.items()), ("value",))

@@ -1,8 +1,8 @@
-"""The report of one fit: model and data, convergence and adequacy, results, and how to reproduce them."""
+"""The report of a fit: what was fitted, convergence and adequacy, what follows, and how to reproduce it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +13,37 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.certificate import Certificate
 from bayes_scaling.evaluation.outcome import Backtest
-from bayes_scaling.files import write_whole
 from bayes_scaling.posterior.checks import check, prior_predictive
 from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import law_loss, quantiles
+from bayes_scaling.posterior.predict import REACHES, interval, law_loss, quantiles
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.posterior.variance import included
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.questions.allocation import allocate, budget_table
+from bayes_scaling.questions.claims import claims
+from bayes_scaling.questions.derive import derive
+from bayes_scaling.questions.early_stopping import early_stopping
+from bayes_scaling.questions.frontier import NEEDS, frontier, largest
+from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.questions.surface import splits_a_budget
 from bayes_scaling.questions.wording import credible, flop, percent, short
-from bayes_scaling.report.pictures import (
-    BEYOND,
-    contour_picture,
-    fit_picture,
-    forecast_path,
-    forecast_picture,
-    prior_picture,
-    residual_picture,
-)
-from bayes_scaling.report.rendering import render
-from bayes_scaling.report.system import system_content
-from bayes_scaling.report.tables import (
-    allocation_table,
-    amount,
-    backtest_table,
-    checks_table,
-    fact_table,
-    forecast_table,
-    held_out_table,
-    parameter_table,
-    prior_table,
-    published_table,
-)
+from bayes_scaling.report import pictures, system_pictures, tables
+from bayes_scaling.report.page import Sections, Text, conventions, write_page
 from bayes_scaling.report.trials import backtest_picture
+
+_FOREST = 5
+"""Fewest claims that are drawn as a picture."""
+_OF_SHAPE = {"aspect_best", "aspect_cost"}
+_SHAPED = ("shaped_n", "shaped_with_heads")
+_CONTRACTION = (
+    "Posterior contraction is 1 \N{MINUS SIGN} (posterior sd / prior sd)² on the log scale: near one the data inform the parameter, near "
+    "zero only the prior does."
+)
+_PUBLISHED = (
+    "Published constants depend on tokenizer, corpus and count of parameters: exponents can be compared with ours, offsets and "
+    "coefficients only with care."
+)
 
 
 def write_report(
@@ -103,81 +99,204 @@ def write_report(
     ...     write_report(example_fit(), f"{folder}/report.html").name
     'report.html'
     """
-    if not fit.model.is_one or fit.model.only.table != "runs":
-        given = {"budgets": budgets, "group": group, "held_out": held_out, "backtest": backtest, "certificate": certificate}
-        for name, value in given.items():
-            if value is not None:
-                raise InvalidRequest(
-                    f"The report of a system of laws takes no {name}: ask for one observation's, fit.view(NAME)."
-                )
-        return write_whole(path, render("system.html", system_content(fit, prob)))
-    return write_whole(
-        path, render("law.html", _content(fit, prob, budgets, dict(group or {}), held_out, backtest, certificate))
+    model = fit.model
+    one = model.is_one and model.only.table == "runs"
+    asked: dict[str, Any] = {
+        "budgets": budgets,
+        "group": group,
+        "held_out": held_out,
+        "backtest": backtest,
+        "certificate": certificate,
+    }
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if asked and not one:
+        raise InvalidRequest(
+            f"The report of a system of laws takes no {next(iter(asked))}: ask for one observation's, fit.view(NAME)."
+        )
+    checks, published, factors = check(fit), tables.published_table(fit), agreement(fit, prob=prob)
+    statements = _if_learned(claims, fit, prob)
+    answers, forecast = _forecast(fit, prob, **asked) if one else ([], {})
+    sections: Sections = {
+        "Model and data": _setting(fit, group or {}) if one else [],
+        "Observations": [] if one else [tables.observation_table(fit)],
+        "Convergence and adequacy": [
+            tables.checks_table(checks),
+            *(Text(f"{c.check}: {c.advice}.", "warning") for c in checks.itertuples() if not c.passed),
+        ],
+        "Parameters": [
+            tables.parameter_table(fit, prob),
+            Text(_CONTRACTION, "soft"),
+            tables.heterogeneity_table(factors, prob) if len(factors) else None,
+            *((published, Text(_PUBLISHED, "soft")) if published else ()),
+        ],
+        "Published claims": []
+        if statements is None
+        else [
+            system_pictures.claims_picture(statements, prob) if len(statements) >= _FOREST else None,
+            tables.claims_table(statements, prob),
+        ],
+        "Measured against predicted": [
+            pictures.measured_picture(fit, prob),
+            *(pictures.standardised_picture(fit, name) for name in fit.views if not one),
+        ],
+        "Residuals": [pictures.residual_picture(fit)] if one else [],
+        **_implied(fit, prob),
+        **forecast,
+        "Prior against posterior": [
+            _prior_predictive(fit, prob) if one else None,
+            pictures.prior_picture(fit),
+            tables.prior_table(fit),
+        ],
+        "How to reproduce": [
+            tables.fact_table(fit),
+            "The model document, model.toml of the command:",
+            Text(model.to_toml(), "document"),
+        ],
+    }
+    return write_page(
+        path,
+        title=f"{model.title or model.only.law}, fitted to {fit.facts['runs']}",
+        verdict=fit.verdict,
+        converged=fit.converged,
+        answers=[*_agreement(fit, statements, factors, prob), *answers],
+        conventions=conventions(fit, prob),
+        sections=sections,
     )
 
 
-def _content(
+def _setting(fit: Fit, group: Mapping[str, str]) -> list[str | Text]:
+    model, law, runs = fit.model, fit.model.only.the_law, fit.table
+    spans = [
+        f"{BY_COLUMN[c].symbol} from {tables.amount(runs[c].min(), c)} to {tables.amount(runs[c].max(), c)} {BY_COLUMN[c].unit}"
+        for c in REACHES
+        if c in runs
+    ]
+    sentence = f"Law {law.name} ({law.source}, {law.equation}), fitted to {len(runs)} runs: {'; '.join(spans)}."
+    if model.groupings:
+        whose = ", ".join(f"{k} {v}" for k, v in group.items()) or f"a new {' and '.join(model.group_columns)}"
+        sentence += f" Parameters vary by {', '.join(model.groupings)} ({', '.join(fit.groups.names)})."
+        sentence += f" Forecast and budget are for {whose}."
+    return [sentence, Text(f"L({', '.join(law.inputs)}) = {law.formula}", "code")]
+
+
+def _if_learned(ask: Callable[..., pd.DataFrame], fit: Fit, prob: float) -> pd.DataFrame | None:
+    """Return the answer of a fit, or nothing where it lacks a parameter that the answer needs."""
+    try:
+        return ask(fit, prob=prob)
+    except InvalidRequest:
+        return None
+
+
+def _agreement(fit: Fit, statements: pd.DataFrame | None, factors: pd.DataFrame, prob: float) -> list[str]:
+    """Return how far published statements agree with the posterior, and observations with each other."""
+    sentences = []
+    if statements is not None and len(statements) > 1:
+        agrees = int((statements["verdict"] == "agrees").sum())
+        sentences.append(
+            f"Of {len(statements)} statements of Kaplan et al. (2020) that this posterior implies, {agrees} agree with its "
+            f"{percent(prob)} interval; they were published without intervals, for another tokenizer, corpus and scale."
+        )
+    for row in factors.itertuples():
+        if not row.agree:
+            kind = fit.model.kinds[row.parameter]
+            name = f"{row.parameter} ({kind.meaning})" if kind.moves else row.parameter
+            sentences.append(
+                f"Heterogeneity: {name} of {row.second} is {row.median:.3g} times that of {row.first} "
+                f"({credible(prob, f'{row.lower:.3g}', f'{row.upper:.3g}')})."
+            )
+    return sentences
+
+
+def _implied(fit: Fit, prob: float) -> Sections:
+    """Return what the laws of Kaplan et al. (2020) imply, as far as the fit has learned their parameters."""
+    sections: dict[str, list[Any]] = {"Critical batch": [system_pictures.batch_picture(fit, prob)]}
+    if set(NEEDS) <= set(fit.learned):
+        sections["Compute-optimal training"] = [
+            system_pictures.frontier_picture(fit, prob),
+            tables.efficient_table(fit, prob),
+            _two_laws(fit, prob),
+        ]
+        sections["Steps and tokens to a loss"] = [system_pictures.effort_picture(fit, prob)]
+    stopped = _if_learned(early_stopping, fit, prob)
+    if stopped is not None:
+        sections["Early stopping on limited data"] = [
+            system_pictures.stopping_picture(stopped, prob),
+            tables.stopping_table(stopped, prob),
+        ]
+    varying = {name for name, parameter in fit.model.parameters.items() if parameter.varies_by == ("size",)}
+    sections["Shape"] = [
+        system_pictures.shape_picture(fit, observation, prob)
+        for observation in fit.model.observations
+        if observation.law in _SHAPED and varying >= _OF_SHAPE
+    ]
+    return sections
+
+
+def _two_laws(fit: Fit, prob: float) -> str:
+    """Compare the best size at the largest compute by L(N, S_min) and by L(N, D)."""
+    compute = largest(fit, "compute_flops")
+    if not compute or not {"D_c", "alpha_D"} <= set(fit.learned):
+        return ""
+    steps, data = frontier(fit, compute=compute)["params"], derive(fit, "one_pass_params", compute_flops=compute)
+    ratio = [float(bound) for bound in interval(data / steps, prob)]
+    exponents = [float(bound) for bound in interval(1 / (1 + fit.learned["alpha_N"] / fit.learned["alpha_D"]), prob)]
+    covers = "which covers 1" if ratio[1] <= 1 <= ratio[2] else "which excludes 1: the two laws disagree"
+    return (
+        f"At the largest compute measured, {flop(compute)}, L(N, S_min) puts the best size at {short(float(steps.median()))} parameters and "
+        f"L(N, D), each token seen once, at {short(float(data.median()))}: a factor of {ratio[0]:.3g} "
+        f"({credible(prob, f'{ratio[1]:.3g}', f'{ratio[2]:.3g}')}), {covers}. By L(N, D) the best size grows with compute to the power "
+        f"{exponents[0]:.3f} ({exponents[1]:.3f} to {exponents[2]:.3f}). Counting parameters without embeddings turns an exponent of 0.5 "
+        "into 0.78 over the range of Kaplan et al. (Pearce and Song 2024); training recipes explain the rest (Porian et al. 2024)."
+    )
+
+
+def _forecast(
     fit: Fit,
     prob: float,
-    budgets: Sequence[float] | None,
-    group: dict[str, str],
-    held_out: pd.DataFrame | None,
-    backtest: Backtest | None,
-    certificate: Certificate | None,
-) -> dict[str, Any]:
-    checks = check(fit)
-    model, only, facts = fit.model, fit.model.only, fit.facts
-    forecasts, path = forecast_path(fit, prob, group)
-    content: dict[str, Any] = {
-        "title": f"{model.title or only.law}, fitted to {facts['runs']}",
-        "converged": fit.converged,
-        "verdict": fit.verdict,
-        "prob": percent(prob),
-        "unit": fit.loss_unit,
-        "params": facts["params"],
-        "setting": _setting(fit, group),
-        "prior_predictive": _prior_predictive(fit, prob),
-        "formula": f"L({', '.join(only.the_law.inputs)}) = {only.the_law.formula}",
-        "checks": checks_table(checks),
-        "advice": [f"{c.check}: {c.advice}." for c in checks.itertuples() if not c.passed],
-        "parameters": parameter_table(fit, prob),
-        "published": published_table(fit),
-        "forecasts": forecast_table(forecasts, path, prob),
-        "held_out": None,
-        "backtest": None,
-        "included": included(fit),
-        "certificate": certificate.sentence if certificate is not None else "",
-        "budgets": None,
-        "priors": prior_table(fit),
-        "facts": fact_table(fit),
-        "document": model.to_toml(),
+    *,
+    budgets: Sequence[float] | None = None,
+    group: Mapping[str, str] | None = None,
+    held_out: pd.DataFrame | None = None,
+    backtest: Backtest | None = None,
+    certificate: Certificate | None = None,
+) -> tuple[list[str], Sections]:
+    """Return what a law of losses forecasts and how far to trust it: answers, and sections of the page."""
+    group = dict(group or {})
+    for what, trial in (("backtest", backtest), ("certificate", certificate)):
+        if trial is not None:
+            _require_same(fit, trial.facts, what)
+    forecasts, column = pictures.forecast_path(fit, prob, group)
+    predicted = None if held_out is None else predict_table(fit, held_out, prob=prob)
+    measured = [] if predicted is None else tables.held_out_table(predicted, prob)
+    sections: dict[str, list[Any]] = {
+        "Loss surface": [],
+        "Forecast": [
+            pictures.forecast_picture(fit, forecasts, column, predicted),
+            included(fit),
+            certificate.sentence if certificate is not None else None,
+            tables.forecast_table(forecasts, column, prob),
+            *measured,
+        ],
     }
-    pictures = {"fit": fit_picture(fit, prob), "residuals": residual_picture(fit), "prior": prior_picture(fit)}
-    predicted = None
-    if held_out is not None:
-        predicted = predict_table(fit, held_out, prob=prob)
-        content["held_out"], content["held_out_sentence"] = held_out_table(predicted, prob)
-    answers: list[str] = []
     if backtest is not None:
-        _of_the_same_model(fit, backtest.facts, "backtest")
-        content["backtest"], content["backtest_sentence"] = backtest_table(backtest), backtest.sentence
-        pictures["backtest"] = backtest_picture(backtest)
+        sections["Backtest"] = [backtest.sentence, backtest_picture(backtest), tables.backtest_table(backtest)]
+    answers = []
     if splits_a_budget(fit):
-        chosen = budgets if budgets is not None else _half_decades(fit)
-        allocation = budget_table(allocate(fit, compute=list(chosen), group=group), prob)
-        content["flatness"] = _flatness(fit, allocation.iloc[-1], group)
-        content["budgets"] = allocation_table(allocation, prob)
-        pictures["contours"] = contour_picture(fit, prob, group)
+        sections["Loss surface"] = [pictures.contour_picture(fit, prob, group)]
+        if budgets is None:
+            top = np.floor(2 * (np.log10(fit.table["compute_flops"].max()) + pictures.BEYOND)) / 2
+            budgets = [float(f"{10**power:.3g}") for power in np.arange(top - 2.5, top + 0.1, 0.5)]
+        allocation = budget_table(allocate(fit, compute=list(budgets), group=group), prob)
+        sections["Budget"] = [
+            Text(_flatness(fit, allocation.iloc[-1], group), "soft"),
+            tables.allocation_table(allocation, prob),
+        ]
         answers.append(_budget_sentence(allocation.iloc[-1], prob, fit.loss_unit))
-    if certificate is not None:
-        _of_the_same_model(fit, certificate.facts, "certificate")
-    pictures["forecast"] = forecast_picture(fit, forecasts, path, predicted)
-    if predicted is not None:
-        answers.append(content["held_out_sentence"])
-    return content | {"figures": pictures, "answers": answers}
+    return [*answers, *measured[1:]], sections
 
 
-def _of_the_same_model(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
+def _require_same(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
+    """Refuse a backtest or a certificate of another model or other runs."""
     if facts["model_digest"] != fit.model.digest:
         raise InvalidRequest(
             f"The {what} belongs to {facts['model']!r} on {facts['runs']}, the fit to {fit.model.title or fit.model.only.law!r}: give one of "
@@ -188,21 +307,6 @@ def _of_the_same_model(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
             f"The {what} belongs to other runs ({facts['runs']}) than the fit ({fit.facts['runs']}): the tables differ. Give one "
             f"of the same rows."
         )
-
-
-def _setting(fit: Fit, group: Mapping[str, str]) -> str:
-    model, law, runs = fit.model, fit.model.only.the_law, fit.table
-    spans = [
-        f"{BY_COLUMN[c].symbol} from {amount(runs[c].min(), c)} to {amount(runs[c].max(), c)} {BY_COLUMN[c].unit}"
-        for c in ("params", "tokens", "compute_flops")
-        if c in runs
-    ]
-    sentence = f"Law {law.name} ({law.source}, {law.equation}), fitted to {len(runs)} runs: {'; '.join(spans)}."
-    if model.groupings:
-        whose = ", ".join(f"{k} {v}" for k, v in group.items()) or f"a new {' and '.join(model.group_columns)}"
-        sentence += f" Parameters vary by {', '.join(model.groupings)} ({', '.join(fit.groups.names)})."
-        sentence += f" Forecast and budget are for {whose}."
-    return sentence
 
 
 def _prior_predictive(fit: Fit, prob: float) -> str:
@@ -216,7 +320,7 @@ def _prior_predictive(fit: Fit, prob: float) -> str:
 
 
 def _budget_sentence(row: pd.Series, prob: float, unit: str) -> str:
-    reaches = {c: row[f"reach_{c}"] for c in ("params", "tokens", "compute_flops") if f"reach_{c}" in row}
+    reaches = {c: row[f"reach_{c}"] for c in REACHES if f"reach_{c}" in row}
     return (
         f"At {flop(row.compute_flops)}: {short(row.params)} parameters ({credible(prob, short(row.params_lower), short(row.params_upper))} "
         f"of the optimum) on {short(row.tokens)} tokens; loss of a new run {row['median']:.3f} {unit} ({row.lower:.3f} to {row.upper:.3f}); "
@@ -225,17 +329,12 @@ def _budget_sentence(row: pd.Series, prob: float, unit: str) -> str:
 
 
 def _flatness(fit: Fit, row: pd.Series, group: Mapping[str, str]) -> str:
-    """Return how far the mean loss rises at either end of the interval of the optimum."""
+    """Return what the choice minimises, and how far the mean loss rises at either end of the interval of the optimum."""
     params = xr.DataArray([row.params, row.params_lower, row.params_upper], dims="size")
     at = {"params": params, "tokens": tokens_at(row.compute_flops, params)}
     choice, low, high = law_loss(fit, at, group=group).mean(("chain", "draw")).values
     return (
+        "The choice minimises the posterior mean of the law's loss; the interval is the credible interval of the optimum. "
         f"At {flop(row.compute_flops)}, the mean loss rises by {100 * (low / choice - 1):.2g} % at the lower end of the interval and by "
         f"{100 * (high / choice - 1):.2g} % at the upper end."
     )
-
-
-def _half_decades(fit: Fit) -> list[float]:
-    last = float(fit.table["compute_flops"].max())
-    top = np.floor(2 * (np.log10(last) + BEYOND)) / 2
-    return [float(f"{10**power:.3g}") for power in np.arange(top - 2.5, top + 0.1, 0.5)]

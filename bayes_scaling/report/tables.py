@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from bayes_scaling.evaluation.outcome import Backtest
-from bayes_scaling.laws.constants import comparable
+from bayes_scaling.laws.constants import Constant, comparable
 from bayes_scaling.model import names
 from bayes_scaling.model.document import Observation
 from bayes_scaling.posterior.checks import summarize
@@ -19,17 +16,13 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import inside
 from bayes_scaling.posterior.variance import PARTS
 from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.questions.frontier import frontier, frontier_table, largest
 from bayes_scaling.questions.wording import axis_label, number, percent, power, short
+from bayes_scaling.report.page import Table, table_of
 
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the page: columns of words are set left, all others hold formatted numbers."""
-
-    caption: str
-    columns: Sequence[str]
-    cells: Sequence[Sequence[str]]
-    words: Sequence[str] = ()
+_PUBLISHED_AS = {"kaplan_nsb": "kaplan_ns", "noise_scale": "critical_batch", "steps_in_scan": "critical_batch"}
+"""Laws whose constants are published under another."""
+_INTERVAL = "{median:.3f} ({lower:.3f} to {upper:.3f})"
 
 
 def amount(value: float, column: str) -> str:
@@ -43,69 +36,97 @@ def amount(value: float, column: str) -> str:
     return power(value) if column in BY_COLUMN and BY_COLUMN[column].unit == "FLOP" else short(value)
 
 
+def observation_table(fit: Fit) -> Table:
+    """Return the observations of a system: rows, law, condition and reason."""
+    cells = [
+        (
+            o.name,
+            str(len(fit.rows(o.name))),
+            f"{o.law} {o.the_law.equation}",
+            o.where,
+            o.why,
+            o.likelihood.dist + (", serially correlated along runs" if o.correlation else ""),
+        )
+        for o in fit.model.observations
+    ]
+    columns = ("observation", "rows", "law", "condition", "reason", "noise")
+    return Table("Observations; parameters of the same name are the same parameter.", columns, cells, columns[2:])
+
+
 def checks_table(checks: pd.DataFrame) -> Table:
     """Return every check with its value and its limit."""
-    cells = [
-        (c.about, c.check, f"{c.value:.4g}", c.rule, "passed" if c.passed else "failed", c.where)
-        for c in checks.itertuples()
-    ]
+    cells = {
+        "about": "{about}",
+        "check": "{check}",
+        "value": "{value:.4g}",
+        "limit": "{rule}",
+        "result": "{result}",
+        "at": "{where}",
+    }
+    rows = checks.assign(result=np.where(checks["passed"], "passed", "failed"))
     caption = "Convergence: the draws represent the posterior. Adequacy: the model describes the runs."
-    return Table(caption, ("about", "check", "value", "limit", "result", "at"), cells, ("about", "check", "limit", "at"))
+    return table_of(rows, caption, cells, ("about", "check", "limit", "at"))
 
 
 def parameter_table(fit: Fit, prob: float) -> Table:
     """Return every parameter with its interval and contraction."""
-    summary = summarize(fit, prob=prob)
-    cells = [
-        [label, *(number(row[name]) for name in ("median", "lower", "upper")), f"{row['contraction']:.2f}"]
-        for label, row in summary.iterrows()
-        if not names.is_log(str(label))
-    ]
-    columns = ("parameter", "median", "lower", "upper", "contraction")
-    return Table(f"Posterior median, {percent(prob)} credible interval and posterior contraction.", columns, cells)
+    cells = {
+        "parameter": "{index}",
+        "median": "{median:number}",
+        "interval": "{lower:number} to {upper:number}",
+        "contraction": "{contraction:.2f}",
+    }
+    rows = summarize(fit, prob=prob).reset_index()
+    caption = f"Posterior median, {percent(prob)} credible interval and posterior contraction."
+    return table_of(rows[~rows["index"].map(names.is_log)], caption, cells)
 
 
 def published_table(fit: Fit) -> Table | None:
-    """Return published values of the parameters beside ours; nothing where there are none."""
-    records = comparable(fit.model.only.law)
-    if not records:
-        return None
-    summary = summarize(fit)["median"]
+    """Return published constants of the laws beside ours, a column a source; nothing where there are none."""
+    laws = dict.fromkeys(_PUBLISHED_AS.get(o.law, o.law) for o in fit.model.observations)
+    records = [record for law in laws for record in comparable(law)]
     cells = []
-    for label in summary.index:
-        theirs = [record.constants.get(label.split("[")[0]) for record in records]
-        if any(theirs):
-            values = ["" if c is None else number(c.value) + (f" ± {number(c.se)}" if c.se else "") for c in theirs]
-            cells.append([label, number(summary[label]), *values])
+    for label, median in summarize(fit)["median"].items():
+        constants = [record.constants.get(str(label).split("[")[0]) for record in records]
+        if any(constants):
+            cells.append([str(label), number(median), *("" if c is None else _constant(c) for c in constants)])
     columns = ("parameter", "ours", *(record.name for record in records))
-    return Table("Posterior median, and published values as printed, ± standard error where there is one.", columns, cells)
+    places = "; ".join(f"{record.name}: {record.where}" for record in records)
+    caption = f"Posterior median, and published values as printed, ± standard error where there is one. {places}."
+    return Table(caption, columns, cells) if cells else None
+
+
+def _constant(constant: Constant) -> str:
+    return number(constant.value) + (f" ± {number(constant.se)}" if constant.se else "")
 
 
 def prior_table(fit: Fit) -> Table:
     """Return every prior with its reason and the posterior contraction."""
-    model, learned, cells = fit.model, summarize(fit)["contraction"], []
+    model, contraction, cells = fit.model, summarize(fit)["contraction"], []
     for name, parameter in model.parameters.items():
         if parameter.prior is None:
             cells.append((name, f"fixed at {parameter.fixed:g}", "", parameter.why))
             continue
-        row = next(n for n in (names.population(name), names.at_reference(name), name) if n in learned.index)
-        cells.append((row, str(parameter.prior), f"{learned[row]:.2f}", parameter.why))
+        row = next(n for n in (names.population(name), names.at_reference(name), name) if n in contraction.index)
+        cells.append((row, str(parameter.prior), f"{contraction[row]:.2f}", parameter.why))
         for grouping in parameter.varies_by:
             spread = names.spread(name, grouping)
             why = f"Standard deviation of log {name} between levels of {grouping}."
-            cells.append((spread, str(parameter.spread), f"{learned[spread]:.2f}", why))
+            cells.append((spread, str(parameter.spread), f"{contraction[spread]:.2f}", why))
     for suffix, rows in fit.layout:
-        cells += _noise_rows(rows.observation, learned, suffix)
+        for name, prior, why in _noise_priors(rows.observation):
+            label = names.of_observation(name, suffix)
+            cells.append((label, str(prior), f"{contraction[label]:.2f}", why))
     columns = {symbol: column for o in model.observations for symbol, column in o.columns.items()}
     point = ", ".join(f"{symbol} = {amount(value, columns.get(symbol, ''))}" for symbol, value in fit.reference.items())
     caption = f"Priors, at the reference point {point}."
     return Table(caption, ("parameter", "prior", "contraction", "reason"), cells, ("prior", "reason"))
 
 
-def _noise_rows(observation: Observation, learned: pd.Series, suffix: str) -> list[tuple[str, ...]]:
-    """Return the priors of an observation's noise and effects, a row a parameter."""
+def _noise_priors(observation: Observation) -> list[tuple[str, object, str]]:
+    """Return name, prior and reason of the unknowns of an observation's noise and effects."""
     likelihood, correlation = observation.likelihood, observation.correlation
-    priors = [("sigma", likelihood.sigma, likelihood.why)]
+    priors: list[tuple[str, object, str]] = [("sigma", likelihood.sigma, likelihood.why)]
     why = "Weight of the tail: 1 is a Cauchy distribution, 30 is close to a Normal one."
     priors += [(name, prior, why) for name, prior in likelihood.unknowns.items()]
     if likelihood.growth is not None:
@@ -117,110 +138,166 @@ def _noise_rows(observation: Observation, learned: pd.Series, suffix: str) -> li
         priors.append(("length", correlation.length, correlation.why))
         if correlation.nugget is not None:
             priors.append(("nugget", correlation.nugget, "Independent error of a row beside its standard error."))
-    rows = [(names.of_observation(name, suffix), str(prior), why) for name, prior, why in priors]
-    return [(name, prior, f"{learned[name]:.2f}", why) for name, prior, why in rows]
+    return priors
 
 
-def forecast_table(forecasts: xr.Dataset, column: str, prob: float) -> Table:
+def forecast_table(forecasts: pd.DataFrame, column: str, prob: float) -> Table:
     """Return the forecast at half decades beyond the runs."""
-    distance = forecasts[f"reach_{column}"].values
-    marks = [int(np.abs(distance - decades).argmin()) for decades in (0.5, 1.0, 1.5, 2.0)]
-    cells = [
-        [f"{distance[i]:.2f}", amount(float(forecasts[column][i]), column)]
-        + [f"{float(forecasts[name][i]):.3f}" for name in ("median", "lower", "upper", "mean_lower", "mean_upper")]
-        + [f"{100 * max(0.0, float(forecasts[name][i])):.0f} %" for name in PARTS]
-        for i in marks
-    ]
-    symbol = BY_COLUMN[column].symbol if column in BY_COLUMN else column
-    columns = ("extrapolation (decades)", symbol, "loss", "new run, lower", "upper", "mean loss, lower", "upper ", *PARTS)
+    distance = forecasts[f"reach_{column}"]
+    rows = forecasts.iloc[[int((distance - decades).abs().argmin()) for decades in (0.5, 1.0, 1.5, 2.0)]]
+    rows = rows.assign(at=rows[column].map(lambda value: amount(value, column)), **rows[list(PARTS)].abs())
+    cells = {
+        "extrapolation (decades)": f"{{reach_{column}:.2f}}",
+        BY_COLUMN[column].symbol if column in BY_COLUMN else column: "{at}",
+        "loss of a new run": _INTERVAL,
+        "mean loss": "{mean_lower:.3f} to {mean_upper:.3f}",
+        **{part: f"{{{part}:.0f %}}" for part in PARTS},
+    }
     caption = (
         f"Forecast beyond the runs: {percent(prob)} predictive interval of a new run, credible interval of the mean loss, and shares of "
         "the variance of the log loss."
     )
-    return Table(caption, columns, cells)
+    return table_of(rows, caption, cells)
 
 
 def held_out_table(predicted: pd.DataFrame, prob: float) -> tuple[Table, str]:
     """Return forecasts and measured losses of held-out runs, and their coverage as a sentence."""
     covered = inside(predicted["loss"], predicted["lower"], predicted["upper"])
-    names = predicted["run_id"] if "run_id" in predicted else [f"row {i + 1}" for i in range(len(predicted))]
+    error = predicted["median"] / predicted["loss"] - 1
+    runs = predicted["run_id"] if "run_id" in predicted else [f"row {i + 1}" for i in range(len(predicted))]
     reaches = [str(c) for c in predicted if str(c).startswith("reach_")]
     farthest = "reach_compute_flops" if "reach_compute_flops" in reaches else reaches[0]
-    cells = [
-        [
-            str(name),
-            f"{distance:.2f}",
-            *(f"{v:.3f}" for v in (row.loss, row.median, row.lower, row.upper)),
-            f"{100 * (row.median / row.loss - 1):+.1f}",
-            "inside" if ok else "outside",
-        ]
-        for name, row, distance, ok in zip(names, predicted.itertuples(), predicted[farthest], covered, strict=True)
-    ]
-    axis = axis_label(farthest.removeprefix("reach_")).split(" ")[0]
-    columns = (
-        "held-out run",
-        f"extrapolation in {axis} (decades)",
-        "measured",
-        "forecast",
-        "lower",
-        "upper",
-        "error (%)",
-        "result",
-    )
-    error = float((predicted["median"] / predicted["loss"] - 1).abs().mean())
+    cells = {
+        "held-out run": "{run}",
+        f"extrapolation in {axis_label(farthest.removeprefix('reach_')).split(' ')[0]} (decades)": f"{{{farthest}:.2f}}",
+        "measured": "{loss:.3f}",
+        "forecast": _INTERVAL,
+        "error (%)": "{error:+.1f}",
+        "result": "{result}",
+    }
+    rows = predicted.assign(run=runs, error=100 * error, result=np.where(covered, "inside", "outside"))
     sentence = (
         f"The {percent(prob)} predictive intervals cover {int(covered.sum())} of {len(predicted)} held-out runs; the mean absolute error "
-        f"is {100 * error:.1f} %."
+        f"is {100 * error.abs().mean():.1f} %."
     )
-    return Table("Held-out runs: forecast and measured loss.", columns, cells), sentence
+    return table_of(rows, "Held-out runs: forecast and measured loss.", cells), sentence
 
 
 def allocation_table(rows: pd.DataFrame, prob: float) -> Table:
     """Return the compute-optimal size of each budget."""
-    cells = [
-        [
-            power(r.compute_flops),
-            *(short(v) for v in (r.params, r.params_lower, r.params_upper, r.tokens, r.tokens_lower, r.tokens_upper)),
-            short(r.tokens_per_param),
-            *(f"{v:.3f}" for v in (r.median, r.lower, r.upper)),
-            f"{r.reach_compute_flops:.2f}",
-        ]
-        for r in rows.itertuples()
-    ]
-    columns = (
-        "C (FLOP)",
-        "N",
-        "lower",
-        "upper",
-        "D",
-        "lower ",
-        "upper ",
-        "D/N",
-        "loss",
-        "lower  ",
-        "upper  ",
-        "extrapolation (decades)",
-    )
-    return Table(
+    cells = {
+        "C (FLOP)": "{compute_flops:power}",
+        "N": "{params:short} ({params_lower:short} to {params_upper:short})",
+        "D": "{tokens:short} ({tokens_lower:short} to {tokens_upper:short})",
+        "D/N": "{tokens_per_param:short}",
+        "loss of a new run": _INTERVAL,
+        "extrapolation (decades)": "{reach_compute_flops:.2f}",
+    }
+    return table_of(
+        rows,
         f"Compute-optimal size of each budget: {percent(prob)} credible intervals of the optimum, predictive interval of a new run.",
-        columns,
+        cells,
+    )
+
+
+def backtest_table(backtest: Backtest) -> Table:
+    """Return the scores of each method on this table's own larger runs."""
+    cells = {
+        "method": "{method}",
+        "forecasts": "{runs}",
+        "coverage of 50 %": "{coverage_0.5:.0f %}",
+        "coverage of 90 %": "{coverage_0.9:.0f %}",
+        "interval score": "{interval_score:.3g}",
+        "CRPS": "{crps:.3g}",
+        "log score": "{log_score:.2f}",
+        "median error": "{median_error:.2g %}",
+        "width of 90 %": "{width:.2g %}",
+    }
+    caption = "Scores of the log loss: lower is better, except for the log score."
+    return table_of(backtest.scores, caption, cells, ("method",))
+
+
+def heterogeneity_table(factors: pd.DataFrame, prob: float) -> Table:
+    """Return the factors between observations in parameters that may differ."""
+    cells = {
+        "parameter": "{parameter}",
+        "first": "{first}",
+        "second": "{second}",
+        "second over first": _INTERVAL,
+        "probability above 1": "{larger:.3f}",
+        "interval": "{interval}",
+    }
+    return table_of(
+        factors.assign(interval=np.where(factors["agree"], "covers 1", "excludes 1")),
+        f"Heterogeneity between observations: factors between their parameters, {percent(prob)} credible intervals.",
+        cells,
+        ("first", "second", "interval"),
+    )
+
+
+def claims_table(claims: pd.DataFrame, prob: float) -> Table:
+    """Return every published claim with ours beside it."""
+    cells = {
+        "claim": "{claim}, {equation}",
+        "published": "{published}{of_unit}",
+        "ours": "{median:number} ({lower:number} to {upper:number}){exists}",
+        "probability above": "{above:.3f}",
+        "extrapolation (decades)": "{beyond}",
+        "verdict": "{verdict}",
+    }
+    rows = claims.assign(
+        of_unit=claims["unit"].map(lambda unit: "" if unit == "1" else f" {unit}"),
+        exists=claims["defined"].map(lambda share: f" in {100 * share:.3g} % of draws" if share < 1 else ""),
+        beyond=claims["decades_beyond"].map(lambda decades: f"{decades:.1f}" if decades > 0 else ""),
+    )
+    return table_of(
+        rows,
+        f"Published claims and this posterior, {percent(prob)} credible intervals; probability that ours is above the published number.",
+        cells,
+        ("claim", "verdict"),
+    )
+
+
+def efficient_table(fit: Fit, prob: float) -> Table:
+    """Return compute-optimal training at round computes."""
+    top = np.floor(np.log10(largest(fit, "compute_flops") or 1e20))
+    compute = [float(f"{10.0**power:.3g}") for power in np.arange(top - 1, top + 3)]
+    symbols = {"N": "params", "D": "tokens", "B": "batch_tokens", "S": "steps"}
+    cells = {
+        "C (FLOP)": "{compute_flops:power}",
+        "extrapolation (decades)": "{decades_beyond:.1f}",
+        **{s: f"{{{c}_median:short}} ({{{c}_lower:short}} to {{{c}_upper:short}})" for s, c in symbols.items()},
+        "loss": "{loss_median:.3f} ({loss_lower:.3f} to {loss_upper:.3f})",
+    }
+    caption = f"Compute-optimal training at the critical batch, {percent(prob)} intervals."
+    return table_of(frontier_table(fit, frontier(fit, compute=compute), prob), caption, cells)
+
+
+def stopping_table(stopped: pd.DataFrame, prob: float) -> Table:
+    """Return the step of the least loss of runs on limited data beside the bound."""
+    cells = {
+        "N": "{params:short}",
+        "distinct tokens": "{dataset_tokens:short}",
+        "step of least loss": "{stopped:short}",
+        "bound": "{bound:short} ({lower:short} to {upper:short})",
+        "probability at or after": "{above:.2f}",
+    }
+    return table_of(
+        stopped,
+        f"Early stopping in minimum steps: step of the least loss and the lower bound (5.7), {percent(prob)} intervals.",
         cells,
     )
 
 
 def fact_table(fit: Fit) -> Table:
     """Return the provenance of the fit."""
-    facts = dict(fit.facts)
-    versions = ", ".join(f"{name} {version}" for name, version in dict(facts.pop("versions")).items())
-    command = reproduce(fit)
-    for name in ("origin", "curves_origin"):
-        facts.pop(name, None)
-    rows = [("command", command)] if command else []
-    rows += [(name.replace("_", " "), str(value)) for name, value in facts.items() if value not in ("", None)]
-    rows += [("model digest", fit.model.digest), ("versions", versions)]
-    return Table(
-        "The same runs, model, seed, versions and machine give the same draws.", ("item", "value"), rows, ("value",)
-    )
+    facts = {name: value for name, value in fit.facts.items() if name not in ("origin", "curves_origin", "versions")}
+    rows = {"command": reproduce(fit), **{name.replace("_", " "): value for name, value in facts.items()}}
+    rows = {name: str(value) for name, value in rows.items() if value not in ("", None)}
+    rows["model digest"] = fit.model.digest
+    rows["versions"] = ", ".join(f"{name} {version}" for name, version in fit.facts["versions"].items())
+    caption = "The same runs, model, seed, versions and machine give the same draws."
+    return Table(caption, ("item", "value"), list(rows.items()), ("value",))
 
 
 def reproduce(fit: Fit) -> str:
@@ -232,30 +309,3 @@ def reproduce(fit: Fit) -> str:
     for option in ("sampler", "seed", "draws", "tune", "chains", "target_accept"):
         words += [f"--{option.replace('_', '-')}", str(facts[option])]
     return shlex.join([*words, "--out", "fit.nc"])
-
-
-def backtest_table(backtest: Backtest) -> Table:
-    """Return the scores of each method on this table's own larger runs."""
-    cells = [
-        [
-            str(row["method"]),
-            f"{row['runs']}",
-            *(f"{100 * row[name]:.0f} %" for name in ("coverage_0.5", "coverage_0.9")),
-            *(f"{row[name]:.3g}" for name in ("interval_score", "crps")),
-            f"{row['log_score']:.2f}",
-            *(f"{100 * row[name]:.2g} %" for name in ("median_error", "width")),
-        ]
-        for row in backtest.scores.to_dict("records")
-    ]
-    columns = (
-        "method",
-        "forecasts",
-        "coverage of 50 %",
-        "coverage of 90 %",
-        "interval score",
-        "CRPS",
-        "log score",
-        "median error",
-        "width of 90 %",
-    )
-    return Table("Scores of the log loss: lower is better, except for the log score.", columns, cells, ("method",))

@@ -1,16 +1,19 @@
-"""The picture of a backtest: coverage, calibration, and error by extrapolation distance."""
+"""The pictures of a backtest and of a certificate."""
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Final
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from bayes_scaling.evaluation.certificate import Certificate
 from bayes_scaling.evaluation.outcome import MODEL, Backtest
+from bayes_scaling.evaluation.ranks import band, ecdf_difference
 from bayes_scaling.evaluation.scores import PROBS
-from bayes_scaling.report.figures import BLUE, CYCLE, INK, as_svg, canvas, styled
-from bayes_scaling.report.pictures import Picture
+from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, canvas, grid, one_axes, styled
+from bayes_scaling.report.page import Picture
 
 _BINS: Final = 10
 
@@ -30,53 +33,24 @@ def plot_backtest(backtest: Backtest) -> Figure:
         Jupyter shows it; ``savefig`` keeps it.
     """
     figure = canvas(9.6, 3.4)
-    coverage, transform, distance = (figure.add_subplot(1, 3, number) for number in (1, 2, 3))
-    colours = {method: CYCLE[i % len(CYCLE)] for i, method in enumerate(backtest.scores["method"])}
+    coverage, transform, distance = figure.subplots(1, 3)
+    scores, by_distance = backtest.scores.set_index("method"), backtest.by_distance.set_index("method")
     coverage.plot([0, 100], [0, 100], color=INK, lw=0.8, alpha=0.6)
-    for row in backtest.scores.to_dict("records"):
-        covered = [100 * row[f"coverage_{prob:g}"] for prob in PROBS]
-        ours = row["method"] == MODEL
-        coverage.plot(
-            [100 * prob for prob in PROBS],
-            covered,
-            "o-",
-            ms=4 if ours else 2.5,
-            lw=2 if ours else 0.9,
-            color=colours[row["method"]],
-        )
-    coverage.set(
-        xlabel="probability of the interval (%)",
-        ylabel="coverage (%)",
-        xlim=(45, 100),
-        ylim=(0, 102),
-        title="Coverage",
-    )
-
-    mine = backtest.predictions[backtest.predictions["method"] == MODEL]
-    counts, edges = np.histogram(mine["pit"], bins=_BINS, range=(0, 1))
-    transform.bar(edges[:-1], counts / len(mine) * _BINS, width=1 / _BINS, align="edge", color=BLUE, alpha=0.6)
+    for method, colour in zip(scores.index, cycle(CYCLE)):
+        style = {"ms": 4, "lw": 2} if method == MODEL else {"ms": 2.5, "lw": 0.9}
+        covered = 100 * scores.loc[method, [f"coverage_{prob:g}" for prob in PROBS]]
+        coverage.plot(100 * np.array(PROBS), covered, "o-", color=colour, **style)
+        rows = by_distance.loc[[method]]
+        distance.plot(rows["ahead"].astype(str), 100 * rows["median_error"], "o-", color=colour, label=method, **style)
+    coverage.set(xlabel="probability of the interval (%)", ylabel="coverage (%)", title="Coverage")
+    coverage.set(xlim=(45, 100), ylim=(0, 102))
+    distance.set(xlabel=f"extrapolation in {backtest.facts['over']} (decades)", ylabel="median error (% of the loss)")
+    distance.set(title="Error by distance", ylim=(0, None))
+    distance.tick_params(axis="x", labelsize=7)
+    pit = backtest.predictions["pit"][backtest.predictions["method"] == MODEL]
+    transform.hist(pit, bins=_BINS, range=(0, 1), density=True, color=BLUE, alpha=0.6)
     transform.axhline(1, color=INK, lw=0.8, alpha=0.6)
     transform.set(xlabel="probability integral transform", ylabel="density", title="Calibration (model)")
-
-    table = backtest.by_distance
-    for method, rows in table.groupby("method", sort=False):
-        ours = method == MODEL
-        distance.plot(
-            rows["ahead"].astype(str),
-            100 * rows["median_error"],
-            "o-",
-            ms=4 if ours else 2.5,
-            lw=2 if ours else 0.9,
-            color=colours[str(method)],
-            label=str(method),
-        )
-    distance.set(
-        xlabel=f"extrapolation in {backtest.facts['over']} (decades)",
-        ylabel="median error (% of the loss)",
-        title="Error by distance",
-    )
-    distance.tick_params(axis="x", labelsize=7)
-    distance.set_ylim(0, None)
     figure.legend(*distance.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -84,7 +58,42 @@ def plot_backtest(backtest: Backtest) -> Figure:
 def backtest_picture(backtest: Backtest) -> Picture:
     """Show a backtest on the page."""
     return Picture(
-        as_svg(plot_backtest(backtest), "backtest"),
+        plot_backtest(backtest),
         "Left: coverage of predictive intervals, on the diagonal where calibrated. Middle: probability integral transform, uniform "
         "where calibrated. Right: median absolute error by extrapolation distance.",
+    )
+
+
+@styled
+def coverage_picture(certificate: Certificate) -> Picture:
+    """Show the coverage of intervals by extrapolation distance for each truth."""
+    figure, axes = one_axes(6.4, 2.9)
+    axes.axhline(90, color=INK, lw=0.8, alpha=0.6)
+    for (truth, rows), colour in zip(certificate.coverage.groupby("truth", sort=False), (BLUE, ORANGE), strict=False):
+        share, count = rows["coverage_0.9"].to_numpy(), rows["tables"].to_numpy()
+        error = 100 * np.sqrt(np.clip(share * (1 - share), 0.25 / count, None) / count)
+        axes.errorbar(rows["ahead"], 100 * share, yerr=error, fmt="o-", ms=4, color=colour, label=f"truth: {truth}")
+    axes.set(xlabel="extrapolation distance (decades)", ylabel="coverage (%)", ylim=(40, 102))
+    axes.legend(loc="lower left")
+    return Picture(
+        figure, "Coverage of 90 % predictive intervals by extrapolation distance, with one standard error; the line is 90 %."
+    )
+
+
+@styled
+def rank_picture(certificate: Certificate) -> Picture:
+    """Show how far the ranks of each parameter are from uniform."""
+    figure, panels = grid(certificate.ranks.shape[1], 4, 1.35, width=7.2)
+    height = band(len(certificate.ranks))
+    for axes, (name, ranks) in zip(panels, certificate.ranks.items(), strict=True):
+        points, difference = ecdf_difference(ranks.to_numpy())
+        axes.fill_between(points, -height, height, color=INK, alpha=0.12, lw=0)
+        axes.plot(points, difference, color=BLUE)
+        limit = 1.3 * max(float(height.max()), float(np.abs(difference).max()))
+        axes.set(title=str(name), xticks=[0, 0.5, 1], ylim=(-limit, limit))
+        axes.tick_params(labelsize=7)
+    return Picture(
+        figure,
+        "Empirical distribution function of the ranks of each parameter minus the uniform one. Band: covers the whole line "
+        "with probability 95 % where ranks are uniform, one parameter at a time.",
     )

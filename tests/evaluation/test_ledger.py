@@ -12,14 +12,18 @@ import time
 import pytest
 
 from bayes_scaling.errors import InvalidRequest, Unwritable
-from bayes_scaling.evaluation.ledger import append, append_all, read_ledger
+from bayes_scaling.evaluation.ledger import append_all, read_ledger
 
 WRITER = """
 import sys
-from bayes_scaling.evaluation.ledger import append
+from bayes_scaling.evaluation.ledger import append_all
 for n in range(int(sys.argv[3])):
-    print(append(sys.argv[1], {"who": sys.argv[2], "n": n})["number"], flush=True)
+    print(append_all(sys.argv[1], lambda _: [{"who": sys.argv[2], "n": n}])[0]["number"], flush=True)
 """
+
+
+def append(path, content):
+    return append_all(path, lambda _: [content])[0]
 
 
 def writer(path, who, count):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -14,8 +14,10 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest, NewGroupWarning, NotConvergedWarning
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.examples import example_fit, example_system
-from bayes_scaling.report import write_report
-from bayes_scaling.report.figures import INK, as_svg, contours, prior_against_posterior
+from bayes_scaling.questions.base import question
+from bayes_scaling.report import write_decision, write_report
+from bayes_scaling.report.figures import INK
+from bayes_scaling.report.pictures import contour_picture, prior_picture
 from tests.grouped import grouped_fit
 
 
@@ -116,6 +118,16 @@ def test_names_from_outside_are_escaped(tmp_path):
     assert "&lt;script&gt;" in text
 
 
+@pytest.mark.parametrize("target", [None, 2.0])
+def test_a_decision_states_the_caveats_it_overrides(tmp_path, target):
+    fit, asked = example_fit(), question("allocation", compute=1e26, target=target, override=True)
+    answer = asked.answer(fit)
+    assert answer.caveats
+    text = html.unescape(write_decision(fit, asked, answer, tmp_path / "decision.html").read_text())
+    assert all(f"Caveat overridden: {caveat}" in text for caveat in answer.caveats)
+    assert ("Probability of a loss below 2" in text) == (target is not None)
+
+
 def test_a_bad_request_writes_nothing(tmp_path, fit_by_hand):
     with pytest.raises(InvalidRequest):
         write_report(fit_by_hand, tmp_path / "report.html", budgets=[-1.0])
@@ -126,12 +138,9 @@ def test_figures_are_stable_and_do_not_touch_the_user_s_style():
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    N, D = np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e11, 6)
-    band = np.geomspace(1e8, 1e10, 4)[:, None] * np.array([0.8, 1.0, 1.2])
-    draw = lambda: contours(N, D, 1 / np.log(D[:, None] * N), (band, 20 * band, band[:, 1]), (N, D[:5]))  # noqa: E731
-    assert as_svg(draw(), "a") == as_svg(draw(), "a")
-    rng = np.random.default_rng(0)
-    prior_against_posterior({"E": (rng.lognormal(size=100), rng.lognormal(0.0, 0.1, 100))})
+    draw = lambda: contour_picture(example_fit(), 0.9, {})  # noqa: E731
+    assert draw().svg == draw().svg
+    assert "<path" in prior_picture(example_fit()).svg
     assert dict(mpl.rcParams) == before
 
 
