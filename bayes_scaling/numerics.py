@@ -98,7 +98,7 @@ def first_crossing(
     x, y = np.asarray(x, float), np.asarray(y, float)
     level = np.broadcast_to(np.asarray(level, float), y.shape[1:])
     reached = y >= level
-    first = np.maximum(reached.argmax(axis=0), 1)
+    first = np.clip(reached.argmax(axis=0), 1, len(x) - 1)
     low, high = (np.take_along_axis(y, of[None], axis=0)[0] for of in (first - 1, first))
     with np.errstate(divide="ignore", invalid="ignore"):
         place = x[first - 1] + (level - low) / (high - low) * (x[first] - x[first - 1])

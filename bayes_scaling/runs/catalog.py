@@ -30,22 +30,10 @@ class DownloadFailed(BayesScalingError):
 
 @dataclass(frozen=True)
 class Source:
-    """A public table: where it is, what it must be, and how its columns map to ours.
+    """A public table: where it is published, what it must be, and how its columns map to ours.
 
-    Parameters
-    ----------
-    repository, commit, path : str
-        GitHub repository, commit and file.
-    sha256 : str
-        Digest of the file.
-    title, citation, licence, params, notes : str
-        What goes into the card: see :class:`~bayes_scaling.runs.card.Card`.
-    columns : dict of str to str
-        Our column to theirs; other columns are left out.
-    multiply : dict of str to float
-        Factor that turns a column into our unit.
-    loss_unit : str
-        Unit of the loss.
+    ``columns`` are ours to theirs, others being left out; ``multiply`` has the factors that turn columns into our units. The
+    rest but repository, commit, path and digest is of the :class:`~bayes_scaling.runs.card.Card`.
     """
 
     repository: str
@@ -73,18 +61,13 @@ class Source:
 
 
 def load_runs(name: str) -> RunTable:
-    """Return the measured runs called ``name``.
+    """Return the measured runs called ``name``, with their card.
 
     Parameters
     ----------
     name : str
-        A table shipped with the package, or a public one: see :func:`available_runs`. A public table is fetched
-        once and kept; its digest is checked every time.
-
-    Returns
-    -------
-    RunTable
-        The runs, with their card.
+        A table shipped with the package, or a public one: see :func:`available_runs`. A public table is fetched once and
+        stored; its digest is checked every time.
 
     Raises
     ------
@@ -114,11 +97,6 @@ def load_runs(name: str) -> RunTable:
 def load_curves(name: str) -> RunTable:
     """Return the learning curves of a shipped data set: a row for each measured point along each run.
 
-    Parameters
-    ----------
-    name : str
-        A data set that was shipped with its curves.
-
     Returns
     -------
     RunTable
@@ -145,31 +123,14 @@ def load_curves(name: str) -> RunTable:
 
 
 def available_curves() -> list[str]:
-    """Return the names of the data sets that come with learning curves.
-
-    Examples
-    --------
-    >>> available_curves()
-    ['ladder']
-    """
+    """Return the names of the data sets that come with learning curves."""
     return _shipped("curves.csv")
 
 
 def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> RunTable:
-    """Return runs from a table, a file or the name of a data set.
+    """Return runs from a table, a file or the name of a data set: text without a suffix or a folder, where no file has it.
 
-    Parameters
-    ----------
-    source : str, path, DataFrame or RunTable
-        A name without a suffix and without a folder is that of a data set; anything else goes to
-        :func:`~bayes_scaling.read_runs`.
-    **options
-        As for :func:`~bayes_scaling.read_runs`.
-
-    Examples
-    --------
-    >>> len(runs_from("pile_families"))
-    20
+    The options are those of :func:`~bayes_scaling.read_runs`.
     """
     is_name = isinstance(source, str) and Path(source).name == source and not Path(source).suffix
     if is_name and not Path(str(source)).exists():
