@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, get_args, get_type_hints
 
 from bayes_scaling.laws.documentation import cited, composed
-from bayes_scaling.plugins import Registry, is_shipped
+from bayes_scaling.plugins import Registry
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES, Quantity
 
 Value = Any
@@ -27,9 +27,9 @@ Power = str | float | Callable[[Mapping[str, Any]], Any]
 class Kind:
     """What sort of unknown a parameter is. Every parameter is positive.
 
-    A prior is stated at a reference point inside the data; ``from_reference`` turns a value stated
-    there into the published parameter, and ``at_reference`` turns it back. For most kinds the two are
-    the same number. Meaning and unit are those of the value at the reference point.
+    A prior is stated at a reference point inside the data; ``from_reference`` turns a value stated there into the
+    published parameter, and ``at_reference`` turns it back. For most kinds the two are the same number. Meaning and unit
+    are those of the value at the reference point.
     """
 
     meaning: str
@@ -64,8 +64,8 @@ def _power(power: Power, parameters: Mapping[str, Value]) -> Value:
 class Coefficient(Kind):
     """The coefficient A of a term (A x^-power)^outer; at the reference point, the term's whole value.
 
-    With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what
-    the data measure, and a number one can argue about. ``of`` is the symbol of x.
+    With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what the data measure.
+    ``of`` is the symbol of x.
     """
 
     of: str = ""
@@ -191,21 +191,14 @@ class Law:
         self.__dict__.update(own, __wrapped__=self.function, __doc__=self.documentation)
 
     def __reduce__(self) -> Any:
-        """Pickle a shipped law by its name, one that can be imported by its module and name, and another by value."""
-        if LAWS.get(self.name) is self and is_shipped(self):
-            return _named, (self.name,)
-        if self._can_be_imported:
-            return self.function.__qualname__
+        """Pickle a law that can be imported by its module and name; one of a notebook or made within a function, by value."""
+        module, name = sys.modules.get(self.__module__), self.function.__qualname__
+        is_importable = self.__module__ != "__main__" and getattr(module, "__spec__", None) is not None
+        if is_importable and getattr(module, name, None) is self:
+            return name
         import cloudpickle  # laws of notebooks alone need it
 
         return _sent, (cloudpickle.dumps(tuple(getattr(self, each.name) for each in fields(self))),)
-
-    @property
-    def _can_be_imported(self) -> bool:
-        """Whether another process finds the law in its module: not one of a notebook, nor one made within a function."""
-        module = sys.modules.get(self.__module__)
-        found = getattr(module, self.function.__qualname__, None)
-        return found is self and self.__module__ != "__main__" and getattr(module, "__spec__", None) is not None
 
     def __repr__(self) -> str:
         return f"<Law {self.name}: {self.output} of {', '.join(self.inputs)}; parameters {', '.join(self.parameters)}>"
@@ -257,21 +250,19 @@ class Law:
         The point is a positive number for each input and each of :attr:`axes`: a derived law borrows its parameters
         from the law it derives from. Optional parameters may be left out.
 
-        Examples
-        --------
         >>> from bayes_scaling.laws import LAWS
         >>> law = LAWS["chinchilla"]
         >>> there = {"E": 1.69, "A": 0.354, "alpha": 0.34, "B": 0.460, "beta": 0.28}
         >>> {k: float(f"{v:.3g}") for k, v in law.from_reference(there, {"N": 1e9, "D": 3.3e10}).items()}
         {'E': 1.69, 'A': 406.0, 'alpha': 0.34, 'B': 405.0, 'beta': 0.28}
         """
-        known = {**self.optional, **values}
-        return {n: kind.from_reference(known[n], reference, known) for n, kind in self.parameters.items() if n in values}
+        whole = {**self.optional, **values}
+        return {n: kind.from_reference(whole[n], reference, whole) for n, kind in self.parameters.items() if n in values}
 
     def at_reference(self, parameters: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
         """Return every parameter's value at a reference point, the inverse of :meth:`from_reference`."""
-        known = {**self.optional, **parameters}
-        return {n: kind.at_reference(known[n], reference, known) for n, kind in self.parameters.items() if n in parameters}
+        whole = {**self.optional, **parameters}
+        return {n: kind.at_reference(whole[n], reference, whole) for n, kind in self.parameters.items() if n in parameters}
 
 
 def _meaning(hint: Any, quantity: Quantity | None = None) -> str:
@@ -287,10 +278,6 @@ def _meaning(hint: Any, quantity: Quantity | None = None) -> str:
 
 LAWS: Registry[Law] = Registry("law")
 """Every law by its name, in the order of definition."""
-
-
-def _named(name: str) -> Law:
-    return LAWS[name]
 
 
 def _sent(fields: bytes) -> Law:

@@ -129,13 +129,12 @@ class _Condition:
         """Add a token to the code: quoted names as plain ones of the same length, & and | with the precedence of words."""
         if token == "#":
             raise self._refusal(start, "begins a comment", "leave it out")
-        if token.isspace():
-            token = " " * bool(self._code)
-        elif len(token) > 1 and token[0] == "`":
+        if len(token) > 1 and token[0] == "`":
             token = "_" * len(token)
-        code = {"&": " and ", "|": " or "}.get(token, token)
+        code = {"&": " and ", "|": " or "}.get(token, " " if token.isspace() else token)
+        code = code if self._code else code.lstrip()
         self._code += code
-        self._places += range(start, start + len(code)) if code == token else [start] * len(code)
+        self._places += range(start, start + len(code)) if len(code) == len(token) else [start] * len(code)
 
     def _check(self, tree: ast.expr) -> None:
         """Refuse every piece that is not of the grammar, and every name that is no column, before anything is looked up."""
