@@ -15,17 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extra:
-    """One more option of a verb.
-
-    Parameters
-    ----------
-    name : str
-        The option.
-    annotation : type
-        As typer takes it.
-    apply : callable
-        From posterior, question, answer and value to the answer, and notes on it by name.
-    """
+    """One more option of a verb: ``apply`` goes from posterior, question, answer and value to the answer, and notes by name."""
 
     name: str
     annotation: Any
@@ -43,16 +33,11 @@ def _refits(posterior: Any, asked: Any, answer: Answer, times: int) -> tuple[Ans
     from bayes_scaling.inference.sample import fit as sample
     from bayes_scaling.questions.preposterior import refits
 
+    def again(runs: Any) -> Any:
+        return sample(runs, fit.model, seed=asked.seed)
+
     fit, first = posterior.for_loss(), answer.tables["candidates"].iloc[0]
-    table = refits(
-        fit,
-        first,
-        asked.about,
-        lambda runs: sample(runs, fit.model, seed=asked.seed),
-        group=asked.group,
-        seed=asked.seed,
-        times=times,
-    )
+    table = refits(fit, first, asked.about, again, group=asked.group, seed=asked.seed, times=times)
     failed = int((~table["converged"]).sum())
     sentence = (
         f"Pre-posterior check: {times} posteriors with simulated outcomes of the first run remove {100 * table.attrs['share']:.0f} % of the "

@@ -140,24 +140,19 @@ def _parameters(kind: type[Question], extras: tuple[Extra, ...]) -> list[inspect
     """Return the parameters of a verb: what is asked, the fields of the question, and how to answer."""
     required, optional = [], []
     if kind.takes:
-        metavar, what = (
-            ("MIXTURE", "Folder written by `bayes-scaling weigh`.")
-            if kind.takes == ("mixture",)
-            else (
-                "FIT.nc",
-                "Fit written by `bayes-scaling fit`" + (", or the folder of a mixture." * ("mixture" in kind.takes) or "."),
-            )
-        )
+        metavar, what = "FIT.nc", "Fit written by `bayes-scaling fit`."
+        if kind.takes == ("mixture",):
+            metavar, what = "MIXTURE", "Folder written by `bayes-scaling weigh`."
+        elif "mixture" in kind.takes:
+            what = "Fit written by `bayes-scaling fit`, or the folder of a mixture."
         required.append(_parameter("stored", Annotated[Path, typer.Argument(metavar=metavar, help=what)]))
-    tables = False
-    for name in kind.options():
-        field = kind.model_fields[name]
+    fields = {name: kind.model_fields[name] for name in kind.options()}
+    for name, field in fields.items():
         parameter = _of_field(name, field)
         (required if parameter.default is inspect.Parameter.empty else optional).append(parameter)
-        tables = tables or _is_table(field)
     if "observation" in kind.takes:
         optional.append(_parameter("observation", OfOne, None))
-    if tables:
+    if any(map(_is_table, fields.values())):
         optional.append(_parameter("columns", Columns, None))
     optional += [_parameter(extra.name, extra.annotation, None) for extra in extras]
     if kind.writes:
@@ -171,27 +166,22 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 
 
 def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
-    """Return the option, or the argument, of one field."""
+    """Return the option, or the argument, of one field of a question."""
     about: dict[str, Any] = dict(field.json_schema_extra) if isinstance(field.json_schema_extra, Mapping) else {}
     choices = getattr(field.validation_alias, "choices", None) or [name]
     flags = [about["option"]] if "option" in about else [f"--{choice.replace('_', '-')}" for choice in choices]
-    text, kind = field.description, _type(field.annotation)
-    if kind is bool:
-        return _parameter(name, Annotated[bool, typer.Option(*flags, help=text)], False)
-    if kind is dict:
-        metavar = f"COLUMN={about.get('of', 'LABEL')}"
-        option = typer.Option(*flags, metavar=metavar, help=text)
-        return _optional(name, list[str], option, field, None)
-    if _is_table(field):
-        return _optional(name, Path, typer.Option(*flags, metavar="TABLE.csv", help=text), field, None)
-    if kind is tuple:
-        return _optional(name, list[float], typer.Option(*flags, metavar="<float>", help=text), field, None)
+    text, kind, default, metavar = field.description, _type(field.annotation), field.default, None
     if kind is str and field.is_required():
         return _parameter(name, Annotated[str, typer.Argument(metavar=name.upper(), help=text)])
-    return _optional(name, kind, typer.Option(*flags, help=text), field, field.default)
-
-
-def _optional(name: str, kind: Any, option: Any, field: FieldInfo, default: Any) -> inspect.Parameter:
+    if kind is bool:
+        default = False
+    elif kind is dict:
+        kind, default, metavar = list[str], None, f"COLUMN={about.get('of', 'LABEL')}"
+    elif _is_table(field):
+        kind, default, metavar = Path, None, "TABLE.csv"
+    elif kind is tuple:
+        kind, default, metavar = list[float], None, "<float>"
+    option = typer.Option(*flags, metavar=metavar, help=text)
     if field.is_required():
         return _parameter(name, Annotated[kind, option])
     return _parameter(name, Annotated[kind | None if default is None else kind, option], default)
@@ -220,5 +210,5 @@ def _read(kind: type[Question], name: str, value: Any, columns: Mapping[str, str
         return read_inputs(value, columns=dict(columns))
     if _type(field.annotation) is dict:
         option = f"--{name.replace('_', '-')}"
-        return numbers(value) if get_args(field.annotation)[1] is float else pairs(value, option)
+        return (numbers if get_args(field.annotation)[1] is float else pairs)(value, option)
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ from bayes_scaling.cli.options import (
     Workers,
     table_of,
 )
-from bayes_scaling.cli.printing import print_json, print_table, records, say
+from bayes_scaling.cli.printing import print_json, print_table, say
 from bayes_scaling.errors import InvalidRequest
 
 
@@ -41,24 +41,19 @@ def design(
     """Print the expected information of a design about each parameter, and the most informative further run; no sampling."""
     from bayes_scaling.model.design import identifiability
     from bayes_scaling.model.document import default_model, read_model
+    from bayes_scaling.questions.base import records
     from bayes_scaling.runs.catalog import runs_from
 
     table = table_of(runs, columns, where, loss_unit, card)
     read = read_model(model if model is not None else default_model(table.table))
     result = identifiability(runs_from(table, needs=read.needs), read)
+    parameters = result.parameters.reset_index()
     if as_json:
-        print_json(
-            {"parameters": records(result.parameters.reset_index()), "findings": list(result.findings), "weak": result.weak}
-        )
+        print_json({"parameters": records(parameters), "findings": result.findings, "weak": result.weak})
         return
-    print_table(result.parameters.reset_index())
-    print(
-        "\n"
-        + (
-            "\n".join(result.findings)
-            or "No problem of the design was found: the expected contraction of every parameter is at least 0.5."
-        )
-    )
+    print_table(parameters)
+    fine = "No problem of the design was found: the expected contraction of every parameter is at least 0.5."
+    print("\n" + ("\n".join(result.findings) or fine))
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
@@ -92,19 +87,9 @@ def backtest(
     from bayes_scaling.report.trials import plot_backtest
 
     say("Compiling and sampling: a few seconds per split.")
-    result = run_backtest(
-        table,
-        model,
-        over=over,
-        per_decade=per_decade,
-        least=least,
-        baselines=baselines,
-        seed=seed,
-        draws=draws,
-        tune=tune,
-        workers=workers,
-        store=out / "splits" if out is not None else None,
-    )
+    splits: dict[str, Any] = {"over": over, "per_decade": per_decade, "least": least, "baselines": baselines}
+    splits["store"] = None if out is None else out / "splits"
+    result = run_backtest(table, model, seed=seed, draws=draws, tune=tune, workers=workers, **splits)
     if out is not None:
         write_whole(out / "backtest.json", result.to_json())
         write_whole(out / "scores.csv", result.scores.to_csv(index=False))
@@ -113,18 +98,8 @@ def backtest(
         print(result.to_json())
         return
     print(f"{result.sentence}\n")
-    shown = [
-        "method",
-        "runs",
-        "coverage_0.5",
-        "coverage_0.9",
-        "interval_score",
-        "crps",
-        "log_score",
-        "median_error",
-        "width",
-    ]
-    print_table(result.scores[shown])
+    shares = ["coverage_0.5", "coverage_0.9"]
+    print_table(result.scores[["method", "runs", *shares, "interval_score", "crps", "log_score", "median_error", "width"]])
     if out is not None:
         print(f"\nTable, figure and JSON: {out.resolve()}")
 
@@ -161,15 +136,7 @@ def certify(
 
     say("Compiling, then a few seconds per table.")
     result = certificate_of(
-        table,
-        model,
-        tables=tables,
-        broken=broken,
-        seed=seed,
-        draws=draws,
-        tune=tune,
-        workers=workers,
-        store=out / "tables",
+        table, model, tables=tables, broken=broken, seed=seed, draws=draws, tune=tune, workers=workers, store=out / "tables"
     )
     write_whole(out / "certificate.json", result.to_json())
     page = write_certificate(result, out / "certificate.html")
@@ -237,11 +204,12 @@ def compare(
     """Compare models by their expected log predictive density of left-out runs."""
     from bayes_scaling.evaluation.compare import compare as compare_fits
     from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.questions.base import records
 
-    names = [path.stem for path in stored]
-    if len(set(names)) < len(names):
+    paths = {path.stem: path for path in stored}
+    if len(paths) < len(stored):
         raise InvalidRequest("Two of the fits have files of the same name: give each a name of its own.")
-    fits = {name: load_fit(path) for name, path in zip(names, stored, strict=True)}
+    fits = {name: load_fit(path) for name, path in paths.items()}
     table = compare_fits(fits)
     if as_json:
         print_json({"comparison": records(table), "converged": {name: fit.converged for name, fit in fits.items()}})

@@ -90,19 +90,8 @@ class Coefficient(Kind):
 
 
 @dataclass(frozen=True)
-class Scale(Kind):
-    """The scale x_c of a term (x_c / x)^power; at the reference point, the term's value. ``of`` is the symbol of x."""
-
-    of: str = ""
-    power: Power = 1.0
-
-    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
-        """Return x_c = x0 term^(1/power)."""
-        return reference[self.of] * value ** (1 / _power(self.power, parameters))
-
-    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
-        """Return the term (x_c / x0)^power."""
-        return (value / reference[self.of]) ** _power(self.power, parameters)
+class Scale(Coefficient):
+    """The scale x_c of a term (x_c / x)^outer, in the unit of x; at the reference point, the term's value."""
 
     @property
     def published(self) -> tuple[str, str]:
@@ -129,7 +118,7 @@ def coefficient(of: str, power: Power, *, outer: Power = 1.0) -> Coefficient:
 
 def scale(of: str, power: Power) -> Scale:
     """Return the kind of a scale whose term at the reference point is a loss."""
-    return Scale(f"loss left by {of} at its reference", "loss", of, power)
+    return Scale(f"loss left by {of} at its reference", "loss", of, outer=power)
 
 
 def position(of: str) -> Coefficient:
@@ -183,7 +172,7 @@ class Law:
     best: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Carry the function's name and the whole documentation, so that help() and doctest see them."""
+        """Carry the function's name and the whole documentation, for help() and doctest."""
         # Resolved, so that they mean the same in a process that lacks the module's names.
         self.function.__annotations__ = get_type_hints(self.function, include_extras=True)
         names = (name for name in functools.WRAPPER_ASSIGNMENTS if hasattr(self.function, name))
@@ -210,7 +199,7 @@ class Law:
     @property
     def axes(self) -> tuple[str, ...]:
         """What the reference point is a point of: the inputs that a parameter is stated at a value of."""
-        return tuple(dict.fromkeys(kind.of for kind in self.parameters.values() if isinstance(kind, Coefficient | Scale)))
+        return tuple(dict.fromkeys(kind.of for kind in self.parameters.values() if isinstance(kind, Coefficient)))
 
     @property
     def summary(self) -> str:
