@@ -37,8 +37,7 @@ Columns = Annotated[
     str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and their names in the table.")
 ]
 OfOne = Annotated[
-    str | None,
-    typer.Option("--observation", metavar="NAME", help="Observation to use, where the model has several."),
+    str | None, typer.Option("--observation", metavar="NAME", help="Observation to use, where the model has several.")
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
 

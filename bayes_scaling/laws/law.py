@@ -122,7 +122,7 @@ def scale(of: str, power: Power) -> Scale:
 
 
 def position(of: str) -> Coefficient:
-    """Return the kind of a place on the axis of an input, told as a multiple of the reference point."""
+    """Return the kind of a place on the axis of an input, stated as a multiple of the reference point."""
     return Coefficient(f"multiple of the reference of {of}", "1", of, 1.0)
 
 
@@ -224,14 +224,14 @@ class Law:
 
     @property
     def formula(self) -> str:
-        """The formula, read off the code, so that it cannot differ from it; empty where the code is not kept."""
+        """The formula, read off the code, so that it cannot differ from it; empty where there is no code."""
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body[0]
         except OSError:
             return ""
         assert isinstance(tree, ast.FunctionDef)
-        body = tree.body[ast.get_docstring(tree) is not None :]
-        return "; ".join(ast.unparse(line).removeprefix("return ") for line in body)
+        lines = tree.body[ast.get_docstring(tree) is not None :]
+        return "; ".join(ast.unparse(line).removeprefix("return ") for line in lines)
 
     def from_reference(self, values: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
         """Return the published parameters, in the order of the signature, for values stated at a reference point.
@@ -306,8 +306,8 @@ def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) 
             parameters[parameter.name] = kinds[0]
             if parameter.default is not parameter.empty:
                 optional[parameter.name] = parameter.default
-        known = {symbol: QUANTITIES.get(symbol) for symbol in inputs} | {"return": BY_COLUMN.get(output)}
-        for place, quantity in known.items():
+        quantities = {symbol: QUANTITIES.get(symbol) for symbol in inputs} | {"return": BY_COLUMN.get(output)}
+        for place, quantity in quantities.items():
             if not _meaning(hints.get(place), quantity):
                 raise TypeError(f"{name}: {place} is no known quantity; say what it means: Annotated[Value, 'words'].")
         LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation, optional, best)

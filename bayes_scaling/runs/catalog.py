@@ -18,7 +18,7 @@ from bayes_scaling.runs.table import RunTable, read_runs
 MIRROR: Final = "BAYES_SCALING_MIRROR"
 """Environment variable that names a folder of already fetched files, ``raw/NAME/FILE``."""
 CACHE: Final = "BAYES_SCALING_CACHE"
-"""Environment variable that names the folder fetched files are kept in, over the system's cache folder."""
+"""Environment variable that names the folder for fetched files, over the system's cache folder."""
 
 _GROW: Final = ("steps", "tokens", "epochs", "compute_flops", "loss", "loss_se")
 """Columns that change along a run."""
@@ -89,8 +89,7 @@ def load_runs(name: str) -> RunTable:
     source = sources[name]
     raw = pd.read_csv(_fetched(name, source))
     table = pd.DataFrame({ours: raw[theirs] for ours, theirs in source.columns.items()})
-    for column, factor in source.multiply.items():
-        table[column] = table[column] * factor
+    table = table.assign(**{column: table[column] * factor for column, factor in source.multiply.items()})
     return replace(read_runs(table, card=source.card, name=name), origin=(name,))
 
 
@@ -141,24 +140,19 @@ def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> R
 
 
 def available_runs() -> pd.DataFrame:
-    """Return the data sets that can be loaded by name.
+    """Return the data sets that can be loaded by name: ``name``, ``title``, ``licence``, ``citation``, ``where``.
 
-    Returns
-    -------
-    DataFrame
-        Columns ``name``, ``title``, ``licence``, ``citation``, ``where``: shipped, or the address.
+    Where is ``shipped``, or the address.
 
     Examples
     --------
     >>> available_runs().name.tolist()
     ['ladder', 'pile_families', 'hoffmann2022', 'steplaw2025']
     """
-    rows = [(name, read_card(DATA / name / "card.toml"), "shipped") for name in _shipped()]
-    rows += [(name, source.card, source.address) for name, source in registry().items()]
-    return pd.DataFrame(
-        [(name, card.title, card.licence, card.citation, where) for name, card, where in rows],
-        columns=["name", "title", "licence", "citation", "where"],
-    )
+    cards = {name: (read_card(DATA / name / "card.toml"), "shipped") for name in _shipped()}
+    cards |= {name: (source.card, source.address) for name, source in registry().items()}
+    rows = [(name, card.title, card.licence, card.citation, where) for name, (card, where) in cards.items()]
+    return pd.DataFrame(rows, columns=["name", "title", "licence", "citation", "where"])
 
 
 def registry() -> dict[str, Source]:

@@ -11,9 +11,6 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.numerics import first_crossing
 
-_SCAN: Final = ("params", "loss")
-"""What a scan of batches holds fixed."""
-
 
 def steps_to_loss(curves: pd.DataFrame, *, every: float = 0.04, least_batches: int = 4) -> pd.DataFrame:
     """Return the steps each run took to reach each of a series of losses, ``every`` apart in the logarithm.
@@ -41,7 +38,7 @@ def steps_to_loss(curves: pd.DataFrame, *, every: float = 0.04, least_batches: i
         run = points.iloc[[0]][["run_id", "params", "batch_tokens"]]
         tables.append(run.merge(pd.DataFrame({"loss": losses, "steps": reached}), how="cross"))
     table = pd.concat(tables).dropna(subset="steps")
-    enough = table.groupby(list(_SCAN))["batch_tokens"].transform("nunique") >= least_batches
+    enough = table.groupby(["params", "loss"])["batch_tokens"].transform("nunique") >= least_batches
     table = table[enough].reset_index(drop=True)
     if table.empty:
         raise InvalidRuns(f"No loss was reached at {least_batches} batches of one size: the curves hold no scan of batches.")

@@ -75,20 +75,11 @@ class RunTable:
         return hashlib.sha256(f"{self.card.loss_unit}\n{self.card.params}\n{text}".encode()).hexdigest()
 
     def where(self, condition: str) -> RunTable:
-        """Return the rows for which a condition on the columns holds.
+        """Return the rows for which a condition on the columns holds, such as ``compute_flops < 1e20 and corpus == 'C4'``.
 
-        Parameters
-        ----------
-        condition : str
-            Such as ``"compute_flops < 1e20 and corpus == 'C4'"``: see :func:`~bayes_scaling.runs.condition.rows_where`.
+        See :func:`~bayes_scaling.runs.condition.rows_where`; a condition that cannot be evaluated, or leaves no row, is an
+        :class:`InvalidRuns`.
 
-        Raises
-        ------
-        InvalidRuns
-            If the condition cannot be evaluated, or no row is left.
-
-        Examples
-        --------
         >>> runs = read_runs(pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]}))
         >>> len(runs.where("params < 5e8"))
         1
