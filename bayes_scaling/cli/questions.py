@@ -165,23 +165,31 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 
+def _about(field: FieldInfo) -> dict[str, Any]:
+    return dict(field.json_schema_extra) if isinstance(field.json_schema_extra, Mapping) else {}
+
+
+def _flags(name: str, field: FieldInfo) -> list[str]:
+    """Return the names of a field's option on the command line, the last of them for a single entry."""
+    choices = getattr(field.validation_alias, "choices", None) or [name]
+    option = _about(field).get("option")
+    return [option] if option else [f"--{choice.replace('_', '-')}" for choice in choices]
+
+
 def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return the option, or the argument, of one field of a question."""
-    about: dict[str, Any] = dict(field.json_schema_extra) if isinstance(field.json_schema_extra, Mapping) else {}
-    choices = getattr(field.validation_alias, "choices", None) or [name]
-    flags = [about["option"]] if "option" in about else [f"--{choice.replace('_', '-')}" for choice in choices]
     text, kind, default, metavar = field.description, _type(field.annotation), field.default, None
     if kind is str and field.is_required():
         return _parameter(name, Annotated[str, typer.Argument(metavar=name.upper(), help=text)])
     if kind is bool:
         default = False
     elif kind is dict:
-        kind, default, metavar = list[str], None, f"COLUMN={about.get('of', 'LABEL')}"
+        kind, default, metavar = list[str], None, f"COLUMN={_about(field).get('of', 'LABEL')}"
     elif _is_table(field):
         kind, default, metavar = Path, None, "TABLE.csv"
     elif kind is tuple:
         kind, default, metavar = list[float], None, "<float>"
-    option = typer.Option(*flags, metavar=metavar, help=text)
+    option = typer.Option(*_flags(name, field), metavar=metavar, help=text)
     if field.is_required():
         return _parameter(name, Annotated[kind, option])
     return _parameter(name, Annotated[kind | None if default is None else kind, option], default)
@@ -209,6 +217,6 @@ def _read(kind: type[Question], name: str, value: Any, columns: Mapping[str, str
 
         return read_inputs(value, columns=dict(columns))
     if _type(field.annotation) is dict:
-        option = f"--{name.replace('_', '-')}"
-        return (numbers if get_args(field.annotation)[1] is float else pairs)(value, option)
+        read = numbers if get_args(field.annotation)[1] is float else pairs
+        return read(value, _flags(name, field)[-1])
     return value
