@@ -99,24 +99,24 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     columns = columns_of(given.pop("columns", None))
     if out is not None:
         check_writable(out)
-    asked = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
+    question = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
     posterior = None if stored is None else _posterior(stored, observation)
-    answer = asked.answer(posterior)
+    answer = question.answer(posterior)
     notes: dict[str, Any] = {}
     for extra, value in further:
         if value is not None:
-            answer, note = extra.apply(posterior, asked, answer, value)
+            answer, note = extra.apply(posterior, question, answer, value)
             notes |= note
-    document = asked.document(answer)
+    document = question.document(answer)
     if out is not None:
-        table = asked.file(answer)
+        table = question.file(answer)
         write_whole(out, table.to_csv(index=bool(table.index.name)))
         notes |= {"out": str(out), "rows": len(table)}
         document = {n: v for n, v in document.items() if n != kind.writes} if isinstance(document, dict) else {}
     if as_json:
         print_json(document | notes if notes else document)
         return
-    text = str(answer) if out is not None else asked.text(answer)
+    text = str(answer) if out is not None else question.text(answer)
     if text != str(answer):
         say(str(answer))
     print(text)

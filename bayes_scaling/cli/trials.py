@@ -83,8 +83,8 @@ def backtest(
         print(result.to_json())
         return
     print(f"{result.sentence}\n")
-    shares = ["coverage_0.5", "coverage_0.9"]
-    print_table(result.scores[["method", "runs", *shares, "interval_score", "crps", "log_score", "median_error", "width"]])
+    coverage = ["coverage_0.5", "coverage_0.9"]
+    print_table(result.scores[["method", "runs", *coverage, "interval_score", "crps", "log_score", "median_error", "width"]])
     if out is not None:
         print(f"\nTable, figure and JSON: {out.resolve()}")
 
