@@ -61,13 +61,18 @@ class Source:
 
 
 def load_runs(name: str) -> RunTable:
-    """Return the measured runs called ``name``, with their card.
+    """Return the measured runs called ``name``.
 
     Parameters
     ----------
     name : str
         A table shipped with the package, or a public one: see :func:`available_runs`. A public table is fetched once and
         stored; its digest is checked every time.
+
+    Returns
+    -------
+    RunTable
+        The runs, with their card.
 
     Raises
     ------
@@ -95,6 +100,11 @@ def load_runs(name: str) -> RunTable:
 
 def load_curves(name: str) -> RunTable:
     """Return the learning curves of a shipped data set: a row for each measured point along each run.
+
+    Parameters
+    ----------
+    name : str
+        A data set that was shipped with its curves.
 
     Returns
     -------
@@ -140,9 +150,12 @@ def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> R
 
 
 def available_runs() -> pd.DataFrame:
-    """Return the data sets that can be loaded by name: ``name``, ``title``, ``licence``, ``citation``, ``where``.
+    """Return the data sets that can be loaded by name.
 
-    Where is ``shipped``, or the address.
+    Returns
+    -------
+    DataFrame
+        Columns ``name``, ``title``, ``licence``, ``citation``, ``where``: shipped, or the address.
 
     Examples
     --------
