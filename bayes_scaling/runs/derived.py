@@ -51,7 +51,7 @@ def gradient_noise(curves: pd.DataFrame, *, points: int = 4) -> pd.DataFrame:
     """Return the gradient noise scale along each run, from unbiased estimates at the points of its curve.
 
     One estimate of the squared gradient may be negative: ``points`` neighbouring ones are averaged, each serving once, the
-    ratio tr(S)/|G|^2 in tokens is taken of the averages, and its error follows from their scatter. Averages that are not
+    ratio tr(S)/|G|^2 in tokens is taken of the averages, and its error follows from their standard errors. Averages that are not
     positive are left out. Steps, tokens and loss are those at the middle of the points averaged. After McCandlish et al.
     (2018), equation (2.9) and appendix A.1.
 
@@ -99,8 +99,7 @@ def shapes(runs: pd.DataFrame, *, apart: float = 0.2, least_aspects: int = 2) ->
     if not enough.any():
         raise InvalidRuns(f"No size has runs of {least_aspects} aspect ratios: there is nothing to tell of shapes.")
     middle = np.exp(np.log(ordered["params"]).groupby(number).transform("mean"))
-    labelled = ordered.assign(size=[f"N {value:.3g}" for value in middle])
-    return labelled[enough].loc[lambda rows: rows.index.sort_values()]
+    return ordered.assign(size=[f"N {value:.3g}" for value in middle])[enough].sort_index()
 
 
 def lowest(curves: pd.DataFrame) -> pd.DataFrame:
