@@ -11,10 +11,7 @@ if TYPE_CHECKING:
 
 
 class BayesScalingError(ValueError):
-    """Base of every error this package raises on purpose.
-
-    A service or a script catches this one to catch ours and only ours.
-    """
+    """Base of every error this package raises on purpose: catch this one to catch ours and only ours."""
 
 
 class InvalidQuantity(BayesScalingError):
@@ -36,15 +33,7 @@ class BadCell:
 
 
 class InvalidRuns(BayesScalingError):
-    """A run table cannot be used; ``failures`` lists every bad cell at once.
-
-    Parameters
-    ----------
-    message : str
-        What is wrong, and with which table.
-    failures : iterable of BadCell
-        Every bad cell, in the order of the rows.
-    """
+    """A run table cannot be used; ``failures`` lists every bad cell at once, in the order of the rows."""
 
     _SHOWN = 20
 
@@ -104,8 +93,6 @@ class NewGroupWarning(BayesScalingWarning):
 def choose(name: str, valid: Iterable[str]) -> str:
     """Say what would be right in place of ``name``: a near miss first, then all the choices.
 
-    Examples
-    --------
     >>> choose("chinchila", ["chinchilla", "kappa"])
     "did you mean 'chinchilla'? Valid: chinchilla, kappa"
     """

@@ -12,10 +12,8 @@ from typing import Any, Final
 
 from bayes_scaling.errors import InvalidRequest, Unwritable
 
-_PACKAGE = Path(__file__).parent
-_INSTALLED = _PACKAGE / "_shipped"
-
-_ROOT: Final = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
+_INSTALLED: Final = Path(__file__).parent / "_shipped"
+_ROOT: Final = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent
 
 MODELS: Final = _ROOT / "models"
 """Folder of the shipped model documents: in the wheel beside the code, in a checkout at the top."""
@@ -26,33 +24,19 @@ DATA: Final = _ROOT / "data"
 
 @contextmanager
 def whole_file(path: str | Path) -> Generator[Path]:
-    """Give a place to write to, and move it to ``path`` once it is written.
-
-    Parameters
-    ----------
-    path : str or path
-        Where the file is to be; its folder has to exist.
-
-    Yields
-    ------
-    Path
-        An empty file in the same folder, removed if the block raises.
-
-    Raises
-    ------
-    Unwritable
-        If the file cannot be written there.
-    """
+    """Give an empty file in the same folder to write to; it becomes ``path`` once it is written, or is removed."""
     path = Path(path)
     check_writable(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished")
     os.close(handle)
     unfinished = Path(name)
+    umask = os.umask(0)
+    os.umask(umask)
     try:
         yield unfinished
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
-        unfinished.chmod(0o666 & ~_umask())
+        unfinished.chmod(0o666 & ~umask)
         unfinished.replace(path)
     except OSError as error:
         raise Unwritable(f"{path} cannot be written: {error.strerror or error}; what was there is still there.") from None
@@ -70,13 +54,6 @@ def write_whole(path: str | Path, text: str) -> Path:
 def check_writable(path: str | Path) -> None:
     """Refuse a path that cannot be written to, before long work is done for it.
 
-    Raises
-    ------
-    Unwritable
-        If the folder is missing or read-only, or the path is a folder.
-
-    Examples
-    --------
     >>> check_writable("/no/such/folder/fit.nc")
     Traceback (most recent call last):
     ...
@@ -92,13 +69,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def read_json[T](path: str | Path, build: Callable[[Any], T], *, what: str, made_by: str) -> T:
-    """Read a JSON file that the command line wrote, and build from it what it holds.
-
-    Raises
-    ------
-    InvalidRequest
-        If the file is missing, or holds something else.
-    """
+    """Read a JSON file that the command line wrote, and build from it what it holds."""
     try:
         return build(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -107,20 +78,8 @@ def read_json[T](path: str | Path, build: Callable[[Any], T], *, what: str, made
 
 
 def make_folder(path: str | Path) -> None:
-    """Make a folder where there is none.
-
-    Raises
-    ------
-    Unwritable
-        If it cannot be made.
-    """
+    """Make a folder where there is none."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unwritable(f"The folder {path} cannot be made: {error.strerror}.") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -17,25 +17,11 @@ _FEWEST_RATIOS: Final = 25
 
 
 def bisect(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, halvings: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    """Return a bracket around the root of a rising function, elementwise.
+    """Return a bracket around the root of a function that rises in each element; the bounds broadcast with its values.
 
-    Parameters
-    ----------
-    f : callable
-        Rises in each element; not a number where it has no value.
-    low, high : float or ndarray
-        Bounds, which broadcast with what `f` returns.
-    halvings : int
-        How often the bracket is halved: it ends as wide as the bounds, over 2 to this power.
+    Without a change of sign both ends lie at the bound that is nearest to a root, to the width of the bracket; where `f` is
+    not a number neither is.
 
-    Returns
-    -------
-    tuple of ndarray
-        Lower and upper end. Without a change of sign both lie at the bound that is nearest to a root, to the width of the
-        bracket; where `f` is not a number neither is.
-
-    Examples
-    --------
     >>> low, high = bisect(lambda x: x**2 - np.array([2.0, 9.0]), 0.0, 4.0)
     >>> low.round(6).tolist()
     [1.414214, 3.0]
@@ -58,30 +44,11 @@ def newton(
     largest: float = np.inf,
     bounds: tuple[Any, Any] = (-np.inf, np.inf),
 ) -> tuple[np.ndarray, bool]:
-    """Return the root of a function by Newton's method, elementwise, and whether every element came to rest.
+    """Return the root of a function, which comes with its derivative, and whether every element came to rest.
 
-    Parameters
-    ----------
-    f : callable
-        The function and its derivative.
-    start : ndarray
-        Where to begin.
-    steps : int
-        How many to take at most.
-    tolerance : float
-        A step smaller than this is rest. An element whose step is not a number stays where it is, and rests.
-    largest : float
-        No step is larger.
-    bounds : tuple of float or ndarray
-        No element leaves them.
+    A step below the tolerance is rest, none is larger than `largest`, and no element leaves the bounds. An element whose
+    step is not a number stays where it is, and rests.
 
-    Returns
-    -------
-    tuple of ndarray and bool
-        The elements, and whether all rest.
-
-    Examples
-    --------
     >>> root, rests = newton(lambda x: (x**2 - np.array([2.0, 9.0]), 2 * x), np.ones(2), steps=20, tolerance=1e-12)
     >>> root.round(6).tolist(), rests
     ([1.414214, 3.0], True)
@@ -99,26 +66,11 @@ def newton(
 
 
 def minimise(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int = 41, steps: int = 25) -> np.ndarray:
-    """Return where a function is least between two bounds, elementwise: the best point of a grid, then golden sections.
+    """Return where a function is least between two bounds: the best point of a grid, then golden sections.
 
-    Parameters
-    ----------
-    f : callable
-        The function; between the neighbours of the best point of the grid it has one minimum.
-    low, high : float or ndarray
-        Bounds, which broadcast with what `f` returns.
-    grid : int
-        Points of the grid.
-    steps : int
-        Sections: two steps of the grid are narrowed by 0.618 to this power.
+    The bounds broadcast with the function's values. Between the neighbours of the best point of the grid it has one
+    minimum; the two steps of the grid are narrowed by 0.618 to the power of `steps`, and the middle is returned.
 
-    Returns
-    -------
-    ndarray
-        Middle of what is left.
-
-    Examples
-    --------
     >>> minimise(lambda x: (x - np.array([1.0, 2.0])) ** 2, np.zeros(2), np.full(2, 5.0)).round(4).tolist()
     [1.0, 2.0]
     """
@@ -141,35 +93,18 @@ def minimise(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int =
 def first_crossing(
     x: np.ndarray, y: np.ndarray, level: Any, *, before: float = -np.inf, never: float = np.inf
 ) -> np.ndarray:
-    """Return where curves first reach a level, straight between their points: inverse interpolation, elementwise.
+    """Return where curves from below first reach a level, straight between their points: inverse interpolation.
 
-    Parameters
-    ----------
-    x : ndarray, shape (point,)
-        Places of the points, rising.
-    y : ndarray, shape (point, ...)
-        Curves from below.
-    level : float or ndarray
-        One for each curve, or for all.
-    before : float
-        For a curve that begins above its level.
-    never : float
-        For a curve none of whose points reaches it.
+    `x` has dims (point,) and rises, `y` has (point, ...), and the level is one for each curve, or for all. A curve that
+    begins above its level is `before` it, one that does not reach it is at `never`.
 
-    Returns
-    -------
-    ndarray
-        One place for each curve.
-
-    Examples
-    --------
     >>> first_crossing(np.arange(3.0), np.array([[0.0, 5.0, 0.0], [1.0, 6.0, 0.0], [4.0, 7.0, 0.0]]), 2.5).tolist()
     [1.5, -inf, inf]
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     level = np.broadcast_to(np.asarray(level, float), y.shape[1:])
     reached = y >= level
-    first = np.maximum(reached.argmax(axis=0), 1)
+    first = np.clip(reached.argmax(axis=0), 1, len(x) - 1)
     low, high = (np.take_along_axis(y, of[None], axis=0)[0] for of in (first - 1, first))
     with np.errstate(divide="ignore", invalid="ignore"):
         place = x[first - 1] + (level - low) / (high - low) * (x[first] - x[first - 1])
@@ -178,22 +113,8 @@ def first_crossing(
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, at: Any) -> np.ndarray:
-    """Return quantiles of weighted draws: a draw stands in the middle of its weight, and between two it is straight.
+    """Return quantiles of draws whose weights sum to one: a draw stands in the middle of its weight, straight in between.
 
-    Parameters
-    ----------
-    values, weights : ndarray, shape (draw,)
-        Draws, and weights that sum to one.
-    at : float or sequence
-        Probabilities.
-
-    Returns
-    -------
-    ndarray
-        One quantile each.
-
-    Examples
-    --------
     >>> weighted_quantile(np.array([3.0, 1.0, 2.0]), np.array([0.5, 0.25, 0.25]), [0.125, 0.5]).tolist()
     [1.0, 2.3333333333333335]
     """

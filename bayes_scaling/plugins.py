@@ -14,19 +14,11 @@ from typing import Any, Final
 from bayes_scaling.errors import BayesScalingWarning, UnknownName, choose
 
 GROUP: Final = "bayes_scaling.plugins"
-"""The group of entry points."""
 
 
 class Registry[T](dict[str, T]):
-    """Things by their names, those of plug-ins among them; a wrong name is a sentence.
+    """Things by their names, those of plug-ins among them; ``what`` is a word for each. A wrong name is a sentence.
 
-    Parameters
-    ----------
-    what : str
-        What each of them is, in a word.
-
-    Examples
-    --------
     >>> Registry("law")["chinchila"]
     Traceback (most recent call last):
     ...
@@ -52,13 +44,7 @@ class Registry[T](dict[str, T]):
         return f"<{len(self)} registered as {self.what}: {', '.join(self)}>"
 
     def refuse_taken(self, name: str, module: str) -> None:
-        """Refuse a name that a thing of another module has; one of the same may be defined anew, as a notebook does.
-
-        Raises
-        ------
-        TypeError
-            If the name is taken.
-        """
+        """Refuse a name that a thing of another module has; one of the same may be defined anew, as a notebook does."""
         taken: Any = self.get(name)  # asks no plug-in: these may be what is being loaded
         if taken is not None and taken.__module__ != module:
             raise TypeError(
@@ -81,13 +67,7 @@ _state = {"loaded": False}
 
 
 def _load_once() -> None:
-    """Import every plug-in, the first time.
-
-    Warns
-    -----
-    BayesScalingWarning
-        If one cannot be imported: it is left out.
-    """
+    """Import every plug-in, the first time; one that cannot be imported is left out, with a warning."""
     with _loading:
         if _state["loaded"]:
             return
@@ -96,5 +76,6 @@ def _load_once() -> None:
             try:
                 point.load()
             except Exception as error:
-                said = f"The plug-in {point.name!r} ({point.value}) cannot be loaded and is left out: {type(error).__name__}: {error}"
-                warnings.warn(BayesScalingWarning(said), stacklevel=2)
+                place = f"The plug-in {point.name!r} ({point.value})"
+                reason = f"{type(error).__name__}: {error}"
+                warnings.warn(BayesScalingWarning(f"{place} cannot be loaded and is left out: {reason}"), stacklevel=2)

@@ -21,20 +21,9 @@ LOSS_UNITS: Final = ("nats/token", "bits/token", "bits/byte")
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measured quantity of a training run.
+    """A measured quantity of a training run, always positive: an input of laws by its symbol, a column of run tables.
 
-    Parameters
-    ----------
-    symbol : str
-        The field's symbol, and the name of the input in a law.
-    column : str
-        The canonical column of a run table.
-    meaning : str
-        What is counted, in a phrase.
-    unit : str
-        Unit of the numbers in the column.
-    maximum : float
-        Larger values are mistakes of unit; every quantity is positive.
+    The unit is that of the numbers in the column; values above the maximum are mistakes of unit.
     """
 
     symbol: str
@@ -68,26 +57,8 @@ BY_COLUMN: Final = {quantity.column: quantity for quantity in _ALL}
 
 
 def training_compute(N: Any, D: Any) -> Any:
-    """Return the compute C = 6 N D of one training run.
+    """Return the compute C = 6 N D of a training run, FLOP: two forward and four backward for each parameter and token.
 
-    Parameters
-    ----------
-    N : float or array
-        Parameters.
-    D : float or array
-        Tokens seen in training.
-
-    Returns
-    -------
-    float or array
-        FLOP; arrays broadcast by their own rules (xarray: by dimension name).
-
-    References
-    ----------
-    Kaplan et al. (2020), section 2.1.
-
-    Examples
-    --------
     >>> training_compute(70e9, 1.4e12)
     5.88e+23
     """
@@ -95,35 +66,17 @@ def training_compute(N: Any, D: Any) -> Any:
 
 
 def tokens_at(C: Any, N: Any) -> Any:
-    """Return the tokens D = C / (6 N) that compute C buys for N parameters.
-
-    Examples
-    --------
-    >>> tokens_at(5.88e23, 70e9)
-    1400000000000.0
-    """
+    """Return the tokens D = C / (6 N) that compute C buys for N parameters."""
     return C / (FLOP_PER_PARAMETER_AND_TOKEN * N)
 
 
 def params_at(C: Any, D: Any) -> Any:
-    """Return the parameters N = C / (6 D) that compute C can train on D tokens.
-
-    Examples
-    --------
-    >>> params_at(5.88e23, 1.4e12)
-    70000000000.0
-    """
+    """Return the parameters N = C / (6 D) that compute C can train on D tokens."""
     return C / (FLOP_PER_PARAMETER_AND_TOKEN * D)
 
 
 def training_tokens(S: Any, B: Any) -> Any:
-    """Return the tokens D = B S seen in S steps of B tokens.
-
-    Examples
-    --------
-    >>> training_tokens(250_000, 524_288)
-    131072000000
-    """
+    """Return the tokens D = B S seen in S steps of B tokens."""
     return B * S
 
 
@@ -140,20 +93,8 @@ _IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]],
 
 
 def completed(columns: Any) -> tuple[str, ...]:
-    """Add the columns that D = B S, C = 6 N D, the sum of embeddings and the rest, and the shape give, whole columns and never single cells.
+    """Add in place the columns that D = B S, C = 6 N D, embeddings and shape give, whole ones only, and return their names.
 
-    Parameters
-    ----------
-    columns : DataFrame or dict
-        Canonical columns by name; filled in place.
-
-    Returns
-    -------
-    tuple of str
-        The columns added.
-
-    Examples
-    --------
     >>> run = {"params": 70e9, "compute_flops": 5.88e23}
     >>> completed(run), run["tokens"]
     (('tokens',), 1400000000000.0)

@@ -102,6 +102,7 @@ def test_a_crossing_is_the_first_and_off_the_ends_there_is_none():
     assert float(first_crossing(x, up_and_down, -1.0)) == -np.inf
     assert float(first_crossing(x, up_and_down, 3.0, never=9.0)) == 9.0
     assert float(first_crossing(x, up_and_down + np.nan, 1.0)) == np.inf
+    assert first_crossing(x[:1], np.array([[0.0, 1.0, 2.0]]), 1.0).tolist() == [np.inf, 0.0, -np.inf]
 
 
 def test_equal_weights_give_the_quantiles_of_the_draws():

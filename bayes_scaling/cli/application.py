@@ -11,7 +11,6 @@ from bayes_scaling.cli.questions import Verbs
 app = typer.Typer(
     name="bayes-scaling",
     cls=Verbs,
-    help="Bayesian scaling laws: from measured training runs to calibrated forecasts and compute budgets.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -15,44 +15,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extra:
-    """One more option of a verb.
-
-    Parameters
-    ----------
-    name : str
-        The option.
-    annotation : type
-        As typer takes it.
-    apply : callable
-        From posterior, question, answer and value to the answer, and notes on it by name.
-    """
+    """One more option of a verb: ``apply`` goes from posterior, question, answer and value to the answer, and notes by name."""
 
     name: str
     annotation: Any
     apply: Callable[[Any, Any, Answer, Any], tuple[Answer, dict[str, Any]]]
 
 
-def _decision(posterior: Any, asked: Any, answer: Answer, page: Path) -> tuple[Answer, dict[str, Any]]:
+def _decision(posterior: Any, question: Any, answer: Answer, page: Path) -> tuple[Answer, dict[str, Any]]:
     from bayes_scaling.report.decision import write_decision  # half a second of imports that no other answer needs
 
-    return answer, {"page": str(write_decision(posterior.for_loss(), asked, answer, page).resolve())}
+    return answer, {"page": str(write_decision(posterior.for_loss(), question, answer, page).resolve())}
 
 
-def _refits(posterior: Any, asked: Any, answer: Answer, times: int) -> tuple[Answer, dict[str, Any]]:
+def _refits(posterior: Any, question: Any, answer: Answer, times: int) -> tuple[Answer, dict[str, Any]]:
     """Run the pre-posterior check: sample a posterior for each of several simulated outcomes of the first run."""
     from bayes_scaling.inference.sample import fit as sample
     from bayes_scaling.questions.preposterior import refits
 
+    def again(runs: Any) -> Any:
+        return sample(runs, fit.model, seed=question.seed)
+
     fit, first = posterior.for_loss(), answer.tables["candidates"].iloc[0]
-    table = refits(
-        fit,
-        first,
-        asked.about,
-        lambda runs: sample(runs, fit.model, seed=asked.seed),
-        group=asked.group,
-        seed=asked.seed,
-        times=times,
-    )
+    table = refits(fit, first, question.about, again, group=question.group, seed=question.seed, times=times)
     failed = int((~table["converged"]).sum())
     sentence = (
         f"Pre-posterior check: {times} posteriors with simulated outcomes of the first run remove {100 * table.attrs['share']:.0f} % of the "

@@ -9,15 +9,7 @@ import typer
 
 from bayes_scaling.cli.application import app
 from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Runs, Seed, Stored, Where, table_of
-from bayes_scaling.cli.printing import (
-    print_checks,
-    print_json,
-    print_table,
-    records,
-    say,
-    summary_of,
-    verdict_of,
-)
+from bayes_scaling.cli.printing import print_checks, print_json, print_table, say, verdict_of
 from bayes_scaling.errors import InvalidRequest
 
 
@@ -32,6 +24,7 @@ def demo(
     from bayes_scaling.posterior.predict import inside
     from bayes_scaling.posterior.rows import predict_table
     from bayes_scaling.questions.allocation import allocate, budget_sentence, budget_table
+    from bayes_scaling.questions.base import records
     from bayes_scaling.report import write_report
     from bayes_scaling.runs.catalog import load_runs
 
@@ -44,21 +37,14 @@ def demo(
     predicted, budget = predict_table(fitted, large), budget_table(allocate(fitted, compute=1e14)).iloc[0]
     report = write_report(fitted, out / "report.html", held_out=large)
     count = int(inside(predicted["loss"], predicted["lower"], predicted["upper"]).sum())
+    columns = ["run_id", "loss", "median", "lower", "upper"]
     if as_json:
-        print_json(
-            {
-                **verdict_of(fitted),
-                "forecast": records(predicted[["run_id", "loss", "median", "lower", "upper"]]),
-                "inside": count,
-                "budget": budget.to_dict(),
-                "fit": str(fit_path),
-                "report": str(report.resolve()),
-            }
-        )
+        numbers = {"forecast": records(predicted[columns]), "inside": count, "budget": budget.to_dict()}
+        print_json({**verdict_of(fitted), **numbers, "fit": str(fit_path), "report": str(report.resolve())})
         return
     print(fitted.verdict)
     print(f"\nForecast of the {len(large)} held-out larger runs, 90 % predictive intervals:")
-    print_table(predicted[["run_id", "loss", "median", "lower", "upper", "reach_compute_flops"]])
+    print_table(predicted[[*columns, "reach_compute_flops"]])
     print(f"The intervals cover {count} of {len(large)} measured losses.\n")
     print(budget_sentence(budget.to_dict(), 0.9, fitted.loss_unit))
     print(f"\nFit: {fit_path}\nReport: {report.resolve()}")
@@ -69,25 +55,14 @@ def laws(as_json: AsJson = False) -> None:
     """List the laws, their inputs, parameters and sources."""
     from bayes_scaling.laws import LAWS
 
-    found = [
-        {
-            "law": law.name,
-            "summary": law.summary,
-            "formula": law.formula,
-            "inputs": list(law.inputs),
-            "parameters": list(law.parameters),
-            "output": law.output,
-            "source": law.source,
-            "equation": law.equation,
-        }
-        for law in LAWS.values()
-    ]
     if as_json:
-        print_json(found)
+        facts = ("summary", "formula", "inputs", "parameters", "output", "source", "equation")
+        entries = [{"law": law.name} | {fact: getattr(law, fact) for fact in facts} for law in LAWS.values()]
+        print_json([entry | {"parameters": list(entry["parameters"])} for entry in entries])
         return
-    for law in found:
-        print(f"{law['law']}({', '.join(law['inputs'])}; {', '.join(law['parameters'])}) -> {law['output']}")
-        print(f"    {law['formula']}\n    {law['source']}, {law['equation']}")
+    for law in LAWS.values():
+        print(f"{law.name}({', '.join(law.inputs)}; {', '.join(law.parameters)}) -> {law.output}")
+        print(f"    {law.formula}\n    {law.source}, {law.equation}")
 
 
 @app.command(epilog="Example: bayes-scaling models")
@@ -95,28 +70,26 @@ def models(as_json: AsJson = False) -> None:
     """List the shipped model documents."""
     from bayes_scaling.model.document import read_model, shipped_models
 
-    found = []
-    for name in shipped_models():
-        shipped = read_model(name)
-        laws_of = ", ".join(dict.fromkeys(observation.law for observation in shipped.observations))
-        found.append({"model": name, "law": laws_of, "title": shipped.title})
+    documents = {name: read_model(name) for name in shipped_models()}
     if as_json:
-        print_json(found)
+        laws_of = {name: dict.fromkeys(each.law for each in model.observations) for name, model in documents.items()}
+        print_json([{"model": n, "law": ", ".join(laws_of[n]), "title": model.title} for n, model in documents.items()])
         return
-    for model in found:
-        print(f"{model['model']:<22}{model['title']}")
+    for name, model in documents.items():
+        print(f"{name:<22}{model.title}")
 
 
 @app.command(epilog="Example: bayes-scaling data")
 def data(as_json: AsJson = False) -> None:
     """List the shipped data sets, which can be named instead of a file."""
+    from bayes_scaling.questions.base import records
     from bayes_scaling.runs.catalog import available_runs
 
-    found = available_runs()
+    tables = available_runs()
     if as_json:
-        print_json(records(found))
+        print_json(records(tables))
         return
-    for row in found.itertuples():
+    for row in tables.itertuples():
         print(f"{row.name:<16}{row.title}\n{'':<16}{row.citation}\n{'':<16}licence: {row.licence}; {row.where}")
 
 
@@ -163,6 +136,7 @@ def fit(
         raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
     from bayes_scaling.inference.sample import fit as sample
+    from bayes_scaling.posterior.checks import summarize
 
     if of_runs and not read.groupings:
         from bayes_scaling.model.design import identifiability
@@ -173,7 +147,8 @@ def fit(
     fitted = sample(table, read, curves=points, discrepancy=discrepancy, sampler=sampler, **settings)
     fitted.save(out)
     if as_json:
-        print_json({"fit": str(out), **verdict_of(fitted), "checks": list(fitted.checks), "parameters": summary_of(fitted)})
+        parameters = summarize(fitted).to_dict("index")
+        print_json({"fit": str(out), **verdict_of(fitted), "checks": fitted.checks, "parameters": parameters})
         return
     print_checks(fitted)
     print(f"\nFit: {out}")
@@ -188,7 +163,7 @@ def check(stored: Stored, as_json: AsJson = False) -> None:
     # The checks are computed from the draws; those stored in the file are not used.
     fitted = checked(load_fit(stored))
     if as_json:
-        print_json({"fit": str(stored), **verdict_of(fitted), "checks": list(fitted.checks)})
+        print_json({"fit": str(stored), **verdict_of(fitted), "checks": fitted.checks})
     else:
         print_checks(fitted)
     if not fitted.converged:

@@ -8,17 +8,8 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli.application import app
-from bayes_scaling.cli.options import (
-    AsJson,
-    Columns,
-    LossUnit,
-    OfOne,
-    Seed,
-    Stored,
-    columns_of,
-    stored_fit,
-)
-from bayes_scaling.cli.printing import print_json, print_table, records
+from bayes_scaling.cli.options import AsJson, Columns, LossUnit, OfOne, Seed, Stored, columns_of, stored_fit
+from bayes_scaling.cli.printing import print_json, print_table
 
 Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="Append-only file of forecasts.")]
 
@@ -46,10 +37,11 @@ def forecast(
     fit = stored_fit(stored, observation).for_loss()
     table = read_inputs(inputs, columns=columns_of(columns), needs=["run_id", *fit.model.only.columns.values()])
     entries = register_forecasts(fit, table, ledger, note=note, seed=seed)
+    seal = entries[-1]["seal"]
     if as_json:
-        print_json({"entries": entries, "seal": entries[-1]["seal"]})
-        return
-    print(f"{len(entries)} forecasts are registered in {ledger}. Publish the last seal: {entries[-1]['seal']}")
+        print_json({"entries": entries, "seal": seal})
+    else:
+        print(f"{len(entries)} forecasts are registered in {ledger}. Publish the last seal: {seal}")
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling score forecasts.jsonl --runs measured.csv")
@@ -65,18 +57,15 @@ def score(
 ) -> None:
     """Score registered forecasts: coverage, interval score, and drift of the losses."""
     from bayes_scaling.evaluation.forecasts import score_forecasts
+    from bayes_scaling.questions.base import records
     from bayes_scaling.runs.table import read_inputs
 
-    scores = score_forecasts(
-        ledger, read_inputs(runs, columns=columns_of(columns), needs=["run_id", "loss"]), last=seal, loss_unit=loss_unit
-    )
+    measured = read_inputs(runs, columns=columns_of(columns), needs=["run_id", "loss"])
+    scores = score_forecasts(ledger, measured, last=seal, loss_unit=loss_unit)
     if as_json:
-        content = {
-            "sentence": scores.sentence,
-            "waiting": scores.waiting,
-            "forecasts": records(scores.table.drop(columns=["together"], errors="ignore")),
-        }
-        print_json(content | ({"mean_pit": scores.drift[0], "p_of_drift": scores.drift[1]} if len(scores.table) else {}))
+        forecasts = records(scores.table.drop(columns=["together"], errors="ignore"))
+        drift = dict(zip(("mean_pit", "p_of_drift"), scores.drift, strict=True)) if forecasts else {}
+        print_json({"sentence": scores.sentence, "waiting": scores.waiting, "forecasts": forecasts, **drift})
         return
     print(scores.sentence)
     if len(scores.table):

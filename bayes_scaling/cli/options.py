@@ -37,8 +37,7 @@ Columns = Annotated[
     str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and their names in the table.")
 ]
 OfOne = Annotated[
-    str | None,
-    typer.Option("--observation", metavar="NAME", help="Observation to use, where the model has several."),
+    str | None, typer.Option("--observation", metavar="NAME", help="Observation to use, where the model has several.")
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same answer.")]
 
@@ -54,8 +53,7 @@ def table_of(
     """Return the runs of a verb: a table or data set, with columns renamed and rows selected."""
     from bayes_scaling.runs.catalog import runs_from
 
-    named = columns_of(columns)
-    return runs_from(runs, columns=named, loss_unit=loss_unit, card=card, needs=tuple(needs), where=where)
+    return runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=tuple(needs), where=where)
 
 
 def stored_fit(stored: Path, observation: str | None) -> Fit:
@@ -68,15 +66,15 @@ def stored_fit(stored: Path, observation: str | None) -> Fit:
 
 def pairs(entries: list[str] | None, option: str) -> dict[str, str]:
     """Read NAME=VALUE entries of an option."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for entry in entries or ():
         name, mark, value = (part.strip() for part in entry.partition("="))
         if not mark or not name or not value:
             raise InvalidRequest(f"{option} {entry!r} is not of the form NAME=VALUE.")
-        if name in found:
+        if name in values:
             raise InvalidRequest(f"{option} gives {name} twice: give it once.")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def columns_of(text: str | None) -> dict[str, str]:
@@ -84,12 +82,12 @@ def columns_of(text: str | None) -> dict[str, str]:
     return pairs(text.split(",") if text else [], "--columns")
 
 
-def numbers(entries: list[str] | None) -> dict[str, float]:
-    """Read COLUMN=NUMBER entries."""
-    found: dict[str, float] = {}
-    for name, text in pairs(entries, "--input").items():
+def numbers(entries: list[str] | None, option: str) -> dict[str, float]:
+    """Read COLUMN=NUMBER entries of an option."""
+    values: dict[str, float] = {}
+    for name, text in pairs(entries, option).items():
         try:
-            found[name] = float(text)
+            values[name] = float(text)
         except ValueError:
-            raise InvalidRequest(f"--input {name}={text} is not a number.") from None
-    return found
+            raise InvalidRequest(f"{option} {name}={text} is not a number.") from None
+    return values

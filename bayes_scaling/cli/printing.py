@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.errors import BayesScalingWarning
@@ -23,22 +21,15 @@ def verdict_of(fit: Fit | Mixture) -> dict[str, Any]:
     return {"converged": fit.converged, "verdict": fit.verdict}
 
 
-def summary_of(fit: Fit) -> dict[str, Any]:
-    """Return every parameter of a fit with its interval, for JSON."""
-    from bayes_scaling.posterior.checks import summarize
-
-    return {str(name): row.to_dict() for name, row in summarize(fit).iterrows()}
-
-
 def print_checks(fit: Fit) -> None:
     """Print the verdict, then every check, then advice."""
     print(f"{fit.verdict}\n" + (f"{fit.how_sampled}\n" if fit.how_sampled else ""))
-    for c in fit.checks:
-        mark, place = "passed" if c["passed"] else "FAILED", f" ({c['where']})" if c["where"] else ""
-        print(f"  {mark}  {c['check']}: {c['value']:.4g}, limit {c['rule']}{place}")
-    for c in fit.checks:
-        if not c["passed"]:
-            print(f"\n  {c['about']}, {c['check']}: {c['advice']}.")
+    for check in fit.checks:
+        mark, place = "passed" if check["passed"] else "FAILED", f" ({check['where']})" if check["where"] else ""
+        print(f"  {mark}  {check['check']}: {check['value']:.4g}, limit {check['rule']}{place}")
+    for check in fit.checks:
+        if not check["passed"]:
+            print(f"\n  {check['about']}, {check['check']}: {check['advice']}.")
 
 
 def print_table(table: pd.DataFrame) -> None:
@@ -46,24 +37,11 @@ def print_table(table: pd.DataFrame) -> None:
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table, for JSON."""
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-
-
 def print_json(answer: Any) -> None:
     """Print JSON; what is not finite is null."""
-    print(json.dumps(_plain(answer), indent=2, allow_nan=False))
+    from bayes_scaling.questions.base import plain
 
-
-def _plain(value: Any) -> Any:
-    """Return a JSON value: numpy numbers as Python numbers, and null for what is not finite."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(json.dumps(plain(answer), indent=2, allow_nan=False))
 
 
 def say(text: str) -> None:

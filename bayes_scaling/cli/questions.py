@@ -99,24 +99,24 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     columns = columns_of(given.pop("columns", None))
     if out is not None:
         check_writable(out)
-    asked = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
+    question = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
     posterior = None if stored is None else _posterior(stored, observation)
-    answer = asked.answer(posterior)
+    answer = question.answer(posterior)
     notes: dict[str, Any] = {}
     for extra, value in further:
         if value is not None:
-            answer, note = extra.apply(posterior, asked, answer, value)
+            answer, note = extra.apply(posterior, question, answer, value)
             notes |= note
-    document = asked.document(answer)
+    document = question.document(answer)
     if out is not None:
-        table = asked.file(answer)
+        table = question.file(answer)
         write_whole(out, table.to_csv(index=bool(table.index.name)))
         notes |= {"out": str(out), "rows": len(table)}
         document = {n: v for n, v in document.items() if n != kind.writes} if isinstance(document, dict) else {}
     if as_json:
         print_json(document | notes if notes else document)
         return
-    text = str(answer) if out is not None else asked.text(answer)
+    text = str(answer) if out is not None else question.text(answer)
     if text != str(answer):
         say(str(answer))
     print(text)
@@ -140,24 +140,19 @@ def _parameters(kind: type[Question], extras: tuple[Extra, ...]) -> list[inspect
     """Return the parameters of a verb: what is asked, the fields of the question, and how to answer."""
     required, optional = [], []
     if kind.takes:
-        metavar, what = (
-            ("MIXTURE", "Folder written by `bayes-scaling weigh`.")
-            if kind.takes == ("mixture",)
-            else (
-                "FIT.nc",
-                "Fit written by `bayes-scaling fit`" + (", or the folder of a mixture." * ("mixture" in kind.takes) or "."),
-            )
-        )
+        metavar, what = "FIT.nc", "Fit written by `bayes-scaling fit`."
+        if kind.takes == ("mixture",):
+            metavar, what = "MIXTURE", "Folder written by `bayes-scaling weigh`."
+        elif "mixture" in kind.takes:
+            what = "Fit written by `bayes-scaling fit`, or the folder of a mixture."
         required.append(_parameter("stored", Annotated[Path, typer.Argument(metavar=metavar, help=what)]))
-    tables = False
-    for name in kind.options():
-        field = kind.model_fields[name]
+    fields = {name: kind.model_fields[name] for name in kind.options()}
+    for name, field in fields.items():
         parameter = _of_field(name, field)
         (required if parameter.default is inspect.Parameter.empty else optional).append(parameter)
-        tables = tables or _is_table(field)
     if "observation" in kind.takes:
         optional.append(_parameter("observation", OfOne, None))
-    if tables:
+    if any(map(_is_table, fields.values())):
         optional.append(_parameter("columns", Columns, None))
     optional += [_parameter(extra.name, extra.annotation, None) for extra in extras]
     if kind.writes:
@@ -170,28 +165,31 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 
-def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
-    """Return the option, or the argument, of one field."""
-    about: dict[str, Any] = dict(field.json_schema_extra) if isinstance(field.json_schema_extra, Mapping) else {}
+def _about(field: FieldInfo) -> dict[str, Any]:
+    return dict(field.json_schema_extra) if isinstance(field.json_schema_extra, Mapping) else {}
+
+
+def _flags(name: str, field: FieldInfo) -> list[str]:
+    """Return the names of a field's option on the command line, the last of them for a single entry."""
     choices = getattr(field.validation_alias, "choices", None) or [name]
-    flags = [about["option"]] if "option" in about else [f"--{choice.replace('_', '-')}" for choice in choices]
-    text, kind = field.description, _type(field.annotation)
-    if kind is bool:
-        return _parameter(name, Annotated[bool, typer.Option(*flags, help=text)], False)
-    if kind is dict:
-        metavar = f"COLUMN={about.get('of', 'LABEL')}"
-        option = typer.Option(*flags, metavar=metavar, help=text)
-        return _optional(name, list[str], option, field, None)
-    if _is_table(field):
-        return _optional(name, Path, typer.Option(*flags, metavar="TABLE.csv", help=text), field, None)
-    if kind is tuple:
-        return _optional(name, list[float], typer.Option(*flags, metavar="<float>", help=text), field, None)
+    option = _about(field).get("option")
+    return [option] if option else [f"--{choice.replace('_', '-')}" for choice in choices]
+
+
+def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the option, or the argument, of one field of a question."""
+    text, kind, default, metavar = field.description, _type(field.annotation), field.default, None
     if kind is str and field.is_required():
         return _parameter(name, Annotated[str, typer.Argument(metavar=name.upper(), help=text)])
-    return _optional(name, kind, typer.Option(*flags, help=text), field, field.default)
-
-
-def _optional(name: str, kind: Any, option: Any, field: FieldInfo, default: Any) -> inspect.Parameter:
+    if kind is bool:
+        default = False
+    elif kind is dict:
+        kind, default, metavar = list[str], None, f"COLUMN={_about(field).get('of', 'LABEL')}"
+    elif _is_table(field):
+        kind, default, metavar = Path, None, "TABLE.csv"
+    elif kind is tuple:
+        kind, default, metavar = list[float], None, "<float>"
+    option = typer.Option(*_flags(name, field), metavar=metavar, help=text)
     if field.is_required():
         return _parameter(name, Annotated[kind, option])
     return _parameter(name, Annotated[kind | None if default is None else kind, option], default)
@@ -219,6 +217,6 @@ def _read(kind: type[Question], name: str, value: Any, columns: Mapping[str, str
 
         return read_inputs(value, columns=dict(columns))
     if _type(field.annotation) is dict:
-        option = f"--{name.replace('_', '-')}"
-        return numbers(value) if get_args(field.annotation)[1] is float else pairs(value, option)
+        read = numbers if get_args(field.annotation)[1] is float else pairs
+        return read(value, _flags(name, field)[-1])
     return value

@@ -3,107 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from bayes_scaling.cli import options
 from bayes_scaling.cli.application import app
-from bayes_scaling.cli.options import (
-    AsJson,
-    CardFile,
-    ChainDraws,
-    ChainTune,
-    Columns,
-    Least,
-    LossUnit,
-    Model,
-    Over,
-    Runs,
-    Seed,
-    Where,
-    Workers,
-    table_of,
-)
-from bayes_scaling.cli.printing import print_json, print_table, records
+from bayes_scaling.cli.printing import print_json, print_table
 from bayes_scaling.errors import InvalidRequest
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling design runs.csv --model kappa")
 def design(
-    runs: Runs,
-    model: Model = None,
-    columns: Columns = None,
-    where: Where = None,
-    loss_unit: LossUnit = None,
-    card: CardFile = None,
-    as_json: AsJson = False,
+    runs: options.Runs,
+    model: options.Model = None,
+    columns: options.Columns = None,
+    where: options.Where = None,
+    loss_unit: options.LossUnit = None,
+    card: options.CardFile = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Print the expected information of a design about each parameter, and the most informative further run; no sampling."""
     from bayes_scaling.model.design import identifiability
     from bayes_scaling.model.document import default_model, read_model
+    from bayes_scaling.questions.base import records
     from bayes_scaling.runs.catalog import runs_from
 
-    table = table_of(runs, columns, where, loss_unit, card)
+    table = options.table_of(runs, columns, where, loss_unit, card)
     read = read_model(model if model is not None else default_model(table.table))
     result = identifiability(runs_from(table, needs=read.needs), read)
+    parameters = result.parameters.reset_index()
     if as_json:
-        print_json(
-            {"parameters": records(result.parameters.reset_index()), "findings": list(result.findings), "weak": result.weak}
-        )
+        print_json({"parameters": records(parameters), "findings": result.findings, "weak": result.weak})
         return
-    print_table(result.parameters.reset_index())
-    print(
-        "\n"
-        + (
-            "\n".join(result.findings)
-            or "No problem of the design was found: the expected contraction of every parameter is at least 0.5."
-        )
-    )
+    print_table(parameters)
+    fine = "No problem of the design was found: the expected contraction of every parameter is at least 0.5."
+    print("\n" + ("\n".join(result.findings) or fine))
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
 def backtest(
-    runs: Runs,
-    model: Model = None,
+    runs: options.Runs,
+    model: options.Model = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder for table, figure, JSON and the outcome of each split.")
     ] = None,
-    over: Over = "compute_flops",
+    over: options.Over = "compute_flops",
     per_decade: Annotated[int, typer.Option(help="Cuts per decade.")] = 4,
-    least: Least = 15,
+    least: options.Least = 15,
     baselines: Annotated[bool, typer.Option(help="Whether to score baselines on the same splits.")] = True,
-    workers: Workers = 1,
-    seed: Seed = 0,
-    draws: ChainDraws = 1000,
-    tune: ChainTune = 1000,
-    columns: Columns = None,
-    where: Where = None,
-    loss_unit: LossUnit = None,
-    card: CardFile = None,
-    as_json: AsJson = False,
+    workers: options.Workers = 1,
+    seed: options.Seed = 0,
+    draws: options.ChainDraws = 1000,
+    tune: options.ChainTune = 1000,
+    columns: options.Columns = None,
+    where: options.Where = None,
+    loss_unit: options.LossUnit = None,
+    card: options.CardFile = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Forecast a table's own larger runs from its smaller ones at every cut: coverage and scores."""
     from bayes_scaling.files import make_folder, write_whole
 
     if out is not None:
         make_folder(out)
-    table = table_of(runs, columns, where, loss_unit, card)
+    table = options.table_of(runs, columns, where, loss_unit, card)
     from bayes_scaling.evaluation.backtest import backtest as run_backtest
     from bayes_scaling.report.trials import plot_backtest
 
-    result = run_backtest(
-        table,
-        model,
-        over=over,
-        per_decade=per_decade,
-        least=least,
-        baselines=baselines,
-        seed=seed,
-        draws=draws,
-        tune=tune,
-        workers=workers,
-        store=out / "splits" if out is not None else None,
-    )
+    splits: dict[str, Any] = {"over": over, "per_decade": per_decade, "least": least, "baselines": baselines}
+    splits["store"] = None if out is None else out / "splits"
+    result = run_backtest(table, model, seed=seed, draws=draws, tune=tune, workers=workers, **splits)
     if out is not None:
         write_whole(out / "backtest.json", result.to_json())
         write_whole(out / "scores.csv", result.scores.to_csv(index=False))
@@ -112,18 +82,8 @@ def backtest(
         print(result.to_json())
         return
     print(f"{result.sentence}\n")
-    shown = [
-        "method",
-        "runs",
-        "coverage_0.5",
-        "coverage_0.9",
-        "interval_score",
-        "crps",
-        "log_score",
-        "median_error",
-        "width",
-    ]
-    print_table(result.scores[shown])
+    coverage = ["coverage_0.5", "coverage_0.9"]
+    print_table(result.scores[["method", "runs", *coverage, "interval_score", "crps", "log_score", "median_error", "width"]])
     if out is not None:
         print(f"\nTable, figure and JSON: {out.resolve()}")
 
@@ -133,41 +93,33 @@ def backtest(
     epilog="Example: bayes-scaling certify runs.csv --model kappa --tables 200 --out certificate",
 )
 def certify(
-    runs: Runs,
+    runs: options.Runs,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder for the page, its JSON and the outcome of each table.")
     ],
-    model: Model = None,
+    model: options.Model = None,
     tables: Annotated[int, typer.Option(help="Simulated tables for each truth.")] = 200,
     broken: Annotated[bool, typer.Option(help="Whether to simulate from broken power laws, too.")] = True,
-    workers: Workers = 1,
-    seed: Seed = 0,
-    draws: ChainDraws = 500,
-    tune: ChainTune = 500,
-    columns: Columns = None,
-    where: Where = None,
-    loss_unit: LossUnit = None,
-    card: CardFile = None,
-    as_json: AsJson = False,
+    workers: options.Workers = 1,
+    seed: options.Seed = 0,
+    draws: options.ChainDraws = 500,
+    tune: options.ChainTune = 500,
+    columns: options.Columns = None,
+    where: options.Where = None,
+    loss_unit: options.LossUnit = None,
+    card: options.CardFile = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Certify the calibration of a model on a design: simulate tables, fit each, and report ranks and coverage."""
     from bayes_scaling.files import make_folder, write_whole
 
     make_folder(out)
-    table = table_of(runs, columns, where, loss_unit, card)
+    table = options.table_of(runs, columns, where, loss_unit, card)
     from bayes_scaling.evaluation.certify import certify as certificate_of
     from bayes_scaling.report.certificate import write_certificate
 
     result = certificate_of(
-        table,
-        model,
-        tables=tables,
-        broken=broken,
-        seed=seed,
-        draws=draws,
-        tune=tune,
-        workers=workers,
-        store=out / "tables",
+        table, model, tables=tables, broken=broken, seed=seed, draws=draws, tune=tune, workers=workers, store=out / "tables"
     )
     write_whole(out / "certificate.json", result.to_json())
     page = write_certificate(result, out / "certificate.html")
@@ -184,19 +136,19 @@ def certify(
     epilog="Example: bayes-scaling weigh runs.csv --model kappa --model chinchilla --out mixture",
 )
 def weigh(
-    runs: Runs,
+    runs: options.Runs,
     model: Annotated[list[str], typer.Option(help="TOML document, or name of a shipped model; at least two.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the fits and their weights, an input of predict.")],
-    over: Over = "compute_flops",
+    over: options.Over = "compute_flops",
     per_decade: Annotated[int, typer.Option(help="Cuts per decade.")] = 2,
-    least: Least = 15,
-    workers: Workers = 1,
-    seed: Seed = 0,
-    columns: Columns = None,
-    where: Where = None,
-    loss_unit: LossUnit = None,
-    card: CardFile = None,
-    as_json: AsJson = False,
+    least: options.Least = 15,
+    workers: options.Workers = 1,
+    seed: options.Seed = 0,
+    columns: options.Columns = None,
+    where: options.Where = None,
+    loss_unit: options.LossUnit = None,
+    card: options.CardFile = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Weigh several laws by their forecasts of the table's own larger runs, and save the mixture of their fits."""
     from bayes_scaling.files import make_folder, write_whole
@@ -205,7 +157,7 @@ def weigh(
     named = {Path(entry).stem: entry for entry in model}
     if len(named) < len(model):
         raise InvalidRequest(f"Two of the models {', '.join(model)} have the same name: give each a name of its own.")
-    table = table_of(runs, columns, where, loss_unit, card)
+    table = options.table_of(runs, columns, where, loss_unit, card)
     from bayes_scaling.evaluation.weights import weigh as weights_of
     from bayes_scaling.inference.sample import fit
     from bayes_scaling.posterior.mixture import WEIGHTS, Mixture
@@ -229,16 +181,17 @@ def weigh(
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling compare paper.nc offset.nc")
 def compare(
     stored: Annotated[list[Path], typer.Argument(metavar="FIT.nc ...", help="Fits of the same rows by different models.")],
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Compare models by their expected log predictive density of left-out runs."""
     from bayes_scaling.evaluation.compare import compare as compare_fits
     from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.questions.base import records
 
-    names = [path.stem for path in stored]
-    if len(set(names)) < len(names):
+    paths = {path.stem: path for path in stored}
+    if len(paths) < len(stored):
         raise InvalidRequest("Two of the fits have files of the same name: give each a name of its own.")
-    fits = {name: load_fit(path) for name, path in zip(names, stored, strict=True)}
+    fits = {name: load_fit(path) for name, path in paths.items()}
     table = compare_fits(fits)
     if as_json:
         print_json({"comparison": records(table), "converged": {name: fit.converged for name, fit in fits.items()}})

@@ -17,8 +17,8 @@ from bayes_scaling.evaluation.outcome import MODEL, Backtest
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.evaluation.trial import facts_of, on_trial, sampled
 from bayes_scaling.evaluation.workers import digest_of, outcomes
-from bayes_scaling.inference.settings import Settings
 from bayes_scaling.inference.sample import warn_of_checkpoints
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.document import Model, model_from_json, read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.tables import tables_of

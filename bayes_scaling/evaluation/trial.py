@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import BayesScalingWarning, InvalidModel
-from bayes_scaling.inference.settings import Settings
 from bayes_scaling.inference.sample import fit_table
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.document import Model, default_model, read_model
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.residuals import flat_draws

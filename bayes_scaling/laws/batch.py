@@ -107,12 +107,12 @@ def noise_scale_of_data(
     ['1.33e+06', '3.83e+05']
     """
     most = critical_batch_of_data(D, B_one=B_one, gamma_B=gamma_B)
-    found = most * (1 + B / most) ** -gamma_B
+    B_crit = most * (1 + B / most) ** -gamma_B
     for _ in range(_NEWTON_STEPS):
-        ratio = B / found
-        off = found / (most * (1 + ratio) ** -gamma_B)
-        found = found * off ** (-1 / (1 - gamma_B * ratio / (1 + ratio)))
-    return noise_ratio * found
+        ratio = B / B_crit
+        off = B_crit / (most * (1 + ratio) ** -gamma_B)
+        B_crit = B_crit * off ** (-1 / (1 - gamma_B * ratio / (1 + ratio)))
+    return noise_ratio * B_crit
 
 
 @law(

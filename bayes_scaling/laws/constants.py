@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from bayes_scaling.errors import UnknownName, choose
 from bayes_scaling.files import DATA
@@ -47,8 +47,6 @@ class Record:
     def values(self) -> dict[str, float]:
         """The bare numbers, ready for a law.
 
-        Examples
-        --------
         >>> from bayes_scaling.laws import LAWS
         >>> round(LAWS["kaplan_n"](1e9, **published("kaplan2020 eq 1.1").values), 3)
         2.376
@@ -57,15 +55,8 @@ class Record:
 
 
 def published(name: str) -> Record:
-    """Return the record of published constants called ``name``.
+    """Return the record of published constants called ``name``, one of :func:`published_names`.
 
-    Raises
-    ------
-    UnknownName
-        If there is no such record: see :func:`published_names`.
-
-    Examples
-    --------
     >>> published("besiroglu2024").constants["alpha"]
     Constant(value=0.3478, unit='1', se=0.0154, interval=(0.317, 0.373), probability=0.95)
     """
@@ -78,35 +69,25 @@ def published(name: str) -> Record:
 def published_names(law: str | None = None) -> list[str]:
     """Return the keys of the published records, all or those of one law.
 
-    Examples
-    --------
     >>> published_names("kaplan_nd")
     ['kaplan2020 table 2']
     """
     return [name for name, record in _records().items() if law is None or record.law == law]
 
 
-_CONTAINS: Final[dict[str, tuple[tuple[str, dict[str, str], dict[str, float]], ...]]] = {
-    "kappa": (("chinchilla", {"alpha": "a", "beta": "b"}, {"kappa": 1.0}),),
-}
-
-
 def comparable(law: str) -> list[Record]:
-    """Return the records to lay beside a fit of a law, by its parameter names: its own, and those of a law it contains.
+    """Return the records to lay beside a fit of a law, by its parameter names: its own, and for kappa those of chinchilla.
 
-    Examples
-    --------
     >>> list(comparable("kappa")[0].constants)
     ['E', 'A', 'a', 'B', 'b', 'kappa']
     """
-    found = [published(name) for name in published_names(law)]
-    for contained, names, fixed in _CONTAINS.get(law, ()):
-        for name in published_names(contained):
-            record = published(name)
-            constants = {names.get(n, n): constant for n, constant in record.constants.items()}
-            constants |= {n: Constant(value) for n, value in fixed.items()}
-            found.append(replace(record, law=law, constants=constants))
-    return found
+    records = [published(name) for name in published_names(law)]
+    if law == "kappa":  # at kappa = 1 it is the other
+        names = {"alpha": "a", "beta": "b"}
+        for record in comparable("chinchilla"):
+            constants = {names.get(name, name): constant for name, constant in record.constants.items()}
+            records.append(replace(record, law=law, constants=constants | {"kappa": Constant(1.0)}))
+    return records
 
 
 @cache
@@ -117,17 +98,11 @@ def _records() -> dict[str, Record]:
 
 def _record(name: str, table: dict[str, Any]) -> Record:
     facts = {key: table.pop(key) for key in ("law", "where", "note") if key in table}
-    constants = {key: _constant(**entry) for key, entry in table.items()}
+    constants = {symbol: _constant(**entry) for symbol, entry in table.items()}
     return Record(name=name, source=name.split()[0], constants=constants, **facts)
 
 
-def _constant(
-    value: float,
-    unit: str = "1",
-    se: float | None = None,
-    interval: list[float] | None = None,
-    probability: float | None = None,
-) -> Constant:
+def _constant(value: float, unit: str = "1", se: float | None = None, interval: Any = None, **rest: float) -> Constant:
     factor, base = _IN_BASE_UNITS.get(unit, (1.0, unit))
     bounds = None if interval is None else (interval[0] * factor, interval[1] * factor)
-    return Constant(value * factor, base, None if se is None else se * factor, bounds, probability)
+    return Constant(value * factor, base, None if se is None else se * factor, bounds, **rest)

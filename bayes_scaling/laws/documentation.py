@@ -13,17 +13,10 @@ _FIELD = re.compile(r"(\w+) = \{(.*?)\},?\s*(?=\w+ = \{|\Z)", re.DOTALL)
 
 
 def composed(written: str, **sections: dict[str, str]) -> str:
-    """Return a docstring with all its sections: the prose as written, the sections given, and the example as written.
+    """Return a docstring with all its sections: the prose as written, those given, and the example, from ``>>>`` on.
 
-    Parameters
-    ----------
-    written : str
-        Prose, and an example from the first ``>>>`` on.
-    **sections : dict of str to str
-        For each section its entries, a text under each head; a head may be empty.
+    A section has a text under each head; a head may be empty.
 
-    Examples
-    --------
     >>> composed("Halve x.", Parameters={"x : float": "a number"}).splitlines()
     ['Halve x.', '', 'Parameters', '----------', 'x : float', '    A number.']
     """
@@ -45,8 +38,6 @@ def _entry(head: str, text: str) -> str:
 def cited(source: str) -> str:
     """Return authors, year and title of a paper in ``data/references.bib``; a source that is not in it, as it is.
 
-    Examples
-    --------
     >>> cited("kaplan2020")
     'Kaplan et al. (2020), Scaling Laws for Neural Language Models, arXiv:2001.08361'
     """

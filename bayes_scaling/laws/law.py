@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, get_args, get_type_hints
 
 from bayes_scaling.laws.documentation import cited, composed
-from bayes_scaling.plugins import Registry, is_shipped
+from bayes_scaling.plugins import Registry
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES, Quantity
 
 Value = Any
@@ -27,9 +27,9 @@ Power = str | float | Callable[[Mapping[str, Any]], Any]
 class Kind:
     """What sort of unknown a parameter is. Every parameter is positive.
 
-    A prior is stated at a reference point inside the data; ``from_reference`` turns a value stated
-    there into the published parameter, and ``at_reference`` turns it back. For most kinds the two are
-    the same number. Meaning and unit are those of the value at the reference point.
+    A prior is stated at a reference point inside the data; ``from_reference`` turns a value stated there into the
+    published parameter, and ``at_reference`` turns it back. For most kinds the two are the same number. Meaning and unit
+    are those of the value at the reference point.
     """
 
     meaning: str
@@ -64,8 +64,8 @@ def _power(power: Power, parameters: Mapping[str, Value]) -> Value:
 class Coefficient(Kind):
     """The coefficient A of a term (A x^-power)^outer; at the reference point, the term's whole value.
 
-    With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what
-    the data measure, and a number one can argue about. ``of`` is the symbol of x.
+    With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what the data measure.
+    ``of`` is the symbol of x.
     """
 
     of: str = ""
@@ -90,19 +90,8 @@ class Coefficient(Kind):
 
 
 @dataclass(frozen=True)
-class Scale(Kind):
-    """The scale x_c of a term (x_c / x)^power; at the reference point, the term's value. ``of`` is the symbol of x."""
-
-    of: str = ""
-    power: Power = 1.0
-
-    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
-        """Return x_c = x0 term^(1/power)."""
-        return reference[self.of] * value ** (1 / _power(self.power, parameters))
-
-    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
-        """Return the term (x_c / x0)^power."""
-        return (value / reference[self.of]) ** _power(self.power, parameters)
+class Scale(Coefficient):
+    """The scale x_c of a term (x_c / x)^outer, in the unit of x; at the reference point, the term's value."""
 
     @property
     def published(self) -> tuple[str, str]:
@@ -129,11 +118,11 @@ def coefficient(of: str, power: Power, *, outer: Power = 1.0) -> Coefficient:
 
 def scale(of: str, power: Power) -> Scale:
     """Return the kind of a scale whose term at the reference point is a loss."""
-    return Scale(f"loss left by {of} at its reference", "loss", of, power)
+    return Scale(f"loss left by {of} at its reference", "loss", of, outer=power)
 
 
 def position(of: str) -> Coefficient:
-    """Return the kind of a place on the axis of an input, told as a multiple of the reference point."""
+    """Return the kind of a place on the axis of an input, stated as a multiple of the reference point."""
     return Coefficient(f"multiple of the reference of {of}", "1", of, 1.0)
 
 
@@ -183,7 +172,7 @@ class Law:
     best: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Carry the function's name and the whole documentation, so that help() and doctest see them."""
+        """Carry the function's name and the whole documentation, for help() and doctest."""
         # Resolved, so that they mean the same in a process that lacks the module's names.
         self.function.__annotations__ = get_type_hints(self.function, include_extras=True)
         names = (name for name in functools.WRAPPER_ASSIGNMENTS if hasattr(self.function, name))
@@ -191,21 +180,14 @@ class Law:
         self.__dict__.update(own, __wrapped__=self.function, __doc__=self.documentation)
 
     def __reduce__(self) -> Any:
-        """Pickle a shipped law by its name, one that can be imported by its module and name, and another by value."""
-        if LAWS.get(self.name) is self and is_shipped(self):
-            return _named, (self.name,)
-        if self._can_be_imported:
-            return self.function.__qualname__
+        """Pickle a law that can be imported by its module and name; one of a notebook or made within a function, by value."""
+        module, name = sys.modules.get(self.__module__), self.function.__qualname__
+        is_importable = self.__module__ != "__main__" and getattr(module, "__spec__", None) is not None
+        if is_importable and getattr(module, name, None) is self:
+            return name
         import cloudpickle  # laws of notebooks alone need it
 
         return _sent, (cloudpickle.dumps(tuple(getattr(self, each.name) for each in fields(self))),)
-
-    @property
-    def _can_be_imported(self) -> bool:
-        """Whether another process finds the law in its module: not one of a notebook, nor one made within a function."""
-        module = sys.modules.get(self.__module__)
-        found = getattr(module, self.function.__qualname__, None)
-        return found is self and self.__module__ != "__main__" and getattr(module, "__spec__", None) is not None
 
     def __repr__(self) -> str:
         return f"<Law {self.name}: {self.output} of {', '.join(self.inputs)}; parameters {', '.join(self.parameters)}>"
@@ -217,7 +199,7 @@ class Law:
     @property
     def axes(self) -> tuple[str, ...]:
         """What the reference point is a point of: the inputs that a parameter is stated at a value of."""
-        return tuple(dict.fromkeys(kind.of for kind in self.parameters.values() if isinstance(kind, Coefficient | Scale)))
+        return tuple(dict.fromkeys(kind.of for kind in self.parameters.values() if isinstance(kind, Coefficient)))
 
     @property
     def summary(self) -> str:
@@ -242,14 +224,14 @@ class Law:
 
     @property
     def formula(self) -> str:
-        """The formula, read off the code, so that it cannot differ from it; empty where the code is not kept."""
+        """The formula, read off the code, so that it cannot differ from it; empty where there is no code."""
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(self.function))).body[0]
         except OSError:
             return ""
         assert isinstance(tree, ast.FunctionDef)
-        body = tree.body[ast.get_docstring(tree) is not None :]
-        return "; ".join(ast.unparse(line).removeprefix("return ") for line in body)
+        lines = tree.body[ast.get_docstring(tree) is not None :]
+        return "; ".join(ast.unparse(line).removeprefix("return ") for line in lines)
 
     def from_reference(self, values: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
         """Return the published parameters, in the order of the signature, for values stated at a reference point.
@@ -257,21 +239,19 @@ class Law:
         The point is a positive number for each input and each of :attr:`axes`: a derived law borrows its parameters
         from the law it derives from. Optional parameters may be left out.
 
-        Examples
-        --------
         >>> from bayes_scaling.laws import LAWS
         >>> law = LAWS["chinchilla"]
         >>> there = {"E": 1.69, "A": 0.354, "alpha": 0.34, "B": 0.460, "beta": 0.28}
         >>> {k: float(f"{v:.3g}") for k, v in law.from_reference(there, {"N": 1e9, "D": 3.3e10}).items()}
         {'E': 1.69, 'A': 406.0, 'alpha': 0.34, 'B': 405.0, 'beta': 0.28}
         """
-        known = {**self.optional, **values}
-        return {n: kind.from_reference(known[n], reference, known) for n, kind in self.parameters.items() if n in values}
+        whole = {**self.optional, **values}
+        return {n: kind.from_reference(whole[n], reference, whole) for n, kind in self.parameters.items() if n in values}
 
     def at_reference(self, parameters: Mapping[str, Value], reference: Mapping[str, Value]) -> dict[str, Value]:
         """Return every parameter's value at a reference point, the inverse of :meth:`from_reference`."""
-        known = {**self.optional, **parameters}
-        return {n: kind.at_reference(known[n], reference, known) for n, kind in self.parameters.items() if n in parameters}
+        whole = {**self.optional, **parameters}
+        return {n: kind.at_reference(whole[n], reference, whole) for n, kind in self.parameters.items() if n in parameters}
 
 
 def _meaning(hint: Any, quantity: Quantity | None = None) -> str:
@@ -287,10 +267,6 @@ def _meaning(hint: Any, quantity: Quantity | None = None) -> str:
 
 LAWS: Registry[Law] = Registry("law")
 """Every law by its name, in the order of definition."""
-
-
-def _named(name: str) -> Law:
-    return LAWS[name]
 
 
 def _sent(fields: bytes) -> Law:
@@ -330,8 +306,8 @@ def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) 
             parameters[parameter.name] = kinds[0]
             if parameter.default is not parameter.empty:
                 optional[parameter.name] = parameter.default
-        known = {symbol: QUANTITIES.get(symbol) for symbol in inputs} | {"return": BY_COLUMN.get(output)}
-        for place, quantity in known.items():
+        quantities = {symbol: QUANTITIES.get(symbol) for symbol in inputs} | {"return": BY_COLUMN.get(output)}
+        for place, quantity in quantities.items():
             if not _meaning(hints.get(place), quantity):
                 raise TypeError(f"{name}: {place} is no known quantity; say what it means: Annotated[Value, 'words'].")
         LAWS[name] = Law(name, function, tuple(inputs), parameters, output, source, equation, optional, best)

@@ -1,17 +1,22 @@
-"""Learning curves in one resource x: M1 to M4 of Alabdulmohsin et al. (2022)."""
+"""Learning curves in one resource x: M1 to M4 of Alabdulmohsin et al. (2022), broken power laws of Caballero et al. (2023)."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from bayes_scaling.elementwise import exp, log, softplus
-from bayes_scaling.laws.law import Coefficient, Exponent, Irreducible, Loss, Value, coefficient, law
+from bayes_scaling.laws.law import Coefficient, Exponent, Irreducible, Loss, Number, Value, coefficient, law, position
 
 _Resource = Annotated[Value, "the resource, say examples or tokens seen"]
 _Beta = Annotated[Value, coefficient("x", "c")]
 _Decay = Annotated[Exponent, "exponent, positive where the paper has a negative one"]
 _GAMMA = Coefficient("ratio of the reference of x to the saturation point", "1", "x", -1.0)
 _Error = Annotated[Loss, "loss or error rate"]
+_Coefficient = Annotated[Value, coefficient("x", "c0")]
+_FirstExponent = Annotated[Exponent, "exponent before the first break"]
+_Place = Annotated[Value, position("x"), "place of the break"]
+_Change = Annotated[Number, "by how much the exponent grows at the break"]
+_Width = Annotated[Number, "width of the break on the log axis, small where it is sharp"]
 _NEWTON_STEPS = 12
 
 
@@ -73,3 +78,43 @@ def m4(
     for _ in range(_NEWTON_STEPS):
         t = t - (t + (alpha - 1) * softplus(t) - log_g) / (1 + (alpha - 1) * exp(-softplus(-t)))
     return E + gap * exp(-softplus(-t))
+
+
+def _break(x: Value, d: Value, c: Value, f: Value) -> Value:
+    """Return (1 + (x/d)^(1/f))^(-c f), on the log scale so that a sharp break far away stays finite."""
+    return exp(-c * f * softplus(log(x / d) / f))
+
+
+@law(output="loss", source="caballero2023", equation="(1), one break")
+def bnsl(x: _Resource, *, E: Irreducible, b: _Coefficient, c0: _FirstExponent, d1: _Place, c1: _Change, f1: _Width) -> Value:
+    r"""Power law with one smooth break, :math:`E + b x^{-c_0} (1 + (x/d_1)^{1/f_1})^{-c_1 f_1}`.
+
+    The limit E is called a in the paper.
+
+    >>> round(float(bnsl(1e4, E=1.0, b=10.0, c0=0.2, d1=1e4, c1=0.3, f1=0.1)), 4)
+    2.5523
+    """
+    return E + b * x**-c0 * _break(x, d1, c1, f1)
+
+
+@law(output="loss", source="caballero2023", equation="(1), two breaks")
+def bnsl2(
+    x: _Resource,
+    *,
+    E: Irreducible,
+    b: _Coefficient,
+    c0: _FirstExponent,
+    d1: _Place,
+    c1: _Change,
+    f1: _Width,
+    d2: _Place,
+    c2: _Change,
+    f2: _Width,
+) -> Value:
+    r"""Power law with two smooth breaks, :func:`bnsl` times :math:`(1 + (x/d_2)^{1/f_2})^{-c_2 f_2}`.
+
+    >>> far = dict(d2=1e30, c2=0.5, f2=0.1)
+    >>> round(float(bnsl2(1e4, E=1.0, b=10.0, c0=0.2, d1=1e4, c1=0.3, f1=0.1, **far)), 4)
+    2.5523
+    """
+    return E + b * x**-c0 * _break(x, d1, c1, f1) * _break(x, d2, c2, f2)

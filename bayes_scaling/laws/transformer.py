@@ -58,13 +58,10 @@ class Transformer:
         return self.attention or self.width
 
     @property
-    def _feedforward(self) -> int:
-        return self.feedforward or 4 * self.width
-
-    @property
     def params(self) -> int:
         """Parameters without embeddings, N = 2 d_model n_layer (2 d_attn + d_ff)."""
-        return 2 * self.width * self.depth * (2 * self._attention + self._feedforward)
+        feedforward = self.feedforward or 4 * self.width
+        return 2 * self.width * self.depth * (2 * self._attention + feedforward)
 
     @property
     def params_embedding(self) -> int:
@@ -90,16 +87,8 @@ class Transformer:
 def total_params(N: Any, *, gamma: float) -> Any:
     """Return the total count N + gamma N^(1/3) of a Transformer with N non-embedding parameters.
 
-    At a fixed aspect ratio A = d_model / n_layer, N = 12 d_model^3 / A and the embeddings hold
-    (n_vocab + n_ctx) d_model parameters, so gamma = (n_vocab + n_ctx) (A / 12)^(1/3), in
-    parameters^(2/3): see :func:`embedding_gamma`.
+    Gamma is that of :func:`embedding_gamma`, after Pearce and Song (2024).
 
-    References
-    ----------
-    Pearce and Song (2024).
-
-    Examples
-    --------
     >>> f"{total_params(1e9, gamma=47491):.4g}"
     '1.047e+09'
     """
@@ -109,11 +98,9 @@ def total_params(N: Any, *, gamma: float) -> Any:
 def nonembedding_params(N_total: Any, *, gamma: float) -> Any:
     """Return the count without embeddings whose total is ``N_total``, the inverse of :func:`total_params`.
 
-    The cubic u^3 + gamma u = N_total for u = N^(1/3) has one real root, by Cardano's formula in the
-    form without cancellation.
+    The cubic u^3 + gamma u = N_total for u = N^(1/3) has one real root, by Cardano's formula in the form without
+    cancellation.
 
-    Examples
-    --------
     >>> f"{nonembedding_params(total_params(1e9, gamma=47491), gamma=47491):.6g}"
     '1e+09'
     """
@@ -126,10 +113,11 @@ def nonembedding_params(N_total: Any, *, gamma: float) -> Any:
 
 
 def embedding_gamma(*, vocabulary: int, context: int, aspect_ratio: float) -> float:
-    """Return the gamma of :func:`total_params` for a vocabulary, a context and an aspect ratio.
+    """Return the gamma of :func:`total_params`, (n_vocab + n_ctx) (A / 12)^(1/3), in parameters^(2/3).
 
-    Examples
-    --------
+    At a fixed aspect ratio A = d_model / n_layer, N = 12 d_model^3 / A and the embeddings hold (n_vocab + n_ctx) d_model
+    parameters.
+
     >>> round(embedding_gamma(vocabulary=32000, context=2048, aspect_ratio=32))
     47215
     """

@@ -14,7 +14,7 @@ _PARAMS_ARE = ("non-embedding", "total")
 
 @dataclass(frozen=True)
 class Card:
-    """What a table of runs means: the facts that no column can hold.
+    """What a table of runs means.
 
     Parameters
     ----------
@@ -37,13 +37,7 @@ class Card:
 
 
 def read_card(path: str | Path) -> Card:
-    """Read a data card, a TOML file with the fields of :class:`Card`.
-
-    Raises
-    ------
-    InvalidRuns
-        If the file is missing, is not TOML, or has a field that a card does not have.
-    """
+    """Read a data card, a TOML file with the fields of :class:`Card`, or refuse it with what is wrong."""
     path = Path(path)
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -51,10 +45,9 @@ def read_card(path: str | Path) -> Card:
         raise InvalidRuns(f"There is no card {path}: give a TOML file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidRuns(f"The card {path} is not TOML: {error}.") from None
-    known = Card.__dataclass_fields__
     for name, value in fields.items():
-        if name not in known:
-            raise InvalidRuns(f"The card {path} has an unknown field {name!r}; {choose(name, known)}.")
+        if name not in Card.__dataclass_fields__:
+            raise InvalidRuns(f"The card {path} has an unknown field {name!r}; {choose(name, Card.__dataclass_fields__)}.")
         if not isinstance(value, str):
             raise InvalidRuns(f"The card {path}: {name} is {value!r}, it has to be text.")
     return checked_card(Card(**fields), f"The card {path}")

@@ -18,7 +18,7 @@ from bayes_scaling.runs.table import RunTable, read_runs
 MIRROR: Final = "BAYES_SCALING_MIRROR"
 """Environment variable that names a folder of already fetched files, ``raw/NAME/FILE``."""
 CACHE: Final = "BAYES_SCALING_CACHE"
-"""Environment variable that names the folder fetched files are kept in, over the system's cache folder."""
+"""Environment variable that names the folder for fetched files, over the system's cache folder."""
 
 _GROW: Final = ("steps", "tokens", "epochs", "compute_flops", "loss", "loss_se")
 """Columns that change along a run."""
@@ -30,22 +30,10 @@ class DownloadFailed(BayesScalingError):
 
 @dataclass(frozen=True)
 class Source:
-    """A public table: where it is, what it must be, and how its columns map to ours.
+    """A public table: where it is published, what it must be, and how its columns map to ours.
 
-    Parameters
-    ----------
-    repository, commit, path : str
-        GitHub repository, commit and file.
-    sha256 : str
-        Digest of the file.
-    title, citation, licence, params, notes : str
-        What goes into the card: see :class:`~bayes_scaling.runs.card.Card`.
-    columns : dict of str to str
-        Our column to theirs; other columns are left out.
-    multiply : dict of str to float
-        Factor that turns a column into our unit.
-    loss_unit : str
-        Unit of the loss.
+    ``columns`` are ours to theirs, others being left out; ``multiply`` has the factors that turn columns into our units. The
+    rest but repository, commit, path and digest is of the :class:`~bayes_scaling.runs.card.Card`.
     """
 
     repository: str
@@ -78,8 +66,8 @@ def load_runs(name: str) -> RunTable:
     Parameters
     ----------
     name : str
-        A table shipped with the package, or a public one: see :func:`available_runs`. A public table is fetched
-        once and kept; its digest is checked every time.
+        A table shipped with the package, or a public one: see :func:`available_runs`. A public table is fetched once and
+        stored; its digest is checked every time.
 
     Returns
     -------
@@ -106,8 +94,7 @@ def load_runs(name: str) -> RunTable:
     source = sources[name]
     raw = pd.read_csv(_fetched(name, source))
     table = pd.DataFrame({ours: raw[theirs] for ours, theirs in source.columns.items()})
-    for column, factor in source.multiply.items():
-        table[column] = table[column] * factor
+    table = table.assign(**{column: table[column] * factor for column, factor in source.multiply.items()})
     return replace(read_runs(table, card=source.card, name=name), origin=(name,))
 
 
@@ -145,31 +132,14 @@ def load_curves(name: str) -> RunTable:
 
 
 def available_curves() -> list[str]:
-    """Return the names of the data sets that come with learning curves.
-
-    Examples
-    --------
-    >>> available_curves()
-    ['ladder']
-    """
+    """Return the names of the data sets that come with learning curves."""
     return _shipped("curves.csv")
 
 
 def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> RunTable:
-    """Return runs from a table, a file or the name of a data set.
+    """Return runs from a table, a file or the name of a data set: text without a suffix or a folder, where no file has it.
 
-    Parameters
-    ----------
-    source : str, path, DataFrame or RunTable
-        A name without a suffix and without a folder is that of a data set; anything else goes to
-        :func:`~bayes_scaling.read_runs`.
-    **options
-        As for :func:`~bayes_scaling.read_runs`.
-
-    Examples
-    --------
-    >>> len(runs_from("pile_families"))
-    20
+    The options are those of :func:`~bayes_scaling.read_runs`.
     """
     is_name = isinstance(source, str) and Path(source).name == source and not Path(source).suffix
     if is_name and not Path(str(source)).exists():
@@ -192,12 +162,10 @@ def available_runs() -> pd.DataFrame:
     >>> available_runs().name.tolist()
     ['ladder', 'pile_families', 'hoffmann2022', 'steplaw2025']
     """
-    rows = [(name, read_card(DATA / name / "card.toml"), "shipped") for name in _shipped()]
-    rows += [(name, source.card, source.address) for name, source in registry().items()]
-    return pd.DataFrame(
-        [(name, card.title, card.licence, card.citation, where) for name, card, where in rows],
-        columns=["name", "title", "licence", "citation", "where"],
-    )
+    cards = {name: (read_card(DATA / name / "card.toml"), "shipped") for name in _shipped()}
+    cards |= {name: (source.card, source.address) for name, source in registry().items()}
+    rows = [(name, card.title, card.licence, card.citation, where) for name, (card, where) in cards.items()]
+    return pd.DataFrame(rows, columns=["name", "title", "licence", "citation", "where"])
 
 
 def registry() -> dict[str, Source]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -74,26 +75,17 @@ class RunTable:
         return hashlib.sha256(f"{self.card.loss_unit}\n{self.card.params}\n{text}".encode()).hexdigest()
 
     def where(self, condition: str) -> RunTable:
-        """Return the rows for which a condition on the columns holds.
+        """Return the rows for which a condition on the columns holds, such as ``compute_flops < 1e20 and corpus == 'C4'``.
 
-        Parameters
-        ----------
-        condition : str
-            Such as ``"compute_flops < 1e20 and corpus == 'C4'"``: see :func:`~bayes_scaling.runs.condition.rows_where`.
+        See :func:`~bayes_scaling.runs.condition.rows_where`; a condition that cannot be evaluated, or leaves no row, is an
+        :class:`InvalidRuns`.
 
-        Raises
-        ------
-        InvalidRuns
-            If the condition cannot be evaluated, or no row is left.
-
-        Examples
-        --------
         >>> runs = read_runs(pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]}))
         >>> len(runs.where("params < 5e8"))
         1
         """
-        kept = self.table[rows_where(condition, self.table, self.name)]
-        return replace(self, table=kept.reset_index(drop=True), origin=(*self.origin, "--where", condition))
+        rows = self.table[rows_where(condition, self.table, self.name)]
+        return replace(self, table=rows.reset_index(drop=True), origin=(*self.origin, "--where", condition))
 
 
 def read_runs(
@@ -152,65 +144,35 @@ def read_runs(
     """
     if isinstance(source, RunTable):
         # A column that was worked out from one that is renamed now is worked out again.
-        given = source.table.drop(columns=[c for c in source.derived if columns and c not in columns.values()])
-        again = read_runs(
-            given,
-            columns=columns,
-            loss_unit=loss_unit,
-            card=card or source.card,
-            needs=needs,
-            name=name or source.name,
-            where=where,
-        )
-        kept = tuple(column for column in source.derived if column in given)
-        return replace(again, derived=(*kept, *again.derived), origin=(*source.origin, *again.origin))
+        derived = [column for column in source.derived if not columns or column in columns.values()]
+        table = source.table.drop(columns=[column for column in source.derived if column not in derived])
+        card, name = card or source.card, name or source.name
+        again = read_runs(table, columns=columns, loss_unit=loss_unit, card=card, needs=needs, name=name, where=where)
+        return replace(again, derived=(*derived, *again.derived), origin=(*source.origin, *again.origin))
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
-    if where:
-        raw = _kept(raw, where, name or place)
-    described = _described(card, path, loss_unit, raw, place)
-    if (columns or {}).get("params") == "params_total":
-        described = replace(described, params="total")
+    if where:  # by the rows' own numbers; a cell that is no number is missing to it
+        numbers, _ = parse_cells(raw)
+        completed(numbers)
+        raw = raw[rows_where(where, numbers, name or place)]
+    card = _card(card, path, loss_unit, raw, place)
+    if columns and columns.get("params") == "params_total":
+        card = replace(card, params="total")
     table, derived = _checked_table(raw, place, {"loss", *needs}, repeats=False)
     _warn_of_compute(table, place)
-    origin = (str(path),) if path else ()
-    if columns:
-        origin += ("--columns", ",".join(f"{ours}={theirs}" for ours, theirs in columns.items()))
-    if loss_unit:
-        origin += ("--loss-unit", loss_unit)
-    if where:
-        origin += ("--where", where)
-    return RunTable(
-        table.reset_index(drop=True), name or (path.name.split(".")[0] if path else "runs"), described, derived, origin
-    )
+    renamed = ",".join(f"{ours}={theirs}" for ours, theirs in (columns or {}).items())
+    options = {"--columns": renamed, "--loss-unit": loss_unit, "--where": where}
+    origin = [str(path)] if path else []
+    origin += [word for option, value in options.items() if value for word in (option, value)]
+    name = name or (path.name.split(".")[0] if path else "runs")
+    return RunTable(table.reset_index(drop=True), name, card, derived, tuple(origin))
 
 
 def read_inputs(
     source: str | Path | pd.DataFrame, *, columns: Mapping[str, str] | None = None, needs: Collection[str] = ()
 ) -> pd.DataFrame:
-    """Read a table of runs to predict: checked like measured ones, but it needs no loss.
+    """Read a table of runs to predict: checked like measured ones by :func:`read_runs`, but it needs no loss.
 
-    Parameters
-    ----------
-    source : path or DataFrame
-        As for :func:`read_runs`.
-    columns : mapping, optional
-        Canonical name to the name in the table.
-    needs : collection of str
-        Columns that must be there, or follow from others, without gaps.
-
-    Returns
-    -------
-    DataFrame
-        The table, numbers where numbers belong.
-
-    Raises
-    ------
-    InvalidRuns
-        If the table cannot be used.
-
-    Examples
-    --------
     >>> read_inputs(pd.DataFrame({"compute_flops": [6e20], "params": [1e9]}), needs=["tokens"])["tokens"].item()
     100000000000.0
     """
@@ -221,20 +183,13 @@ def read_inputs(
 def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
     """Return the table as it came, under canonical names, and what to call it in messages."""
     place = "The table" if isinstance(source, pd.DataFrame) else str(source)
-    raw = read_file(Path(source)) if isinstance(source, str | Path) else source.copy()
+    raw = read_file(Path(source)) if isinstance(source, str | Path) else source
     if any(name is not None for name in raw.index.names):
         raw = raw.reset_index()
     raw = _renamed(raw, columns or {}, place)
     if raw.empty:
         raise InvalidRuns(f"{place} has no rows: give one row a run.")
     return raw.reset_index(drop=True), place
-
-
-def _kept(raw: pd.DataFrame, where: str, place: str) -> pd.DataFrame:
-    """Return the rows that meet a condition, by their own numbers; a cell that is no number is missing to it."""
-    table = parse_cells(raw)[0]
-    completed(table)
-    return raw[rows_where(where, table, place)]
 
 
 def _checked_table(
@@ -263,31 +218,30 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
     for canonical, theirs in columns.items():
         if theirs not in table:
             raise InvalidRuns(f"{place} has no column {theirs!r} to use as {canonical}; {choose(theirs, map(str, table))}.")
-    # A column that a rename replaces steps aside.
-    table = table.drop(columns=[c for c in columns if c in table and c not in columns.values()])
-    extra = [theirs for theirs in columns.values() if list(columns.values()).count(theirs) > 1]
-    if extra:
-        raise InvalidRuns(f"The column {extra[0]!r} cannot be used twice: give each canonical column one of its own.")
-    table = table.rename(columns={theirs: canonical for canonical, theirs in columns.items()})
+    twice = [theirs for theirs, count in Counter(columns.values()).items() if count > 1]
+    if twice:
+        raise InvalidRuns(f"The column {twice[0]!r} cannot be used twice: give each canonical column one of its own.")
+    replaced = [canonical for canonical in columns if canonical in table and canonical not in columns.values()]
+    table = table.drop(columns=replaced).rename(columns={theirs: canonical for canonical, theirs in columns.items()})
     repeated = table.columns[table.columns.duplicated()]
     if len(repeated):
         raise InvalidRuns(f"{place} has more than one column {repeated[0]!r}: keep one.")
     return table
 
 
-def _described(
-    card: str | Path | Card | None, path: Path | None, loss_unit: str | None, table: pd.DataFrame, place: str
-) -> Card:
+def _card(card: str | Path | Card | None, path: Path | None, loss_unit: str | None, table: pd.DataFrame, place: str) -> Card:
+    """Return the card given, or the one beside the table, with the unit of the loss that the call or the table states."""
     if card is None and path is not None and (path.parent / "card.toml").is_file():
         card = path.parent / "card.toml"
-    described = card if isinstance(card, Card) else read_card(card) if card is not None else Card()
+    if not isinstance(card, Card):
+        card = Card() if card is None else read_card(card)
     stated = sorted({str(unit) for unit in table["loss_unit"]}) if "loss_unit" in table else []
     if len(stated) > 1:
         raise InvalidRuns(f"{place} mixes losses in {' and '.join(stated)}: one fit takes one unit; convert them first.")
-    chosen = loss_unit or (stated[0] if stated else described.loss_unit)
-    if stated and chosen != stated[0]:
-        raise InvalidRuns(f"{place} says its loss is in {stated[0]}, the call says {chosen}: they have to agree.")
-    return checked_card(replace(described, loss_unit=chosen), place)
+    unit = loss_unit or (stated[0] if stated else card.loss_unit)
+    if stated and unit != stated[0]:
+        raise InvalidRuns(f"{place} says its loss is in {stated[0]}, the call says {unit}: they have to agree.")
+    return checked_card(replace(card, loss_unit=unit), place)
 
 
 def _warn_of_compute(table: pd.DataFrame, place: str) -> None:

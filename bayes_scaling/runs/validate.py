@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -21,14 +20,13 @@ def parse_cells(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[BadCell]]:
     """Return the table with numbers where numbers belong, and the cells that are none."""
     failures: list[BadCell] = []
     table = pd.DataFrame(index=raw.index)
-    for name in raw.columns:
-        column, cells = str(name), raw[name]
+    for name, cells in raw.items():
+        column = str(name)
         if column in _MAXIMUM:
             table[column] = _numbers(column, cells, failures)
         elif column == "checkpoint":
             words = cells.map(lambda cell: "" if _blank(cell) else str(cell).strip().lower())
-            for row, _word in words[~words.isin(_TRUTH)].items():
-                failures.append(BadCell(_row(row), column, _shown(cells[row]), "has to be true or false"))
+            failures += _bad(column, cells[~words.isin(_TRUTH)], "has to be true or false")
             table[column] = words.map(lambda word: _TRUTH.get(word, False)).astype(bool)
         else:
             table[column] = _labels(column, cells)
@@ -51,16 +49,13 @@ def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Serie
     blank = cells.map(_blank)
     truth = cells.map(lambda cell: isinstance(cell, bool | np.bool_))
     numbers = pd.to_numeric(cells.where(~blank & ~truth), errors="coerce").astype(float)
+    finite, maximum = np.isfinite(numbers), _MAXIMUM[column]
     smallest = 0.0 if column == "loss_se" else np.nextafter(0, 1)
-    reasons = {
-        "is not a number": numbers.isna() & ~blank,
-        "has to be finite": np.isinf(numbers),
-        "has to be positive": np.isfinite(numbers) & (numbers < smallest),
-        f"is larger than {_MAXIMUM[column]:.0e}, which no run has; check the unit": np.isfinite(numbers)
-        & (numbers > _MAXIMUM[column]),
-    }
-    for reason, bad in reasons.items():
-        failures += [BadCell(_row(row), column, _shown(cells[row]), reason) for row in cells.index[bad]]
+    failures += _bad(column, cells[numbers.isna() & ~blank], "is not a number")
+    failures += _bad(column, cells[np.isinf(numbers)], "has to be finite")
+    failures += _bad(column, cells[finite & (numbers < smallest)], "has to be positive")
+    too_large = f"is larger than {maximum:.0e}, which no run has; check the unit"
+    failures += _bad(column, cells[finite & (numbers > maximum)], too_large)
     return numbers
 
 
@@ -70,32 +65,28 @@ def _blank(cell: Any) -> bool:
     return cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell))
 
 
-def _shown(cell: Any) -> str:
-    return repr(cell.item() if isinstance(cell, np.generic) else cell)
+def _bad(column: str, cells: pd.Series, reason: str) -> list[BadCell]:
+    """Return cells that cannot be used, with the numbers of their rows, which count from 1."""
+    shown = ("nothing" if _blank(cell) else repr(cell.item() if isinstance(cell, np.generic) else cell) for cell in cells)
+    return [BadCell(int(row) + 1, column, value, reason) for row, value in zip(cells.index, shown, strict=True)]
 
 
-def _row(index: Any) -> int:
-    return int(index) + 1
-
-
-def missing_cells(table: pd.DataFrame, needed: set[str], failures: list[BadCell]) -> Iterator[BadCell]:
-    """Yield the needed cells that are empty, but for those already found bad."""
-    known = {(cell.row, cell.column) for cell in failures}
-    for column in sorted(needed):
-        for row in table.index[table[column].isna()]:
-            if (_row(row), column) not in known:
-                yield BadCell(_row(row), column, "nothing", "is missing")
+def missing_cells(table: pd.DataFrame, needed: set[str], failures: list[BadCell]) -> list[BadCell]:
+    """Return the needed cells that are empty, but for those that are already listed as bad."""
+    listed = {(cell.row, cell.column) for cell in failures}
+    empty = [cell for column in sorted(needed) for cell in _bad(column, table[column][table[column].isna()], "is missing")]
+    return [cell for cell in empty if (cell.row, cell.column) not in listed]
 
 
 def repeated_runs(table: pd.DataFrame) -> list[BadCell]:
     """Return the rows that stand for a run (or for one point along it) that another row stands for."""
     if "run_id" not in table:
         return []
+    runs = table["run_id"]
     final = ~table["checkpoint"] if "checkpoint" in table else pd.Series(True, index=table.index)
-    failures = [BadCell(_row(row), "run_id", "nothing", "is missing") for row in table.index[table["run_id"].isna()]]
-    along = [column for column in table if column not in ("run_id", "loss", "loss_se")]
-    for rows, key in ((table[final], ["run_id"]), (table[~final], ["run_id", *along])):
-        named = rows[rows["run_id"].notna()]
-        for row in named.index[named.duplicated(key)]:
-            failures.append(BadCell(_row(row), "run_id", repr(table["run_id"][row]), "stands in an earlier row too"))
+    along = [column for column in table if column not in ("loss", "loss_se")]
+    failures = _bad("run_id", runs[runs.isna()], "is missing")
+    for rows, key in ((final, ["run_id"]), (~final, along)):
+        named = table[rows & runs.notna()]
+        failures += _bad("run_id", named["run_id"][named.duplicated(key)], "stands in an earlier row too")
     return failures

@@ -40,19 +40,13 @@ for _module in pkgutil.iter_modules(__path__):
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """Return the table of a file, cells as they stand.
-
-    Raises
-    ------
-    InvalidRuns
-        If there is no such file, no reader for it, or it is not what its suffix says.
-    """
+    """Return the table of a file, cells as they stand, or say why there is none that its suffix promises."""
     if not path.is_file():
         raise InvalidRuns(f"There is no table {path}: give a CSV, Parquet or JSON Lines file.")
     kind = "".join(path.suffixes[-2:]).lower().removesuffix(".gz").rsplit(".", 1)[-1]
     if kind not in READERS:
-        known = ", ".join(f".{suffix}" for suffix in READERS)
-        raise InvalidRuns(f"{path} is of an unknown kind {path.suffix!r}: give one of {known} (or .gz of it).")
+        suffixes = ", ".join(f".{suffix}" for suffix in READERS)
+        raise InvalidRuns(f"{path} is of an unknown kind {path.suffix!r}: give one of {suffixes} (or .gz of it).")
     try:
         table = READERS[kind](path)
     except UnicodeDecodeError as error:
