@@ -32,6 +32,10 @@ _MOST_UNKNOWNS: Final = 25
 _LARGEST_K: Final = 0.7
 _FEWEST_EFFECTIVE: Final = 400.0
 _DRAWS: Final = 1000
+_EFFECTIVE: Final = 4000.0
+_MANY_ROWS: Final = 2000
+_FEWEST_OF_MANY: Final = 1000.0
+"""Effective sample size that is asked for: of more rows than these fewer draws, as each costs more."""
 _FURTHER_ATTEMPTS: Final = 2
 _CLIMBED: Final = 5
 """Draws from which a climb looks for modes that were missed."""
@@ -92,7 +96,13 @@ def _weighted(
 ) -> tuple[Weighted, list[Mode]]:
     """Return weighted draws and the modes; drawn again where draws lead to a mode that was missed."""
     rng = np.random.default_rng([seed, 4])
-    weighted = sample_by_importance(density, modes, rng, progress=progress)
+    rows = sum(len(rows) for _, rows in density.layout)
+    effective = float(np.clip(_EFFECTIVE * np.sqrt(_MANY_ROWS / rows), _FEWEST_OF_MANY, _EFFECTIVE))
+
+    def draw() -> Weighted:
+        return sample_by_importance(density, modes, rng, effective=effective, progress=progress)
+
+    weighted = draw()
     for _ in range(_FURTHER_ATTEMPTS):
         if _is_exact(weighted):
             break
@@ -101,7 +111,7 @@ def _weighted(
         if [mode.log_density for mode in more] == [mode.log_density for mode in modes]:
             break
         modes = more
-        weighted = sample_by_importance(density, modes, rng, progress=progress)
+        weighted = draw()
     return weighted, modes
 
 

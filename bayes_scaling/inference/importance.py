@@ -118,7 +118,7 @@ class Mixture:
         share = 0.5 * (weights[near] + 1 / len(points))
         away = points[near] - heaviest
         scale = (share / share.sum() * away.T) @ away
-        jitter = 1e-6 * np.diag(np.diag(whole))
+        jitter = np.diag(np.diag(whole)) / 1e6
         share_of_it = float(np.clip(weights[near].sum(), 0.05, 0.5))
         return Mixture(
             np.append((1 - share_of_it) * self.shares, share_of_it),

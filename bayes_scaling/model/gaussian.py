@@ -24,7 +24,8 @@ from bayes_scaling.elementwise import exp, expm1, log
 
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 _DRAWS_AT_ONCE: Final = 200
-"""Draws whose matrices are held in memory together."""
+_CELLS: Final = 5_000_000
+"""Draws, and numbers of one array, that are held in memory together."""
 
 
 @singledispatch
@@ -279,8 +280,9 @@ def draw_effects(
         Independent draws.
     """
     parts = []
-    for start in range(0, len(residual), _DRAWS_AT_ONCE):
-        part = slice(start, start + _DRAWS_AT_ONCE)
+    at_once = max(1, min(_DRAWS_AT_ONCE, _CELLS // (residual.shape[1] * loadings(slice(0, 1)).shape[-1])))
+    for start in range(0, len(residual), at_once):
+        part = slice(start, start + at_once)
         of_part = None if length is None else length[part]
         white = whiten(residual[part], scale[part], _stated(error[part]), loadings(part), serial, of_part)
         precision, weighted = _of_effects(white)

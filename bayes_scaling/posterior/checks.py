@@ -119,7 +119,7 @@ def check(fit: Fit) -> pd.DataFrame:
     """
     results = _convergence(fit)
     for name, view in fit.views.items():
-        adequacy = _adequacy(view)
+        adequacy = _adequacy(_thinned(view))
         results |= adequacy if fit.model.is_one else {f"{check}, {name}": value for check, value in adequacy.items()}
     return pd.DataFrame(
         [
@@ -249,6 +249,12 @@ def _modes(fit: Fit, statistics: xr.Dataset) -> dict[str, tuple[float, str]]:
     }
 
 
+def _thinned(fit: Fit) -> Fit:
+    """Return a fit with fewer draws where it has so many rows that draws times rows would fill the memory."""
+    most = max(_FEWEST_DRAWS, _CELLS // (len(fit.layout.only) * fit.posterior.sizes["chain"]))
+    return fit if fit.posterior.sizes["draw"] <= most else fit.thinned(most)
+
+
 def _extreme(diagnostic: xr.Dataset, which: Any) -> tuple[float, str]:
     """Return the worst value over all variables and the variable's name; NaN is the worst of all."""
     named = {str(name): array.values for name, array in diagnostic.data_vars.items()}
@@ -260,6 +266,8 @@ def _extreme(diagnostic: xr.Dataset, which: Any) -> tuple[float, str]:
     return float(worst[position][0]), worst[position][1]
 
 
+_CELLS: Final = 10_000_000
+_FEWEST_DRAWS: Final = 25
 _REPLICATES: Final = 200
 _NULLS: Final = 2000
 
@@ -288,7 +296,7 @@ def prior_predictive(fit: Fit) -> xr.DataArray:
     >>> prior_predictive(example_fit()).sizes["run"]
     25
     """
-    prior = fit.at_prior()
+    prior = _thinned(fit.at_prior())
     with np.errstate(over="ignore", invalid="ignore"):
         drawn = measured_at_runs(prior, loss_at_runs(prior), np.random.default_rng(1))
     return drawn.where(np.isfinite(drawn))
@@ -321,7 +329,7 @@ def _trends(
     """Return, for each column, the p-value of a linear or quadratic trend of the residuals."""
     step = max(1, residual.sizes["chain"] * residual.sizes["draw"] // _REPLICATES)
     ranks = _ranks(residual.stack(sample=SAMPLE_DIMS).transpose("sample", "run").values[::step])
-    null = _ranks(rng.standard_normal((_NULLS, len(rows))))
+    null = _ranks(rng.standard_normal((int(np.clip(_CELLS // len(rows), _REPLICATES, _NULLS)), len(rows))))
     results = {}
     for column in columns:
         if column not in rows or rows[column].isna().any() or rows[column].nunique() < 3:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -13,6 +13,9 @@ from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.model.noise import standard_deviation, variance_function
 from bayes_scaling.posterior.fit import Fit, observation_draws
 from bayes_scaling.posterior.predict import growth_at, scattered, standard_noise, with_effects
+
+_CELLS: Final = 20_000_000
+"""Numbers of one array, draws times rows, that are in memory together."""
 
 
 def law_at_runs(fit: Fit) -> xr.DataArray:
@@ -151,6 +154,15 @@ def draw_effects(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) ->
     dict of str to DataArray
         One for each effect of each observation, by its name in the posterior.
     """
+    most = max(1, _CELLS // (max(len(rows) for _, rows in layout) * draws.sizes["chain"]))
+    parts = [
+        _effects_of(layout, draws.isel(draw=slice(start, start + most)), rng)
+        for start in range(0, draws.sizes["draw"], most)
+    ]
+    return {name: xr.concat([part[name] for part in parts], "draw") for name in parts[0]} if len(parts) > 1 else parts[0]
+
+
+def _effects_of(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
     drawn: dict[str, xr.DataArray] = {}
     for suffix, rows in layout:
         if not rows.effects:
