@@ -16,11 +16,16 @@ from bayes_scaling.model.density import LogDensity
 
 _POWERS: Final = (0.01, 0.1)
 """Powers of the likelihood at which a climb begins."""
-_FEWEST_STARTS: Final = 8
+_FEWEST_STARTS: Final = 12
 _MOST_STARTS: Final = 32
 _REACHED: Final = 4
 """Starts that have to end in the deepest mode."""
 _CANDIDATES: Final = 500
+_TOGETHER: Final = 0.05
+"""Distance, in standard deviations of the prior, within which two climbs are one."""
+_CLIMBS: Final = 4
+_AT_REST: Final = 0.05
+"""Squared gradient, in the local scale, below which a climb has arrived."""
 _SAME: Final = 1.0
 """Distance, in standard deviations of a mode, within which another one is the same."""
 _NEGLIGIBLE: Final = 12.0
@@ -67,14 +72,18 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
         Source of the starts.
     """
     prior = density.from_prior(rng, _CANDIDATES)
-    spread = np.diag(prior.std(axis=0))
+    spread = prior.std(axis=0)
     modes: list[Mode] = []
     reached: list[int] = []
+    ends: list[tuple[np.ndarray, int | None]] = []
     for count, start in enumerate(_starts(density, prior)):
         point = start
         for power in _POWERS:
-            point, _ = _climb(density, point, spread, power)
-        which = _reach(density, point, modes, spread)
+            point = _climb(density, point, np.diag(spread), power)
+        # Starts that the smooth posterior has brought together go on together.
+        near = [end for end in ends if np.abs((end[0] - point) / spread).max() < _TOGETHER]
+        which = near[0][1] if near else _reach(density, point, modes, spread)
+        ends.append((point, which))
         if which is None:
             continue
         reached += [0] * (len(modes) - len(reached))
@@ -87,7 +96,7 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
 def with_modes_near(density: LogDensity, modes: list[Mode], points: np.ndarray) -> list[Mode]:
     """Return the modes that matter, with those that a climb from any of some points reaches."""
     every = list(modes)
-    spread = np.diag(np.sqrt(np.diag(modes[0].covariance)))
+    spread = np.sqrt(np.diag(modes[0].covariance))
     for point in points:
         _reach(density, point, every, spread)
     return _that_matter(every)
@@ -95,15 +104,21 @@ def with_modes_near(density: LogDensity, modes: list[Mode], points: np.ndarray) 
 
 def _reach(density: LogDensity, start: np.ndarray, modes: list[Mode], spread: np.ndarray) -> int | None:
     """Climb from a start, and return the number of the mode it ends in, which is added where it is new."""
-    metric = np.linalg.cholesky(modes[_deepest(modes)].covariance) if modes else spread
-    point, log_density = _climb(density, start, metric, 1.0)
-    if not np.isfinite(log_density):
-        return None
-    for number, mode in enumerate(modes):
-        if _is_same(mode, point, log_density):
-            return number
-    modes.append(Mode(point, log_density, _inverse(-density.curvature(point), spread)))
-    return len(modes) - 1
+    point, metric = start, np.diag(spread)
+    for _ in range(_CLIMBS):
+        point = _climb(density, point, metric, 1.0)
+        log_density, gradient = density.slope(point)
+        if not np.isfinite(log_density):
+            return None
+        for number, mode in enumerate(modes):
+            if _is_same(mode, point, log_density):
+                return number
+        covariance = _inverse(-density.curvature(point), spread)
+        if gradient @ covariance @ gradient < _AT_REST:
+            modes.append(Mode(point, log_density, covariance))
+            return len(modes) - 1
+        metric = np.linalg.cholesky(covariance)  # stopped on its way: go on in the local scale
+    return None
 
 
 def _that_matter(modes: list[Mode]) -> list[Mode]:
@@ -127,8 +142,8 @@ def _is_same(mode: Mode, point: np.ndarray, log_density: float) -> bool:
     return abs(mode.log_density - log_density) < _SAME and float(mode.distance(point[None])[0]) < _SAME
 
 
-def _climb(density: LogDensity, start: np.ndarray, metric: np.ndarray, power: float) -> tuple[np.ndarray, float]:
-    """Return the maximum above a start, and the log density there."""
+def _climb(density: LogDensity, start: np.ndarray, metric: np.ndarray, power: float) -> np.ndarray:
+    """Return the maximum above a start, at a power of the likelihood."""
     from scipy.optimize import minimize
 
     def downhill(z: np.ndarray) -> tuple[float, Any]:
@@ -138,13 +153,12 @@ def _climb(density: LogDensity, start: np.ndarray, metric: np.ndarray, power: fl
     exact = power == 1.0
     options = {"maxiter": 400 if exact else 40, "maxcor": 30, "ftol": 1e-11 if exact else 1e-4, "gtol": 1e-2}
     best = minimize(downhill, np.zeros(density.size), jac=True, method="L-BFGS-B", options=options)
-    return start + metric @ best.x, float(-best.fun)
+    return start + metric @ best.x
 
 
 def _inverse(precision: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Return the covariance for a curvature; directions in which the density does not fall are as wide as the prior."""
-    scale = np.diag(spread)
-    values, vectors = np.linalg.eigh(precision * np.outer(scale, scale))
+    scale = np.outer(spread, spread)
+    values, vectors = np.linalg.eigh(precision * scale)
     values = np.where(values > 0.2, values, 1.0)
-    inverse = (vectors / values) @ vectors.T
-    return inverse * np.outer(scale, scale)
+    return (vectors / values) @ vectors.T * scale

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from bayes_scaling.errors import CheckpointWarning
 from bayes_scaling.inference.engine import sample_posterior
@@ -97,9 +98,9 @@ def fit(
         read = read.without_discrepancy()
     table = runs_from(runs, needs=read.needs)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
-    points = curves_of(table, curves)
+    points = curves_of(table, curves) if read.of_curves else None
     facts: dict[str, Any] = {"curves_origin": None if curves is None else list(curves.origin)} if not read.is_one else {}
-    if points is not None and any(o.table not in ("runs", "shapes") for o in read.observations):
+    if points is not None:
         facts["curves_digest"] = points.digest
     layout = Layout.of(read, {observation.name: rows_of(observation, table, points) for observation in read.observations})
     warn_of_checkpoints(table, layout, stacklevel=3)
@@ -135,13 +136,15 @@ def fit_layout(
         As for :func:`fit`.
     """
     started = time.perf_counter()
-    sampled = sample_posterior(layout, settings, progress)
-    prior = draw_prior(layout, np.random.default_rng([settings.seed, 1]))
-    posterior = sampled.posterior
-    posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng([settings.seed, 2])))
-    groups = {"posterior": posterior[[str(name) for name in prior]].load(), "prior": prior, **sampled.groups}
-    seconds = time.perf_counter() - started
-    return checked(Fit.of(layout, groups, {**facts, **provenance(sampled.settings, card, sampled.facts, seconds)}))
+    # The matrices are small: threads of the linear algebra would wait for each other most of the time.
+    with threadpool_limits(1, "blas"):
+        sampled = sample_posterior(layout, settings, progress)
+        prior = draw_prior(layout, np.random.default_rng([settings.seed, 1]))
+        posterior = sampled.posterior
+        posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng([settings.seed, 2])))
+        groups = {"posterior": posterior[[str(name) for name in prior]].load(), "prior": prior, **sampled.groups}
+        seconds = time.perf_counter() - started
+        return checked(Fit.of(layout, groups, {**facts, **provenance(sampled.settings, card, sampled.facts, seconds)}))
 
 
 def warn_of_checkpoints(runs: RunTable, layout: Layout, *, stacklevel: int) -> None:

@@ -27,7 +27,6 @@ from bayes_scaling.model.document import Model
 from bayes_scaling.model.grouping import member
 from bayes_scaling.model.layout import Layout, name_of_position
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.model.reference import terms_of
 from bayes_scaling.model.unknowns import Unknowns
 
 LOG_LOSS: Final = "log_loss_at_reference"
@@ -120,7 +119,7 @@ def values_at_reference(layout: Layout, varying: Varying, reference: Mapping[str
         A number a draw for every parameter with a prior.
     """
     model = layout.model
-    terms = terms_of(model)
+    terms = layout.terms
     centres = {n: _centre(model, n, prior, varying) for n, prior in model.priors.items() if n not in terms}
     if terms:
         centres |= _terms(model, {name: model.priors[name] for name in terms}, centres, varying, reference)

@@ -21,7 +21,6 @@ from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.noise import Likelihood
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.model.reference import terms_of
 from bayes_scaling.model.unknowns import JointlyNormal
 
 _CELLS: Final = 2_000_000
@@ -172,7 +171,7 @@ class LogDensity:
             labels = (names.population(name), names.at_reference(name), name)
             return np.log(next(flat[label] for label in labels if label in flat)) + mean_effect[name]
 
-        terms = terms_of(model)
+        terms = self.layout.terms
         by_name: dict[str, np.ndarray] = {}
         for name, parameter in model.parameters.items():
             by_name |= {log_mean(name): log_centre(name)} if parameter.prior is not None and parameter.varies_by else {}

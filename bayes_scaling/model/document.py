@@ -27,6 +27,8 @@ from bayes_scaling.model.registry import InvalidPart, Strict, sentence
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 
 GEOMETRIC_MEAN: Final = "geometric mean"
+OF_RUNS: Final = ("runs", "shapes")
+"""Tables with a row a run; the others are about learning curves."""
 OBSERVATION: Final = "observation"
 """The grouping whose labels are the names of the observations."""
 
@@ -403,6 +405,11 @@ class Model(Strict):
         """Columns a table of runs has to have: all that its one observation needs of them, or the loss."""
         of_all_runs = self.is_one and self.only.table == "runs" and not self.only.where
         return tuple(dict.fromkeys((*self.only.needs, *self.group_columns))) if of_all_runs else ("loss",)
+
+    @property
+    def of_curves(self) -> bool:
+        """Whether an observation is about learning curves."""
+        return any(observation.table not in OF_RUNS for observation in self.observations)
 
     def without_discrepancy(self) -> Model:
         """Return the model with its laws taken for granted.

@@ -191,6 +191,11 @@ class Layout:
         """The rows of the one observation."""
         return self.rows[self.model.only.name]
 
+    @cached_property
+    def terms(self) -> tuple[str, ...]:
+        """The parameters that are losses and are sampled together."""
+        return terms_of(self.model)
+
     def __iter__(self) -> Iterator[tuple[str, Rows]]:
         """Yield each observation's suffix and rows."""
         for rows in self.rows.values():
@@ -212,7 +217,7 @@ class Layout:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
         kinds = (self.model.kinds[name] for name in self.model.priors)
         axes = dict.fromkeys(kind.of for kind in kinds if isinstance(kind, Coefficient | Scale))
-        if terms_of(self.model):
+        if self.terms:
             axes |= dict.fromkeys(self.only.inputs)
         found: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}
         for suffix, rows in self:

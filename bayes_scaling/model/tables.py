@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
-from bayes_scaling.model.document import Model, Observation
+from bayes_scaling.model.document import OF_RUNS, Model, Observation
 from bayes_scaling.runs.catalog import available_curves, load_curves, runs_from
 from bayes_scaling.runs.derived import DERIVED
 from bayes_scaling.runs.table import RunTable
-
-_OF_RUNS: Final = ("runs", "shapes")
-"""Tables with a row a run; the others are about learning curves."""
 
 
 def tables_of(model: Model, runs: Any, curves: RunTable | None = None) -> dict[str, pd.DataFrame]:
@@ -35,7 +32,7 @@ def tables_of(model: Model, runs: Any, curves: RunTable | None = None) -> dict[s
         If a table or a cell that an observation needs is missing or bad.
     """
     read = runs_from(runs, needs=model.needs)
-    points = curves_of(read, curves)
+    points = curves_of(read, curves) if model.of_curves else None
     return {observation.name: rows_of(observation, read, points) for observation in model.observations}
 
 
@@ -71,7 +68,7 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
     InvalidRuns
         If the table is not there, lacks a column or a cell, or has a run twice at one place.
     """
-    if observation.table in _OF_RUNS:
+    if observation.table in OF_RUNS:
         found = runs
     elif curves is None:
         raise InvalidRuns(
