@@ -105,7 +105,8 @@ def _weighted(
     weighted = draw()
     for _ in range(_FURTHER_ATTEMPTS):
         if _is_exact(weighted):
-            break
+            highest = weighted.points[[int(np.argmax(weighted.log_density))]]
+            return weighted, with_modes_near(density, modes, highest)
         # Where a mode was missed, the heaviest draws lie on its slope.
         more = with_modes_near(density, modes, weighted.points[np.argsort(-weighted.log_ratio)[:_CLIMBED]])
         if [mode.log_density for mode in more] == [mode.log_density for mode in modes]:

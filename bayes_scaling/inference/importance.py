@@ -30,6 +30,8 @@ _OF_THE_PRIOR: Final = 0.05
 """Share of draws from the prior."""
 _FEWEST: Final = 0.03
 """Share of draws that a mode has at the least in the first round."""
+_STEPS: Final = 3
+"""Steps of expectation maximisation after each round."""
 _MOST_ROUNDS: Final = 14
 _MOST_COMPONENTS: Final = 12
 
@@ -119,7 +121,7 @@ class Mixture:
         away = points[near] - heaviest
         scale = (share / share.sum() * away.T) @ away
         jitter = np.diag(np.diag(whole)) / 1e6
-        share_of_it = float(np.clip(weights[near].sum(), 0.05, 0.5))
+        share_of_it = float(np.clip(weights[near].sum(), 0.05, 0.2))
         return Mixture(
             np.append((1 - share_of_it) * self.shares, share_of_it),
             np.vstack([self.centres, heaviest]),
@@ -230,7 +232,8 @@ def sample_by_importance(
         if number >= 2 and drawn.effective >= effective:
             break
         weights = weights_of(ratio)
-        mixture = mixture.moved(drawn.points, weights)
+        for _ in range(_STEPS):
+            mixture = mixture.moved(drawn.points, weights)
         if number >= 1 and drawn.effective < 0.25 * len(drawn.points) and len(mixture.shares) < _MOST_COMPONENTS:
             mixture = mixture.with_heaviest(drawn.points, weights, max(5 * density.size, len(weights) // 20))
     return replace(drawn, log_ratio=drawn.log_ratio - drawn.log_ratio.max())

@@ -63,7 +63,7 @@ class LogDensity:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._data = layout.data()
-        self._grams: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._bases: dict[str, gaussian.Basis] = {}
         first = _Values(self, None)
         with np.errstate(all="ignore"):
             define(layout, self._data, first)
@@ -71,7 +71,8 @@ class LogDensity:
         self.start: np.ndarray = np.concatenate(first.starts)
         """A point near the middle of the prior."""
         widest = max(
-            len(rows) * (1 + (sum(len(e.labels) for e in rows.effects) if _is_dense(rows) else 0)) for _, rows in layout
+            len(rows) * (1 + (sum(len(e.labels) for e in rows.effects) if rows.serial is not None else 0))
+            for _, rows in layout
         )
         self._at_once = max(1, _CELLS // widest)
 
@@ -205,17 +206,11 @@ class LogDensity:
             define(self.layout, self._data, values)
         return values
 
-    def gram(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the bases of an observation side by side, and their products, worked out once."""
-        if name not in self._grams:
-            basis = np.concatenate([basis for _, basis in effects], axis=1)
-            self._grams[name] = basis, basis.T @ basis
-        return self._grams[name]
-
-
-def _is_dense(rows: Any) -> bool:
-    """Whether what effects load on rows differs between points in more than a factor."""
-    return rows.serial is not None or bool(rows.relative_error.any()) or bool(rows.noise)
+    def basis(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> gaussian.Basis:
+        """Return the bases of an observation side by side, made once."""
+        if name not in self._bases:
+            self._bases[name] = gaussian.Basis(np.concatenate([basis for _, basis in effects], axis=1))
+        return self._bases[name]
 
 
 @dataclass
@@ -303,21 +298,19 @@ class _Values:
         """Add the density of rows that are Normal together."""
         residual = log_measured - rows.mean
         error = None if rows.error is None or not np.any(rows.error) else rows.error
-        widths = [np.broadcast_to(width, (len(width), basis.shape[1])) for width, basis in rows.effects]
-        if error is None and rows.serial is None and rows.effects and rows.deviation.shape[-1] == 1:
-            basis, products = self.of.gram(name, rows.effects)
-            density = gaussian.log_density_of_proportional(
-                residual, rows.deviation, rows.growth, np.concatenate(widths, axis=1), basis, products
-            )
+        basis = self.of.basis(name, rows.effects) if rows.effects else None
+        widths = [np.broadcast_to(width, (len(width), matrix.shape[1])) for width, matrix in rows.effects]
+        if basis is not None and rows.serial is None:
+            all_widths = np.concatenate(widths, axis=1)
+            density = gaussian.log_density_at_draws(residual, rows.deviation, rows.growth, error, all_widths, basis)
         else:
-            scale = rows.deviation * rows.growth + np.zeros_like(residual)
+            whole = np.zeros_like(residual)
+            scale = rows.deviation * rows.growth + whole
             loadings = None
-            if rows.effects:
-                basis = self.of.gram(name, rows.effects)[0]
-                growth = (rows.growth + np.zeros_like(residual))[:, :, None]
-                loadings = basis * np.concatenate(widths, axis=1)[:, None, :] * growth
+            if basis is not None:
+                loadings = basis.matrix * np.concatenate(widths, axis=1)[:, None, :] * (rows.growth + whole)[:, :, None]
             length = None if rows.length is None else rows.length[:, 0]
-            error = None if error is None else error + np.zeros_like(residual)
+            error = None if error is None else error + whole
             white = gaussian.whiten(residual, scale, error, loadings, rows.serial, length)
             density = gaussian.log_density(white, residual.shape[1])
         self.measured = self.measured + density

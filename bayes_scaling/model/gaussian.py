@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import cached_property, singledispatch
 from typing import Any, Final
 
 import numpy as np
@@ -204,42 +204,76 @@ def log_density(white: Whitened, rows: Any) -> Any:
     return -0.5 * (square - (explained**2).sum(axis=-1) + spread) - white.log_scale
 
 
-def log_density_of_proportional(
-    residual: np.ndarray,
-    deviation: np.ndarray,
-    growth: Any,
-    widths: np.ndarray,
-    basis: np.ndarray,
-    products: np.ndarray,
+@dataclass(frozen=True)
+class Basis:
+    """What effects add to rows at one standard deviation, and products of it that densities at many draws share.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (row, effect)
+        Bases of all effects side by side.
+    """
+
+    matrix: np.ndarray
+
+    @cached_property
+    def gram(self) -> np.ndarray:
+        """Sums over rows of the products of two effects, shape (effect, effect)."""
+        return self.matrix.T @ self.matrix
+
+    @cached_property
+    def products(self) -> np.ndarray:
+        """Products of two effects in each row, shape (row, effect times effect)."""
+        return (self.matrix[:, :, None] * self.matrix[:, None, :]).reshape(len(self.matrix), -1)
+
+    def weighted_gram(self, weights: np.ndarray) -> np.ndarray:
+        """Return sums over rows of the products, each row with its weight; weights of shape (draw, 1) are those of all rows."""
+        if weights.shape[1] == 1:
+            return self.gram * weights[:, :, None]
+        effects = self.matrix.shape[1]
+        if self.matrix.size * effects <= _CELLS:
+            return (weights @ self.products).reshape(-1, effects, effects)
+        return np.stack([(self.matrix.T * row) @ self.matrix for row in weights])
+
+
+def log_density_at_draws(
+    residual: np.ndarray, deviation: np.ndarray, growth: Any, error: Any | None, widths: np.ndarray, basis: Basis
 ) -> np.ndarray:
-    """Return the log density of rows whose noise and effects all grow by one factor: products of the basis are given.
+    """Return the log density of rows without serial correlation at a batch of draws, effects integrated out.
+
+    It is what :func:`log_density` is of the same rows whitened, by products of the basis that all draws share.
 
     Parameters
     ----------
     residual : ndarray, shape (draw, row)
         What was measured less what is expected.
-    deviation : ndarray, shape (draw, 1)
-        Standard deviation of the noise where the factor is one.
+    deviation : ndarray, shape (draw, row) or (draw, 1)
+        Standard deviation of the noise where the variance function is one.
     growth : ndarray, shape (draw, row), or 1.0
-        The factor.
+        The variance function: the factor of noise and effects.
+    error : ndarray, optional
+        Standard deviation of each row's own error.
     widths : ndarray, shape (draw, effect)
         Standard deviation of each effect.
-    basis, products : ndarray, shapes (row, effect) and (effect, effect)
-        What each effect adds to each row at one standard deviation, and the sums over rows of its products.
+    basis : Basis
+        What each effect adds to each row.
 
     Returns
     -------
     ndarray, shape (draw,)
-        What :func:`log_density` is of the same rows whitened.
+        Log densities.
     """
-    rows, z = residual.shape[1], residual / (growth * deviation)
-    ratio = widths / deviation
-    precision = products * ratio[:, :, None] * ratio[:, None, :] + np.eye(len(products))
+    rows = residual.shape[1]
+    # Relative to the variance function rows have this scale, and effects do not depend on the row.
+    scale = deviation if error is None else (deviation**2 + (error / growth) ** 2) ** 0.5
+    z = residual / (growth * scale)
+    gram = basis.weighted_gram(scale**-2)
+    precision = gram * widths[:, :, None] * widths[:, None, :] + np.eye(gram.shape[-1])
     root = np.linalg.cholesky(precision)
-    explained = np.linalg.solve(root, ((z @ basis) * ratio)[..., None])[..., 0]
-    spread = 2 * np.log(diagonal(root)).sum(axis=-1) + rows * (_LOG_TWO_PI + 2 * np.log(deviation[:, 0]))
-    grown = np.log(growth).sum(axis=-1) if np.ndim(growth) else 0.0
-    return -0.5 * ((z**2).sum(axis=-1) - (explained**2).sum(axis=-1) + spread) - grown
+    explained = np.linalg.solve(root, (((z / scale) @ basis.matrix) * widths)[..., None])[..., 0]
+    spread = 2 * np.log(diagonal(root)).sum(axis=-1) + rows * _LOG_TWO_PI
+    log_scale = np.broadcast_to(np.log(scale * growth), residual.shape).sum(axis=-1)
+    return -0.5 * ((z**2).sum(axis=-1) - (explained**2).sum(axis=-1) + spread) - log_scale
 
 
 def _of_effects(white: Whitened) -> tuple[Any, Any]:
