@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from bayes_scaling.inference.modes import Mode
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.numerics import smoothed_weights
+
+if TYPE_CHECKING:
+    from bayes_scaling.inference.conditional import Conditional
 
 _FEWEST_DEGREES: Final = 5
 """Degrees of freedom of the components in a few dimensions; in more they are as many as the dimensions.
@@ -181,6 +184,7 @@ def sample_by_importance(
     density: LogDensity,
     modes: list[Mode],
     rng: np.random.Generator,
+    conditional: Conditional | None = None,
     *,
     effective: float = 4000.0,
     most: int = 40000,
@@ -193,9 +197,11 @@ def sample_by_importance(
     density : LogDensity
         The posterior.
     modes : list of Mode
-        Its modes.
+        Its modes; where there is a conditional, those of the unknowns that it is given.
     rng : Generator
         Source of randomness.
+    conditional : Conditional, optional
+        The effects of groups given the other unknowns.
     effective : float
         Effective sample size to reach.
     most : int
@@ -203,11 +209,12 @@ def sample_by_importance(
     progress : callable, optional
         Told the share of the work that is done.
     """
-    batch = 40 * density.size
+    others = slice(None) if conditional is None else conditional.others
+    batch = 40 * len(modes[0].point)
     mixture = Mixture.over(modes)
     proposals: list[tuple[Mixture, int]] = []
     empty = Weighted(np.empty((0, density.size)), np.empty(0), np.empty(0), 0)
-    drawn, priors, by_proposal = empty, np.empty(0), np.empty((0, 0))
+    drawn, priors, given, by_proposal = empty, np.empty(0), np.empty(0), np.empty((0, 0))
     for number in range(_MOST_ROUNDS):
         count = batch
         if number >= 2:
@@ -217,15 +224,18 @@ def sample_by_importance(
         if count <= 0:
             break
         from_prior = rng.binomial(count, _OF_THE_PRIOR)
-        points = np.vstack([mixture.draw(rng, count - from_prior), density.from_prior(rng, max(from_prior, 1))[:from_prior]])
+        proposed = mixture.draw(rng, count - from_prior)
+        proposed = proposed if conditional is None else conditional.complete(proposed, rng)
+        points = np.vstack([proposed, density.from_prior(rng, max(from_prior, 1))[:from_prior]])
         prior, measured = density.parts(points)
         proposals.append((mixture, count))
-        on_new = np.stack([each.log_density(points) for each, _ in proposals])
-        on_old = mixture.log_density(drawn.points) if number else np.empty(0)
+        given = np.append(given, np.zeros(count) if conditional is None else conditional.log_density(points))
+        on_new = np.stack([each.log_density(points[:, others]) for each, _ in proposals])
+        on_old = mixture.log_density(drawn.points[:, others]) if number else np.empty(0)
         by_proposal = np.hstack([np.vstack([by_proposal, on_old]) if number else np.empty((1, 0)), on_new])
         priors = np.append(priors, prior)
         log_density = np.append(drawn.log_density, prior + measured)
-        ratio = log_density - _log_of_all(by_proposal, priors, np.array([n for _, n in proposals]))
+        ratio = log_density - _log_of_all(by_proposal + given, priors, np.array([n for _, n in proposals]))
         drawn = Weighted(np.vstack([drawn.points, points]), log_density, ratio, number + 1)
         if progress is not None:
             progress(min(1.0, drawn.effective / effective))
@@ -233,9 +243,10 @@ def sample_by_importance(
             break
         weights = weights_of(ratio)
         for _ in range(_STEPS):
-            mixture = mixture.moved(drawn.points, weights)
+            mixture = mixture.moved(drawn.points[:, others], weights)
         if number >= 1 and drawn.effective < 0.25 * len(drawn.points) and len(mixture.shares) < _MOST_COMPONENTS:
-            mixture = mixture.with_heaviest(drawn.points, weights, max(5 * density.size, len(weights) // 20))
+            near = max(5 * len(modes[0].point), len(weights) // 20)
+            mixture = mixture.with_heaviest(drawn.points[:, others], weights, near)
     return replace(drawn, log_ratio=drawn.log_ratio - drawn.log_ratio.max())
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bayes_scaling.model.density import LogDensity
+from bayes_scaling.model.density import LogDensity, Surface
 
 _POWERS: Final = (0.01, 0.1)
 """Powers of the likelihood at which a climb begins."""
@@ -102,7 +102,15 @@ def with_modes_near(density: LogDensity, modes: list[Mode], points: np.ndarray) 
     return _that_matter(every)
 
 
-def _reach(density: LogDensity, start: np.ndarray, modes: list[Mode], spread: np.ndarray) -> int | None:
+def climbed(density: Surface, starts: np.ndarray, covariance: np.ndarray) -> list[Mode]:
+    """Return the modes that climbs from starts reach, that of the largest mass first; covariance is a first guess of the scale."""
+    modes: list[Mode] = []
+    for start in starts:
+        _reach(density, start, modes, np.sqrt(np.diag(covariance)))
+    return _that_matter(modes)
+
+
+def _reach(density: Surface, start: np.ndarray, modes: list[Mode], spread: np.ndarray) -> int | None:
     """Climb from a start, and return the number of the mode it ends in, which is added where it is new."""
     point, metric = start, np.diag(spread)
     for _ in range(_CLIMBS):
@@ -142,7 +150,7 @@ def _is_same(mode: Mode, point: np.ndarray, log_density: float) -> bool:
     return abs(mode.log_density - log_density) < _SAME and float(mode.distance(point[None])[0]) < _SAME
 
 
-def _climb(density: LogDensity, start: np.ndarray, metric: np.ndarray, power: float) -> np.ndarray:
+def _climb(density: Surface, start: np.ndarray, metric: np.ndarray, power: float) -> np.ndarray:
     """Return the maximum above a start, at a power of the likelihood."""
     from scipy.optimize import minimize
 

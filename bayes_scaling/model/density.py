@@ -40,7 +40,51 @@ class Coordinate:
     prior: Prior | None
 
 
-class LogDensity:
+class Surface:
+    """A log density with its derivatives by differences; a subclass says its parts and its size."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers a point has."""
+        raise NotImplementedError
+
+    def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the log density of the prior, and of what was measured, each of shape (point,)."""
+        raise NotImplementedError
+
+    def of(self, points: np.ndarray) -> np.ndarray:
+        """Return the log density of the posterior, up to a constant, shape (point,)."""
+        return sum(self.parts(points), start=np.zeros(len(points)))
+
+    def slope(self, point: np.ndarray, tempered: float = 1.0) -> tuple[float, np.ndarray]:
+        """Return the log density at one point, and its gradient by central differences.
+
+        Parameters
+        ----------
+        point : ndarray, shape (coordinate,)
+            Where.
+        tempered : float
+            Power of the likelihood.
+        """
+        steps = _STEP * np.eye(self.size)
+        prior, measured = self.parts(np.vstack([point, point + steps, point - steps]))
+        values = prior + tempered * measured
+        with np.errstate(invalid="ignore"):
+            gradient = (values[1 : self.size + 1] - values[self.size + 1 :]) / (2 * _STEP)
+        return float(values[0]), np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def curvature(self, point: np.ndarray) -> np.ndarray:
+        """Return the matrix of second derivatives at a point, by central differences, shape (coordinate, coordinate)."""
+        one, other = np.triu_indices(self.size)
+        steps = _LONG_STEP * np.eye(self.size)
+        corners = [point + a * steps[one] + b * steps[other] for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+        values = self.of(np.vstack(corners)).reshape(4, -1)
+        matrix = np.zeros((self.size, self.size))
+        matrix[one, other] = matrix[other, one] = (values[0] - values[1] - values[2] + values[3]) / (2 * _LONG_STEP) ** 2
+        return matrix
+
+
+class LogDensity(Surface):
     """The log density of a model on its tables.
 
     Parameters
@@ -106,37 +150,6 @@ class LogDensity:
             halves = [self._parts(half) for half in np.array_split(points, 2)]
             return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])
         return _finite(values.prior), _finite(values.measured)
-
-    def of(self, points: np.ndarray) -> np.ndarray:
-        """Return the log density of the posterior, up to a constant, shape (point,)."""
-        return sum(self.parts(points), start=np.zeros(len(points)))
-
-    def slope(self, point: np.ndarray, tempered: float = 1.0) -> tuple[float, np.ndarray]:
-        """Return the log density at one point, and its gradient by central differences.
-
-        Parameters
-        ----------
-        point : ndarray, shape (coordinate,)
-            Where.
-        tempered : float
-            Power of the likelihood.
-        """
-        steps = _STEP * np.eye(self.size)
-        prior, measured = self.parts(np.vstack([point, point + steps, point - steps]))
-        values = prior + tempered * measured
-        with np.errstate(invalid="ignore"):
-            gradient = (values[1 : self.size + 1] - values[self.size + 1 :]) / (2 * _STEP)
-        return float(values[0]), np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
-
-    def curvature(self, point: np.ndarray) -> np.ndarray:
-        """Return the matrix of second derivatives at a point, by central differences, shape (coordinate, coordinate)."""
-        one, other = np.triu_indices(self.size)
-        steps = _LONG_STEP * np.eye(self.size)
-        corners = [point + a * steps[one] + b * steps[other] for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
-        values = self.of(np.vstack(corners)).reshape(4, -1)
-        matrix = np.zeros((self.size, self.size))
-        matrix[one, other] = matrix[other, one] = (values[0] - values[1] - values[2] + values[3]) / (2 * _LONG_STEP) ** 2
-        return matrix
 
     def draws(self, points: np.ndarray, shape: tuple[int, int]) -> xr.Dataset:
         """Return every stored unknown at points, dims (chain, draw, *groupings), under the names that a posterior has."""
