@@ -9,7 +9,6 @@ integrated out in this approximation; the importance weights of the whole make u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -20,8 +19,6 @@ from bayes_scaling.model.coordinates import standard_effect
 from bayes_scaling.model.density import LogDensity, Surface
 
 _STEP: Final = 1e-3
-_ROUNDS: Final = 2
-"""Times the approximation is made anew where the density without effects is largest."""
 _DEGREES: Final = 12
 """Degrees of freedom of the effects' proposal."""
 
@@ -44,22 +41,22 @@ class Conditional:
         self._density = density
         self.effects = np.concatenate([places[standard_effect(name, g)] for name, g in varying])
         """Coordinates that are standard effects."""
-        self._spreads = np.concatenate(
+        self.spreads = np.concatenate(
             [np.repeat(places[names.spread(name, g)], len(places[standard_effect(name, g)])) for name, g in varying]
         )
         self.others = np.setdiff1d(np.arange(density.size), self.effects)
         """All other coordinates."""
-        self._linear = np.setdiff1d(self.others, self._spreads)
+        self._linear = np.setdiff1d(self.others, self.spreads)
         self._around = point
         self._information, self._score, self._cross = self._expand(point)
 
-    def _scales(self, points: np.ndarray) -> np.ndarray:
-        """Return the spread of each effect, shape (point, effect): spreads are sampled by their logarithm."""
-        return np.exp(points[:, self._spreads])
+    def scales(self, points: np.ndarray) -> np.ndarray:
+        """Return the spread of each effect, shape (point, effect): it is sampled by its logarithm."""
+        return np.exp(points[:, self.spreads])
 
     def _expand(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return precision of the effects, score and mixed derivatives of the likelihood, in effects and other unknowns."""
-        scale = self._scales(point[None])[0]
+        scale = self.scales(point[None])[0]
         directions = np.zeros((len(self.effects) + len(self._linear), len(point)))
         directions[np.arange(len(self.effects)), self.effects] = _STEP / scale
         directions[len(self.effects) + np.arange(len(self._linear)), self._linear] = _STEP
@@ -80,9 +77,9 @@ class Conditional:
 
     def moments(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and precision of the effects given the other unknowns, shapes (point, effect) and (point, effect, effect)."""
-        scale = self._scales(points)
+        scale = self.scales(points)
         precision = self._information + (scale**-2)[:, :, None] * np.eye(len(self.effects))
-        around = self._around[self.effects] * self._scales(self._around[None])[0]
+        around = self._around[self.effects] * self.scales(self._around[None])[0]
         moved = points[:, self._linear] - self._around[self._linear]
         pull = self._information @ around + self._score - moved @ self._cross.T
         return np.linalg.solve(precision, pull[..., None])[..., 0], precision
@@ -94,21 +91,21 @@ class Conditional:
         root = np.linalg.cholesky(precision)
         tail = np.sqrt(_DEGREES / rng.chisquare(_DEGREES, len(points)))[:, None]
         noise = np.linalg.solve(root.swapaxes(-1, -2), rng.standard_normal(mean.shape)[..., None])[..., 0]
-        points[:, self.effects] = (mean + tail * noise) / self._scales(points)
+        points[:, self.effects] = (mean + tail * noise) / self.scales(points)
         return points
 
     def at_mean(self, others: np.ndarray) -> np.ndarray:
         """Return whole points with the effects at their mean."""
         points = np.zeros((len(others), self._density.size))
         points[:, self.others] = others
-        points[:, self.effects] = self.moments(points)[0] / self._scales(points)
+        points[:, self.effects] = self.moments(points)[0] / self.scales(points)
         return points
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Return the log density of the effects at points given their other unknowns, shape (point,)."""
         from scipy.special import gammaln
 
-        count, scale = len(self.effects), self._scales(points)
+        count, scale = len(self.effects), self.scales(points)
         mean, precision = self.moments(points)
         away = points[:, self.effects] * scale - mean
         square = np.einsum("ni,nij,nj->n", away, precision, away)
@@ -133,31 +130,31 @@ class Collapsed(Surface):
         with np.errstate(all="ignore"):
             whole = self._conditional.at_mean(points)
             precision = self._conditional.moments(whole)[1]
-            volume = -0.5 * np.linalg.slogdet(precision)[1] - whole[:, self._conditional._spreads].sum(axis=1)
+            volume = -0.5 * np.linalg.slogdet(precision)[1] - whole[:, self._conditional.spreads].sum(axis=1)
         prior, measured = self._density.parts(whole)
         return prior + volume, measured
 
 
-def collapse(density: LogDensity, modes: Sequence[Mode]) -> tuple[Conditional, list[Mode]] | None:
-    """Return the effects given the rest, and the modes of the rest; nothing where no parameter varies.
+def collapse(density: LogDensity, point: np.ndarray, covariance: np.ndarray) -> tuple[Conditional, list[Mode]]:
+    """Return the effects of groups given the rest, expanded around a point, and the modes of the rest.
 
     Parameters
     ----------
     density : LogDensity
-        The posterior.
-    modes : sequence of Mode
-        Its modes, the first of which the effects are expanded around.
+        The posterior of a model in which parameters vary.
+    point : ndarray, shape (coordinate,)
+        A mode, or better the mean of the posterior.
+    covariance : ndarray, shape (coordinate, coordinate)
+        Scale of the posterior there.
     """
-    if not density.layout.model.groupings or not modes:
-        return None
-    point = modes[0].point
-    for _ in range(_ROUNDS):
-        conditional = Conditional(density, point)
-        starts = [point[conditional.others], *(mode.point[conditional.others] for mode in modes[1:])]
-        found = climbed(
-            Collapsed(density, conditional), np.array(starts), modes[0].covariance[np.ix_(*[conditional.others] * 2)]
-        )
-        if not found:
-            return None
-        point = conditional.at_mean(found[0].point[None])[0]
-    return conditional, found
+    conditional = Conditional(density, point)
+    within = covariance[np.ix_(conditional.others, conditional.others)]
+    return conditional, climbed(Collapsed(density, conditional), point[None, conditional.others], within)
+
+
+def mean_of(conditional: Conditional, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean of weighted draws, of the effects themselves and not of standard ones."""
+    mean = weights @ points
+    effects = weights @ (points[:, conditional.effects] * conditional.scales(points))
+    mean[conditional.effects] = effects / conditional.scales(mean[None])[0]
+    return mean

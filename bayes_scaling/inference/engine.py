@@ -17,10 +17,12 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
+from bayes_scaling.inference.conditional import collapse, mean_of
 from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, find_modes, with_modes_near
 from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
+from bayes_scaling.model.coordinates import standard_effect
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
 
@@ -36,7 +38,7 @@ _EFFECTIVE: Final = 4000.0
 _MANY_ROWS: Final = 2000
 _FEWEST_OF_MANY: Final = 1000.0
 """Effective sample size that is asked for: of more rows than these fewer draws, as each costs more."""
-_FURTHER_ATTEMPTS: Final = 2
+_ATTEMPTS: Final = 3
 _CLIMBED: Final = 5
 """Draws from which a climb looks for modes that were missed."""
 
@@ -78,9 +80,10 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         if settings.sampler == "importance" and not modes:
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         reason = f"{density.size} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
-        if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and density.size <= _MOST_UNKNOWNS)):
+        if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and _left(density) <= _MOST_UNKNOWNS)):
+            show("sampling", 0.0)
             weighted, modes = _weighted(density, modes, settings.seed, lambda share: show("sampling", share))
-            stated = f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective:.0f}"
+            stated = f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective_smoothed:.0f}"
             if settings.sampler == "importance" or _is_exact(weighted):
                 return _resampled(density, modes, weighted, settings.with_draws(_DRAWS), stated)
             reason = f"importance sampling was not exact enough: {stated}"
@@ -91,33 +94,45 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
     return _by_nuts(density, modes, compiled, settings, reason, progress)
 
 
+def _left(density: LogDensity) -> int:
+    """Return how many unknowns are left when the effects of groups are integrated out."""
+    prefixes = [standard_effect(name, g) for name, p in density.layout.model.parameters.items() for g in p.varies_by]
+    effects = [c.place.stop - c.place.start for c in density.coordinates if c.name in prefixes]
+    return density.size - sum(effects)
+
+
 def _weighted(
     density: LogDensity, modes: list[Mode], seed: int, progress: Callable[[float], None]
 ) -> tuple[Weighted, list[Mode]]:
-    """Return weighted draws and the modes; drawn again where draws lead to a mode that was missed."""
+    """Return weighted draws and the modes; drawn again, where that was not exact, from what was learned."""
     rng = np.random.default_rng([seed, 4])
     rows = sum(len(rows) for _, rows in density.layout)
     effective = float(np.clip(_EFFECTIVE * np.sqrt(_MANY_ROWS / rows), _FEWEST_OF_MANY, _EFFECTIVE))
-
-    def draw() -> Weighted:
-        return sample_by_importance(density, modes, rng, effective=effective, progress=progress)
-
-    weighted = draw()
-    for _ in range(_FURTHER_ATTEMPTS):
-        if _is_exact(weighted):
+    given, of_rest = None, modes
+    if density.layout.model.groupings:
+        given, of_rest = collapse(density, modes[0].point, modes[0].covariance)
+        if of_rest:
+            # The effects are expanded again where the density of the rest is largest.
+            given, of_rest = collapse(density, given.at_mean(of_rest[0].point[None])[0], modes[0].covariance)
+    attempts = 0
+    while True:
+        weighted = sample_by_importance(density, of_rest or modes, rng, given, effective=effective, progress=progress)
+        attempts += 1
+        if _is_exact(weighted) or attempts == _ATTEMPTS:
             highest = weighted.points[[int(np.argmax(weighted.log_density))]]
             return weighted, with_modes_near(density, modes, highest)
-        # Where a mode was missed, the heaviest draws lie on its slope.
-        more = with_modes_near(density, modes, weighted.points[np.argsort(-weighted.log_ratio)[:_CLIMBED]])
-        if [mode.log_density for mode in more] == [mode.log_density for mode in modes]:
-            break
-        modes = more
-        weighted = draw()
-    return weighted, modes
+        if given is not None:
+            # The mean of the posterior is a better place to expand the effects around than a mode.
+            given, of_rest = collapse(density, mean_of(given, weighted.points, weighted.weights), modes[0].covariance)
+        else:
+            # Where a mode was missed, the heaviest draws lie on its slope.
+            heaviest = weighted.points[np.argsort(-weighted.log_ratio)[:_CLIMBED]]
+            modes = of_rest = with_modes_near(density, modes, heaviest)
+        effective *= 2
 
 
 def _is_exact(weighted: Weighted) -> bool:
-    return weighted.tail_shape < _LARGEST_K and weighted.effective >= _FEWEST_EFFECTIVE
+    return weighted.tail_shape < _LARGEST_K and weighted.effective_smoothed >= _FEWEST_EFFECTIVE
 
 
 def _compiled(layout: Layout) -> Compiled:

@@ -155,13 +155,18 @@ class Weighted:
 
     @property
     def effective(self) -> float:
-        """Effective sample size: one over the sum of squared weights."""
+        """Effective sample size of weights the largest of which are cut: one over the sum of their squares."""
         return float(1 / (weights_of(self.log_ratio) ** 2).sum())
 
     @property
     def weights(self) -> np.ndarray:
         """Weights that sum to one, the largest smoothed by a generalised Pareto distribution."""
         return self._smoothed[0]
+
+    @property
+    def effective_smoothed(self) -> float:
+        """Effective sample size of the smoothed weights."""
+        return float(1 / (self.weights**2).sum())
 
     @property
     def tail_shape(self) -> float:
@@ -187,7 +192,7 @@ def sample_by_importance(
     conditional: Conditional | None = None,
     *,
     effective: float = 4000.0,
-    most: int = 40000,
+    most: int = 60000,
     progress: Callable[[float], None] | None = None,
 ) -> Weighted:
     """Draw from a posterior until the effective sample size is reached, or no more draws may be made.

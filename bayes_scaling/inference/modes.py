@@ -16,10 +16,12 @@ from bayes_scaling.model.density import LogDensity, Surface
 
 _POWERS: Final = (0.01, 0.1)
 """Powers of the likelihood at which a climb begins."""
-_FEWEST_STARTS: Final = 12
 _MOST_STARTS: Final = 32
-_REACHED: Final = 4
-"""Starts that have to end in the deepest mode."""
+_FEW_UNKNOWNS: Final = 15
+_FEWEST_STARTS: Final = {True: 12, False: 6}
+_REACHED: Final = {True: 4, False: 2}
+"""Starts, and those of them that have to end in the deepest mode, where the unknowns are few and where they are many: a start
+costs the square of their number."""
 _CANDIDATES: Final = 500
 _TOGETHER: Final = 0.05
 """Distance, in standard deviations of the prior, within which two climbs are one."""
@@ -76,6 +78,7 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
     modes: list[Mode] = []
     reached: list[int] = []
     ends: list[tuple[np.ndarray, int | None]] = []
+    few = density.size <= _FEW_UNKNOWNS
     for count, start in enumerate(_starts(density, prior)):
         point = start
         for power in _POWERS:
@@ -88,7 +91,7 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
             continue
         reached += [0] * (len(modes) - len(reached))
         reached[which] += 1
-        if count + 1 >= _FEWEST_STARTS and reached[_deepest(modes)] >= _REACHED:
+        if count + 1 >= _FEWEST_STARTS[few] and reached[_deepest(modes)] >= _REACHED[few]:
             break
     return _that_matter(modes)
 

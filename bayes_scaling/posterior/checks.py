@@ -213,9 +213,9 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     weighted = "importance" in fit.tree
     if weighted:
         log_ratio = fit.tree["importance"].to_dataset()["log_ratio"].values
-        weights = np.exp(log_ratio - log_ratio.max())
-        results["Pareto k-hat of the weights"] = (smoothed_weights(log_ratio)[1], "")
-        results["effective sample size of the weights"] = (float(weights.sum() ** 2 / (weights**2).sum()), "")
+        weights, shape = smoothed_weights(log_ratio)
+        results["Pareto k-hat of the weights"] = (shape, "")
+        results["effective sample size of the weights"] = (float(1 / (weights**2).sum()), "")
     else:
         results["share of divergences"] = (float(statistics["diverging"].mean()), "")
     # Draws that were resampled repeat each other without being correlated: their weights say how many they are worth.
