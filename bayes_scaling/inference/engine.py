@@ -1,8 +1,9 @@
 """Which sampler: importance sampling where it is exact enough, NUTS started at the modes otherwise.
 
 Importance sampling needs no compilation and sees all modes at once, and its diagnostics say when it fails: the shape of
-the tail of its weights (Pareto k-hat) and the effective sample size. It fails where the unknowns are many, as the effects
-of groups are.
+the tail of its weights (Pareto k-hat) and the effective sample size. Effects of groups are drawn given the rest in closed
+form, so that only the rest counts: every shipped document leaves 4 to 22 unknowns, of which importance sampling is exact
+enough on every table it was tried on. Beyond 25 it was not.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
         if settings.sampler == "importance" and not modes:
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
-        reason = f"{density.size} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
+        reason = f"{_left(density)} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
         if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and _left(density) <= _MOST_UNKNOWNS)):
             show("sampling", 0.0)
             weighted, modes = _weighted(density, modes, settings.seed, lambda share: show("sampling", share))
