@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 _MOST_UNKNOWNS: Final = 25
 """Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
 _LARGEST_K: Final = 0.7
-_FEWEST_EFFECTIVE: Final = 400.0
+_FEWEST_EFFECTIVE: Final = 1000.0
+"""Effective size below which chains of a quarter of the draws would differ by chance."""
 _DRAWS: Final = 1000
+_MOST_DRAWS: Final = 40000
+"""Draws at the most in the first attempt, twice and three times as many in the next."""
 _EFFECTIVE: Final = 4000.0
 _MANY_ROWS: Final = 2000
 _FEWEST_OF_MANY: Final = 1000.0
@@ -117,8 +120,11 @@ def _weighted(
             given, of_rest = collapse(density, given.at_mean(of_rest[0].point[None])[0], modes[0].covariance)
     attempts = 0
     while True:
-        weighted = sample_by_importance(density, of_rest or modes, rng, given, effective=effective, progress=progress)
         attempts += 1
+        most = attempts * _MOST_DRAWS
+        weighted = sample_by_importance(
+            density, of_rest or modes, rng, given, effective=effective, most=most, progress=progress
+        )
         if _is_exact(weighted) or attempts == _ATTEMPTS:
             highest = weighted.points[[int(np.argmax(weighted.log_density))]]
             return weighted, with_modes_near(density, modes, highest)
@@ -129,7 +135,6 @@ def _weighted(
             # Where a mode was missed, the heaviest draws lie on its slope.
             heaviest = weighted.points[np.argsort(-weighted.log_ratio)[:_CLIMBED]]
             modes = of_rest = with_modes_near(density, modes, heaviest)
-        effective *= 2
 
 
 def _is_exact(weighted: Weighted) -> bool:

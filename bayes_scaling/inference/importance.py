@@ -192,7 +192,7 @@ def sample_by_importance(
     conditional: Conditional | None = None,
     *,
     effective: float = 4000.0,
-    most: int = 60000,
+    most: int = 40000,
     progress: Callable[[float], None] | None = None,
 ) -> Weighted:
     """Draw from a posterior until the effective sample size is reached, or no more draws may be made.
@@ -224,7 +224,9 @@ def sample_by_importance(
         count = batch
         if number >= 2:
             efficiency = max(drawn.effective / len(drawn.points), 0.02)
-            count = int(np.clip((effective - drawn.effective) / efficiency * 1.1, batch, 4 * batch if number < 4 else 4000))
+            count = int(
+                np.clip((effective - drawn.effective) / efficiency * 1.1, batch, 4 * batch if number < 4 else most // 10)
+            )
         count = min(count, most - len(drawn.points))
         if count <= 0:
             break
