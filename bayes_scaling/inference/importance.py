@@ -70,10 +70,14 @@ class Mixture:
         """Return the squared distance of each point from each component, shape (component, point)."""
         return np.stack(
             [
-                (np.linalg.solve(factor, (points - centre).T) ** 2).sum(axis=0)
-                for centre, factor in zip(self.centres, self.factors, strict=True)
+                ((inverse @ (points - centre).T) ** 2).sum(axis=0)
+                for centre, inverse in zip(self.centres, self._inverses, strict=True)
             ]
         )
+
+    @cached_property
+    def _inverses(self) -> np.ndarray:
+        return np.linalg.inv(self.factors)
 
     def log_parts(self, distances: np.ndarray) -> np.ndarray:
         """Return the log density of each component times its share, up to the constant :attr:`log_constant`."""
