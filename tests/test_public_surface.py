@@ -122,6 +122,15 @@ def test_a_stored_fit_is_answered_without_pymc(fit_by_hand, tmp_path):
     assert not modules & {"pymc", "pytensor", "nutpie", "numba", "arviz_stats", "matplotlib", "pooch"}
 
 
+def test_a_fit_by_importance_sampling_loads_no_more_than_it_needs(tmp_path):
+    modules = loaded_by(
+        "import bayes_scaling as bs\nruns = bs.load_runs('ladder').where(\"series == 'size' and compute_flops < 1e13\")\n"
+        f"bs.fit(runs, sampler='importance', progress=False).save({str(tmp_path / 'fit.nc')!r})\n"
+    )
+    assert "bayes_scaling.inference.engine" in modules
+    assert not modules & {"pymc", "pytensor", "nutpie", "numba", "arviz_stats", "scipy.stats", "matplotlib", "pooch"}
+
+
 def test_help_loads_next_to_nothing():
     modules = loaded_by("import bayes_scaling.cli")
     assert not modules & {"pymc", "pandas", "xarray", "numpy", "matplotlib"}
