@@ -41,9 +41,10 @@ ladder: $(filter .uv/%,$(UV))  ## train what data/ladder/runs.csv lacks of its p
 	$(LADDER_PYTHON) data/ladder/design.py
 	$(LADDER_PYTHON) data/ladder/train.py --only '$(ONLY)' --workers $(WORKERS) --device $(DEVICE)
 
-benchmark: environment  ## ratios of speed, measured side by side
+benchmark: environment  ## what answers and fits cost, beside importing numpy and xarray: some ten minutes
 	$(RUN) python -m tests.benchmarks.cold_query
 	$(RUN) python -m tests.benchmarks.warm_query
+	$(RUN) python -m tests.benchmarks.sampling
 
 claims: environment  ## every fit and picture of notebooks/claims, anew; needs BAYES_SCALING_MIRROR for the public runs
 	$(RUN) python -m notebooks.claims.measure

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from arviz_stats.base import array_stats
 from scipy.optimize import brentq, minimize_scalar
 
-from bayes_scaling.numerics import bisect, first_crossing, minimise, newton, weighted_quantile
+from bayes_scaling.numerics import bisect, first_crossing, minimise, newton, smoothed_weights, weighted_quantile
 
 RATES = np.array([[0.3], [1.0], [4.0]])
 LEVELS = np.array([0.2, 1.5])
@@ -116,3 +117,20 @@ def test_a_weight_counts_as_so_many_draws():
     found = weighted_quantile(values, counts / 1000, [0.15, 0.4, 0.75])
     np.testing.assert_allclose(found, [1.0, 2.0, 3.0])
     assert weighted_quantile(values, np.array([0.0, 1.0, 0.0]), 0.5).item() == 1.0
+
+
+@pytest.mark.parametrize("count", [30, 60, 226, 1000, 5000])
+@pytest.mark.parametrize("width", [0.1, 1.0, 4.0])
+def test_smoothed_weights_are_those_of_arviz(count, width):
+    log_ratio = width * np.random.default_rng(count).standard_t(4, count)
+    theirs, shape = array_stats.psislw(-log_ratio)
+    weights, ours = smoothed_weights(log_ratio)
+    assert ours == pytest.approx(float(shape), rel=1e-9, abs=1e-9)
+    np.testing.assert_allclose(weights, np.exp(theirs - theirs.max()) / np.exp(theirs - theirs.max()).sum(), rtol=1e-9)
+
+
+def test_a_tail_of_equal_weights_says_nothing():
+    weights, shape = smoothed_weights(np.r_[np.zeros(500), np.ones(100)])
+    assert shape == np.inf
+    assert weights.sum() == pytest.approx(1.0)
+    assert smoothed_weights(np.zeros(100))[1] == 0.0

@@ -122,6 +122,25 @@ def test_a_stored_fit_is_answered_without_pymc(fit_by_hand, tmp_path):
     assert not modules & {"pymc", "pytensor", "nutpie", "numba", "arviz_stats", "matplotlib", "pooch"}
 
 
+def test_a_fit_by_importance_sampling_loads_no_more_than_it_needs(tmp_path):
+    modules = loaded_by(
+        "import bayes_scaling as bs\nruns = bs.load_runs('ladder').where(\"series == 'size' and compute_flops < 1e13\")\n"
+        f"bs.fit(runs, sampler='importance', progress=False).save({str(tmp_path / 'fit.nc')!r})\n"
+    )
+    assert "bayes_scaling.inference.engine" in modules
+    assert not modules & {"pymc", "pytensor", "nutpie", "numba", "arviz_stats", "scipy.stats", "matplotlib", "pooch"}
+
+
+def test_a_fit_has_one_thread_of_every_linear_algebra():
+    code = (
+        "import bayes_scaling as bs\nfrom threadpoolctl import threadpool_info\nfrom bayes_scaling.inference import sample\n"
+        "def stop(*given):\n    import scipy.optimize\n    used = [p['num_threads'] for p in threadpool_info() if p['user_api'] == 'blas']\n"
+        "    raise SystemExit(0 if set(used) <= {1} else f'threads: {used}')\n"
+        "sample.sample_posterior = stop\nbs.fit(bs.load_runs('ladder').where(\"series == 'size'\"))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_help_loads_next_to_nothing():
     modules = loaded_by("import bayes_scaling.cli")
     assert not modules & {"pymc", "pandas", "xarray", "numpy", "matplotlib"}

@@ -127,10 +127,12 @@ def fit(
     from bayes_scaling.runs.catalog import runs_from
 
     check_writable(out)
-    if model is None:
-        model = default_model(table_of(runs, columns, where, loss_unit, card).table)
+    given = (runs, columns, where, loss_unit, card)
+    table = table_of(*given) if model is None else table_of(*given, read_model(model).needs)
+    model = model or default_model(table.table)
     read = read_model(model)
-    table = table_of(runs, columns, where, loss_unit, card, read.needs)
+    if not table.has(read.needs):
+        table = table_of(*given, read.needs)  # which says what is missing, and in which rows of the file
     of_runs = read.is_one and read.only.table == "runs"
     if curves is not None and of_runs:
         raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")

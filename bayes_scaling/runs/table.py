@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -73,6 +73,10 @@ class RunTable:
         """SHA-256 of the table and the units: two tables with one digest are the same data."""
         text = self.table.to_csv(index=False, lineterminator="\n", float_format="%.12g")
         return hashlib.sha256(f"{self.card.loss_unit}\n{self.card.params}\n{text}".encode()).hexdigest()
+
+    def has(self, columns: Iterable[str]) -> bool:
+        """Whether every one of some columns is there, without gaps."""
+        return all(column in self.table and bool(self.table[column].notna().all()) for column in columns)
 
     def where(self, condition: str) -> RunTable:
         """Return the rows for which a condition on the columns holds, such as ``compute_flops < 1e20 and corpus == 'C4'``.

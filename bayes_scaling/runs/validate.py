@@ -46,9 +46,13 @@ def _labels(column: str, cells: pd.Series) -> pd.Series:
 
 
 def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Series:
-    blank = cells.map(_blank)
-    truth = cells.map(lambda cell: isinstance(cell, bool | np.bool_))
-    numbers = pd.to_numeric(cells.where(~blank & ~truth), errors="coerce").astype(float)
+    if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "iuf":  # numbers already
+        numbers = cells.astype(float)
+        blank = numbers.isna()
+    else:
+        blank = cells.map(_blank)
+        truth = cells.map(lambda cell: isinstance(cell, bool | np.bool_))
+        numbers = pd.to_numeric(cells.where(~blank & ~truth), errors="coerce").astype(float)
     finite, maximum = np.isfinite(numbers), _MAXIMUM[column]
     smallest = 0.0 if column == "loss_se" else np.nextafter(0, 1)
     failures += _bad(column, cells[numbers.isna() & ~blank], "is not a number")

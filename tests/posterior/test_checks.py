@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import arviz_stats
 import numpy as np
 import pytest
 import xarray as xr
@@ -155,3 +156,13 @@ def test_summary_states_its_probability():
     assert table.attrs["prob"] == 0.5
     inside = (GOOD.posterior["beta"] > table.loc["beta", "lower"]) & (GOOD.posterior["beta"] < table.loc["beta", "upper"])
     assert float(inside.mean()) == pytest.approx(0.5, abs=0.01)
+
+
+def test_r_hat_and_energy_are_those_of_arviz():
+    rng = np.random.default_rng(3)
+    repeated = GOOD.posterior.isel(draw=rng.integers(0, 500, 500)).drop_vars("draw")
+    energy = rng.standard_normal((4, 500)).cumsum(axis=1)
+    checks = {c["check"]: c for c in changed(repeated, {"energy": stat(energy)}).checks}
+    theirs = arviz_stats.rhat(repeated)
+    assert checks["largest R-hat"]["value"] == pytest.approx(max(float(value.max()) for value in theirs.values()), rel=1e-12)
+    assert checks["smallest E-BFMI"]["value"] == pytest.approx(float(np.min(arviz_stats.bfmi(energy))), rel=1e-12)
