@@ -31,7 +31,8 @@ _MOST_UNKNOWNS: Final = 25
 """Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
 _LARGEST_K: Final = 0.7
 _FEWEST_EFFECTIVE: Final = 400.0
-_DRAWS: Final = 1000
+DRAWS: Final = 1000
+"""Draws kept of each chain of importance sampling, unless others are asked for."""
 _EFFECTIVE: Final = 4000.0
 _MANY_ROWS: Final = 2000
 _FEWEST_OF_MANY: Final = 1000.0
@@ -79,10 +80,10 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         reason = f"{density.size} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
         if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and density.size <= _MOST_UNKNOWNS)):
-            weighted, modes = _weighted(density, modes, settings.seed, lambda share: show("sampling", share))
+            weighted, modes = _weighted(density, modes, settings, lambda share: show("sampling", share))
             stated = f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective:.0f}"
             if settings.sampler == "importance" or _is_exact(weighted):
-                return _resampled(density, modes, weighted, settings.with_draws(_DRAWS), stated)
+                return _resampled(density, modes, weighted, settings.with_draws(DRAWS), stated)
             reason = f"importance sampling was not exact enough: {stated}"
         if settings.sampler == "nuts":
             reason = "asked for"
@@ -92,12 +93,14 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
 
 
 def _weighted(
-    density: LogDensity, modes: list[Mode], seed: int, progress: Callable[[float], None]
+    density: LogDensity, modes: list[Mode], settings: Settings, progress: Callable[[float], None]
 ) -> tuple[Weighted, list[Mode]]:
     """Return weighted draws and the modes; drawn again where draws lead to a mode that was missed."""
-    rng = np.random.default_rng([seed, 4])
+    rng = np.random.default_rng([settings.seed, 4])
     rows = sum(len(rows) for _, rows in density.layout)
     effective = float(np.clip(_EFFECTIVE * np.sqrt(_MANY_ROWS / rows), _FEWEST_OF_MANY, _EFFECTIVE))
+    if settings.draws is not None:  # few draws need not be drawn from many
+        effective = min(effective, max(_FEWEST_OF_MANY, settings.draws * settings.chains))
 
     def draw() -> Weighted:
         return sample_by_importance(density, modes, rng, effective=effective, progress=progress)
