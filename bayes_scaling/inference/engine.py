@@ -7,9 +7,7 @@ of groups are.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +17,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, find_modes, with_modes_near
+from bayes_scaling.inference.progress import progress_bar
 from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
@@ -73,7 +72,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         If importance sampling is asked for, and the posterior has no mode to start from.
     """
     density = LogDensity(layout)
-    with _bar(progress) as show:
+    with progress_bar(progress) as show:
         show("finding the modes", None)
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
         if settings.sampler == "importance" and not modes:
@@ -194,17 +193,3 @@ def _stored(density: LogDensity, modes: list[Mode]) -> xr.Dataset:
             "point": (("mode", "coordinate"), np.array([mode.point for mode in modes]).reshape(len(modes), density.size)),
         }
     )
-
-
-@contextmanager
-def _bar(progress: bool | None) -> Generator[Callable[[str, float | None], None]]:
-    """Show what is being done, and how much of it is."""
-    shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not shown:
-        yield lambda label, share: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda label, share: bar.update(task, description=label, completed=share or 0.0)
