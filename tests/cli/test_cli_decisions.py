@@ -122,13 +122,14 @@ def test_the_next_run_is_checked_by_posteriors_sampled_anew(command, stored, mon
     seen = []
 
     def sampled(runs, model, *, seed, progress):
-        seen.append((len(runs), model.law, seed))
+        seen.append((len(runs), model.law, seed, model.reference))
         return load_fit(stored)
 
     monkeypatch.setattr("bayes_scaling.inference.sample.fit", sampled)
     ask = ["next-run", stored, "--most", "1e21", "--params", "7e10", "--tokens", "1.4e12", "--refits", "2", "--seed", "3"]
     answer = told(command(*ask, "--json"))
-    assert seen == [(26, "chinchilla", 3)] * 2
+    # The priors are stated where they were, and not at the mean of the runs and one more.
+    assert seen == [(26, "chinchilla", 3, load_fit(stored).reference)] * 2
     assert [row["loss"] for row in answer["refits"]] == sorted(row["loss"] for row in answer["refits"])
     assert "2 posteriors with simulated outcomes of the first run remove 0 % of the risk" in command(*ask).out
 
