@@ -156,17 +156,34 @@ def fit(
     print(f"\nFit: {out}")
 
 
-@app.command(epilog="Example: bayes-scaling check fit.nc")
-def check(stored: Stored, as_json: AsJson = False) -> None:
-    """Print the checks of convergence and adequacy of a fit; exit with 1 when convergence fails."""
+@app.command(epilog="Example: bayes-scaling check fit.nc --again")
+def check(
+    stored: Stored,
+    again: Annotated[
+        bool, typer.Option("--again", help="Sample the posterior anew with another seed, and compare both; seconds.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of --again; by default the one after that of the fit.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the checks of convergence and adequacy of a fit; exit with 1 when convergence fails, or a second seed does not agree."""
     from bayes_scaling.posterior.checks import checked
     from bayes_scaling.posterior.fit import load_fit
 
+    if seed is not None and not again:
+        raise InvalidRequest("--seed is the second seed, of --again: give both, or neither.")
+    fitted, second = load_fit(stored), None
+    if again:
+        from bayes_scaling.inference.again import check_again
+
+        second = check_again(fitted, seed=seed)
     # The checks are computed from the draws; those stored in the file are not used.
-    fitted = checked(load_fit(stored))
+    fitted = checked(fitted)
     if as_json:
-        print_json({"fit": str(stored), **verdict_of(fitted), "checks": fitted.checks})
+        compared = {} if second is None else {"again": second.to_dict()}
+        print_json({"fit": str(stored), **verdict_of(fitted), **compared, "checks": fitted.checks})
     else:
+        if second is not None:
+            print(f"{second.sentence}\n")
         print_checks(fitted)
-    if not fitted.converged:
+    if not fitted.converged or (second is not None and not second.agrees):
         raise typer.Exit(1)

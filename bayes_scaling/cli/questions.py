@@ -104,7 +104,7 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     answer = question.answer(posterior)
     notes: dict[str, Any] = {}
     for extra, value in further:
-        if value is not None:
+        if value is not None or extra.always:
             answer, note = extra.apply(posterior, question, answer, value)
             notes |= note
     document = question.document(answer)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.inference.again import SecondSeed, check_again
 from bayes_scaling.inference.sample import fit
 
 if TYPE_CHECKING:
     from bayes_scaling.inference.build import build_model
 
-__all__ = ["build_model", "fit"]
+__all__ = ["SecondSeed", "build_model", "check_again", "fit"]
 
 
 def __getattr__(name: str) -> Any:

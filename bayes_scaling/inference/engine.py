@@ -8,9 +8,7 @@ enough on every table it was tried on. Beyond 25 it was not.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +19,7 @@ from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.conditional import collapse, mean_of
 from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, find_modes, with_modes_near
+from bayes_scaling.inference.progress import progress_bar
 from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
 from bayes_scaling.model.coordinates import standard_effect
@@ -35,12 +34,13 @@ _MOST_UNKNOWNS: Final = 25
 _LARGEST_K: Final = 0.7
 _FEWEST_EFFECTIVE: Final = 1000.0
 """Effective size below which chains of a quarter of the draws would differ by chance."""
-_DRAWS: Final = 1000
+DRAWS: Final = 1000
+"""Draws kept of each chain of importance sampling, unless others are asked for."""
 _MOST_DRAWS: Final = 40000
 """Draws at the most in the first attempt, twice and three times as many in the next."""
 _EFFECTIVE: Final = 4000.0
 _MANY_ROWS: Final = 2000
-_FEWEST_OF_MANY: Final = 1000.0
+_FEWEST_OF_MANY: Final = 1500.0
 """Effective sample size that is asked for: of more rows than these fewer draws, as each costs more."""
 _ATTEMPTS: Final = 3
 _CLIMBED: Final = 5
@@ -78,7 +78,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         If importance sampling is asked for, and the posterior has no mode to start from.
     """
     density = LogDensity(layout)
-    with _bar(progress) as show:
+    with progress_bar(progress) as show:
         show("finding the modes", None)
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
         if settings.sampler == "importance" and not modes:
@@ -86,10 +86,10 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         reason = f"{_left(density)} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
         if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and _left(density) <= _MOST_UNKNOWNS)):
             show("sampling", 0.0)
-            weighted, modes = _weighted(density, modes, settings.seed, lambda share: show("sampling", share))
+            weighted, modes = _weighted(density, modes, settings, lambda share: show("sampling", share))
             stated = f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective_smoothed:.0f}"
             if settings.sampler == "importance" or _is_exact(weighted):
-                return _resampled(density, modes, weighted, settings.with_draws(_DRAWS), stated)
+                return _resampled(density, modes, weighted, settings.with_draws(DRAWS), stated)
             reason = f"importance sampling was not exact enough: {stated}"
         if settings.sampler == "nuts":
             reason = "asked for"
@@ -106,12 +106,14 @@ def _left(density: LogDensity) -> int:
 
 
 def _weighted(
-    density: LogDensity, modes: list[Mode], seed: int, progress: Callable[[float], None]
+    density: LogDensity, modes: list[Mode], settings: Settings, progress: Callable[[float], None]
 ) -> tuple[Weighted, list[Mode]]:
     """Return weighted draws and the modes; drawn again, where that was not exact, from what was learned."""
-    rng = np.random.default_rng([seed, 4])
+    rng = np.random.default_rng([settings.seed, 4])
     rows = sum(len(rows) for _, rows in density.layout)
     effective = float(np.clip(_EFFECTIVE * np.sqrt(_MANY_ROWS / rows), _FEWEST_OF_MANY, _EFFECTIVE))
+    if settings.draws is not None:  # few draws need not be drawn from many
+        effective = min(effective, max(_FEWEST_OF_MANY, settings.draws * settings.chains))
     given, of_rest = None, modes
     if density.layout.model.groupings:
         given, of_rest = collapse(density, modes[0].point, modes[0].covariance)
@@ -212,17 +214,3 @@ def _stored(density: LogDensity, modes: list[Mode]) -> xr.Dataset:
             "point": (("mode", "coordinate"), np.array([mode.point for mode in modes]).reshape(len(modes), density.size)),
         }
     )
-
-
-@contextmanager
-def _bar(progress: bool | None) -> Generator[Callable[[str, float | None], None]]:
-    """Show what is being done, and how much of it is."""
-    shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not shown:
-        yield lambda label, share: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda label, share: bar.update(task, description=label, completed=share or 0.0)

@@ -151,9 +151,16 @@ class Fit:
     @property
     def runs(self) -> RunTable:
         """The runs the fit has seen: what its one observation uses of them, with what the numbers mean."""
-        card = Card(loss_unit=self.loss_unit, params=str(self.facts.get("params", "non-embedding")))
         origin = tuple(self.facts.get("origin") or ())
-        return RunTable(self.table, str(self.facts["runs"]), card, origin=origin)
+        return RunTable(self.table, str(self.facts["runs"]), self.card, origin=origin)
+
+    @property
+    def card(self) -> Card:
+        """What the numbers of the rows mean, as far as the fit states it."""
+        params, citation = (
+            str(self.facts.get(name, usual)) for name, usual in (("params", "non-embedding"), ("citation", ""))
+        )
+        return Card(loss_unit=self.loss_unit, params=params, citation=citation)
 
     @property
     def groups(self) -> Groups:

@@ -106,7 +106,7 @@ def _worth(state: _Draws, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
 
 def risk_now(fit: Fit, about: Forecast | Budget, **asked: Unpack[Asked]) -> float:
     """Return the risk of a decision as things stand: variance of the log loss forecast, or expected regret of the size chosen."""
-    return _draws(fit, fit.table[["params", "tokens"]].iloc[:1], about, **asked).risk
+    return _draws(fit, fit.table[["params", "tokens"]].iloc[:1], about, most=DRAWS["risk"], **asked).risk
 
 
 def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.DataFrame:
@@ -198,6 +198,7 @@ def _draws(
     candidates: pd.DataFrame,
     about: Forecast | Budget,
     *,
+    most: int = DRAWS["next_run"],
     group: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> _Draws:
@@ -206,7 +207,7 @@ def _draws(
         problem = f"they lack {', '.join(missing)}" if missing else "there is none"
         raise InvalidRequest(f"Candidates are runs with params and tokens: {problem}.")
     params, tokens = (positive(column, candidates[column].to_numpy(float)).values for column in ("params", "tokens"))
-    thinned, count = fit.thinned(-(-DRAWS["next_run"] // fit.posterior.sizes["chain"])), len(params)
+    thinned, count = fit.thinned(-(-most // fit.posterior.sizes["chain"])), len(params)
     at: dict[str, Any] = {"params": params, "tokens": tokens}
     if isinstance(about, Forecast):
         at = {name: np.append(values, getattr(about, name)) for name, values in at.items()}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidRequest, NotConvergedWarning
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import predict
@@ -54,7 +55,10 @@ def refits(
         if "run_id" in added:
             added["run_id"] = f"supposed {number}"
         again = sample(pd.concat([fit.table, added.dropna(axis="columns")], ignore_index=True))
-        rows.append({"loss": loss, "risk": risk_now(again, about, group=group, seed=seed), "converged": again.converged})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotConvergedWarning)  # of a refit, not of the fit: it is in the table
+            risk = risk_now(again, about, group=group, seed=seed)
+        rows.append({"loss": loss, "risk": risk, "converged": again.converged})
     table, now = pd.DataFrame(rows), risk_now(fit, about, group=group, seed=seed)
     table.attrs = {"risk": now, "share": 1 - float(table["risk"].mean()) / now if now > 0 else 0.0}
     return table

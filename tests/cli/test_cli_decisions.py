@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from bayes_scaling.inference import fit as sample
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.fit import load_fit
@@ -120,16 +121,44 @@ def test_regret_lifetime_and_the_next_run(command, stored, tmp_path):  # noqa: F
 def test_the_next_run_is_checked_by_posteriors_sampled_anew(command, stored, monkeypatch):  # noqa: F811
     seen = []
 
-    def sampled(runs, model, *, seed):
-        seen.append((len(runs), model.law, seed))
+    def sampled(runs, model, *, seed, progress):
+        seen.append((len(runs), model.law, seed, model.reference))
         return load_fit(stored)
 
     monkeypatch.setattr("bayes_scaling.inference.sample.fit", sampled)
     ask = ["next-run", stored, "--most", "1e21", "--params", "7e10", "--tokens", "1.4e12", "--refits", "2", "--seed", "3"]
     answer = told(command(*ask, "--json"))
-    assert seen == [(26, "chinchilla", 3)] * 2
+    # The priors are stated where they were, and not at the mean of the runs and one more.
+    assert seen == [(26, "chinchilla", 3, load_fit(stored).reference)] * 2
     assert [row["loss"] for row in answer["refits"]] == sorted(row["loss"] for row in answer["refits"])
     assert "2 posteriors with simulated outcomes of the first run remove 0 % of the risk" in command(*ask).out
+
+
+def test_a_posterior_that_takes_seconds_is_checked_by_refits_unless_told_otherwise(
+    command,  # noqa: F811
+    simulated_runs,
+    tmp_path,
+    monkeypatch,
+):
+    monkeypatch.setattr("bayes_scaling.cli.extras._REFITS", 2)
+    path = sample(simulated_runs, "chinchilla", seed=1, progress=False).save(tmp_path / "fit.nc")
+    ask = ["next-run", path, "--most", "1e21", "--params", "7e10", "--tokens", "1.4e12"]
+    answer = told(command(*ask, "--json"))
+    assert len(answer["refits"]) == 2
+    assert all(row["converged"] for row in answer["refits"])
+    share = 1 - sum(row["risk"] for row in answer["refits"]) / 2 / answer["candidates"][0]["risk"]
+    assert share == pytest.approx(answer["candidates"][0]["share"], abs=0.15)
+    assert "Pre-posterior check" in answer["sentence"]
+    bare = command(*ask, "--refits", 0)
+    assert bare.code == 0
+    assert "Pre-posterior" not in bare.out + bare.err
+
+
+def test_a_posterior_that_takes_minutes_is_not_checked_by_refits_unasked(command, stored):  # noqa: F811
+    answer = command("next-run", stored, "--most", "1e21", "--params", "7e10", "--tokens", "1.4e12")
+    assert answer.code == 0
+    assert "Pre-posterior" not in answer.out
+    assert "takes minutes for this posterior and was left out; --refits 4 runs it" in answer.err
 
 
 def test_a_system_is_asked_about_time_and_early_stops(command, system):  # noqa: F811
