@@ -21,14 +21,7 @@ from bayes_scaling.model.unknowns import JointlyNormal, Unknowns
 def define(layout: Layout, data: Mapping[str, Any], unknowns: Unknowns) -> None:
     """Ask for every unknown of a model, and add the density of what was measured.
 
-    Parameters
-    ----------
-    layout : Layout
-        The model on its tables.
-    data : mapping
-        What :meth:`Layout.data` returned, as arrays of the kind that the unknowns are.
-    unknowns : Unknowns
-        Where the unknowns come from.
+    ``data`` is what :meth:`Layout.data` returned, as arrays of the kind that the unknowns are.
     """
     model = layout.model
     reference = {axis: data.get(f"reference_{axis}", value) for axis, value in layout.reference.items()}

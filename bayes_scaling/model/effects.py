@@ -173,16 +173,15 @@ class RandomWalk(Effect):
         knots = np.linspace(low, max(high, low + _NARROWEST), STEPS + 1)
         origin = float(decades.mean())
         unit = np.sqrt(np.diff(knots))
-        weights = (_shares(decades, knots) - _shares(origin, knots)) * unit
-        steps = 10 ** knots[1:]
-        if not self.by:
-            return Walk(name, section, weights, steps, unit, np.zeros(len(table)), column, knots, origin)
-        row_label = table[list(self.by)].map(label_of).agg(":".join, axis=1)
-        groups = tuple(sorted(set(row_label)))
-        basis = np.concatenate([weights * (row_label == g).to_numpy(float)[:, None] for g in groups], axis=1)
-        labels = np.array([f"{g} {step:.4g}" for g in groups for step in steps])
-        own = np.zeros(len(table))
-        return Walk(name, section, basis, labels, np.tile(unit, len(groups)), own, column, knots, origin, self.by, groups)
+        basis, labels = (_shares(decades, knots) - _shares(origin, knots)) * unit, 10 ** knots[1:]
+        groups: tuple[str, ...] = ()
+        if self.by:
+            row_label = table[list(self.by)].map(label_of).agg(":".join, axis=1)
+            groups = tuple(sorted(set(row_label)))
+            basis = np.concatenate([basis * (row_label == g).to_numpy(float)[:, None] for g in groups], axis=1)
+            labels = np.array([f"{g} {step:.4g}" for g in groups for step in labels])
+        units, own = np.tile(unit, max(1, len(groups))), np.zeros(len(table))
+        return Walk(name, section, basis, labels, units, own, column, knots, origin, self.by, groups)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 SAMPLE_DIMS: Final = ("chain", "draw")
@@ -17,6 +18,11 @@ def at_reference(parameter: str) -> str:
 def population(parameter: str) -> str:
     """Name of the centre of the population that a parameter's groups come from, at the reference point."""
     return f"{parameter}_population"
+
+
+def centre(parameter: str, variables: Container[str]) -> str:
+    """Name of a parameter's centre at the reference point among the variables at hand."""
+    return next(n for n in (population(parameter), at_reference(parameter), parameter) if n in variables)
 
 
 def spread(parameter: str, grouping: str) -> str:
