@@ -77,7 +77,7 @@ class LogDensity:
         return len(self.start)
 
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the log densities of the prior and of what was measured at points, minus infinity where the law overflows."""
+        """Return the log densities of prior and measurements at points, minus infinity where the law overflows."""
         prior, measured = zip(*(self._parts(part) for part in self._portions(points)), strict=True)
         return np.concatenate(prior), np.concatenate(measured)
 
@@ -185,7 +185,7 @@ class LogDensity:
 
 @dataclass
 class _Values:
-    """The unknowns of a model at points, see :class:`~bayes_scaling.model.unknowns.Unknowns`; arrays are (point, label or row)."""
+    """The :class:`~bayes_scaling.model.unknowns.Unknowns` of a model at points; arrays are (point, label or row)."""
 
     of: LogDensity
     points: np.ndarray | None

@@ -156,8 +156,8 @@ def _near(layout: Layout, rng: np.random.Generator) -> xr.Dataset:
 def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFrame:
     """Return the expected contraction by a table, the median over draws, at reference point and typical loss of the given runs."""
     model, rows, reference = given.model, layout.only, given.reference
-    law, inputs = rows.observation.the_law, list(rows.inputs.values())
-    prior_sd = _prior_sd(model)
+    law, inputs, rng = rows.observation.the_law, list(rows.inputs.values()), np.random.default_rng(0)
+    prior_sd = {name: float(np.log(prior.draw(rng, _DRAWS)).std()) for name, prior in model.priors.items()}
     unknowns, variances = list(prior_sd), []
     for number in range(near.sizes["draw"]):
         draw = near.isel(draw=number)
@@ -189,11 +189,6 @@ def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFram
     sds = np.array([prior_sd[n] for n in unknowns])
     columns = {"prior_sd": sds, "expected_sd": expected_sd, "contraction": 1 - (expected_sd / sds) ** 2}
     return pd.DataFrame(columns, index=pd.Index(unknowns, name="parameter"))
-
-
-def _prior_sd(model: Model) -> dict[str, float]:
-    rng = np.random.default_rng(0)
-    return {name: float(np.log(prior.draw(rng, 4000)).std()) for name, prior in model.priors.items()}
 
 
 def _remedy(layout: Layout, near: xr.Dataset, name: str, now: float) -> str:

@@ -140,10 +140,8 @@ class Observation(Strict):
         for name, table in given.items():
             try:
                 effects[name] = Effect.of({"kind": kind, **table} if isinstance(table, dict) else table)
-            except InvalidPart as error:
-                raise InvalidPart(f"{name}.{error}") from None
             except InvalidSpecification as error:
-                raise InvalidPart(f"{name}: {error}") from None
+                raise InvalidPart(f"{name}{'.' if isinstance(error, InvalidPart) else ': '}{error}") from None
         return effects
 
     @model_validator(mode="after")
@@ -226,10 +224,6 @@ class Observation(Strict):
         along = (self.correlation.by, self.correlation.along) if self.correlation else ()
         return tuple(dict.fromkeys((*shared, *along)))
 
-    def without_discrepancy(self) -> Observation:
-        """Return the observation with its law taken for granted."""
-        return self.model_copy(update={"discrepancy": {}})
-
 
 _OF_AN_OBSERVATION: Final = tuple(Observation.model_fields)
 
@@ -309,14 +303,12 @@ class Model(Strict):
                 raise InvalidSpecification(f"reference.{name}: {whose} has no such input; {choose(name, axes)}")
             if not isinstance(point, str) and point <= 0:
                 raise InvalidSpecification(f"reference.{name}: has to be positive, found {point:g}")
-        for observation in self.observations:
-            law = observation.the_law
-            for axis in law.axes:
-                stated = isinstance(self.reference.get(axis), float | int)
-                if not stated and (axis not in law.inputs or not self.is_one):
-                    raise InvalidSpecification(
-                        f"reference.{axis}: give a number, since priors of {law.name} are stated at a value of it"
-                    )
+        for law, axis in ((o.the_law, axis) for o in self.observations for axis in o.the_law.axes):
+            stated = isinstance(self.reference.get(axis), float | int)
+            if not stated and (axis not in law.inputs or not self.is_one):
+                raise InvalidSpecification(
+                    f"reference.{axis}: give a number, since priors of {law.name} are stated at a value of it"
+                )
 
     @property
     def is_one(self) -> bool:
@@ -398,7 +390,8 @@ class Model(Strict):
         >>> read_model("kappa").without_discrepancy().discrepancy
         {}
         """
-        return self.model_copy(update={"observations": tuple(o.without_discrepancy() for o in self.observations)})
+        alone = tuple(observation.model_copy(update={"discrepancy": {}}) for observation in self.observations)
+        return self.model_copy(update={"observations": alone})
 
     def of(self, observation: Observation) -> Model:
         """Return the model of one observation alone; what varies over columns still does."""

@@ -100,7 +100,7 @@ class Placed:
         return xr.dot(draws[self.effect_name].drop_vars(self.dim, errors="ignore"), weights, dim=self.dim)
 
     def at(self, draws: xr.Dataset, columns: Mapping[str, Any], group: Mapping[str, str], seed: int) -> Any:
-        """Return what the effect adds at new inputs, dims (chain, draw, *dims of the columns); noise of rows adds nothing."""
+        """Return what the effect adds at new inputs, dims (chain, draw, *dims of the columns); nothing by default."""
         return 0.0
 
 
@@ -266,15 +266,13 @@ class Shared(Effect):
     def place(self, name: str, section: str, table: pd.DataFrame) -> Placed:
         """Place the effect on a table: a column of its basis for each label of two or more rows."""
         columns = [column for column in self.by if column in table and table[column].notna().any()]
-        which = np.full(len(table), -1)
-        shared: list[str] = []
+        labels = pd.Series(index=table.index, dtype=object)
         if columns:
             there = table[columns].notna() & (table[columns].map(str) != "")
             labels = table[columns].map(label_of).agg(", ".join, axis=1).where(there.all(axis=1))
-            counts = labels.value_counts(sort=False)
-            shared = [str(label) for label in counts.index[counts > 1]]
-            number = {label: n for n, label in enumerate(shared)}
-            which = np.array([number.get(label, -1) for label in labels])
+        counts = labels.value_counts(sort=False)
+        shared = [str(label) for label in counts.index[counts > 1]]
+        which = pd.Index(shared, dtype=object).get_indexer(pd.Index(labels, dtype=object))
         basis = (which[:, None] == np.arange(len(shared))).astype(float)
         own = (which < 0).astype(float)
         return SharedByRows(name, section, basis, np.array(shared, dtype=str), np.ones(len(shared)), own)

@@ -195,7 +195,7 @@ class Basis:
         return (self.matrix[:, :, None] * self.matrix[:, None, :]).reshape(len(self.matrix), -1)
 
     def weighted_gram(self, weights: np.ndarray) -> np.ndarray:
-        """Return sums over rows of the products, each row with its weight; weights of shape (draw, 1) are those of all rows."""
+        """Return sums over rows of the products, each row with its weight; (draw, 1) is one weight for all rows."""
         if weights.shape[1] == 1:
             return self.gram * weights[:, :, None]
         effects = self.matrix.shape[1]

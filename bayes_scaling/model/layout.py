@@ -25,7 +25,7 @@ from bayes_scaling.model.reference import terms_of
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """One observation, as far as its table can tell its parts apart: effects are discrepancies, then noise that rows share."""
+    """One observation, as far as its table can tell its parts apart; effects are discrepancies, then shared noise."""
 
     observation: Observation
     table: pd.DataFrame

@@ -16,7 +16,7 @@ from bayes_scaling.model.reference import publish
 
 
 def draw_prior(layout: Layout, rng: np.random.Generator, *, draws: int = 4000) -> xr.Dataset:
-    """Draw every unknown of a model from its prior: the variables of a posterior, dims (chain, draw, *groupings), one chain."""
+    """Draw the variables of a posterior from the prior, dims (chain, draw, *groupings), in one chain."""
     model = layout.model
 
     def one(prior: Prior) -> xr.DataArray:

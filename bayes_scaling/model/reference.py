@@ -13,7 +13,7 @@ from bayes_scaling.model.document import Model
 
 
 def publish(model: Model, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the published ``{name}`` of every value at the reference point, and ``{name}_at_reference`` where they differ."""
+    """Return the published ``{name}`` of each value at the reference point, and ``{name}_at_reference`` where it differs."""
     kinds = model.kinds
     exact = {**values, **model.fixed}
     # Kinds of fixed parameters stay out: their published value is what the document gives.
@@ -23,7 +23,7 @@ def publish(model: Model, values: Mapping[str, Any], reference: Mapping[str, Any
 
 
 def law_parameters(law: Law, model: Model, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every published parameter of a law: those the document fixes, and those that follow from values at reference."""
+    """Return every published parameter of a law: those the document fixes, and those of values at reference."""
     stated = model.fixed | publish(model, values, reference)
     return {name: stated[name] for name in law.parameters if name in stated}
 

@@ -78,8 +78,8 @@ def check(fit: Fit) -> pd.DataFrame:
     """Check convergence and adequacy of a fit.
 
     R-hat and effective sample sizes are ArviZ's rank-normalised ones, over every variable of the
-    posterior. A trend is a linear or quadratic dependence of the ranks of the residuals on those of N, D or C; its p-value is
-    the share of replicated tables with as strong a trend.
+    posterior. A trend is a linear or quadratic dependence of the ranks of the residuals on those of N, D or C; its p-value
+    is the share of replicated tables with as strong a trend.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def _thinned(fit: Fit) -> Fit:
 
 
 def _extreme(diagnostic: xr.Dataset, which: Any) -> tuple[float, str]:
-    """Return the worst value over all variables, and the variable's name; argmax and argmin take NaN for the worst of all."""
+    """Return the worst value over all variables, and the variable's name; argmax and argmin take NaN for the worst."""
     worst = {str(name): float(array.values.flat[which(array.values)]) for name, array in diagnostic.data_vars.items()}
     name = list(worst)[which(list(worst.values()))]
     return worst[name], name
@@ -243,7 +243,7 @@ def checked(fit: Fit) -> Fit:
 
 
 def prior_predictive(fit: Fit) -> xr.DataArray:
-    """Return what the prior predicts at the rows of one observation, dims (chain, draw, run); NaN where law or noise overflow."""
+    """Return what the prior predicts at the rows of one observation, dims (chain, draw, run); NaN where it overflows."""
     prior = _thinned(fit.at_prior())
     with np.errstate(over="ignore", invalid="ignore"):
         drawn = measured_at_runs(prior, loss_at_runs(prior), np.random.default_rng(1))

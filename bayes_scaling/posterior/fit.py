@@ -22,7 +22,7 @@ from bayes_scaling.model import names
 from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json
 from bayes_scaling.model.grouping import Groups, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
-from bayes_scaling.model.prior_draws import stored_parameters
+from bayes_scaling.model.prior_draws import draw_prior, stored_parameters
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.table import RunTable
 
@@ -35,6 +35,7 @@ _EXTRAS: Final = (
 )
 """Columns that a fit keeps of its rows beside those its model needs."""
 
+_Checks = tuple[Mapping[str, Any], ...]
 Kind = Literal["observation", "fit", "mixture"]
 """A fit of one law, or a view of one observation; a whole fit, of one law or several; a mixture of fits."""
 
@@ -63,14 +64,14 @@ class Fit:
     model: Model
     reference: Mapping[str, float]
     facts: Mapping[str, Any]
-    checks: tuple[Mapping[str, Any], ...] = ()
+    checks: _Checks = ()
 
     @classmethod
-    def of(cls, layout: Layout, groups: Mapping[str, xr.Dataset], facts: Mapping[str, Any]) -> Self:
+    def of(cls, layout: Layout, groups: Mapping[str, xr.Dataset], facts: Mapping[str, Any], checks: _Checks = ()) -> Self:
         """Return the fit of draws on a layout: ``posterior``, ``prior`` and ``sample_stats`` by name."""
         rows = {f"observations/{name}": kept_rows(of_it) for name, of_it in layout.rows.items()}
         tree = xr.DataTree.from_dict({**groups, **rows})
-        return cls(tree, layout.model, dict(layout.reference), facts).with_layout(layout)
+        return cls(tree, layout.model, dict(layout.reference), facts, checks).with_layout(layout)
 
     @classmethod
     def from_draws(
@@ -102,26 +103,18 @@ class Fit:
         InvalidFit
             If the draws lack an unknown of the model.
         """
-        from bayes_scaling.model.prior_draws import draw_prior
-
-        by_name = {model.only.name: tables} if isinstance(tables, pd.DataFrame) else tables
-        layout = Layout.of(model, by_name)
-        groups: dict[str, xr.Dataset] = {"posterior": draws} if isinstance(draws, xr.Dataset) else {}
-        if isinstance(draws, xr.DataTree):
-            groups = {name: group.to_dataset() for name, group in draws.children.items()}
-        posterior = groups["posterior"]
+        layout = Layout.of(model, {model.only.name: tables} if isinstance(tables, pd.DataFrame) else tables)
+        tree = draws if isinstance(draws, xr.DataTree) else xr.DataTree.from_dict({"posterior": draws})
+        posterior = tree["posterior"].to_dataset()
         prior = draw_prior(layout, np.random.default_rng(0)) if prior is None else prior
         if missing := [str(name) for name in prior if name not in posterior]:
             raise InvalidFit(f"The draws lack {', '.join(missing)}: sample the model that build_model gives, effects too.")
         sizes = [posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
-        no_statistics = xr.Dataset({"diverging": (names.SAMPLE_DIMS, np.zeros(sizes, bool))})
-        stored = {
-            "posterior": posterior[[str(name) for name in prior]],
-            "prior": prior,
-            "sample_stats": groups.get("sample_stats", no_statistics),
-        }
+        statistics = xr.Dataset({"diverging": (names.SAMPLE_DIMS, np.zeros(sizes, bool))})
+        statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree else statistics
+        groups = {"posterior": posterior[[str(name) for name in prior]], "prior": prior, "sample_stats": statistics}
         defaults = {"runs": "runs", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
-        return cls.of(layout, stored, {**defaults, **(facts or {})})
+        return cls.of(layout, groups, {**defaults, **(facts or {})})
 
     @cached_property
     def layout(self) -> Layout:
@@ -188,7 +181,7 @@ class Fit:
             "prior": observation_draws(self.layout, name, self.prior, alone),
             "sample_stats": self.tree["sample_stats"].to_dataset(),
         }
-        return replace(Fit.of(alone, groups, self.facts), checks=self.checks).with_layout(alone)
+        return Fit.of(alone, groups, self.facts, self.checks)
 
     def with_layout(self, layout: Layout) -> Self:
         """Keep a layout that was made already."""

@@ -139,7 +139,7 @@ def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] |
 def discrepancy(
     fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0
 ) -> xr.DataArray | float:
-    """Return what discrepancies add to the law's log loss at the typical loss, dims (chain, draw, *input dims); 0.0 for none.
+    """Return what discrepancies add to the law's log loss at the typical loss, dims (chain, draw, *input dims), or 0.0.
 
     Beyond the runs one seed is one discrepancy for each draw, whatever else is asked for.
     """

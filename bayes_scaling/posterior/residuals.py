@@ -24,7 +24,7 @@ def law_at_runs(fit: Fit) -> xr.DataArray:
 
 
 def loss_at_runs(fit: Fit) -> xr.DataArray:
-    """Return what is expected at the rows of a fit, dims (chain, draw, run): the law, its discrepancy, noise that rows share."""
+    """Return what is expected at the rows of a fit, dims (chain, draw, run): law, discrepancy and noise that rows share."""
     law = law_at_runs(fit)
     added = sum((effect.at_rows(fit.posterior) for effect in fit.layout.only.effects), start=0.0)
     return with_effects(law, added, growth_at(fit, law))

@@ -118,7 +118,7 @@ class Seen:
     length: np.ndarray
 
     def forecast(self, members: np.ndarray, along: np.ndarray, place: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean of the correlated noise at a place of one run given its rows, and the share of its variance explained.
+        """Return the mean of the correlated noise at a place of one run given its rows, and the share of variance explained.
 
         Both are in units of the noise's standard deviation there.
         """
@@ -132,7 +132,7 @@ class Seen:
 
 
 def continued_rows(fit: Fit, table: pd.DataFrame) -> np.ndarray:
-    """Return for each row of a table the last row of the fit on the same run, -1 where it is of another, or no further along."""
+    """Return for each row of a table the last row of the fit on the same run; -1 on another, or no further along."""
     correlation = fit.model.only.correlation
     if correlation is None or not {correlation.by, correlation.along} <= set(table) & set(fit.table):
         return np.full(len(table), -1)
