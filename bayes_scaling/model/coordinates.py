@@ -120,11 +120,7 @@ def _centre(model: Model, name: str, prior: Prior, varying: Varying) -> Any:
 
 
 def _terms(
-    model: Model,
-    priors: Mapping[str, Prior],
-    others: Mapping[str, Any],
-    varying: Varying,
-    reference: Mapping[str, Any],
+    model: Model, priors: Mapping[str, Prior], others: Mapping[str, Any], varying: Varying, reference: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Ask for the terms of the law: the loss at the reference point, and their ratios to the first of them."""
     only, (first, *rest), unknowns = model.only, priors, varying.unknowns

@@ -34,25 +34,17 @@ def define(layout: Layout, data: Mapping[str, Any], unknowns: Unknowns) -> None:
         unknowns.record(name, value, dim)
     for suffix, rows in layout:
         values = at_groups if model.is_one else varying.at(centres, rows.observation.name)
-        _observe(layout, rows, suffix, values, reference, data, unknowns)
+        parameters = law_parameters(rows.observation.the_law, model, values, reference)
+        _observe(rows, suffix, parameters, data, unknowns)
 
 
-def _observe(
-    layout: Layout,
-    rows: Rows,
-    suffix: str,
-    values: dict[str, Any],
-    reference: dict[str, Any],
-    data: Mapping[str, Any],
-    unknowns: Unknowns,
-) -> None:
+def _observe(rows: Rows, suffix: str, parameters: Mapping[str, Any], data: Mapping[str, Any], unknowns: Unknowns) -> None:
     """Add what was measured: its logarithm around the law's, with the effects and the noise of the document."""
     observation = rows.observation
 
     def of_it(name: str) -> str:
         return names.of_observation(name, suffix)
 
-    parameters = law_parameters(observation.the_law, layout.model, values, reference)
     if of_it("group_of_run") in data:
         group = data[of_it("group_of_run")]
         parameters = {n: unknowns.of_rows(v, group) for n, v in parameters.items()}

@@ -43,8 +43,6 @@ class Coordinate:
 class LogDensity:
     """The log density of a model on its tables.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> from bayes_scaling.model.document import read_model
     >>> runs = pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]})

@@ -197,8 +197,6 @@ class Walk(Placed):
     def weights(self, decades: Any) -> np.ndarray:
         """Return how much of each step lies between the origin and a place, in decades; beyond the last knot, all of it.
 
-        Examples
-        --------
         >>> nothing = np.zeros(0)
         >>> walk = Walk("C", "discrepancy", nothing, nothing, nothing, nothing, "", np.array([0.0, 1.0, 2.0]), 1.0)
         >>> walk.weights([0.5, 2.0, 9.0]).tolist()

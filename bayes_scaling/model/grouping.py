@@ -25,8 +25,6 @@ def member(centre: Any, effects: list[Any]) -> Any:
 
     Every parameter is positive, so groups differ by factors; an effect is the logarithm of one.
 
-    Examples
-    --------
     >>> round(float(member(2.0, [0.1, -0.1])), 6)
     2.0
     """
@@ -36,8 +34,6 @@ def member(centre: Any, effects: list[Any]) -> Any:
 def dimension(columns: tuple[str, ...] | str) -> str:
     """Return the dimension name of a grouping.
 
-    Examples
-    --------
     >>> dimension("corpus:arch")
     'corpus_arch'
     """
@@ -102,8 +98,6 @@ class Groups:
 def label_of(value: Any) -> str:
     """Return a group's label as text: one spelling for 1, 1.0 and "1", and for true and "true".
 
-    Examples
-    --------
     >>> label_of(1.0), label_of("1.0"), label_of(True), label_of("C4")
     ('1', '1', 'true', 'C4')
     """
@@ -116,8 +110,6 @@ def label_of(value: Any) -> str:
 def label_in(grouping: str, group: Mapping[str, str]) -> str:
     """Return the label of a group in one grouping; a column that is left out is empty.
 
-    Examples
-    --------
     >>> label_in("corpus:arch", {"corpus": "C4", "arch": "a"})
     'C4:a'
     """

@@ -53,8 +53,6 @@ def dimension_of_effect(section: str, effect_name: str) -> str:
 def is_log(label: str) -> bool:
     """Whether a number of a posterior is a logarithm already: an effect of a group, a step of a walk, shared noise.
 
-    Examples
-    --------
     >>> is_log("discrepancy_C[1e+18]"), is_log("discrepancy_scale_C"), is_log("E_effect_corpus[C4]"), is_log("E[a]")
     (True, False, True, False)
     """
@@ -65,8 +63,6 @@ def is_log(label: str) -> bool:
 def of_observation(name: str, suffix: str) -> str:
     """Name of a variable of one observation among several: the suffix is empty where there is one alone.
 
-    Examples
-    --------
     >>> of_observation("sigma", "curves"), of_observation("sigma", "")
     ('sigma_curves', 'sigma')
     """

@@ -20,6 +20,10 @@ from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import Registered, Strict
 from bayes_scaling.plugins import Registry
 
+_NU: Final = "nu belongs to StudentT, which needs it, and to no other distribution"
+_PADDED: Final = 1.0
+"""Distance of padding; it is multiplied by nothing."""
+
 
 class Likelihood(Registered):
     """How measurements scatter around the law: a distribution of the residual of the logarithm.
@@ -88,7 +92,7 @@ class Normal(Likelihood):
     @classmethod
     def _has_no_tail(cls, given: Any) -> Any:
         if isinstance(given, dict) and "nu" in given:
-            raise InvalidSpecification("nu belongs to StudentT, which needs it, and to no other distribution")
+            raise InvalidSpecification(_NU)
         return given
 
     def standard(self, rng: np.random.Generator, shape: tuple[int, ...], **arguments: Any) -> np.ndarray:
@@ -122,7 +126,7 @@ class StudentT(Likelihood):
     @model_validator(mode="after")
     def _is_whole(self) -> StudentT:
         if self.nu is None:
-            raise InvalidSpecification("nu belongs to StudentT, which needs it, and to no other distribution")
+            raise InvalidSpecification(_NU)
         if isinstance(self.nu, float) and self.nu <= 0:
             raise InvalidSpecification(f"nu has to be positive, found {self.nu:g}")
         return self
@@ -151,9 +155,9 @@ class StudentT(Likelihood):
 
     def quantile(self, prob: float, **arguments: Any) -> Any:
         """Return the quantile of residuals at scale one, at the median of the degrees of freedom."""
-        from scipy import stats  # as above
+        from scipy.special import stdtrit  # as above
 
-        return float(stats.t.ppf(prob, df=float(np.median(arguments["nu"]))))
+        return float(stdtrit(float(np.median(arguments["nu"])), prob))
 
     def variance_inflation(self, **arguments: Any) -> Any:
         """Return one over the Fisher information of the location."""
@@ -235,10 +239,6 @@ def typical_error(errors: np.ndarray) -> float:
     """
     stated = errors[errors > 0]
     return float(np.median(stated)) if stated.size else 0.0
-
-
-_PADDED: Final = 1.0
-"""Distance of padding; it is multiplied by nothing."""
 
 
 def serial_of(table: pd.DataFrame, correlation: Correlation | None) -> Serial | None:

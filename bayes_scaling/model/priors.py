@@ -168,8 +168,6 @@ def _named(name: str) -> Distribution:
 def written(given: _Arguments) -> str:
     """Return arguments as one writes them.
 
-    Examples
-    --------
     >>> written({"mu": 0.5, "sigma": 1.0})
     'mu=0.5, sigma=1'
     """

@@ -34,8 +34,6 @@ def terms_of(model: Model) -> tuple[str, ...]:
     None are where there are several observations, or one term alone, where one is fixed or has bounds, or where the law
     is not proportional to them.
 
-    Examples
-    --------
     >>> from bayes_scaling.model.document import read_model
     >>> terms_of(read_model("chinchilla"))
     ('E', 'A', 'B')
@@ -52,8 +50,6 @@ def terms_of(model: Model) -> tuple[str, ...]:
 def is_proportional(law: Law, losses: Collection[str], parameters: Collection[str]) -> bool:
     """Whether a law of these parameters doubles where its terms at the reference point do.
 
-    Examples
-    --------
     >>> from bayes_scaling.laws import LAWS
     >>> kappa, m4 = LAWS["kappa"], LAWS["m4"]
     >>> is_proportional(kappa, ("E", "A", "B"), kappa.parameters), is_proportional(m4, ("beta", "E", "gap"), m4.parameters)

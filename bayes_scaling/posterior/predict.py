@@ -80,7 +80,8 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
     """Predict for inputs and a group that have been checked; what :func:`predict` returns."""
     law = law_loss(fit, columns, group=group, seed=seed)
     growth = growth_at(fit, law)
-    expected = with_effects(law, discrepancy(fit, columns, group=group, seed=seed), growth)
+    added = sum((walk.at(fit.posterior, columns, group, seed) for walk in fit.layout.only.discrepancy), start=0.0)
+    expected = with_effects(law, added, growth)
     rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
     measured = measured_anew(fit, expected, rng, growth=growth)
     axes = [c for c in dict.fromkeys((*REACHES, *fit.model.only.columns.values())) if c in columns and c in fit.table]
@@ -123,8 +124,9 @@ def new_run_sd(fit: Fit, *, nugget: bool = True) -> xr.DataArray:
     The nugget, each point's own error, is part of it or left out.
     """
     draws = fit.posterior
-    parts = [effect.scale_name for effect in fit.layout.only.noise] + ["nugget"] * (nugget and "nugget" in draws)
-    return sum((draws[part] ** 2 for part in parts), start=draws["sigma"] ** 2) ** 0.5 if parts else draws["sigma"]
+    parts = [draws[effect.scale_name] for effect in fit.layout.only.noise]
+    parts += [draws["nugget"]] if nugget and "nugget" in draws else []
+    return sum((part**2 for part in parts), start=draws["sigma"] ** 2) ** 0.5 if parts else draws["sigma"]
 
 
 def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
@@ -136,16 +138,6 @@ def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] |
     return loss.transpose(*SAMPLE_DIMS, ...)
 
 
-def discrepancy(
-    fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0
-) -> xr.DataArray | float:
-    """Return what discrepancies add to the law's log loss at the typical loss, dims (chain, draw, *input dims), or 0.0.
-
-    Beyond the runs one seed is one discrepancy for each draw, whatever else is asked for.
-    """
-    return sum((e.at(fit.posterior, columns, group or {}, seed) for e in fit.layout.only.discrepancy), start=0.0)
-
-
 def growth_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
     """Return the variance function where the law expects a loss: by what factor noise and discrepancy are larger there."""
     draws = fit.posterior
@@ -155,12 +147,10 @@ def growth_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
 def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[str, Any]:
     """Return the published parameters of the law in one group, dims (chain, draw); a fixed one is a plain number."""
     model, draws = fit.model, fit.posterior
-    values = {
-        name: member(
-            draws[names.centre(name, draws)], effects_at(model.parameters[name].varies_by, name, group, draws, seed)
-        )
-        for name in model.priors
-    }
+    values = {}
+    for name in model.priors:
+        effects = effects_at(model.parameters[name].varies_by, name, group, draws, seed)
+        values[name] = member(draws[names.centre(name, draws)], effects)
     return law_parameters(model.only.the_law, model, values, fit.reference)
 
 
