@@ -119,7 +119,8 @@ def _of_the_design(layout: Layout) -> list[str]:
         if spread[column] < _SAME:
             symbol = BY_COLUMN[column].symbol if column in BY_COLUMN else column
             findings.append(
-                f"All runs have the same {symbol}, {table[column].iloc[0]:.3g}: the dependence of the loss on it is not identifiable."
+                f"All runs have the same {symbol}, {table[column].iloc[0]:.3g}: the dependence of the loss on it is not "
+                f"identifiable."
             )
         elif table[column].round(3).nunique() == 2:
             findings.append(

@@ -1,6 +1,6 @@
 """All that follows from a model and its tables, made once: inputs, what was measured, groups, effects, serial correlation.
 
-A layout is kept on the fit: inference, predictions, checks and reports read it, and nothing of it is worked out twice.
+A layout stays with the fit: inference, predictions, checks and reports read it, and nothing of it is worked out twice.
 """
 
 from __future__ import annotations
@@ -60,10 +60,8 @@ class Rows:
     @property
     def has_own_error(self) -> bool:
         """Whether a row has an error of its own beside correlated noise; rows that stand alone count as having one."""
-        correlation = self.observation.correlation
-        if self.serial is None or correlation is None:
-            return True
-        return correlation.nugget is not None or bool(self.relative_error.any())
+        correlation = None if self.serial is None else self.observation.correlation
+        return correlation is None or correlation.nugget is not None or bool(self.relative_error.any())
 
     @cached_property
     def typical(self) -> float:
