@@ -49,16 +49,9 @@ def standard_effect(name: str, grouping: str) -> str:
 
 @dataclass(frozen=True)
 class Varying:
-    """Logarithms of the factors of parameters that vary, of the unknowns of a model.
+    """Logarithms of the factors of parameters that vary: one array over labels for each parameter and grouping.
 
-    Parameters
-    ----------
-    effects : mapping of str to list
-        For each such parameter, its effects, one array over labels for each grouping.
-    positions : mapping
-        For each parameter and observation, the position of every group's label, in the order of the effects.
-    unknowns : Unknowns
-        Where they come from.
+    ``positions`` says for each parameter and observation which label every group has, in the order of the effects.
     """
 
     effects: Mapping[str, list[Any]]
@@ -84,7 +77,7 @@ class Varying:
         return cls(effects, positions, unknowns)
 
     def mean(self, name: str) -> Any:
-        """Return the mean of a parameter's effects over the labels at hand, summed over groupings."""
+        """Return a parameter's mean effect over the labels at hand, summed over groupings."""
         return sum((self.unknowns.mean(effect) for effect in self.effects.get(name, ())), start=0.0)
 
     def of_groups(self, name: str, observation: str) -> list[Any]:
@@ -102,22 +95,7 @@ class Varying:
 
 
 def values_at_reference(layout: Layout, varying: Varying, reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for every unknown of the laws, and return its centre at the reference point.
-
-    Parameters
-    ----------
-    layout : Layout
-        The model on its tables.
-    varying : Varying
-        Effects of groups.
-    reference : mapping
-        The reference point.
-
-    Returns
-    -------
-    dict of str to array
-        A number a draw for every parameter with a prior.
-    """
+    """Ask for every unknown of the laws; return the centre at the reference point of every parameter with a prior."""
     model = layout.model
     terms = layout.terms
     centres = {n: _centre(model, n, prior, varying) for n, prior in model.priors.items() if n not in terms}
@@ -142,11 +120,7 @@ def _centre(model: Model, name: str, prior: Prior, varying: Varying) -> Any:
 
 
 def _terms(
-    model: Model,
-    priors: Mapping[str, Prior],
-    others: Mapping[str, Any],
-    varying: Varying,
-    reference: Mapping[str, Any],
+    model: Model, priors: Mapping[str, Prior], others: Mapping[str, Any], varying: Varying, reference: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Ask for the terms of the law: the loss at the reference point, and their ratios to the first of them."""
     only, (first, *rest), unknowns = model.only, priors, varying.unknowns

@@ -21,14 +21,7 @@ from bayes_scaling.model.unknowns import JointlyNormal, Unknowns
 def define(layout: Layout, data: Mapping[str, Any], unknowns: Unknowns) -> None:
     """Ask for every unknown of a model, and add the density of what was measured.
 
-    Parameters
-    ----------
-    layout : Layout
-        The model on its tables.
-    data : mapping
-        What :meth:`Layout.data` returned, as arrays of the kind that the unknowns are.
-    unknowns : Unknowns
-        Where the unknowns come from.
+    ``data`` is what :meth:`Layout.data` returned, as arrays of the kind that the unknowns are.
     """
     model = layout.model
     reference = {axis: data.get(f"reference_{axis}", value) for axis, value in layout.reference.items()}
@@ -41,25 +34,17 @@ def define(layout: Layout, data: Mapping[str, Any], unknowns: Unknowns) -> None:
         unknowns.record(name, value, dim)
     for suffix, rows in layout:
         values = at_groups if model.is_one else varying.at(centres, rows.observation.name)
-        _observe(layout, rows, suffix, values, reference, data, unknowns)
+        parameters = law_parameters(rows.observation.the_law, model, values, reference)
+        _observe(rows, suffix, parameters, data, unknowns)
 
 
-def _observe(
-    layout: Layout,
-    rows: Rows,
-    suffix: str,
-    values: dict[str, Any],
-    reference: dict[str, Any],
-    data: Mapping[str, Any],
-    unknowns: Unknowns,
-) -> None:
+def _observe(rows: Rows, suffix: str, parameters: Mapping[str, Any], data: Mapping[str, Any], unknowns: Unknowns) -> None:
     """Add what was measured: its logarithm around the law's, with the effects and the noise of the document."""
     observation = rows.observation
 
     def of_it(name: str) -> str:
         return names.of_observation(name, suffix)
 
-    parameters = law_parameters(observation.the_law, layout.model, values, reference)
     if of_it("group_of_run") in data:
         group = data[of_it("group_of_run")]
         parameters = {n: unknowns.of_rows(v, group) for n, v in parameters.items()}

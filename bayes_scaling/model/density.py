@@ -87,13 +87,6 @@ class Surface:
 class LogDensity(Surface):
     """The log density of a model on its tables.
 
-    Parameters
-    ----------
-    layout : Layout
-        The model on its tables.
-
-    Examples
-    --------
     >>> import pandas as pd
     >>> from bayes_scaling.model.document import read_model
     >>> runs = pd.DataFrame({"params": [1e8, 1e9], "tokens": [2e9, 2e10], "loss": [3.4, 2.8]})
@@ -126,18 +119,7 @@ class LogDensity(Surface):
         return len(self.start)
 
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the log density of the prior, and of what was measured.
-
-        Parameters
-        ----------
-        points : ndarray, shape (point, coordinate)
-            Points on the real space.
-
-        Returns
-        -------
-        tuple of ndarray, shape (point,)
-            Minus infinity where the law overflows.
-        """
+        """Return the log densities of prior and measurements at points, minus infinity where the law overflows."""
         prior, measured = zip(*(self._parts(part) for part in self._portions(points)), strict=True)
         return np.concatenate(prior), np.concatenate(measured)
 
@@ -173,17 +155,11 @@ class LogDensity(Surface):
         count = draws.sizes["chain"] * draws.sizes["draw"]
         points = np.zeros((count, self.size))
         model = self.layout.model
-        mean_effect = {
-            name: sum(
-                (flat[names.group_effect(name, grouping)].mean(axis=-1) for grouping in parameter.varies_by),
-                start=np.zeros(count),
-            )
-            for name, parameter in model.parameters.items()
-        }
 
         def log_centre(name: str) -> np.ndarray:
-            labels = (names.population(name), names.at_reference(name), name)
-            return np.log(next(flat[label] for label in labels if label in flat)) + mean_effect[name]
+            groupings = model.parameters[name].varies_by
+            mean_effect = sum(flat[names.group_effect(name, grouping)].mean(axis=-1) for grouping in groupings)
+            return np.log(flat[names.centre(name, flat)]) + mean_effect
 
         terms = self.layout.terms
         by_name: dict[str, np.ndarray] = {}
@@ -204,7 +180,7 @@ class LogDensity(Surface):
         if terms:
             # The loss at the reference point is proportional to the first term.
             whole = self._values(points).recorded
-            label = next(n for n in (names.population(terms[0]), names.at_reference(terms[0]), terms[0]) if n in whole)
+            label = names.centre(terms[0], whole)
             (place,) = (coordinate.place for coordinate in self.coordinates if coordinate.name == LOG_LOSS)
             points[:, place] = np.log(flat[label][:, None] / whole[label][0])
         return points
@@ -228,7 +204,7 @@ class LogDensity(Surface):
 
 @dataclass
 class _Values:
-    """The unknowns of a model at points: see :class:`~bayes_scaling.model.unknowns.Unknowns`. Arrays are (point, label or row)."""
+    """The :class:`~bayes_scaling.model.unknowns.Unknowns` of a model at points; arrays are (point, label or row)."""
 
     of: LogDensity
     points: np.ndarray | None
@@ -250,10 +226,7 @@ class _Values:
         return self.starts[-1][None]
 
     def positive(self, name: str, prior: Prior) -> np.ndarray:
-        """Read a positive unknown, and add the density of its prior."""
-        start = 0.0
-        if self.points is None:
-            start = _unbounded(prior.median, prior.support)
+        start = _unbounded(prior.median, prior.support) if self.points is None else 0.0
         free = self._take(name, start, prior=prior)
         value, log_determinant = _bounded(free, prior.support)
         self.prior = self.prior + (prior.log_density(value) + log_determinant)[:, 0]
@@ -261,35 +234,28 @@ class _Values:
         return value
 
     def free(self, name: str, start: float) -> np.ndarray:
-        """Read an unknown whose density is stated elsewhere."""
         return self._take(name, start)
 
     def standard(self, name: str, dim: str, size: int) -> np.ndarray:
-        """Read standard Normal unknowns, and add their density."""
         z = self._take(name, 0.0, size)
         self.prior = self.prior - 0.5 * ((z**2).sum(axis=-1) + size * _LOG_TWO_PI)
         return z
 
     def with_prior(self, name: str, prior: Prior, log_value: np.ndarray) -> np.ndarray:
-        """Add the density of a positive number's prior, with respect to its logarithm, and return the number."""
         value = np.exp(log_value)
         self.prior = self.prior + (prior.log_density(value) + log_value)[:, 0]
         return value
 
     def record(self, name: str, value: Any, dim: str | None = None) -> None:
-        """Store a number that follows from the unknowns."""
         self.recorded.setdefault(name, (value, dim))
 
     def mean(self, effect: np.ndarray) -> np.ndarray:
-        """Return the mean over labels."""
         return effect.mean(axis=-1, keepdims=True)
 
     def pick(self, effect: np.ndarray, position: Any) -> np.ndarray:
-        """Return the labels at a position."""
         return effect[:, np.atleast_1d(position)]
 
     def of_rows(self, value: Any, group: np.ndarray) -> Any:
-        """Return the value of each row's group, or the one of all."""
         return value[:, group] if np.ndim(value) == 2 and value.shape[1] > 1 else value
 
     def independent(
@@ -302,13 +268,11 @@ class _Values:
         log_measured: np.ndarray,
         dim: str,
     ) -> None:
-        """Add the density of independent rows."""
         z = (log_measured - mean) / scale
         density = likelihood.log_density(z, **arguments) - np.log(scale)
         self.measured = self.measured + density.sum(axis=-1)
 
     def jointly_normal(self, name: str, rows: JointlyNormal, log_measured: np.ndarray, dim: str) -> None:
-        """Add the density of rows that are Normal together."""
         residual = log_measured - rows.mean
         error = None if rows.error is None or not np.any(rows.error) else rows.error
         basis = self.of.basis(name, rows.effects) if rows.effects else None

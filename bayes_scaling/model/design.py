@@ -7,7 +7,7 @@ of the parameters, weighted by residual noise and discrepancy, give the expected
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.model import gaussian
+from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.document import Model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.noise import geometric_mean, standard_deviation, variance_function
@@ -47,7 +47,7 @@ class Identifiability:
         One row a parameter: ``prior_sd`` of its logarithm, ``expected_sd`` after the runs, and ``contraction``, one minus
         the square of their ratio.
     findings : tuple of str
-        Problems of the design, a sentence each; empty where there are none.
+        Problems of the design, a sentence each.
     """
 
     parameters: pd.DataFrame
@@ -102,14 +102,14 @@ def identifiability(runs: RunTable, model: Model, *, seed: int = 0) -> Identifia
         return Identifiability(pd.DataFrame(columns=["prior_sd", "expected_sd", "contraction"], dtype=float), ())
     near = _near(layout, np.random.default_rng(seed))
     information = _contraction(layout, layout, near)
-    findings = [*_of_the_design(layout)]
-    weak = [name for name in information.index if information.loc[name, "contraction"] < WEAK]
-    if weak:
-        listed = ", ".join(f"{name} {information.loc[name, 'contraction']:.2f}" for name in weak)
-        findings.append(f"Weakly identified, with expected posterior contraction below {WEAK:g}: {listed}.")
-        weakest = weak[int(np.argmin(information.loc[weak, "contraction"]))]
-        findings += _remedy(layout, near, weakest, information)
-    return Identifiability(information, tuple(findings))
+    result = Identifiability(information, tuple(_of_the_design(layout)))
+    if not result.weak:
+        return result
+    contraction = information["contraction"][result.weak]
+    listed = ", ".join(f"{name} {value:.2f}" for name, value in contraction.items())
+    weak = f"Weakly identified, with expected posterior contraction below {WEAK:g}: {listed}."
+    remedy = _remedy(layout, near, str(contraction.idxmin()), float(contraction.min()))
+    return replace(result, findings=(*result.findings, weak, remedy))
 
 
 def _of_the_design(layout: Layout) -> list[str]:
@@ -119,7 +119,8 @@ def _of_the_design(layout: Layout) -> list[str]:
         if spread[column] < _SAME:
             symbol = BY_COLUMN[column].symbol if column in BY_COLUMN else column
             findings.append(
-                f"All runs have the same {symbol}, {table[column].iloc[0]:.3g}: the dependence of the loss on it is not identifiable."
+                f"All runs have the same {symbol}, {table[column].iloc[0]:.3g}: the dependence of the loss on it is not "
+                f"identifiable."
             )
         elif table[column].round(3).nunique() == 2:
             findings.append(
@@ -130,14 +131,10 @@ def _of_the_design(layout: Layout) -> list[str]:
         slope, cut = np.polyfit(size, data, 1)
         if float(np.std(data - slope * size - cut)) < _ON_A_LINE:
             ratio = float(10 ** np.mean(data - size))
-            line = (
-                f"{ratio:.3g} tokens per parameter"
-                if abs(slope - 1) < _ON_A_LINE
-                else f"D proportional to N^{slope:.2f}, one path of N and D"
-            )
+            line = f"D proportional to N^{slope:.2f}, one path of N and D"
+            line = f"{ratio:.3g} tokens per parameter" if abs(slope - 1) < _ON_A_LINE else line
             findings.append(f"All runs have {line}: the effects of size and data are not separately identifiable.")
-    if "compute_flops" in table and float(np.ptp(np.log10(table["compute_flops"]))) < 1:
-        decades = float(np.ptp(np.log10(table["compute_flops"])))
+    if "compute_flops" in table and (decades := float(np.ptp(np.log10(table["compute_flops"])))) < 1:
         findings.append(
             f"The runs span {decades:.2f} decades of compute: with less than one decade the prior determines the exponents."
         )
@@ -160,13 +157,12 @@ def _near(layout: Layout, rng: np.random.Generator) -> xr.Dataset:
 def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFrame:
     """Return the expected contraction by a table, the median over draws, at reference point and typical loss of the given runs."""
     model, rows, reference = given.model, layout.only, given.reference
-    law, inputs = rows.observation.the_law, list(rows.inputs.values())
-    prior_sd = _prior_sd(model)
+    law, inputs, rng = rows.observation.the_law, list(rows.inputs.values()), np.random.default_rng(0)
+    prior_sd = {name: float(np.log(prior.draw(rng, _DRAWS)).std()) for name, prior in model.priors.items()}
     unknowns, variances = list(prior_sd), []
-    moved = {name: f"{name}_at_reference" for name in unknowns if f"{name}_at_reference" in near}
     for number in range(near.sizes["draw"]):
         draw = near.isel(draw=number)
-        values = {name: float(draw[moved.get(name, name)]) for name in unknowns}
+        values = {name: float(draw[names.centre(name, near)]) for name in unknowns}
 
         def log_loss(name: str, by: float, values: dict[str, float] = values) -> np.ndarray:
             changed = values | {name: values[name] * np.exp(by)}
@@ -196,15 +192,10 @@ def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFram
     return pd.DataFrame(columns, index=pd.Index(unknowns, name="parameter"))
 
 
-def _prior_sd(model: Model) -> dict[str, float]:
-    rng = np.random.default_rng(0)
-    return {name: float(np.log(prior.draw(rng, 4000)).std()) for name, prior in model.priors.items()}
-
-
-def _remedy(layout: Layout, near: xr.Dataset, name: str, information: pd.DataFrame) -> list[str]:
+def _remedy(layout: Layout, near: xr.Dataset, name: str, now: float) -> str:
     """Name the most informative further run about a parameter, at no more compute than the largest run."""
     table, model = layout.only.table, layout.model
-    columns, best = list(model.only.columns.values()), (0.0, pd.Series(dtype=float))
+    columns, best, best_run = list(model.only.columns.values()), 0.0, {}
     few = near.isel(draw=slice(None, None, 6))
     axes = [np.geomspace(table[c].min() / _BEYOND, table[c].max() * _BEYOND, _CANDIDATES) for c in columns]
     for point in np.stack([axis.ravel() for axis in np.meshgrid(*axes)], axis=1):
@@ -216,13 +207,12 @@ def _remedy(layout: Layout, near: xr.Dataset, name: str, information: pd.DataFra
         further = pd.DataFrame([run | {"loss": geometric_mean(table["loss"])}])
         longer = Layout.of(model, {model.only.name: pd.concat([table, further], ignore_index=True)})
         gained = float(_contraction(layout, longer, few).loc[name, "contraction"])
-        if gained > best[0]:
-            best = (gained, pd.Series(run))
-    now, (gained, run) = float(information.loc[name, "contraction"]), best
-    if gained < now + 0.05:
-        return [f"No single further run identifies {name}: extend the range of runs, or tighten its prior."]
-    listed = ", ".join(f"{BY_COLUMN[str(c)].symbol if c in BY_COLUMN else c} = {value:.2g}" for c, value in run.items())
-    return [
-        f"The most informative further run about {name}, at no more compute than the largest run, has {listed}: expected contraction "
-        f"{now:.2f} to {gained:.2f}."
-    ]
+        if gained > best:
+            best, best_run = gained, run
+    if best < now + 0.05:
+        return f"No single further run identifies {name}: extend the range of runs, or tighten its prior."
+    listed = ", ".join(f"{BY_COLUMN[c].symbol if c in BY_COLUMN else c} = {value:.2g}" for c, value in best_run.items())
+    return (
+        f"The most informative further run about {name}, at no more compute than the largest run, has {listed}: expected "
+        f"contraction {now:.2f} to {best:.2f}."
+    )

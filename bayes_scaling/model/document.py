@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Container
+from collections.abc import Collection, Container
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -26,7 +26,6 @@ from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import InvalidPart, Strict, sentence
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 
-GEOMETRIC_MEAN: Final = "geometric mean"
 OF_RUNS: Final = ("runs", "shapes")
 """Tables with a row a run; the others are about learning curves."""
 OBSERVATION: Final = "observation"
@@ -141,10 +140,8 @@ class Observation(Strict):
         for name, table in given.items():
             try:
                 effects[name] = Effect.of({"kind": kind, **table} if isinstance(table, dict) else table)
-            except InvalidPart as error:
-                raise InvalidPart(f"{name}.{error}") from None
             except InvalidSpecification as error:
-                raise InvalidPart(f"{name}: {error}") from None
+                raise InvalidPart(f"{name}{'.' if isinstance(error, InvalidPart) else ': '}{error}") from None
         return effects
 
     @model_validator(mode="after")
@@ -227,10 +224,6 @@ class Observation(Strict):
         along = (self.correlation.by, self.correlation.along) if self.correlation else ()
         return tuple(dict.fromkeys((*shared, *along)))
 
-    def without_discrepancy(self) -> Observation:
-        """Return the observation with its law taken for granted."""
-        return self.model_copy(update={"discrepancy": {}})
-
 
 _OF_AN_OBSERVATION: Final = tuple(Observation.model_fields)
 
@@ -274,17 +267,14 @@ class Model(Strict):
             return rest | {"observations": (of_it,)}
         return given
 
-    @field_validator("observations", mode="before")
-    @classmethod
-    def _named(cls, given: Any) -> Any:
-        return tuple(given) if isinstance(given, list) else given
+    _observations = field_validator("observations", mode="before")(one_or_many)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         names = [observation.name for observation in self.observations]
         if not names:
             raise InvalidSpecification("observations: give at least one")
-        for name in names if len(names) > 1 else ():
+        for name in names if not self.is_one else ():
             if names.count(name) > 1:
                 raise InvalidSpecification(f"observations: two are called {name!r}; give each a name of its own")
             if not name.isidentifier():
@@ -294,15 +284,12 @@ class Model(Strict):
             if name not in valid:
                 whose = f"{self.only.law} has no such parameter" if self.is_one else "no observation has it"
                 raise InvalidSpecification(f"parameters.{name}: {whose}; {choose(name, valid)}")
-        kinds: dict[str, tuple[str, Kind]] = {}
-        for observation in self.observations:
-            law = observation.the_law
+        laws: dict[str, Law] = {}
+        for law in (observation.the_law for observation in self.observations):
             for name, kind in law.parameters.items():
-                if name in kinds and kinds[name][1] != kind:
-                    raise InvalidSpecification(
-                        f"parameters.{name}: {kinds[name][0]} and {law.name} mean different things by it"
-                    )
-                kinds[name] = (law.name, kind)
+                other = laws.setdefault(name, law)
+                if other.parameters[name] != kind:
+                    raise InvalidSpecification(f"parameters.{name}: {other.name} and {law.name} mean different things by it")
                 if name not in self.parameters and name not in law.optional:
                     raise InvalidSpecification(f"parameters.{name}: {law.name} has it, the document gives it no prior")
         self._check_reference()
@@ -316,14 +303,12 @@ class Model(Strict):
                 raise InvalidSpecification(f"reference.{name}: {whose} has no such input; {choose(name, axes)}")
             if not isinstance(point, str) and point <= 0:
                 raise InvalidSpecification(f"reference.{name}: has to be positive, found {point:g}")
-        for observation in self.observations:
-            law = observation.the_law
-            for axis in law.axes:
-                stated = isinstance(self.reference.get(axis), float | int)
-                if not stated and (axis not in law.inputs or not self.is_one):
-                    raise InvalidSpecification(
-                        f"reference.{axis}: give a number, since priors of {law.name} are stated at a value of it"
-                    )
+        for law, axis in ((o.the_law, axis) for o in self.observations for axis in o.the_law.axes):
+            stated = isinstance(self.reference.get(axis), float | int)
+            if not stated and (axis not in law.inputs or not self.is_one):
+                raise InvalidSpecification(
+                    f"reference.{axis}: give a number, since priors of {law.name} are stated at a value of it"
+                )
 
     @property
     def is_one(self) -> bool:
@@ -332,13 +317,7 @@ class Model(Strict):
 
     @property
     def only(self) -> Observation:
-        """The one observation.
-
-        Raises
-        ------
-        InvalidModel
-            If there are several.
-        """
+        """The one observation; of several an :class:`~bayes_scaling.errors.InvalidModel` is raised."""
         if not self.is_one:
             names = ", ".join(observation.name for observation in self.observations)
             raise InvalidModel(f"{self.title or 'The model'} has the observations {names}: ask about one of them.")
@@ -355,13 +334,7 @@ class Model(Strict):
         return "" if self.is_one else observation.name
 
     def observation(self, name: str) -> Observation:
-        """Return one observation by name.
-
-        Raises
-        ------
-        UnknownName
-            If there is no such observation.
-        """
+        """Return one observation by name; a wrong name is an :class:`~bayes_scaling.errors.UnknownName`."""
         names = [observation.name for observation in self.observations]
         if name not in names:
             raise UnknownName(f"There is no observation {name!r}; {choose(name, names)}.")
@@ -414,21 +387,19 @@ class Model(Strict):
     def without_discrepancy(self) -> Model:
         """Return the model with its laws taken for granted.
 
-        Examples
-        --------
         >>> read_model("kappa").without_discrepancy().discrepancy
         {}
         """
-        return self.model_copy(update={"observations": tuple(o.without_discrepancy() for o in self.observations)})
+        alone = tuple(observation.model_copy(update={"discrepancy": {}}) for observation in self.observations)
+        return self.model_copy(update={"observations": alone})
 
     def of(self, observation: Observation) -> Model:
         """Return the model of one observation alone; what varies over columns still does."""
         law, parameters = observation.the_law, {}
-        for name, parameter in self.parameters.items():
-            if name in law.parameters:
-                columns = tuple(grouping for grouping in parameter.varies_by if grouping != OBSERVATION)
-                update = {"varies_by": columns, "spread": parameter.spread if columns else None}
-                parameters[name] = parameter.model_copy(update=update)
+        for name in (name for name in self.parameters if name in law.parameters):
+            columns = tuple(grouping for grouping in self.parameters[name].varies_by if grouping != OBSERVATION)
+            update = {"varies_by": columns} if columns else {"varies_by": (), "spread": None}
+            parameters[name] = self.parameters[name].model_copy(update=update)
         return self.model_copy(
             update={
                 "title": self.title if self.is_one else f"{self.title}: {observation.name}",
@@ -441,7 +412,7 @@ class Model(Strict):
     @property
     def digest(self) -> str:
         """SHA-256 of what the document states; comments, titles and reasons do not count."""
-        stated = _without_reasons(self.model_dump(mode="json", exclude={"title"}))
+        stated = _stated(self.model_dump(mode="json", exclude={"title"}), without=("why",))
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -468,25 +439,16 @@ class Model(Strict):
     __str__ = __repr__
 
 
-def _without_reasons(stated: Any) -> Any:
-    """Leave out reasons, and what a document may have and this one has not."""
-    if isinstance(stated, dict):
-        return {k: _without_reasons(v) for k, v in stated.items() if k != "why" and v not in (None, "", {}, [])}
-    return [_without_reasons(value) for value in stated] if isinstance(stated, list) else stated
-
-
-def _stated(value: Any) -> Any:
-    """Leave out empty entries."""
+def _stated(value: Any, without: Collection[str] = ()) -> Any:
+    """Leave out empty entries, and some keys."""
     if isinstance(value, dict):
-        return {k: _stated(v) for k, v in value.items() if v not in (None, "", {}, [])}
-    return [_stated(entry) for entry in value] if isinstance(value, list) else value
+        return {k: _stated(v, without) for k, v in value.items() if k not in without and v not in (None, "", {}, [])}
+    return [_stated(entry, without) for entry in value] if isinstance(value, list) else value
 
 
 def model_from_json(text: str) -> Model:
     """Return the model that :meth:`Model.to_json` wrote.
 
-    Examples
-    --------
     >>> model = read_model("kappa")
     >>> model_from_json(model.to_json()).digest == model.digest
     True
@@ -505,21 +467,17 @@ def shipped_models() -> list[str]:
     return sorted(path.stem for path in MODELS.glob("*.toml"))
 
 
+_BY_DEFAULT: Final = {
+    "kappa": ("params", "tokens"),
+    "offset_c": ("compute_flops",),
+    "offset_d": ("tokens",),
+    "offset_n": ("params",),
+}
+
+
 def default_model(columns: Container[str]) -> str:
-    """Return the shipped model that forecasts from the columns a table has.
+    """Return the shipped model that forecasts from the columns a table has, or refuse columns that are no resource.
 
-    Parameters
-    ----------
-    columns : container of str
-        Columns of the runs, or the table itself.
-
-    Raises
-    ------
-    InvalidModel
-        If there is none to forecast from.
-
-    Examples
-    --------
     >>> default_model(["params", "tokens", "compute_flops", "loss"]), default_model(["compute_flops", "loss"])
     ('kappa', 'offset_c')
     """
@@ -528,14 +486,6 @@ def default_model(columns: Container[str]) -> str:
             return name
     wanted = "; ".join(f"{' and '.join(needed)} ({name})" for name, needed in _BY_DEFAULT.items())
     raise InvalidModel(f"The runs have no resource to forecast from: give them one of {wanted}, or name a model.")
-
-
-_BY_DEFAULT = {
-    "kappa": ("params", "tokens"),
-    "offset_c": ("compute_flops",),
-    "offset_d": ("tokens",),
-    "offset_n": ("params",),
-}
 
 
 def read_model(source: str | Path | Model) -> Model:
@@ -594,10 +544,9 @@ def _validated(document: dict[str, Any], place: str) -> Model:
 
 def _line(entry: dict[str, Any], document: dict[str, Any]) -> str:
     """Say what is wrong at a place of a document, as the document has it."""
-    text = sentence(entry, Model)
-    if entry["type"] == "extra_forbidden" and len(entry["loc"]) == 1 and "observations" not in document:
-        key = str(entry["loc"][0])
-        return (
-            f"{key}: unknown key; {choose(key, {*Model.model_fields, *Observation.model_fields} - {'observations', 'name'})}"
-        )
-    return text if "observations" in document else text.replace("observations.0.", "").replace("observations.0: ", "")
+    if "observations" in document:
+        return sentence(entry, Model)
+    if entry["type"] == "extra_forbidden" and len(entry["loc"]) == 1:
+        key, valid = str(entry["loc"][0]), {*Model.model_fields, *Observation.model_fields} - {"observations", "name"}
+        return f"{key}: unknown key; {choose(key, valid)}"
+    return sentence(entry, Model).replace("observations.0.", "").replace("observations.0: ", "")

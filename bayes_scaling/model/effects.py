@@ -100,7 +100,7 @@ class Placed:
         return xr.dot(draws[self.effect_name].drop_vars(self.dim, errors="ignore"), weights, dim=self.dim)
 
     def at(self, draws: xr.Dataset, columns: Mapping[str, Any], group: Mapping[str, str], seed: int) -> Any:
-        """Return what the effect adds at new inputs, dims (chain, draw, *dims of the columns); noise of rows adds nothing."""
+        """Return what the effect adds at new inputs, dims (chain, draw, *dims of the columns); nothing by default."""
         return 0.0
 
 
@@ -173,16 +173,15 @@ class RandomWalk(Effect):
         knots = np.linspace(low, max(high, low + _NARROWEST), STEPS + 1)
         origin = float(decades.mean())
         unit = np.sqrt(np.diff(knots))
-        weights = (_shares(decades, knots) - _shares(origin, knots)) * unit
-        steps = 10 ** knots[1:]
-        if not self.by:
-            return Walk(name, section, weights, steps, unit, np.zeros(len(table)), column, knots, origin)
-        row_label = table[list(self.by)].map(label_of).agg(":".join, axis=1)
-        groups = tuple(sorted(set(row_label)))
-        basis = np.concatenate([weights * (row_label == g).to_numpy(float)[:, None] for g in groups], axis=1)
-        labels = np.array([f"{g} {step:.4g}" for g in groups for step in steps])
-        own = np.zeros(len(table))
-        return Walk(name, section, basis, labels, np.tile(unit, len(groups)), own, column, knots, origin, self.by, groups)
+        basis, labels = (_shares(decades, knots) - _shares(origin, knots)) * unit, 10 ** knots[1:]
+        groups: tuple[str, ...] = ()
+        if self.by:
+            row_label = table[list(self.by)].map(label_of).agg(":".join, axis=1)
+            groups = tuple(sorted(set(row_label)))
+            basis = np.concatenate([basis * (row_label == g).to_numpy(float)[:, None] for g in groups], axis=1)
+            labels = np.array([f"{g} {step:.4g}" for g in groups for step in labels])
+        units, own = np.tile(unit, max(1, len(groups))), np.zeros(len(table))
+        return Walk(name, section, basis, labels, units, own, column, knots, origin, self.by, groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +197,6 @@ class Walk(Placed):
     def weights(self, decades: Any) -> np.ndarray:
         """Return how much of each step lies between the origin and a place, in decades; beyond the last knot, all of it.
 
-        Examples
-        --------
         >>> nothing = np.zeros(0)
         >>> walk = Walk("C", "discrepancy", nothing, nothing, nothing, nothing, "", np.array([0.0, 1.0, 2.0]), 1.0)
         >>> walk.weights([0.5, 2.0, 9.0]).tolist()
@@ -267,15 +264,13 @@ class Shared(Effect):
     def place(self, name: str, section: str, table: pd.DataFrame) -> Placed:
         """Place the effect on a table: a column of its basis for each label of two or more rows."""
         columns = [column for column in self.by if column in table and table[column].notna().any()]
-        which = np.full(len(table), -1)
-        shared: list[str] = []
+        labels = pd.Series(index=table.index, dtype=object)
         if columns:
             there = table[columns].notna() & (table[columns].map(str) != "")
             labels = table[columns].map(label_of).agg(", ".join, axis=1).where(there.all(axis=1))
-            counts = labels.value_counts(sort=False)
-            shared = [str(label) for label in counts.index[counts > 1]]
-            number = {label: n for n, label in enumerate(shared)}
-            which = np.array([number.get(label, -1) for label in labels])
+        counts = labels.value_counts(sort=False)
+        shared = [str(label) for label in counts.index[counts > 1]]
+        which = pd.Index(shared, dtype=object).get_indexer(pd.Index(labels, dtype=object))
         basis = (which[:, None] == np.arange(len(shared))).astype(float)
         own = (which < 0).astype(float)
         return SharedByRows(name, section, basis, np.array(shared, dtype=str), np.ones(len(shared)), own)

@@ -62,16 +62,9 @@ def identity_like(matrix: Any) -> Any:
 class Serial:
     """Which rows follow each other along one run: blocks of rows, padded to one length.
 
-    Parameters
-    ----------
-    rows : array of int, shape (block, place)
-        Rows in the order of the run; zero where a block is padded.
-    there : array, shape (block, place)
-        One for a row, zero for padding.
-    distance : array, shape (block, place, place)
-        Distance of two rows of a block, in the logarithm of the column along which they lie.
-    alone : array of int, shape (row,)
-        Rows that belong to no block.
+    ``rows`` are in the order of the run, shape (block, place), zero where padded; ``there`` is one for a row, zero for
+    padding; ``distance`` of two rows of a block, (block, place, place), is in the logarithm of the column along which they
+    lie; ``alone`` are the rows that belong to no block.
     """
 
     rows: Any
@@ -93,11 +86,7 @@ class Serial:
 
 @dataclass(frozen=True)
 class Whitened:
-    """Residuals and effects with unit covariance: those of rows alone, and those of blocks.
-
-    ``residual`` and ``loadings`` are pairs (alone, blocks); ``log_scale`` is the sum of the logarithms of the standard
-    deviations of the innovations, and ``deviation`` the pair of these.
-    """
+    """Residuals and effects with unit covariance, and the deviations of innovations: pairs of rows alone and of blocks."""
 
     residual: tuple[Any, ...]
     loadings: tuple[Any, ...]
@@ -136,11 +125,11 @@ def whiten(
     own = scale[..., rows] * there
     of_blocks, whitened = _chain(own, serial, length) if error is None else _dense(own, error[..., rows], serial, length)
     blocks = whitened((residual[..., rows] * there)[..., None])[..., 0]
-    parts = [(residual[..., alone] / deviation, deviation), (_flat(blocks, 2), _flat(of_blocks, 2))]
+    parts = [(residual[..., alone] / deviation, deviation), (_joined_blocks(blocks), _joined_blocks(of_blocks))]
     loaded = ()
     if loadings is not None:
         within = whitened(loadings[..., rows, :] * there[..., None])
-        loaded = (loadings[..., alone, :] / deviation[..., None], _flat_rows(within))
+        loaded = (loadings[..., alone, :] / deviation[..., None], _joined_blocks(within, 1))
     return Whitened(tuple(r for r, _ in parts), loaded, tuple(d for _, d in parts))
 
 
@@ -170,30 +159,15 @@ def _dense(own: Any, error: Any, serial: Serial, length: Any) -> tuple[Any, Call
     return diagonal(factor), lambda columns: solve_lower(factor, columns)
 
 
-def _flat(values: Any, last: int) -> Any:
-    return values.reshape((*[values.shape[i] for i in range(values.ndim - last)], -1))
-
-
-def _flat_rows(values: Any) -> Any:
-    lead = [values.shape[i] for i in range(values.ndim - 3)]
-    return values.reshape((*lead, -1, values.shape[values.ndim - 1]))
+def _joined_blocks(values: Any, trailing: int = 0) -> Any:
+    """Return (..., block, place, *trailing) as (..., block times place, *trailing)."""
+    shape = [values.shape[i] for i in range(values.ndim)]
+    lead = len(shape) - trailing - 2
+    return values.reshape((*shape[:lead], -1, *shape[lead + 2 :]))
 
 
 def log_density(white: Whitened, rows: Any) -> Any:
-    """Return the log density of all rows, effects integrated out.
-
-    Parameters
-    ----------
-    white : Whitened
-        What :func:`whiten` returned.
-    rows : int
-        How many rows there are.
-
-    Returns
-    -------
-    array, shape (...)
-        One number a draw.
-    """
+    """Return the log density of whitened rows, effects integrated out, one number a draw; ``rows`` is how many there are."""
     square = sum((part**2).sum(axis=-1) for part in white.residual)
     if not white.loadings:
         return -0.5 * (square + rows * _LOG_TWO_PI) - white.log_scale
@@ -206,13 +180,7 @@ def log_density(white: Whitened, rows: Any) -> Any:
 
 @dataclass(frozen=True)
 class Basis:
-    """What effects add to rows at one standard deviation, and products of it that densities at many draws share.
-
-    Parameters
-    ----------
-    matrix : ndarray, shape (row, effect)
-        Bases of all effects side by side.
-    """
+    """Bases of all effects side by side, shape (row, effect), and products of them that densities at many draws share."""
 
     matrix: np.ndarray
 
@@ -227,7 +195,7 @@ class Basis:
         return (self.matrix[:, :, None] * self.matrix[:, None, :]).reshape(len(self.matrix), -1)
 
     def weighted_gram(self, weights: np.ndarray) -> np.ndarray:
-        """Return sums over rows of the products, each row with its weight; weights of shape (draw, 1) are those of all rows."""
+        """Return sums over rows of the products, each row with its weight; (draw, 1) is one weight for all rows."""
         if weights.shape[1] == 1:
             return self.gram * weights[:, :, None]
         effects = self.matrix.shape[1]
@@ -242,26 +210,8 @@ def log_density_at_draws(
     """Return the log density of rows without serial correlation at a batch of draws, effects integrated out.
 
     It is what :func:`log_density` is of the same rows whitened, by products of the basis that all draws share.
-
-    Parameters
-    ----------
-    residual : ndarray, shape (draw, row)
-        What was measured less what is expected.
-    deviation : ndarray, shape (draw, row) or (draw, 1)
-        Standard deviation of the noise where the variance function is one.
-    growth : ndarray, shape (draw, row), or 1.0
-        The variance function: the factor of noise and effects.
-    error : ndarray, optional
-        Standard deviation of each row's own error.
-    widths : ndarray, shape (draw, effect)
-        Standard deviation of each effect.
-    basis : Basis
-        What each effect adds to each row.
-
-    Returns
-    -------
-    ndarray, shape (draw,)
-        Log densities.
+    ``residual`` and ``error`` are (draw, row), ``deviation`` and ``growth`` too, or one for all rows, ``widths`` the
+    standard deviation of each effect, (draw, effect); noise and effects grow by ``growth``, each row's own error does not.
     """
     rows = residual.shape[1]
     # Relative to the variance function rows have this scale, and effects do not depend on the row.
@@ -295,23 +245,9 @@ def draw_effects(
     length: np.ndarray | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draw the standard effects given the rows, one set for each draw of everything else.
+    """Draw the standard effects given the rows, one set for each draw of everything else, shape (draw, effect).
 
-    Parameters
-    ----------
-    residual, scale, error : ndarray, shape (draw, row)
-        As for :func:`whiten`.
-    loadings : callable
-        From a slice of draws to their loadings, shape (draw, row, effect).
-    serial, length
-        As for :func:`whiten`.
-    rng : Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray, shape (draw, effect)
-        Independent draws.
+    Arguments are those of :func:`whiten`; ``loadings`` goes from a slice of draws to their loadings, (draw, row, effect).
     """
     parts = []
     at_once = max(1, min(_DRAWS_AT_ONCE, _CELLS // (residual.shape[1] * loadings(slice(0, 1)).shape[-1])))
@@ -334,22 +270,8 @@ def _stated(error: np.ndarray) -> np.ndarray | None:
 def innovations(
     residual: np.ndarray, scale: np.ndarray, error: np.ndarray, serial: Serial | None, length: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the rows before each on its run leave unexplained, in standard deviations, and these.
+    """Return what the rows before each on its run leave unexplained, in standard deviations, and these: both (draw, row).
 
-    Parameters
-    ----------
-    residual, scale, error : ndarray, shape (draw, row)
-        As for :func:`whiten`.
-    serial, length
-        As for :func:`whiten`.
-
-    Returns
-    -------
-    tuple of ndarray, shape (draw, row)
-        Standardised innovations and their standard deviations.
-
-    Examples
-    --------
     >>> one, two = np.array([[0.0, 1.0]]), np.array([[0.0, 0.0]])
     >>> innovations(one, two + 0.5, two, None, None)[0].tolist()
     [[0.0, 2.0]]
@@ -370,17 +292,7 @@ def innovations(
 
 
 def correlated(noise: np.ndarray, serial: Serial, length: np.ndarray) -> np.ndarray:
-    """Return standard noise that is correlated along runs, from noise that is not.
-
-    Parameters
-    ----------
-    noise : ndarray, shape (draw, row)
-        Independent, of variance one.
-    serial : Serial
-        Rows that follow each other.
-    length : ndarray, shape (draw,)
-        Distance over which the correlation falls to 1/e.
-    """
+    """Return standard noise that is correlated along runs, (draw, row), from noise that is not; ``length`` is (draw,)."""
     result = noise.copy()
     place, rows = serial.order
     for start in range(0, len(noise), _DRAWS_AT_ONCE):
@@ -390,5 +302,5 @@ def correlated(noise: np.ndarray, serial: Serial, length: np.ndarray) -> np.ndar
         correlation = correlation * there[:, :, None] * there[:, None, :]
         factor = cholesky(correlation + (1.0 - there)[:, :, None] * np.eye(there.shape[1]))
         drawn = (factor @ (noise[part][:, serial.rows] * there)[..., None])[..., 0]
-        result[part, rows] = _flat(drawn, 2)[:, place]
+        result[part, rows] = _joined_blocks(drawn)[:, place]
     return result

@@ -25,8 +25,6 @@ def member(centre: Any, effects: list[Any]) -> Any:
 
     Every parameter is positive, so groups differ by factors; an effect is the logarithm of one.
 
-    Examples
-    --------
     >>> round(float(member(2.0, [0.1, -0.1])), 6)
     2.0
     """
@@ -36,8 +34,6 @@ def member(centre: Any, effects: list[Any]) -> Any:
 def dimension(columns: tuple[str, ...] | str) -> str:
     """Return the dimension name of a grouping.
 
-    Examples
-    --------
     >>> dimension("corpus:arch")
     'corpus_arch'
     """
@@ -46,16 +42,9 @@ def dimension(columns: tuple[str, ...] | str) -> str:
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of a table of rows.
+    """The groups of a table of rows: the columns that tell them apart, and one of ``cells`` for each combination of labels.
 
-    Parameters
-    ----------
-    columns : tuple of str
-        The columns that tell groups apart; empty where nothing varies.
-    cells : DataFrame
-        One row for each combination of labels that the rows have, columns as above.
-    of_run : ndarray of int
-        Row of ``cells`` for every row of the table.
+    ``of_run`` is the row of ``cells`` for every row of the table. Nothing varies where there are no columns.
     """
 
     columns: tuple[str, ...]
@@ -64,13 +53,7 @@ class Groups:
 
     @classmethod
     def of(cls, columns: tuple[str, ...], groupings: Iterable[str], table: pd.DataFrame) -> Groups:
-        """Find the groups of a table.
-
-        Raises
-        ------
-        InvalidModel
-            If the table lacks a grouping column, or a cell of one.
-        """
+        """Find the groups of a table, or refuse one that lacks a grouping column, or a cell of one."""
         for column in columns:
             if column in _RESERVED:
                 raise InvalidModel(f"The model varies by {column!r}, a name kept for draws: rename the column.")
@@ -90,8 +73,7 @@ class Groups:
             if len(parts.drop_duplicates()) > len({":".join(row) for row in parts.itertuples(index=False, name=None)}):
                 raise InvalidModel(f"Labels of {grouping} hold colons and cannot be told apart when joined: rename them.")
         cells = labels.drop_duplicates().sort_values(list(columns)).reset_index(drop=True)
-        where = {tuple(cell): number for number, cell in enumerate(cells.itertuples(index=False, name=None))}
-        return cls(columns, cells, np.array([where[row] for row in labels.itertuples(index=False, name=None)]))
+        return cls(columns, cells, pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(labels)))
 
     @property
     def dim(self) -> str:
@@ -101,7 +83,7 @@ class Groups:
     @property
     def names(self) -> list[str]:
         """Name of every group: its labels, joined by colons."""
-        return [":".join(cell) for cell in self.cells.itertuples(index=False, name=None)]
+        return self.labels(":".join(self.columns))
 
     def labels(self, grouping: str) -> list[str]:
         """Return the label of every group in one grouping."""
@@ -116,8 +98,6 @@ class Groups:
 def label_of(value: Any) -> str:
     """Return a group's label as text: one spelling for 1, 1.0 and "1", and for true and "true".
 
-    Examples
-    --------
     >>> label_of(1.0), label_of("1.0"), label_of(True), label_of("C4")
     ('1', '1', 'true', 'C4')
     """
@@ -130,8 +110,6 @@ def label_of(value: Any) -> str:
 def label_in(grouping: str, group: Mapping[str, str]) -> str:
     """Return the label of a group in one grouping; a column that is left out is empty.
 
-    Examples
-    --------
     >>> label_in("corpus:arch", {"corpus": "C4", "arch": "a"})
     'C4:a'
     """
@@ -141,25 +119,9 @@ def label_in(grouping: str, group: Mapping[str, str]) -> str:
 def effects_at(
     groupings: Iterable[str], name: str, group: Mapping[str, str], draws: xr.Dataset, seed: int
 ) -> list[xr.DataArray]:
-    """Return the effects of one parameter in one group, drawn afresh where the fit has not seen the label.
+    """Return the effects of one parameter in one group, a logarithm of a factor for each grouping, dims (chain, draw).
 
-    Parameters
-    ----------
-    groupings : iterable of str
-        What the parameter varies by.
-    name : str
-        The parameter.
-    group : mapping
-        Label of every grouping column that is known.
-    draws : Dataset, dims (chain, draw, ...)
-        Posterior with ``{name}_effect_{grouping}`` and ``{name}_spread_{grouping}``.
-    seed : int
-        For labels the fit has not seen: one seed and label are one new group, whatever else is asked.
-
-    Returns
-    -------
-    list of DataArray, dims (chain, draw)
-        One logarithm of a factor for each grouping.
+    A label that the draws have not seen is drawn afresh: one seed and label are one new group, whatever else is asked.
     """
     effects = []
     for grouping in groupings:

@@ -1,6 +1,6 @@
 """All that follows from a model and its tables, made once: inputs, what was measured, groups, effects, serial correlation.
 
-A layout is kept on the fit: inference, predictions, checks and reports read it, and nothing of it is worked out twice.
+A layout stays with the fit: inference, predictions, checks and reports read it, and nothing of it is worked out twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.laws.law import Coefficient, Scale
+from bayes_scaling.laws.law import Coefficient
 from bayes_scaling.model import names
 from bayes_scaling.model.document import OBSERVATION, Model, Observation
 from bayes_scaling.model.effects import Placed
@@ -25,21 +25,7 @@ from bayes_scaling.model.reference import terms_of
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """One observation on its table.
-
-    Parameters
-    ----------
-    observation : Observation
-        What of it the table can tell apart.
-    table : DataFrame
-        Its rows.
-    groups : Groups
-        The groups of its rows.
-    effects : tuple of Placed
-        Discrepancies, then noise that rows share.
-    serial : Serial, optional
-        Rows that follow each other along runs.
-    """
+    """One observation, as far as its table can tell its parts apart; effects are discrepancies, then shared noise."""
 
     observation: Observation
     table: pd.DataFrame
@@ -74,10 +60,8 @@ class Rows:
     @property
     def has_own_error(self) -> bool:
         """Whether a row has an error of its own beside correlated noise; rows that stand alone count as having one."""
-        correlation = self.observation.correlation
-        if self.serial is None or correlation is None:
-            return True
-        return correlation.nugget is not None or bool(self.relative_error.any())
+        correlation = None if self.serial is None else self.observation.correlation
+        return correlation is None or correlation.nugget is not None or bool(self.relative_error.any())
 
     @cached_property
     def typical(self) -> float:
@@ -102,17 +86,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Coding:
-    """The factor coding of one parameter in one grouping.
+    """The factor coding of one parameter in one grouping: its levels, over all observations whose law has the parameter.
 
-    Parameters
-    ----------
-    dim : str
-        Dimension of the labels.
-    labels : tuple of str
-        The factor levels, over all observations whose law has the parameter.
-    positions : mapping of str to ndarray or int
-        For each of these observations, the position of the label of every group of its rows; one number where the labels
-        are the observations themselves.
+    ``positions`` are, for each of these observations, the position of the label of every group of its rows; one number where
+    the labels are the observations themselves.
     """
 
     dim: str
@@ -122,23 +99,10 @@ class Coding:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A model on its tables.
+    """A model on its tables: ``model`` is what of the document these can tell apart, ``left_out`` what they cannot.
 
-    Parameters
-    ----------
-    model : Model
-        What of the document the tables can tell apart.
-    reference : mapping of str to float
-        The point at which the priors are stated.
-    rows : mapping of str to Rows
-        Each observation on its table, by name.
-    codings : mapping
-        Factor coding of every parameter in every grouping it varies by.
-    left_out : tuple of str
-        Parts of the document that no two rows tell apart.
+    ``reference`` is the point at which the priors are stated; ``codings`` are by parameter and grouping.
 
-    Examples
-    --------
     >>> from bayes_scaling.model.document import read_model
     >>> runs = pd.DataFrame({"params": [1e8, 1e10], "tokens": [1e10, 1e12], "compute_flops": [6e18, 6e22], "loss": [3.0, 2.0]})
     >>> layout = Layout.of(read_model("kappa"), {"loss": runs})
@@ -154,13 +118,7 @@ class Layout:
 
     @classmethod
     def of(cls, model: Model, tables: Mapping[str, pd.DataFrame]) -> Layout:
-        """Lay a model out over the table of each observation, by name.
-
-        Raises
-        ------
-        InvalidModel
-            If document and tables do not go together.
-        """
+        """Lay a model out over the table of each observation, by name; refuse tables that do not go with the document."""
         rows, left_out = {}, []
         for observation in model.observations:
             table = tables[observation.name]
@@ -168,23 +126,20 @@ class Layout:
             groupings = tuple(g for g in alone.groupings if g != OBSERVATION)
             groups = Groups.of(alone.group_columns, groupings, table)
             placed = [effect.place(name, section, table) for (section, name), effect in observation.effects.items()]
-            kept = tuple(effect for effect in placed if effect.tells_rows_apart)
+            effects = tuple(effect for effect in placed if effect.tells_rows_apart)
             serial = serial_of(table, observation.correlation)
-            missing = [f"{effect.section}.{effect.name}" for effect in placed if effect not in kept]
+            missing = [f"{effect.section}.{effect.name}" for effect in placed if effect not in effects]
             missing += ["correlation"] if observation.correlation is not None and serial is None else []
             suffix = model.suffix(observation)
             left_out += [f"{suffix}.{part}" if suffix else part for part in missing]
-            update: dict[str, Any] = {
-                section: {e.name: getattr(observation, section)[e.name] for e in kept if e.section == section}
-                for section in ("discrepancy", "noise")
-            }
-            update |= {"correlation": observation.correlation if serial is not None else None}
+            update: dict[str, Any] = {"correlation": observation.correlation if serial is not None else None}
+            for section in ("discrepancy", "noise"):
+                update[section] = {e.name: getattr(observation, section)[e.name] for e in effects if e.section == section}
             pruned = observation.model_copy(update=update) if missing else observation
-            rows[observation.name] = Rows(pruned, table, groups, kept, serial)
-        pruned_model = model
+            rows[observation.name] = Rows(pruned, table, groups, effects, serial)
         if left_out:
-            pruned_model = model.model_copy(update={"observations": tuple(r.observation for r in rows.values())})
-        return cls(pruned_model, _reference(model, rows), rows, _codings(model, rows), tuple(left_out))
+            model = model.model_copy(update={"observations": tuple(r.observation for r in rows.values())})
+        return cls(model, _reference(model, rows), rows, _codings(model, rows), tuple(left_out))
 
     @property
     def only(self) -> Rows:
@@ -216,10 +171,10 @@ class Layout:
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
         kinds = (self.model.kinds[name] for name in self.model.priors)
-        axes = dict.fromkeys(kind.of for kind in kinds if isinstance(kind, Coefficient | Scale))
+        axes = dict.fromkeys(kind.of for kind in kinds if isinstance(kind, Coefficient))
         if self.terms:
             axes |= dict.fromkeys(self.only.inputs)
-        found: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}
+        data: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}
         for suffix, rows in self:
             observation = rows.observation
             own: dict[str, Any] = {f"input_{name}": values for name, values in rows.inputs.items()}
@@ -233,27 +188,19 @@ class Layout:
                 if effect.section == "noise":
                     own[f"own_{effect.name}"] = effect.own
             if rows.serial is not None:
-                parts = ("rows", "there", "distance", "alone")
-                own |= {f"serial_{part}": getattr(rows.serial, part) for part in parts}
-            if rows.groups.columns and self.varying(observation):
+                own |= {f"serial_{part}": getattr(rows.serial, part) for part in ("rows", "there", "distance", "alone")}
+            places = {key: coding.positions.get(observation.name) for key, coding in self.codings.items()}
+            of_groups = {key: place for key, place in places.items() if isinstance(place, np.ndarray)}
+            if rows.groups.columns and of_groups:
                 own["group_of_run"] = rows.groups.of_run
-            found |= {names.of_observation(name, suffix): value for name, value in own.items()}
-            for (parameter, grouping), coding in self.codings.items():
-                position = coding.positions.get(observation.name)
-                if isinstance(position, np.ndarray):
-                    found[name_of_position(parameter, grouping, suffix)] = position
-        return found
-
-    def varying(self, observation: Observation) -> bool:
-        """Whether a parameter of an observation's law varies over groups of its rows."""
-        return any(isinstance(c.positions.get(observation.name), np.ndarray) for c in self.codings.values())
+            data |= {names.of_observation(name, suffix): value for name, value in own.items()}
+            data |= {name_of_position(*key, suffix): place for key, place in of_groups.items()}
+        return data
 
 
 def name_of_position(parameter: str, grouping: str, suffix: str) -> str:
     """Name of the data that say which label of a grouping each group of rows has.
 
-    Examples
-    --------
     >>> name_of_position("alpha", "corpus:arch", "")
     'position_alpha_corpus_arch'
     """
@@ -288,14 +235,10 @@ def _codings(model: Model, rows: Mapping[str, Rows]) -> dict[tuple[str, str], Co
         # One dimension serves all parameters that vary by a grouping, unless their labels differ.
         one = all(other == levels for (_, g), other in labels.items() if g == grouping)
         place = {label: number for number, label in enumerate(levels)}
-        positions: dict[str, Any] = {}
-        for observation in model.users(name):
-            groups = rows[observation.name].groups
-            positions[observation.name] = (
-                place[observation.name]
-                if grouping == OBSERVATION
-                else np.array([place[label] for label in groups.labels(grouping)])
-            )
+        users = [observation.name for observation in model.users(name)]
+        positions: dict[str, Any] = place
+        if grouping != OBSERVATION:
+            positions = {user: np.array([place[x] for x in rows[user].groups.labels(grouping)]) for user in users}
         dim = dimension(grouping) if one else f"{dimension(grouping)}_of_{name}"
         codings[name, grouping] = Coding(dim, levels, positions)
     return codings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 SAMPLE_DIMS: Final = ("chain", "draw")
@@ -17,6 +18,11 @@ def at_reference(parameter: str) -> str:
 def population(parameter: str) -> str:
     """Name of the centre of the population that a parameter's groups come from, at the reference point."""
     return f"{parameter}_population"
+
+
+def centre(parameter: str, variables: Container[str]) -> str:
+    """Name of a parameter's centre at the reference point among the variables at hand."""
+    return next(n for n in (population(parameter), at_reference(parameter), parameter) if n in variables)
 
 
 def spread(parameter: str, grouping: str) -> str:
@@ -47,8 +53,6 @@ def dimension_of_effect(section: str, effect_name: str) -> str:
 def is_log(label: str) -> bool:
     """Whether a number of a posterior is a logarithm already: an effect of a group, a step of a walk, shared noise.
 
-    Examples
-    --------
     >>> is_log("discrepancy_C[1e+18]"), is_log("discrepancy_scale_C"), is_log("E_effect_corpus[C4]"), is_log("E[a]")
     (True, False, True, False)
     """
@@ -59,8 +63,6 @@ def is_log(label: str) -> bool:
 def of_observation(name: str, suffix: str) -> str:
     """Name of a variable of one observation among several: the suffix is empty where there is one alone.
 
-    Examples
-    --------
     >>> of_observation("sigma", "curves"), of_observation("sigma", "")
     ('sigma_curves', 'sigma')
     """

@@ -20,6 +20,10 @@ from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import Registered, Strict
 from bayes_scaling.plugins import Registry
 
+_NU: Final = "nu belongs to StudentT, which needs it, and to no other distribution"
+_PADDED: Final = 1.0
+"""Distance of padding; it is multiplied by nothing."""
+
 
 class Likelihood(Registered):
     """How measurements scatter around the law: a distribution of the residual of the logarithm.
@@ -88,7 +92,7 @@ class Normal(Likelihood):
     @classmethod
     def _has_no_tail(cls, given: Any) -> Any:
         if isinstance(given, dict) and "nu" in given:
-            raise InvalidSpecification("nu belongs to StudentT, which needs it, and to no other distribution")
+            raise InvalidSpecification(_NU)
         return given
 
     def standard(self, rng: np.random.Generator, shape: tuple[int, ...], **arguments: Any) -> np.ndarray:
@@ -122,7 +126,7 @@ class StudentT(Likelihood):
     @model_validator(mode="after")
     def _is_whole(self) -> StudentT:
         if self.nu is None:
-            raise InvalidSpecification("nu belongs to StudentT, which needs it, and to no other distribution")
+            raise InvalidSpecification(_NU)
         if isinstance(self.nu, float) and self.nu <= 0:
             raise InvalidSpecification(f"nu has to be positive, found {self.nu:g}")
         return self
@@ -144,11 +148,10 @@ class StudentT(Likelihood):
 
     def log_density(self, z: np.ndarray, **arguments: Any) -> np.ndarray:
         """Return the log density of residuals at scale one."""
-        from scipy.special import gammaln  # some tenths of a second that a stored fit is queried without
+        from scipy.special import poch  # some tenths of a second that a stored fit is queried without
 
         nu = np.asarray(arguments["nu"], float)
-        constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(np.pi * nu)
-        return constant - (nu + 1) / 2 * np.log1p(z**2 / nu)
+        return np.log(poch(nu / 2, 0.5)) - 0.5 * np.log(np.pi * nu) - 0.5 * (nu + 1) * np.log1p(z**2 / nu)
 
     def quantile(self, prob: float, **arguments: Any) -> Any:
         """Return the quantile of residuals at scale one, at the median of the degrees of freedom."""
@@ -190,19 +193,8 @@ class Correlation(Strict):
 
 
 def standard_deviation(sigma: Any, error: Any, growth: Any = 1.0) -> Any:
-    """Return the standard deviation of the log residual: noise and standard error, in quadrature.
+    """Return the standard deviation of the log residual: noise, grown by the variance function, and error, in quadrature.
 
-    Parameters
-    ----------
-    sigma : float or array
-        Residual standard deviation at the typical loss.
-    error : float or array
-        Relative standard error of the row.
-    growth : float or array
-        The variance function there: see :func:`variance_function`.
-
-    Examples
-    --------
     >>> standard_deviation(0.003, 0.004)
     0.005
     """
@@ -212,8 +204,6 @@ def standard_deviation(sigma: Any, error: Any, growth: Any = 1.0) -> Any:
 def variance_function(expected: Any, typical: Any, exponent: Any) -> Any:
     """Return the factor by which noise and discrepancy are larger where a loss is expected than at the typical one.
 
-    Examples
-    --------
     >>> variance_function(4.0, 2.0, 2.0)
     4.0
     """
@@ -223,8 +213,6 @@ def variance_function(expected: Any, typical: Any, exponent: Any) -> Any:
 def geometric_mean(values: Any) -> float:
     """Return the geometric mean.
 
-    Examples
-    --------
     >>> round(geometric_mean([2.0, 8.0]), 9)
     4.0
     """
@@ -234,8 +222,6 @@ def geometric_mean(values: Any) -> float:
 def relative_error(table: pd.DataFrame, measured: str = "loss") -> np.ndarray:
     """Return each row's standard error over what was measured, zero where the table has none.
 
-    Examples
-    --------
     >>> relative_error(pd.DataFrame({"loss": [2.0, 4.0], "loss_se": [0.01, None]}))
     array([0.005, 0.   ])
     """
@@ -248,8 +234,6 @@ def relative_error(table: pd.DataFrame, measured: str = "loss") -> np.ndarray:
 def typical_error(errors: np.ndarray) -> float:
     """Return the standard error a new run would have: the median of those that are stated, zero where none is.
 
-    Examples
-    --------
     >>> typical_error(np.array([0.0, 0.01, 0.03]))
     0.02
     """
@@ -257,27 +241,11 @@ def typical_error(errors: np.ndarray) -> float:
     return float(np.median(stated)) if stated.size else 0.0
 
 
-_PADDED: Final = 1.0
-"""Distance of padding; it is multiplied by nothing."""
-
-
 def serial_of(table: pd.DataFrame, correlation: Correlation | None) -> Serial | None:
     """Return which rows of a table follow each other along a run, or None where no two do.
 
-    Parameters
-    ----------
-    table : DataFrame
-        The rows.
-    correlation : Correlation, optional
-        Along which column, and which column tells runs apart.
+    Two rows of a run at one place are refused.
 
-    Raises
-    ------
-    InvalidModel
-        If two rows of a run lie at one place.
-
-    Examples
-    --------
     >>> length = Prior(dist="LogNormal", mu=0.0, sigma=1.0)
     >>> points = pd.DataFrame({"run_id": ["a", "b", "a"], "steps": [20.0, 5.0, 10.0]})
     >>> serial = serial_of(points, Correlation(length=length))
@@ -303,10 +271,10 @@ def serial_of(table: pd.DataFrame, correlation: Correlation | None) -> Serial | 
             blocks.append(ordered)
     if not blocks:
         return None
-    shape = len(blocks), max(map(len, blocks))
-    rows, there = np.zeros(shape, dtype=int), np.zeros(shape)
-    for number, ordered in enumerate(blocks):
-        rows[number, : len(ordered)], there[number, : len(ordered)] = ordered, 1.0
+    lengths = np.array([len(block) for block in blocks])
+    there = (np.arange(lengths.max()) < lengths[:, None]).astype(float)
+    rows = np.zeros(there.shape, dtype=int)
+    rows[there > 0] = np.concatenate(blocks)
     place = np.log(np.where(there > 0, along[rows], 1.0))
     distance = np.where((there[:, :, None] * there[:, None, :]) > 0, np.abs(place[:, :, None] - place[:, None, :]), _PADDED)
     alone = np.setdiff1d(np.arange(len(table)), np.concatenate(blocks))

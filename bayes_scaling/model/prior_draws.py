@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayes_scaling.model import names
-from bayes_scaling.model.effects import Placed
 from bayes_scaling.model.grouping import member
 from bayes_scaling.model.layout import Coding, Layout, Rows
 from bayes_scaling.model.priors import Prior
@@ -16,22 +16,7 @@ from bayes_scaling.model.reference import publish
 
 
 def draw_prior(layout: Layout, rng: np.random.Generator, *, draws: int = 4000) -> xr.Dataset:
-    """Draw every unknown of a model from its prior.
-
-    Parameters
-    ----------
-    layout : Layout
-        The model on its tables: they set the reference point, the groups and the effects.
-    rng : Generator
-        Source of randomness.
-    draws : int
-        How many.
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, *groupings)
-        The same variables as a posterior of this model; one chain.
-    """
+    """Draw the variables of a posterior from the prior, dims (chain, draw, *groupings), in one chain."""
     model = layout.model
 
     def one(prior: Prior) -> xr.DataArray:
@@ -54,7 +39,7 @@ def draw_prior(layout: Layout, rng: np.random.Generator, *, draws: int = 4000) -
     drawn |= stored_parameters(layout, centres, effects)
     for suffix, rows in layout:
         dims = {effect.dim: names.of_observation(effect.dim, suffix) for effect in rows.effects}
-        for name, value in _noise(rows, one, rng, draws).items():
+        for name, value in _noise(rows, one, rng).items():
             drawn[names.of_observation(name, suffix)] = value.rename({d: n for d, n in dims.items() if d in value.dims})
     return xr.Dataset(drawn).assign_coords({"chain": [0], "draw": range(draws), **layout.coords})
 
@@ -70,39 +55,31 @@ def stored_parameters(
     model = layout.model
     if not model.is_one:
         return publish(model, centres, layout.reference)
-    values = {}
-    for name, centre in centres.items():
-        of_group = [
-            effect.isel({coding.dim: _positions(layout, coding)}).drop_vars(coding.dim, errors="ignore")
-            for effect, coding in effects.get(name, [])
-        ]
-        values[name] = member(centre, of_group)
+
+    def of_groups(effect: xr.DataArray, coding: Coding) -> xr.DataArray:
+        position = coding.positions[model.only.name]
+        if isinstance(position, np.ndarray):
+            position = xr.DataArray(position, dims=layout.only.groups.dim)
+        return effect.isel({coding.dim: position}).drop_vars(coding.dim, errors="ignore")
+
+    values = {name: member(centre, [of_groups(*e) for e in effects.get(name, [])]) for name, centre in centres.items()}
     return {names.population(name): centres[name] for name in effects} | publish(model, values, layout.reference)
 
 
-def _positions(layout: Layout, coding: Coding) -> Any:
-    position = coding.positions[layout.model.only.name]
-    return xr.DataArray(position, dims=layout.only.groups.dim) if isinstance(position, np.ndarray) else position
-
-
-def _noise(rows: Rows, one: Any, rng: np.random.Generator, draws: int) -> dict[str, xr.DataArray]:
+def _noise(rows: Rows, one: Callable[[Prior], xr.DataArray], rng: np.random.Generator) -> dict[str, xr.DataArray]:
     """Draw the unknowns of an observation's noise, and its effects."""
-    observation = rows.observation
-    likelihood = observation.likelihood
+    observation, likelihood = rows.observation, rows.observation.likelihood
     drawn = {"sigma": one(likelihood.sigma)}
     if likelihood.growth is not None:
         drawn["growth"] = one(likelihood.growth)
     drawn |= {name: one(prior) for name, prior in likelihood.unknowns.items()}
     for effect in rows.effects:
         scale = one(observation.effects[effect.section, effect.name].scale)
-        drawn |= {effect.scale_name: scale, effect.effect_name: _coefficients(effect, scale, rng, draws)}
+        z = rng.standard_normal((*scale.shape, len(effect.labels))) * effect.unit
+        coefficients = xr.DataArray(z, dims=(*scale.dims, effect.dim), coords=effect.coords)
+        drawn |= {effect.scale_name: scale, effect.effect_name: scale * coefficients}
     if observation.correlation is not None:
         drawn["length"] = one(observation.correlation.length)
         if observation.correlation.nugget is not None:
             drawn["nugget"] = one(observation.correlation.nugget)
     return drawn
-
-
-def _coefficients(effect: Placed, scale: xr.DataArray, rng: np.random.Generator, draws: int) -> xr.DataArray:
-    z = rng.standard_normal((1, draws, len(effect.labels))) * effect.unit
-    return scale * xr.DataArray(z, dims=(*names.SAMPLE_DIMS, effect.dim), coords=effect.coords)

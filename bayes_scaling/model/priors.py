@@ -26,14 +26,12 @@ _MEDIAN_OF: Final = 2001
 
 
 def _shape_and_rate(given: _Arguments) -> tuple[float, float]:
-    """Return shape and rate of a Gamma distribution."""
     if "mu" in given:
         return (given["mu"] / given["sigma"]) ** 2, given["mu"] / given["sigma"] ** 2
     return given["alpha"], given["beta"]
 
 
 def _shape_and_scale(given: _Arguments) -> tuple[float, float]:
-    """Return shape and scale of an inverse Gamma distribution."""
     if "mu" in given:
         shape = 2 + (given["mu"] / given["sigma"]) ** 2
         return shape, given["mu"] * (shape - 1)
@@ -82,14 +80,15 @@ class Distribution(Protocol):
 
     def check(self, given: _Arguments) -> None:
         """Refuse arguments by :class:`~bayes_scaling.errors.InvalidSpecification`."""
+
+    @property
+    def draw(self) -> _Draw:
+        """Draws positive numbers."""
         ...
 
-    def draw(self, rng: np.random.Generator, given: _Arguments, size: Any) -> Any:
-        """Draw positive numbers."""
-        ...
-
-    def log_density(self, given: _Arguments, value: np.ndarray) -> np.ndarray:
-        """Return the log density at positive numbers."""
+    @property
+    def log_density(self) -> _Density:
+        """The log density at positive numbers."""
         ...
 
     def support(self, given: _Arguments) -> tuple[float, float]:
@@ -99,29 +98,20 @@ class Distribution(Protocol):
 
 @dataclass(frozen=True)
 class _Shipped:
-    """A family that numpy draws from.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    takes : tuple of set of str
-        Each set of arguments that it takes.
-    drawn, density : callable
-        How to draw from it, and its log density.
-    """
+    """A family that numpy draws from; ``takes`` are the sets of arguments it may have."""
 
     name: str
     takes: tuple[frozenset[str], ...]
-    drawn: _Draw
-    density: _Density
+    draw: _Draw
+    log_density: _Density
 
     def check(self, given: _Arguments) -> None:
         """Refuse arguments that it does not take."""
         if frozenset(given) not in self.takes:
             right = " or ".join("(" + ", ".join(sorted(names)) + ")" for names in self.takes)
-            found = ", ".join(sorted(given)) or "none"
-            raise InvalidSpecification(f"{self.name} takes the arguments {right}, found {found}")
+            raise InvalidSpecification(
+                f"{self.name} takes the arguments {right}, found {', '.join(sorted(given)) or 'none'}"
+            )
         for name, value in given.items():
             lowest = 0.0 if name == "lower" else np.nextafter(0, 1)
             if name not in _MAY_BE_ANY_NUMBER.get(self.name, ()) and value < lowest:
@@ -131,20 +121,13 @@ class _Shipped:
                 f"Uniform: lower has to be below upper, found {given['lower']:g} and {given['upper']:g}"
             )
 
-    def draw(self, rng: np.random.Generator, given: _Arguments, size: Any) -> Any:
-        """Draw positive numbers."""
-        return self.drawn(rng, given, size)
-
-    def log_density(self, given: _Arguments, value: np.ndarray) -> np.ndarray:
-        """Return the log density at positive numbers."""
-        return self.density(given, value)
-
     def support(self, given: _Arguments) -> tuple[float, float]:
         """Return the bounds between which the density is not zero."""
         return given.get("lower", 0.0), given.get("upper", np.inf)
 
 
 _MU_SIGMA, _ALPHA_BETA = frozenset({"mu", "sigma"}), frozenset({"alpha", "beta"})
+_MAY_BE_ANY_NUMBER: Final = {"LogNormal": {"mu"}}
 _FAMILIES = (
     _Shipped(
         "LogNormal", (_MU_SIGMA,), lambda rng, g, size: rng.lognormal(g["mu"], g["sigma"], size), _density_of_lognormal
@@ -173,8 +156,6 @@ _FAMILIES = (
 DISTRIBUTIONS: Final[Mapping[str, Distribution]] = {family.name: family for family in _FAMILIES}
 """The distributions that need no PyMC."""
 
-_MAY_BE_ANY_NUMBER = {"LogNormal": {"mu"}}
-
 _FURTHER: Final = "bayes_scaling.inference.distributions"
 """The module that knows PyMC's further ones. It is named, not imported, as this room does without PyMC."""
 
@@ -187,8 +168,6 @@ def _named(name: str) -> Distribution:
 def written(given: _Arguments) -> str:
     """Return arguments as one writes them.
 
-    Examples
-    --------
     >>> written({"mu": 0.5, "sigma": 1.0})
     'mu=0.5, sigma=1'
     """
@@ -256,20 +235,7 @@ class Prior(BaseModel):
         return _named(self.dist).log_density(self.arguments, value)
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Any:
-        """Draw from the prior.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Source of randomness.
-        size : int or tuple of int, optional
-            Shape of the result.
-
-        Returns
-        -------
-        float or ndarray
-            Positive numbers.
-        """
+        """Draw positive numbers: one, or an array of a size."""
         return _named(self.dist).draw(rng, self.arguments, size)
 
     def __str__(self) -> str:

@@ -13,22 +13,7 @@ from bayes_scaling.model.document import Model
 
 
 def publish(model: Model, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the published parameters for values at the reference point, beside those that differ from them.
-
-    Parameters
-    ----------
-    model : Model
-        The model; parameters it fixes are left out of the result.
-    values : mapping
-        Value at the reference point of every parameter with a prior, or of those of one law.
-    reference : mapping
-        The reference point.
-
-    Returns
-    -------
-    dict
-        ``{name}`` for every parameter given, and ``{name}_at_reference`` where the two differ.
-    """
+    """Return the published ``{name}`` of each value at the reference point, and ``{name}_at_reference`` where it differs."""
     kinds = model.kinds
     exact = {**values, **model.fixed}
     # Kinds of fixed parameters stay out: their published value is what the document gives.
@@ -38,7 +23,7 @@ def publish(model: Model, values: Mapping[str, Any], reference: Mapping[str, Any
 
 
 def law_parameters(law: Law, model: Model, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every published parameter of a law: those the document fixes, and those that follow from values."""
+    """Return every published parameter of a law: those the document fixes, and those of values at reference."""
     stated = model.fixed | publish(model, values, reference)
     return {name: stated[name] for name in law.parameters if name in stated}
 
@@ -49,8 +34,6 @@ def terms_of(model: Model) -> tuple[str, ...]:
     None are where there are several observations, or one term alone, where one is fixed or has bounds, or where the law
     is not proportional to them.
 
-    Examples
-    --------
     >>> from bayes_scaling.model.document import read_model
     >>> terms_of(read_model("chinchilla"))
     ('E', 'A', 'B')
@@ -67,8 +50,6 @@ def terms_of(model: Model) -> tuple[str, ...]:
 def is_proportional(law: Law, losses: Collection[str], parameters: Collection[str]) -> bool:
     """Whether a law of these parameters doubles where its terms at the reference point do.
 
-    Examples
-    --------
     >>> from bayes_scaling.laws import LAWS
     >>> kappa, m4 = LAWS["kappa"], LAWS["m4"]
     >>> is_proportional(kappa, ("E", "A", "B"), kappa.parameters), is_proportional(m4, ("beta", "E", "gap"), m4.parameters)

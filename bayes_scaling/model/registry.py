@@ -39,13 +39,7 @@ class Registered(Strict):
 
     @classmethod
     def of(cls, given: Any) -> Self:
-        """Return the part that a table of a document describes, of the kind it names.
-
-        Raises
-        ------
-        InvalidSpecification
-            If there is no such kind, or the table is wrong for it.
-        """
+        """Return the part that a table of a document describes, of the kind it names, or refuse the table."""
         if isinstance(given, cls):
             return given
         if not isinstance(given, dict):

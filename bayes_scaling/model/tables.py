@@ -15,29 +15,14 @@ from bayes_scaling.runs.table import RunTable
 
 
 def tables_of(model: Model, runs: Any, curves: RunTable | None = None) -> dict[str, pd.DataFrame]:
-    """Return the rows of every observation of a model, by name.
-
-    Parameters
-    ----------
-    model : Model
-        The model.
-    runs : RunTable, DataFrame, path or str
-        One row a run; a data set that comes with learning curves brings them.
-    curves : RunTable, optional
-        One row a point along a run; points of runs that are not among ``runs`` are left out.
-
-    Raises
-    ------
-    InvalidRuns
-        If a table or a cell that an observation needs is missing or bad.
-    """
+    """Return the rows of every observation of a model, by name, of runs and the points along them: see :func:`rows_of`."""
     read = runs_from(runs, needs=model.needs)
     points = curves_of(read, curves) if model.of_curves else None
     return {observation.name: rows_of(observation, read, points) for observation in model.observations}
 
 
 def curves_of(runs: RunTable, curves: RunTable | None) -> RunTable | None:
-    """Return the points along the runs at hand: those handed over, or those of the data set that the runs are."""
+    """Return the points along the runs at hand: of the table handed over, or of the data set that the runs are."""
     if curves is None and runs.origin and runs.origin[0] in available_curves():
         curves = load_curves(runs.origin[0])
     if curves is not None and "run_id" in runs.table:
@@ -47,36 +32,17 @@ def curves_of(runs: RunTable, curves: RunTable | None) -> RunTable | None:
 
 
 def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -> pd.DataFrame:
-    """Return the rows an observation is about: of the runs, of their curves, or of what follows from the curves.
+    """Return the rows an observation is about, with every column it needs.
 
-    Parameters
-    ----------
-    observation : Observation
-        The observation.
-    runs : RunTable
-        One row a run.
-    curves : RunTable, optional
-        One row a point along a run.
-
-    Returns
-    -------
-    DataFrame
-        The rows, with every column the observation needs.
-
-    Raises
-    ------
-    InvalidRuns
-        If the table is not there, lacks a column or a cell, or has a run twice at one place.
+    A table that is not there, lacks a column or a cell, or has a run twice at one place is refused.
     """
-    if observation.table in OF_RUNS:
-        found = runs
-    elif curves is None:
+    source = runs if observation.table in OF_RUNS else curves
+    if source is None:
         raise InvalidRuns(
-            f"The observation {observation.name} is about {observation.table}: hand over the learning curves (on the command line: --curves TABLE)."
+            f"The observation {observation.name} is about {observation.table}: hand over the learning curves "
+            f"(on the command line: --curves TABLE)."
         )
-    else:
-        found = curves
-    table = (found.where(observation.where) if observation.where else found).table
+    table = (source.where(observation.where) if observation.where else source).table
     table = DERIVED[observation.table](table) if observation.table in DERIVED else table
     missing = [column for column in observation.needs if column not in table]
     if missing:

@@ -15,18 +15,9 @@ from bayes_scaling.model.priors import Prior
 class JointlyNormal:
     """Rows that are Normal together.
 
-    Parameters
-    ----------
-    mean : array
-        Expected logarithm of what was measured.
-    deviation, growth : array or float
-        Standard deviation of the noise of a row at the typical loss, and the variance function.
-    error : array, optional
-        Standard deviation of each row's own error.
-    effects : list of tuple
-        Scale at the typical loss and basis of every shared effect.
-    serial, length : optional
-        Rows that follow each other, and the distance over which their correlation falls to 1/e.
+    ``deviation`` is the standard deviation of a row's noise at the typical loss, ``growth`` the variance function, ``error``
+    the standard deviation of its own error; ``effects`` are scale at the typical loss and basis of every shared effect;
+    ``length`` is the distance over which the correlation of rows that follow each other falls to 1/e.
     """
 
     mean: Any
@@ -46,35 +37,27 @@ class Unknowns(Protocol):
 
     def positive(self, name: str, prior: Prior) -> Any:
         """Return a positive unknown with its prior."""
-        ...
 
     def free(self, name: str, start: float) -> Any:
         """Return an unknown on the whole real line whose density :meth:`with_prior` states."""
-        ...
 
     def standard(self, name: str, dim: str, size: int) -> Any:
         """Return independent standard Normal unknowns, one a label."""
-        ...
 
     def with_prior(self, name: str, prior: Prior, log_value: Any) -> Any:
         """Return a positive number, given its logarithm, whose prior density the model has."""
-        ...
 
     def record(self, name: str, value: Any, dim: str | None = None) -> None:
         """Store a number that follows from the unknowns; one that is there already stays."""
-        ...
 
     def mean(self, effect: Any) -> Any:
         """Return the mean over labels."""
-        ...
 
     def pick(self, effect: Any, position: Any) -> Any:
         """Return the labels at a position: one number a group, or a single one."""
-        ...
 
     def of_rows(self, value: Any, group: Any) -> Any:
         """Return the value of each row's group, or the one of all."""
-        ...
 
     def independent(
         self,
@@ -87,8 +70,6 @@ class Unknowns(Protocol):
         dim: str,
     ) -> None:
         """Add rows that are independent: the distribution of their residuals at a scale."""
-        ...
 
     def jointly_normal(self, name: str, rows: JointlyNormal, log_measured: Any, dim: str) -> None:
         """Add rows that are Normal together: effects integrated out, runs correlated."""
-        ...

@@ -45,7 +45,7 @@ def to_arviz(fit: Fit, *, seed: int = 0) -> xr.DataTree:
         name, run = (names.of_observation(part, suffix) for part in ("measured", "run"))
         observed[name] = xr.DataArray(rows.log_measured, dims=run)
         drawn: Any = np.log(measured_at_runs(view, loss_at_runs(view), rng))
-        predictive[name] = drawn.rename(run=run) if run != "run" else drawn
+        predictive[name] = drawn.rename(run=run)
     return xr.DataTree.from_dict(
         {
             "posterior": fit.posterior,

@@ -21,23 +21,13 @@ CONVERGENCE: Final = "convergence"
 """Kind of a check that the draws represent the posterior."""
 ADEQUACY: Final = "adequacy"
 """Kind of a check that the model describes the runs."""
+_CELLS: Final = 10_000_000
+_FEWEST_DRAWS, _REPLICATES, _NULLS = 25, 200, 2000
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The limit of a check, and advice where it fails.
-
-    Parameters
-    ----------
-    about : str
-        ``"convergence"``: the draws represent the posterior; ``"adequacy"``: the model describes the runs.
-    comparison : str
-        ``"<="`` or ``">="`` the threshold.
-    threshold : float
-        The last value that passes.
-    advice : str
-        What to try next.
-    """
+    """The limit of a check, the last value that passes, and advice where it fails."""
 
     about: str
     comparison: str
@@ -56,6 +46,9 @@ class Rule:
 _LONGER = "sample longer (--tune, --draws); if that does not help, tighten the prior of the parameter named"
 _OTHER = "sample by NUTS (--sampler nuts), which needs no proposal close to the posterior"
 _WRONG_MODE = "the draws are in a mode that carries little of the mass: sample with another seed, or by importance (--sampler importance)"
+_DIVERGENCES = "raise target_accept, or move the prior of a spread away from zero"
+_NOISE = "residual noise is larger than the likelihood states: look at the residuals"
+_PRIORS = "the prior predictive distribution excludes such runs: check the unit of the loss, then the priors"
 _TREND = (
     "the residuals have a trend that the law misses: try a more flexible law, leave out the smallest runs, or group the runs"
 )
@@ -64,9 +57,7 @@ RULES: Final = {
     "smallest bulk ESS": Rule(CONVERGENCE, ">=", 400, _LONGER),
     "smallest tail ESS": Rule(CONVERGENCE, ">=", 400, _LONGER),
     # One in thousands depends on the machine; a sampler that cannot explore the posterior has several per cent.
-    "share of divergences": Rule(
-        CONVERGENCE, "<=", 0.0005, "raise target_accept, or move the prior of a spread away from zero"
-    ),
+    "share of divergences": Rule(CONVERGENCE, "<=", 0.0005, _DIVERGENCES),
     "smallest E-BFMI": Rule(CONVERGENCE, ">=", 0.3, "find a prior with a very heavy tail and tighten it"),
     "share of iterations at maximum tree depth": Rule(CONVERGENCE, "<=", 0.05, _LONGER),
     "share of draws not finite": Rule(CONVERGENCE, "<=", 0, "a prior allows values where the law overflows: tighten it"),
@@ -77,15 +68,8 @@ RULES: Final = {
     "log density below the best mode, standard deviations": Rule(CONVERGENCE, "<=", 5, _WRONG_MODE),
     "share of the mass in modes without draws": Rule(CONVERGENCE, "<=", 0.01, _WRONG_MODE),
     "chains": Rule(CONVERGENCE, ">=", 2, "sample at least two chains: R-hat compares chains"),
-    "coverage test, p-value": Rule(
-        ADEQUACY, ">=", 0.01, "residual noise is larger than the likelihood states: look at the residuals"
-    ),
-    "share of runs in the 99 % prior predictive interval": Rule(
-        ADEQUACY,
-        ">=",
-        0.9,
-        "the prior predictive distribution excludes such runs: check the unit of the loss, then the priors",
-    ),
+    "coverage test, p-value": Rule(ADEQUACY, ">=", 0.01, _NOISE),
+    "share of runs in the 99 % prior predictive interval": Rule(ADEQUACY, ">=", 0.9, _PRIORS),
     "trend test": Rule(ADEQUACY, ">=", 0.01, _TREND),
 }
 """Every check by the name it begins with; thresholds stand here and nowhere else."""
@@ -95,12 +79,12 @@ def check(fit: Fit) -> pd.DataFrame:
     """Check convergence and adequacy of a fit.
 
     R-hat and effective sample sizes are ArviZ's rank-normalised ones, over every variable of the
-    posterior. A trend is a linear or quadratic dependence of the ranks of the residuals on those of N, D or C; its p-value is
-    the share of replicated tables with as strong a trend.
+    posterior. A trend is a linear or quadratic dependence of the ranks of the residuals on those of N, D or C; its p-value
+    is the share of replicated tables with as strong a trend.
 
     Parameters
     ----------
-    fit : Fit or JointFit
+    fit : Fit
         The fit; of several observations each is checked. Serially correlated residuals are checked conditional on the
         residual before on the same run.
 
@@ -122,22 +106,13 @@ def check(fit: Fit) -> pd.DataFrame:
     for name, view in fit.views.items():
         adequacy = _adequacy(_thinned(view))
         results |= adequacy if fit.model.is_one else {f"{check}, {name}": value for check, value in adequacy.items()}
-    return pd.DataFrame(
-        [
-            {
-                "check": name,
-                "about": rule.about,
-                "value": value,
-                "rule": str(rule),
-                "passed": rule.passes(value),
-                "where": where,
-                "advice": rule.advice,
-            }
-            for beginning, rule in RULES.items()
-            for name, (value, where) in results.items()
-            if name.startswith(beginning)
-        ]
-    )
+    rows = [
+        (name, rule.about, value, str(rule), rule.passes(value), where, rule.advice)
+        for beginning, rule in RULES.items()
+        for name, (value, where) in results.items()
+        if name.startswith(beginning)
+    ]
+    return pd.DataFrame(rows, columns=["check", "about", "value", "rule", "passed", "where", "advice"])
 
 
 def contraction(fit: Fit) -> pd.DataFrame:
@@ -161,14 +136,14 @@ def contraction(fit: Fit) -> pd.DataFrame:
     >>> bool(contraction(example_fit()).loc["alpha", "contraction"] > 0.99)
     True
     """
-    rows = {}
-    prior = dict(scalars(fit.prior))
-    for label, posterior in scalars(fit.posterior):
+
+    def sds(draws: xr.Dataset) -> pd.Series:
         # Group effects and discrepancies are logarithms already; everything else is positive.
-        scale = np.asarray if is_log(label) else np.log
-        prior_sd, posterior_sd = float(np.std(scale(prior[label]))), float(np.std(scale(posterior)))
-        rows[label] = (prior_sd, posterior_sd, 1 - (posterior_sd / prior_sd) ** 2)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["prior_sd", "posterior_sd", "contraction"])
+        return pd.Series({label: np.std(v if is_log(label) else np.log(v)) for label, v in scalars(draws)}, dtype=float)
+
+    posterior_sd = sds(fit.posterior)
+    table = pd.DataFrame({"prior_sd": sds(fit.prior)[posterior_sd.index], "posterior_sd": posterior_sd})
+    return table.assign(contraction=1 - (table["posterior_sd"] / table["prior_sd"]) ** 2)
 
 
 def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
@@ -285,17 +260,12 @@ def _thinned(fit: Fit) -> Fit:
 
 
 def _extreme(named: Mapping[str, np.ndarray], which: Any) -> tuple[float, str]:
-    """Return the worst value over all variables and the variable's name; NaN is the worst of all."""
-    for name, values in named.items():
-        if np.isnan(values).any():
-            return np.nan, name
-    worst = [(values.flat[which(values)], name) for name, values in named.items()]
-    position = which(np.array([value for value, _ in worst]))
-    return float(worst[position][0]), worst[position][1]
+    """Return the worst value over all variables, and the variable's name; argmax and argmin take NaN for the worst."""
+    worst = {name: float(values.flat[which(values)]) for name, values in named.items()}
+    name = list(worst)[which(list(worst.values()))]
+    return worst[name], name
 
 
-_CELLS: Final = 10_000_000
-_FEWEST_DRAWS: Final = 25
 _REPLICATES: Final = 200
 _NULLS: Final = 2000
 
@@ -306,24 +276,7 @@ def checked(fit: Fit) -> Fit:
 
 
 def prior_predictive(fit: Fit) -> xr.DataArray:
-    """Return prior predictive draws at the rows of a fit of one observation.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, run)
-        Measured losses; NaN where the law or the noise overflows.
-
-    Examples
-    --------
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> prior_predictive(example_fit()).sizes["run"]
-    25
-    """
+    """Return what the prior predicts at the rows of one observation, dims (chain, draw, run); NaN where it overflows."""
     prior = _thinned(fit.at_prior())
     with np.errstate(over="ignore", invalid="ignore"):
         drawn = measured_at_runs(prior, loss_at_runs(prior), np.random.default_rng(1))
@@ -342,10 +295,8 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
         count = int((np.abs(z.median(SAMPLE_DIMS)) <= usual_residual(fit, 0.9)).sum())
     results = {"coverage test, p-value": (float(bdtr(count, len(rows), 0.9)), f"{count} of {len(rows)} inside")}
     _, lower, upper = interval(prior_predictive(fit), 0.99)
-    results["share of runs in the 99 % prior predictive interval"] = (
-        float(inside(measured, lower.values, upper.values).mean()),
-        "",
-    )
+    share = float(inside(measured, lower.values, upper.values).mean())
+    results["share of runs in the 99 % prior predictive interval"] = (share, "")
     usual = ("params", "tokens", "compute_flops") if rows.observation.table == "runs" else ()
     columns = usual or tuple(rows.observation.columns.values())
     return results | _trends(z, fit.table, columns, rng)

@@ -28,18 +28,6 @@ def example_fit(*, chains: int = 4, draws: int = 100) -> Fit:
     It is no posterior: no run was measured, and the draws know no correlation. With one chain of one
     draw it is exactly the published constants, so that what is derived from it has a closed form.
 
-    Parameters
-    ----------
-    chains, draws : int
-        Sizes of the sample.
-
-    Returns
-    -------
-    Fit
-        Ready for :func:`~bayes_scaling.predict` and :func:`~bayes_scaling.allocate`.
-
-    Examples
-    --------
     >>> fit = example_fit(chains=1, draws=1)
     >>> round(fit.posterior["E"].item(), 3)
     1.817
@@ -55,25 +43,13 @@ def example_fit(*, chains: int = 4, draws: int = 100) -> Fit:
     scattered = _scatter(rng, chains, draws)
     values = {name: scattered(value) for name, value in law.at_reference(truth, layout.reference).items()}
     by_hand = publish(model, values, layout.reference) | {"sigma": scattered(0.004), "nu": scattered(3.0)}
-    return _fit(layout, by_hand, draw_prior(layout, rng), chains, draws, params="total")
+    return _fit(layout, by_hand, draw_prior(layout, rng), params="total")
 
 
 @cache
 def example_system(*, chains: int = 4, draws: int = 100) -> Fit:
     """Return a fit of ``kaplan_system`` whose draws scatter by hand around the constants Kaplan et al. (2020) publish.
 
-    Parameters
-    ----------
-    chains, draws : int
-        As for :func:`example_fit`.
-
-    Returns
-    -------
-    Fit
-        Ready for :func:`~bayes_scaling.questions.claims` and :func:`~bayes_scaling.questions.frontier`.
-
-    Examples
-    --------
     >>> example_system(chains=1, draws=1).learned["alpha_S"].item()
     0.76
     """
@@ -92,20 +68,14 @@ def example_system(*, chains: int = 4, draws: int = 100) -> Fit:
             by_hand[str(name)] = xr.DataArray(np.zeros((chains, draws, *sizes)), dims=array.dims)
         elif name not in by_hand:
             by_hand[str(name)] = scattered(0.01)
-    return _fit(layout, by_hand, prior, chains, draws, params="non-embedding")
+    return _fit(layout, by_hand, prior, params="non-embedding")
 
 
-def _fit(
-    layout: Layout, draws_by_hand: dict[str, xr.DataArray], prior: xr.Dataset, chains: int, draws: int, *, params: str
-) -> Fit:
-    coords = {"chain": range(chains), "draw": range(draws), **layout.coords}
-    groups = {
-        "posterior": xr.Dataset(draws_by_hand, coords=coords)[[str(name) for name in prior]],
-        "prior": prior,
-        "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), np.zeros((chains, draws), bool))}),
-    }
-    facts = {"runs": "example", "loss_unit": "nats/token", "params": params, "seed": 0, "versions": {}}
-    return Fit.of(layout, groups, facts)
+def _fit(layout: Layout, by_hand: dict[str, xr.DataArray], prior: xr.Dataset, *, params: str) -> Fit:
+    draws = xr.Dataset(by_hand)
+    draws = draws.assign_coords({"chain": range(draws.sizes["chain"]), "draw": range(draws.sizes["draw"]), **layout.coords})
+    tables = {name: rows.table for name, rows in layout.rows.items()}
+    return Fit.from_draws(draws, layout.model, tables, {"runs": "example", "params": params}, prior=prior)
 
 
 def _measured(observation: Observation, truth: dict[str, float]) -> pd.DataFrame:

@@ -12,24 +12,8 @@ from bayes_scaling.quantities import BY_COLUMN
 
 
 def reach(fit: Fit, column: str, values: Any) -> Any:
-    """Return how many decades a quantity lies beyond the runs of the fit.
+    """Return how many decades a quantity lies above the largest run (positive) or below the smallest (negative).
 
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    column : str
-        A column of its runs.
-    values : DataArray or float
-        Where the prediction is.
-
-    Returns
-    -------
-    DataArray or float
-        Positive above the largest run, negative below the smallest, zero between.
-
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> float(reach(example_fit(), "params", 1e12))
     2.0
@@ -41,8 +25,6 @@ def reach(fit: Fit, column: str, values: Any) -> Any:
 def reach_sentence(reaches: Mapping[str, Any]) -> str:
     """Say in words how far beyond the data a single prediction is.
 
-    Examples
-    --------
     >>> reach_sentence({"params": 0.84, "tokens": 0.0, "compute_flops": 1.6})
     'beyond the runs by 0.84 decades in N, 1.60 decades in C; D inside them'
     """
@@ -50,7 +32,7 @@ def reach_sentence(reaches: Mapping[str, Any]) -> str:
     beyond = [f"{v:.2f} decades in {s}" for s, v in named.items() if v > 0]
     below = [f"{-v:.2f} decades in {s}" for s, v in named.items() if v < 0]
     inside = [s for s, v in named.items() if v == 0]
-    said = [f"beyond the runs by {', '.join(beyond)}"] if beyond else []
-    said += [f"below the runs by {', '.join(below)}"] if below else []
-    said += [f"{', '.join(inside)} inside them" if said else "inside the runs"] if inside else []
-    return "; ".join(said)
+    parts = [f"beyond the runs by {', '.join(beyond)}"] if beyond else []
+    parts += [f"below the runs by {', '.join(below)}"] if below else []
+    parts += [f"{', '.join(inside)} inside them" if parts else "inside the runs"] if inside else []
+    return "; ".join(parts)

@@ -19,10 +19,10 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from bayes_scaling.errors import BayesScalingError, InvalidFit, InvalidRequest
 from bayes_scaling.files import whole_file
 from bayes_scaling.model import names
-from bayes_scaling.model.document import OBSERVATION, Model, model_from_json
-from bayes_scaling.model.grouping import Groups, dimension, label_of, member
+from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json
+from bayes_scaling.model.grouping import Groups, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
-from bayes_scaling.model.prior_draws import stored_parameters
+from bayes_scaling.model.prior_draws import draw_prior, stored_parameters
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.table import RunTable
 
@@ -35,6 +35,7 @@ _EXTRAS: Final = (
 )
 """Columns that a fit keeps of its rows beside those its model needs."""
 
+_Checks = tuple[Mapping[str, Any], ...]
 Kind = Literal["observation", "fit", "mixture"]
 """A fit of one law, or a view of one observation; a whole fit, of one law or several; a mixture of fits."""
 
@@ -63,15 +64,14 @@ class Fit:
     model: Model
     reference: Mapping[str, float]
     facts: Mapping[str, Any]
-    checks: tuple[Mapping[str, Any], ...] = ()
+    checks: _Checks = ()
 
     @classmethod
-    def of(cls, layout: Layout, groups: Mapping[str, xr.Dataset], facts: Mapping[str, Any]) -> Self:
+    def of(cls, layout: Layout, groups: Mapping[str, xr.Dataset], facts: Mapping[str, Any], checks: _Checks = ()) -> Self:
         """Return the fit of draws on a layout: ``posterior``, ``prior`` and ``sample_stats`` by name."""
-        rows = {f"observations/{name}": kept_rows(of_it, layout.model) for name, of_it in layout.rows.items()}
-        fit = cls(xr.DataTree.from_dict({**groups, **rows}), layout.model, dict(layout.reference), facts)
-        fit.__dict__["layout"] = layout
-        return fit
+        rows = {f"observations/{name}": kept_rows(of_it) for name, of_it in layout.rows.items()}
+        tree = xr.DataTree.from_dict({**groups, **rows})
+        return cls(tree, layout.model, dict(layout.reference), facts, checks).with_layout(layout)
 
     @classmethod
     def from_draws(
@@ -103,23 +103,18 @@ class Fit:
         InvalidFit
             If the draws lack an unknown of the model.
         """
-        from bayes_scaling.model.prior_draws import draw_prior
-
-        by_name = {model.only.name: tables} if isinstance(tables, pd.DataFrame) else tables
-        layout = Layout.of(model, by_name)
-        posterior = draws["posterior"].to_dataset() if isinstance(draws, xr.DataTree) else draws
+        layout = Layout.of(model, {model.only.name: tables} if isinstance(tables, pd.DataFrame) else tables)
+        tree = draws if isinstance(draws, xr.DataTree) else xr.DataTree.from_dict({"posterior": draws})
+        posterior = tree["posterior"].to_dataset()
         prior = draw_prior(layout, np.random.default_rng(0)) if prior is None else prior
         if missing := [str(name) for name in prior if name not in posterior]:
             raise InvalidFit(f"The draws lack {', '.join(missing)}: sample the model that build_model gives, effects too.")
-        statistics = (
-            draws["sample_stats"].to_dataset() if isinstance(draws, xr.DataTree) and "sample_stats" in draws else None
-        )
-        if statistics is None:
-            sizes = [posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
-            statistics = xr.Dataset({"diverging": (names.SAMPLE_DIMS, np.zeros(sizes, bool))})
-        known = {"runs": "runs", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
+        sizes = [posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
+        statistics = xr.Dataset({"diverging": (names.SAMPLE_DIMS, np.zeros(sizes, bool))})
+        statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree else statistics
         groups = {"posterior": posterior[[str(name) for name in prior]], "prior": prior, "sample_stats": statistics}
-        return cls.of(layout, groups, {**known, **(facts or {})})
+        defaults = {"runs": "runs", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
+        return cls.of(layout, groups, {**defaults, **(facts or {})})
 
     @cached_property
     def layout(self) -> Layout:
@@ -139,9 +134,8 @@ class Fit:
 
     def rows(self, name: str) -> pd.DataFrame:
         """Return the rows of one observation: the columns its law uses, and what was measured."""
-        return (
-            self.tree[f"observations/{self.model.observation(name).name}"].to_dataset().to_dataframe().reset_index(drop=True)
-        )
+        stored = self.tree[f"observations/{self.model.observation(name).name}"]
+        return stored.to_dataset().to_dataframe().reset_index(drop=True)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -188,18 +182,13 @@ class Fit:
         observation = self.model.observation(name)
         if self.model.is_one:
             return self
-        rows = self.layout.rows[observation.name]
-        alone = replace(Layout.of(self.model.of(observation), {name: rows.table}), reference=self._reference_of(name))
+        alone = _alone(self.layout, observation)
         groups = {
             "posterior": observation_draws(self.layout, name, self.posterior, alone),
             "prior": observation_draws(self.layout, name, self.prior, alone),
             "sample_stats": self.tree["sample_stats"].to_dataset(),
         }
-        return replace(Fit.of(alone, groups, self.facts), checks=self.checks).with_layout(alone)
-
-    def _reference_of(self, name: str) -> dict[str, float]:
-        law = self.model.observation(name).the_law
-        return {axis: self.reference[axis] for axis in (*law.inputs, *law.axes) if axis in self.reference}
+        return Fit.of(alone, groups, self.facts, self.checks)
 
     def with_layout(self, layout: Layout) -> Self:
         """Keep a layout that was made already."""
@@ -207,18 +196,7 @@ class Fit:
         return self
 
     def for_loss(self, name: str | None = None) -> Fit:
-        """Return the one observation of a loss that a question is asked of.
-
-        Parameters
-        ----------
-        name : str, optional
-            Its name; needed where the model has several.
-
-        Raises
-        ------
-        InvalidRequest
-            If the model has several observations and none is named, or it measures no loss.
-        """
+        """Return the observation of a loss that a question is asked of; of several observations one has to be named."""
         names_of = [observation.name for observation in self.model.observations]
         if name is None and not self.model.is_one:
             raise InvalidRequest(
@@ -247,13 +225,7 @@ class Fit:
         return ""
 
     def as_kind(self, kinds: Collection[Kind], question: str) -> Fit:
-        """Return the fit as a question takes it: whole, or its one observation of a loss.
-
-        Raises
-        ------
-        InvalidRequest
-            If the question is asked of a mixture, or the model has several observations and the question is about one.
-        """
+        """Return the fit as a question takes it, whole, or its one observation of a loss; or refuse the question."""
         if "fit" in kinds:
             return self
         if "observation" in kinds:
@@ -317,8 +289,7 @@ class Fit:
                 centres = {name: names.population(name) for name, kind in kinds.items() if not kind.moves}
                 one |= {name: draws[label] for name, label in centres.items() if label in draws}
         shape = [self.posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
-        fixed = {n: xr.DataArray(np.full(shape, value), dims=names.SAMPLE_DIMS) for n, value in self.model.fixed.items()}
-        return one | fixed
+        return one | {n: xr.DataArray(np.full(shape, v), dims=names.SAMPLE_DIMS) for n, v in self.model.fixed.items()}
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -383,15 +354,19 @@ class Fit:
         return f"<Fit of {laws} to {self.facts['runs']}, {sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
 
 
+def _alone(layout: Layout, observation: Observation) -> Layout:
+    """Return the layout of one observation alone, with priors stated where they were."""
+    axes = {*observation.the_law.inputs, *observation.the_law.axes}
+    alone = Layout.of(layout.model.of(observation), {observation.name: layout.rows[observation.name].table})
+    return replace(alone, reference={axis: value for axis, value in layout.reference.items() if axis in axes})
+
+
 def observation_draws(layout: Layout, name: str, draws: xr.Dataset, alone: Layout | None = None) -> xr.Dataset:
     """Return draws as one observation has them: its law's parameters, its noise, its effects, and nothing else."""
     if layout.model.is_one:
         return draws
-    if alone is None:
-        alone = Layout.of(layout.model.of(layout.model.observation(name)), {name: layout.rows[name].table})
-        alone = replace(alone, reference=layout.reference)
-    model, suffix = layout.model, layout.model.suffix(layout.model.observation(name))
-    kinds = model.kinds
+    observation, kinds = layout.model.observation(name), layout.model.kinds
+    alone, suffix = alone or _alone(layout, observation), layout.model.suffix(observation)
     centres: dict[str, Any] = {}
     varying: dict[str, Any] = {}
     effects: dict[str, list[Any]] = {}
@@ -409,50 +384,36 @@ def observation_draws(layout: Layout, name: str, draws: xr.Dataset, alone: Layou
             effects.setdefault(parameter, []).append((own, of_it))
         centres[parameter] = centre
     stored = stored_parameters(alone, centres, effects)
-    noise = {n: draws[names.of_observation(n, suffix)] for n in names.NOISE if names.of_observation(n, suffix) in draws}
-    for effect in alone.only.effects:
-        dim = names.of_observation(effect.dim, suffix)
-        for label in (effect.scale_name, effect.effect_name):
-            if names.of_observation(label, suffix) not in draws:
-                continue  # integrated out, and not drawn yet
-            value = draws[names.of_observation(label, suffix)]
-            noise[label] = value.rename({dim: effect.dim}) if dim in value.dims else value
+    dims = {names.of_observation(effect.dim, suffix): effect.dim for effect in alone.only.effects}
+    labels = (label for effect in alone.only.effects for label in (effect.scale_name, effect.effect_name))
+    noise: dict[str, xr.DataArray] = {}
+    for label in (*names.NOISE, *labels):
+        value = draws.get(names.of_observation(label, suffix))
+        if value is not None:  # effects that are integrated out may not be drawn yet
+            noise[label] = value.rename({dim: own for dim, own in dims.items() if dim in value.dims})
     coords = {"chain": draws["chain"], "draw": draws["draw"]} if "chain" in draws.coords else {}
     return xr.Dataset(varying | stored | noise).assign_coords({**coords, **alone.coords})
 
 
-def kept_rows(rows: Rows, model: Model) -> xr.Dataset:
-    """Return what a fit keeps of the rows of an observation."""
-    observation = rows.observation
+def kept_rows(rows: Rows) -> xr.Dataset:
+    """Return the rows of an observation as a netCDF file takes them: numbers, or words, an empty one where there is none."""
+    observation, table = rows.observation, rows.table
     columns = (*observation.needs, *rows.groups.columns, *observation.labels_by, f"{observation.output}_se", *_EXTRAS)
-    kept = rows.table[[column for column in dict.fromkeys(columns) if column in rows.table]]
-    # A number is its own label; true and false are labels, and no numbers.
-    labels = {c for c in rows.groups.columns if is_bool_dtype(kept[c]) or not is_numeric_dtype(kept[c])}
-    return xr.Dataset(
-        {str(c): ("run", v.map(label_of).to_numpy(str) if c in labels else _plain(v)) for c, v in kept.items()}
-    )
 
+    def stored(name: str) -> np.ndarray:
+        column = table[name]
+        # A number is its own label; true and false are labels, and no numbers.
+        if name in rows.groups.columns and (is_bool_dtype(column) or not is_numeric_dtype(column)):
+            return column.map(label_of).to_numpy(str)
+        if is_numeric_dtype(column):
+            return column.to_numpy(float)
+        return column.map(str).where(column.notna(), "").to_numpy(dtype=str)
 
-def _plain(column: pd.Series) -> np.ndarray:
-    """Return a column as a netCDF file takes it: numbers, or words, an empty one where there is none."""
-    if is_numeric_dtype(column.dtype):
-        return column.to_numpy(float)
-    return column.map(str).where(column.notna(), "").to_numpy(dtype=str)
+    return xr.Dataset({name: ("run", stored(name)) for name in dict.fromkeys(columns) if name in table})
 
 
 def scalars(draws: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield every single number of a sample with its draws, laid out flat.
-
-    Parameters
-    ----------
-    draws : Dataset, dims (chain, draw, *groupings)
-        A posterior or a prior.
-
-    Yields
-    ------
-    tuple of str and ndarray
-        The variable's name, with its labels in brackets where it varies, and its draws.
-    """
+    """Yield every single number of a sample: its name, with its labels in brackets where it varies, and its draws, flat."""
     for name, array in draws.data_vars.items():
         dims = [dim for dim in array.dims if dim not in names.SAMPLE_DIMS]
         for labels in product(*(array[dim].values for dim in dims)):
@@ -512,6 +473,3 @@ def _missing(fit: Fit) -> Iterable[Any]:
     groups = _GROUPS - set(fit.tree.children)
     observations = {o.name for o in fit.model.observations} - set(fit.tree["observations"].children if not groups else ())
     return groups or observations or set(fit.prior) - set(fit.posterior)
-
-
-__all__ = ["Fit", "dimension", "kept_rows", "load_fit", "scalars"]

@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.errors import (
-    InconsistentComputeWarning,
-    InvalidRequest,
-    NewGroupWarning,
-    NotConvergedWarning,
-    choose,
-)
+from bayes_scaling.errors import InconsistentComputeWarning, InvalidRequest, NewGroupWarning, NotConvergedWarning, choose
 from bayes_scaling.model.grouping import label_in, label_of
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, training_compute
@@ -37,11 +31,10 @@ def known_inputs(fit: Fit) -> set[str]:
 
 def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return every input of a request as a DataArray, completed by C = 6 N D, or refuse it."""
-    given: dict[str, Any] = {}
-    for column, value in inputs.items():
+    for column in inputs:
         if column not in known_inputs(fit):
             raise InvalidRequest(f"There is no input {column!r}; {choose(column, known_inputs(fit))}.")
-        given[column] = positive(column, value)
+    given: dict[str, Any] = {column: positive(column, value) for column, value in inputs.items()}
     one_length(given)
     if {"params", "tokens", "compute_flops"} <= set(given):
         _warn_of_compute(given)
@@ -77,57 +70,48 @@ def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:
 def positive(column: str, value: Any) -> xr.DataArray:
     """Return an input as a DataArray of positive numbers, or refuse it; a sequence lies along ``query``.
 
-    Examples
-    --------
     >>> positive("params", [1e6, 1e7]).dims
     ('query',)
     """
     try:
-        array = value if isinstance(value, xr.DataArray) else np.asarray(value, dtype=float)
-        if isinstance(array, np.ndarray):
-            array = xr.DataArray(array, dims=("query",) if array.ndim else ())
+        array = value
+        if not isinstance(value, xr.DataArray):
+            array = xr.DataArray(np.asarray(value, dtype=float), dims=("query",) if np.ndim(value) else ())
     except (TypeError, ValueError):
         raise InvalidRequest(f"{column} is {value!r}: it has to be a positive number, or a list of them.") from None
     if not array.size:
         raise InvalidRequest(f"{column} is an empty list: give a positive number, or a list of them.")
-    bad = ~(np.isfinite(array) & (array > 0))
-    if bool(bad.any()):
-        found = float(array.where(bad, drop=True).values.flat[0])
-        raise InvalidRequest(f"{column} is {found:g}: it has to be a positive number.")
-    if column in BY_COLUMN and column not in _FRACTIONS and float(array.min()) < 1:
-        raise InvalidRequest(f"{column} is {float(array.min()):g}: no run has less than one.")
-    largest = BY_COLUMN[column].maximum if column in BY_COLUMN else np.inf
-    if float(array.max()) > largest:
-        raise InvalidRequest(f"{column} is {float(array.max()):g}, more than any run has: check the unit.")
+    bad = array.values[~(np.isfinite(array.values) & (array.values > 0))]
+    if bad.size:
+        raise InvalidRequest(f"{column} is {float(bad[0]):g}: it has to be a positive number.")
+    low, high = float(array.min()), float(array.max())
+    if column in BY_COLUMN and column not in _FRACTIONS and low < 1:
+        raise InvalidRequest(f"{column} is {low:g}: no run has less than one.")
+    if column in BY_COLUMN and high > BY_COLUMN[column].maximum:
+        raise InvalidRequest(f"{column} is {high:g}, more than any run has: check the unit.")
     return array
 
 
 def admit(fit: Fit, group: Any, seed: Any) -> dict[str, str]:
-    """Return the group of a request as text; warn of a fit that has not converged, and of a group it has not seen.
-
-    Raises
-    ------
-    InvalidRequest
-        If the model does not vary by a column of the group, or the seed is none.
-    """
+    """Return the group of a request as text, or refuse it; warn of a fit that has not converged, and of a group not seen."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InvalidRequest(f"The seed is {seed!r}: it has to be a whole number, zero or more.")
     if not isinstance(group, Mapping):
         raise InvalidRequest(f"The group is {group!r}: give the label of each column, such as {{'corpus': 'C4'}}.")
     warn_unless_converged(fit, stacklevel=4)
-    model, groups = fit.model, fit.groups
+    model = fit.model
     for column in group:
         if column not in model.group_columns:
             right = choose(column, model.group_columns) if model.group_columns else "it has no groups: leave the group out"
             raise InvalidRequest(f"The model does not vary by {column!r}; {right}.")
     labels = {column: label_of(label) for column, label in group.items()}
     for grouping in model.groupings:
-        label, seen = label_in(grouping, labels), groups.factor_levels(grouping)
+        label, seen = label_in(grouping, labels), fit.groups.factor_levels(grouping)
         if label not in seen:
             given = any(column in labels for column in grouping.split(":"))
-            found = f"the fit has not seen {grouping} {label!r}" if given else f"no {grouping} was given"
+            reason = f"the fit has not seen {grouping} {label!r}" if given else f"no {grouping} was given"
             warnings.warn(
-                f"The prediction is for a new {grouping}, drawn from the population: {found}. Seen: {', '.join(seen)}.",
+                f"The prediction is for a new {grouping}, drawn from the population: {reason}. Seen: {', '.join(seen)}.",
                 NewGroupWarning,
                 stacklevel=3,
             )

@@ -59,14 +59,14 @@ class Mixture:
 
     @property
     def verdict(self) -> str:
-        """Whether the posteriors are to be believed: the worst verdict of a fit that has weight."""
-        bad = [f"{name}: {fit.verdict}" for name, fit in self.fits.items() if not fit.converged and self.weights[name] > 0]
+        """A sentence on whether the fits that have weight have converged."""
+        bad = [f"{name}: {fit.verdict}" for name, fit in self.parts.items() if not fit.converged]
         return " ".join(bad) if bad else "The posteriors passed every convergence check."
 
     @property
     def converged(self) -> bool:
         """Whether every fit that has weight passed its convergence checks."""
-        return all(fit.converged for name, fit in self.fits.items() if self.weights[name] > 0)
+        return all(fit.converged for fit in self.parts.values())
 
     @property
     def loss_unit(self) -> str:
@@ -85,13 +85,7 @@ class Mixture:
         return f"<p>{escape(self.verdict)}</p><p>{escape(self.sentence)}</p>"
 
     def as_kind(self, kinds: Collection[Kind], question: str) -> Mixture:
-        """Return the mixture, if a question takes one.
-
-        Raises
-        ------
-        InvalidRequest
-            If the question is asked of a single fit.
-        """
+        """Return the mixture, or refuse a question that takes none."""
         if "mixture" in kinds:
             return self
         raise InvalidRequest(f"A mixture of laws cannot be asked {question}: ask one of its fits, {', '.join(self.fits)}.")
@@ -162,10 +156,7 @@ def load_mixture(folder: str | Path) -> Mixture:
         raise InvalidFit(
             f"{folder} is no mixture of fits: make one with `bayes-scaling weigh RUNS --out {folder}`."
         ) from None
-    fits: dict[str, Fit] = {}
-    for name in weights:
-        fits[name] = load_fit(folder / f"{name}.nc")
-    return Mixture(fits, weights)
+    return Mixture({name: load_fit(folder / f"{name}.nc") for name in weights}, weights)
 
 
 def shared_draws(weights: Mapping[str, float], draws: int) -> dict[str, int]:

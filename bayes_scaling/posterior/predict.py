@@ -47,10 +47,10 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
     Returns
     -------
     Dataset, dims (chain, draw, *input dims)
-        ``law_loss``, the law's alone; ``expected_loss``, with what the law gets wrong there where the model has a
-        discrepancy; ``measured_loss``, what a new run would measure, with its scatter and evaluation error. Coordinates: the inputs, and ``reach_params``, ``reach_tokens``,
-        ``reach_compute_flops``: decades beyond the data, positive above the largest run, negative below
-        the smallest, zero between.
+        ``law_loss``, the law's alone; ``expected_loss``, with model discrepancy where the model has one;
+        ``measured_loss``, what a new run would measure, with residual noise and evaluation error. Coordinates: the
+        inputs, and ``reach_params``, ``reach_tokens``, ``reach_compute_flops``: decades beyond the data, positive above
+        the largest run, negative below the smallest, zero between.
 
     Raises
     ------
@@ -80,53 +80,39 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
     """Predict for inputs and a group that have been checked; what :func:`predict` returns."""
     law = law_loss(fit, columns, group=group, seed=seed)
     growth = growth_at(fit, law)
-    expected = with_effects(law, discrepancy(fit, columns, group=group, seed=seed), growth)
+    added = sum((walk.at(fit.posterior, columns, group, seed) for walk in fit.layout.only.discrepancy), start=0.0)
+    expected = with_effects(law, added, growth)
     rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
     measured = measured_anew(fit, expected, rng, growth=growth)
-    coords = dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in _reached(fit, columns)}
+    axes = [c for c in dict.fromkeys((*REACHES, *fit.model.only.columns.values())) if c in columns and c in fit.table]
+    label = ", ".join(f"{column}={value}" for column, value in group.items())
     return xr.Dataset(
         {"law_loss": law, "expected_loss": expected, "measured_loss": measured},
-        coords=coords,
-        attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": _label(group)},
+        coords=dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in axes},
+        attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": label},
     )
 
 
 def measured_anew(
     fit: Fit, expected: xr.DataArray, rng: np.random.Generator, *, growth: xr.DataArray | float = 1.0
 ) -> xr.DataArray:
-    """Draw what new runs measure whose expected losses are given: every component of the noise is new.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    expected : DataArray, dims (chain, draw, ...)
-        Expected losses.
-    rng : Generator
-        Source of randomness.
-    growth : DataArray or float
-        What :func:`growth_at` returned.
-
-    Returns
-    -------
-    DataArray, dims as ``expected``
-        Measured losses.
-    """
+    """Draw what new runs measure whose expected losses are given, dims as these: every component of the noise is new."""
     scale = standard_deviation(new_run_sd(fit), typical_relative_se(fit), growth)
-    return scattered(fit, expected, scale, standard_noise(fit, expected, rng))
+    return scattered(expected, scale, standard_noise(fit, expected, rng))
 
 
 def standard_noise(fit: Fit, like: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
     """Draw residuals of the likelihood at scale one, dims as ``like``."""
-    likelihood = fit.model.only.likelihood
-    arguments = {
-        name: (value + xr.zeros_like(like)).transpose(*like.dims).values
-        for name, value in likelihood.arguments(fit.posterior).items()
-    }
-    return like.copy(data=likelihood.standard(rng, like.shape, **arguments))
+    return like.copy(data=fit.model.only.likelihood.standard(rng, like.shape, **likelihood_arguments(fit, like)))
 
 
-def scattered(fit: Fit, expected: xr.DataArray, scale: Any, noise: xr.DataArray) -> xr.DataArray:
+def likelihood_arguments(fit: Fit, like: xr.DataArray) -> dict[str, np.ndarray]:
+    """Return the likelihood's arguments beside location and scale, of the shape of draws."""
+    arguments = fit.model.only.likelihood.arguments(fit.posterior)
+    return {name: (value + xr.zeros_like(like)).transpose(*like.dims).values for name, value in arguments.items()}
+
+
+def scattered(expected: xr.DataArray, scale: Any, noise: xr.DataArray) -> xr.DataArray:
     """Return measured losses for expected ones, standard deviations and standard noise."""
     with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
         return expected * np.exp(scale * noise)
@@ -135,72 +121,21 @@ def scattered(fit: Fit, expected: xr.DataArray, scale: Any, noise: xr.DataArray)
 def new_run_sd(fit: Fit, *, nugget: bool = True) -> xr.DataArray:
     """Return the residual standard deviation of a new run, which shares nothing with those measured, at the typical loss.
 
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    nugget : bool
-        Whether the nugget, each point's own error, is part of it.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw)
-        Every component of the noise, in quadrature.
+    The nugget, each point's own error, is part of it or left out.
     """
     draws = fit.posterior
-    shared = [draws[effect.scale_name] for effect in fit.layout.only.noise]
-    parts = shared + ([draws["nugget"]] if nugget and "nugget" in draws else [])
+    parts = [draws[effect.scale_name] for effect in fit.layout.only.noise]
+    parts += [draws["nugget"]] if nugget and "nugget" in draws else []
     return sum((part**2 for part in parts), start=draws["sigma"] ** 2) ** 0.5 if parts else draws["sigma"]
 
 
 def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
-    """Return the law's loss for trusted inputs: the law, called on the posterior.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    columns : mapping
-        A number or DataArray for every column the law takes.
-    group : mapping, optional
-        Labels, as for :func:`predict`; nothing is warned about.
-    seed : int
-        Of new groups: one seed and label are one new group, whatever else is asked for.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, *input dims)
-        The law's loss, in the fit's unit.
-    """
+    """Return the law's loss for inputs and a group that have been checked, dims (chain, draw, *input dims)."""
     only = fit.model.only
     loss = only.the_law(*(columns[c] for c in only.columns.values()), **parameters_in(fit, group or {}, seed=seed))
     if "chain" not in getattr(loss, "dims", ()):
         loss = loss * xr.ones_like(fit.posterior["sigma"])  # every parameter is fixed: each draw has the same
     return loss.transpose(*SAMPLE_DIMS, ...)
-
-
-def discrepancy(
-    fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0
-) -> xr.DataArray | float:
-    """Return model discrepancy: what is added to the law's log loss, at the typical loss.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    columns : mapping
-        A number or DataArray for every quantity that the model has a discrepancy along.
-    group : mapping, optional
-        Labels, where groups have discrepancies of their own.
-    seed : int
-        Of what lies beyond the runs: one seed is one discrepancy for each draw, whatever else is asked for.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, *input dims), or 0.0
-        Zero where the model has no discrepancy.
-    """
-    return sum((e.at(fit.posterior, columns, group or {}, seed) for e in fit.layout.only.discrepancy), start=0.0)
 
 
 def growth_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
@@ -210,23 +145,12 @@ def growth_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
 
 
 def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[str, Any]:
-    """Return the published parameters of the law in one group.
-
-    Returns
-    -------
-    dict of str to DataArray, dims (chain, draw)
-        One for each parameter; a fixed one is a plain number.
-    """
-    model, draws, values = fit.model, fit.posterior, {}
-    for name, parameter in model.parameters.items():
-        if parameter.prior is None:
-            continue
-        if parameter.varies_by:
-            effects = effects_at(parameter.varies_by, name, group, draws, seed)
-            values[name] = member(draws[names.population(name)], effects)
-        else:
-            moved = names.at_reference(name)
-            values[name] = draws[moved if moved in draws else name]
+    """Return the published parameters of the law in one group, dims (chain, draw); a fixed one is a plain number."""
+    model, draws = fit.model, fit.posterior
+    values = {}
+    for name in model.priors:
+        effects = effects_at(model.parameters[name].varies_by, name, group, draws, seed)
+        values[name] = member(draws[names.centre(name, draws)], effects)
     return law_parameters(model.only.the_law, model, values, fit.reference)
 
 
@@ -249,13 +173,13 @@ def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
-    >>> found = intervals(predict(example_fit(), params=7e10, tokens=1.4e12), prob=0.9)
-    >>> bool(found["lower"] < found["mean_lower"] < found["median"] < found["mean_upper"] < found["upper"])
+    >>> bounds = intervals(predict(example_fit(), params=7e10, tokens=1.4e12), prob=0.9)
+    >>> bool(bounds["lower"] < bounds["mean_lower"] < bounds["median"] < bounds["mean_upper"] < bounds["upper"])
     True
     """
     measured, expected = interval(prediction["measured_loss"], prob), interval(prediction["expected_loss"], prob)
     return xr.Dataset(
-        dict(zip(INTERVAL_COLUMNS, (*measured, *(bound for i, bound in enumerate(expected) if i)), strict=True)),
+        dict(zip(INTERVAL_COLUMNS, (*measured, *expected[1:]), strict=True)),
         coords={name: c for name, c in prediction.coords.items() if not {*c.dims} & {*SAMPLE_DIMS}},
         attrs={**prediction.attrs, "prob": prob},
     )
@@ -264,28 +188,18 @@ def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
 def interval(draws: xr.DataArray, prob: float) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     """Return median, lower and upper end of the equal-tailed interval of probability ``prob``.
 
-    Raises
-    ------
-    InvalidRequest
-        If ``prob`` is no probability strictly between 0 and 1.
-
-    Examples
-    --------
     >>> draws = xr.DataArray(np.arange(101.0)[None], dims=("chain", "draw"))
     >>> [round(float(x), 6) for x in interval(draws, 0.9)]
     [50.0, 5.0, 95.0]
     """
     dims = [dim for dim in SAMPLE_DIMS if dim in draws.dims]
-    found = draws.quantile(quantiles(prob), dim=dims).drop_vars("quantile")
-    median, lower, upper = (found.isel(quantile=i) for i in range(3))
+    median, lower, upper = draws.quantile(quantiles(prob), dim=dims).drop_vars("quantile").transpose("quantile", ...)
     return median, lower, upper
 
 
 def quantiles(prob: float) -> list[float]:
     """Return the quantiles of an equal-tailed interval: middle, lower and upper end.
 
-    Examples
-    --------
     >>> quantiles(0.5)
     [0.5, 0.25, 0.75]
     """
@@ -300,13 +214,7 @@ def typical_relative_se(fit: Fit) -> float:
 
 
 def inside(loss: Any, lower: Any, upper: Any) -> Any:
-    """Return whether losses lie inside their intervals, ends included.
-
-    Examples
-    --------
-    >>> inside(np.array([1.0, 2.0, 3.0]), 1.0, 2.5).tolist()
-    [True, True, False]
-    """
+    """Return whether losses lie inside their intervals, ends included."""
     return (lower <= loss) & (loss <= upper)
 
 
@@ -314,12 +222,3 @@ def with_effects(law: xr.DataArray, added: Any, growth: Any) -> xr.DataArray:
     """Return a law's loss with what effects add to its logarithm."""
     with np.errstate(over="ignore"):  # a prior may draw a walk that no loss survives
         return law * np.exp(added * growth)
-
-
-def _label(group: Mapping[str, str]) -> str:
-    return ", ".join(f"{column}={value}" for column, value in group.items())
-
-
-def _reached(fit: Fit, arrays: Mapping[str, Any]) -> list[str]:
-    wanted = [*REACHES, *(c for c in fit.model.only.columns.values() if c not in REACHES)]
-    return [column for column in wanted if column in arrays and column in fit.table]

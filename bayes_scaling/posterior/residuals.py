@@ -12,7 +12,7 @@ from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.model.noise import standard_deviation, variance_function
 from bayes_scaling.posterior.fit import Fit, observation_draws
-from bayes_scaling.posterior.predict import growth_at, scattered, standard_noise, with_effects
+from bayes_scaling.posterior.predict import growth_at, likelihood_arguments, scattered, standard_noise, with_effects
 
 _CELLS: Final = 20_000_000
 """Numbers of one array, draws times rows, that are in memory together."""
@@ -24,76 +24,41 @@ def law_at_runs(fit: Fit) -> xr.DataArray:
 
 
 def loss_at_runs(fit: Fit) -> xr.DataArray:
-    """Return what is expected at the rows of a fit: the law's output, with its discrepancy and the noise that rows share.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, run)
-        Expected output.
-    """
+    """Return what is expected at the rows of a fit, dims (chain, draw, run): law, discrepancy and noise that rows share."""
     law = law_at_runs(fit)
-    return with_effects(
-        law, sum((e.at_rows(fit.posterior) for e in fit.layout.only.effects), start=0.0), growth_at(fit, law)
-    )
+    added = sum((effect.at_rows(fit.posterior) for effect in fit.layout.only.effects), start=0.0)
+    return with_effects(law, added, growth_at(fit, law))
 
 
 def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
-    """Draw what the rows of a fit would measure again: the noise that rows share stays, what each has to itself is new.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    expected : DataArray, dims (chain, draw, run)
-        What :func:`loss_at_runs` returned.
-    rng : Generator
-        Source of randomness.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, run)
-        What was measured.
-    """
+    """Draw what rows would measure again, given what :func:`loss_at_runs` expects: what each has to itself is new."""
     rows, noise = fit.layout.only, standard_noise(fit, expected, rng)
     scale, error = row_scales(fit, growth_at(fit, law_at_runs(fit)))
     if rows.serial is None:
-        return scattered(fit, expected, (scale**2 + error**2) ** 0.5, noise)
+        return scattered(expected, (scale**2 + error**2) ** 0.5, noise)
     along = gaussian.correlated(flat_draws(noise), rows.serial, flat_draws(fit.posterior["length"]))
     correlated = noise.copy(data=along.reshape(noise.shape))
     own = standard_noise(fit, expected, rng) if bool((error > 0).any()) else 0.0
-    return scattered(fit, expected, 1.0, scale * correlated + error * own)
+    return scattered(expected, 1.0, scale * correlated + error * own)
 
 
 def innovations(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the standardised residual of each row given the rows before it on its run, and its standard deviation.
 
-    Parameters
-    ----------
-    fit : Fit
-        A fit of one observation.
-
-    Returns
-    -------
-    tuple of DataArray, dims (chain, draw, run)
-        Independent draws of the likelihood's distribution at scale one, where the model is right; relative errors.
+    Where the model is right the first are independent draws of the likelihood at scale one; the second are relative errors.
     """
     rows, expected = fit.layout.only, loss_at_runs(fit)
-    residual: Any = xr.DataArray(rows.log_measured, dims="run") - np.log(expected)
-    residual = residual.transpose(*SAMPLE_DIMS, "run")
-    scale, error = (
-        part.broadcast_like(residual).transpose(*SAMPLE_DIMS, "run")
-        for part in row_scales(fit, growth_at(fit, law_at_runs(fit)))
-    )
+    residual: Any = (xr.DataArray(rows.log_measured, dims="run") - np.log(expected)).transpose(*SAMPLE_DIMS, "run")
+    arrays = xr.broadcast(residual, *row_scales(fit, growth_at(fit, law_at_runs(fit))))
+    flat, scale, error = map(flat_draws, arrays)
     length = flat_draws(fit.posterior["length"]) if rows.serial is not None else None
-    z, deviation = gaussian.innovations(flat_draws(residual), flat_draws(scale), flat_draws(error), rows.serial, length)
+    z, deviation = gaussian.innovations(flat, scale, error, rows.serial, length)
     return residual.copy(data=z.reshape(residual.shape)), residual.copy(data=deviation.reshape(residual.shape))
 
 
 def usual_residual(fit: Fit, prob: float) -> float:
     """Return how many standard deviations either way a row lies with a probability, where the model is right.
 
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_system
     >>> fit = example_system()
     >>> [round(usual_residual(fit.view(name), 0.9), 2) for name in ("curves", "noise")]
@@ -105,21 +70,10 @@ def usual_residual(fit: Fit, prob: float) -> float:
 
 
 def log_likelihood(fit: Fit) -> xr.Dataset:
-    """Return the log density of every row given the rows before it on its run.
+    """Return the log density of (the logarithm of) every row given the rows before it on its run, dims (chain, draw, run).
 
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
+    Of several observations the variable is ``measured_{name}``, along ``run_{name}``.
 
-    Returns
-    -------
-    Dataset, dims (chain, draw, row of the observation)
-        ``measured``, of several observations ``measured_{name}`` along ``run_{name}``; densities are those of the logarithm
-        of what was measured.
-
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> log_likelihood(example_fit())["measured"].dims
     ('chain', 'draw', 'run')
@@ -128,31 +82,16 @@ def log_likelihood(fit: Fit) -> xr.Dataset:
     for name, view in fit.views.items():
         z, deviation = innovations(view)
         likelihood, suffix = view.model.only.likelihood, fit.model.suffix(fit.model.observation(name))
-        arguments = {
-            key: (value + xr.zeros_like(z)).transpose(*z.dims).values
-            for key, value in likelihood.arguments(view.posterior).items()
-        }
-        density = z.copy(data=likelihood.log_density(z.values, **arguments)) - np.log(deviation)
+        standard = likelihood.log_density(z.values, **likelihood_arguments(view, z))
+        density = z.copy(data=standard) - np.log(deviation)
         densities[names.of_observation("measured", suffix)] = density.rename(run=names.of_observation("run", suffix))
     return xr.Dataset(densities)
 
 
 def draw_effects(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
-    """Draw the effects that the sampler has integrated out, given each draw of the rest: discrepancies and shared noise.
+    """Draw the discrepancies and shared noise that the sampler has integrated out, given each draw of the rest.
 
-    Parameters
-    ----------
-    layout : Layout
-        The model on its tables.
-    draws : Dataset, dims (chain, draw, ...)
-        Draws of everything else.
-    rng : Generator
-        Source of randomness.
-
-    Returns
-    -------
-    dict of str to DataArray
-        One for each effect of each observation, by its name in the posterior.
+    They are by their names in the posterior.
     """
     most = max(1, _CELLS // (max(len(rows) for _, rows in layout) * draws.sizes["chain"]))
     parts = [
@@ -172,22 +111,16 @@ def _effects_of(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) -> 
         growth = variance_function(law, rows.typical, own["growth"]) if "growth" in own else xr.ones_like(law)
         scale, error = _parts(rows, own, growth)
         residual: Any = xr.DataArray(rows.log_measured, dims="run") - np.log(law)
-        flat = {"residual": residual, "scale": scale + 0 * law, "error": error + 0 * law, "growth": growth + 0 * law}
-        arrays = {name: flat_draws(value.transpose(*SAMPLE_DIMS, "run")) for name, value in flat.items()}
+        residual, scale, error, growth = map(flat_draws, xr.broadcast(residual, scale, error, growth))
         counts = [len(effect.labels) for effect in rows.effects]
-        widths = np.concatenate(
-            [
-                np.repeat(flat_draws(own[e.scale_name])[:, None], n, axis=1)
-                for e, n in zip(rows.effects, counts, strict=True)
-            ],
-            axis=1,
-        )
+        scales = np.stack([flat_draws(own[effect.scale_name]) for effect in rows.effects], axis=1)
+        widths = np.repeat(scales, counts, axis=1)
 
-        def loadings(part: slice, arrays: Any = arrays, rows: Rows = rows, widths: np.ndarray = widths) -> np.ndarray:
-            return arrays["growth"][part][:, :, None] * rows.basis * widths[part, None, :]
+        def loadings(part: slice, growth: Any = growth, rows: Rows = rows, widths: np.ndarray = widths) -> np.ndarray:
+            return growth[part][:, :, None] * rows.basis * widths[part, None, :]
 
         length = flat_draws(own["length"]) if rows.serial is not None else None
-        z = gaussian.draw_effects(arrays["residual"], arrays["scale"], arrays["error"], loadings, rows.serial, length, rng)
+        z = gaussian.draw_effects(residual, scale, error, loadings, rows.serial, length, rng)
         shape = own["sigma"].shape
         parts = np.split(z * widths, np.cumsum(counts)[:-1], axis=1)
         for effect, coefficients in zip(rows.effects, parts, strict=True):

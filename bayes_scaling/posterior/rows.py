@@ -55,81 +55,47 @@ def predict_table(fit: Posterior, table: pd.DataFrame, *, prob: float = 0.9, see
     >>> predict_table(example_fit(), table).columns.tolist()[:7]
     ['params', 'tokens', 'median', 'lower', 'upper', 'mean_lower', 'mean_upper']
     """
-    return appended(table, intervals(predict_rows(fit, table, seed=seed), prob))
-
-
-def appended(table: pd.DataFrame, found: xr.Dataset) -> pd.DataFrame:
-    """Return a table with the intervals and the reach of its rows, in place of any it had."""
-    ours = [*INTERVAL_COLUMNS, *(str(c) for c in found.coords if str(c).startswith("reach_"))]
-    return table.drop(columns=[c for c in ours if c in table]).assign(**{name: found[name].values for name in ours})
+    predicted = intervals(predict_rows(fit, table, seed=seed), prob)
+    columns = [*INTERVAL_COLUMNS, *(str(c) for c in predicted.coords if str(c).startswith("reach_"))]
+    others = table.drop(columns=columns, errors="ignore")
+    return others.assign(**{name: predicted[name].values for name in columns})
 
 
 @singledispatch
 def predict_rows(fit: Fit, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
-    """Predict every row of a table, each in its own group.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    table : DataFrame
-        As for :func:`predict_table`.
-    seed : int
-        As for :func:`predict`.
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, row)
-        What :func:`predict` returns, a row of the table an entry.
-    """
+    """Predict every row of a table, each in its own group: what :func:`predict` returns, dims (chain, draw, row)."""
     rows_of = table.reset_index(drop=True)
     present = [column for column in fit.model.group_columns if column in table]
     wanted = {*fit.model.only.columns.values(), *REACHES, "steps", "batch_tokens"}
-    known = [str(column) for column in table if column in wanted and table[column].notna().all()]
+    inputs = [str(column) for column in table if column in wanted and table[column].notna().all()]
     parts = []
     for labels, rows in rows_of.groupby(present, dropna=False) if present else [((), rows_of)]:
         group = {c: v for c, v in zip(present, labels, strict=True) if pd.notna(v)}  # pyright: ignore[reportArgumentType]
-        prediction = predict(fit, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in known})
+        prediction = predict(fit, group=group, seed=seed, **{c: rows[c].to_numpy(float) for c in inputs})
         parts.append(prediction.rename(query="row").assign_coords(row=rows.index))
     return continued(fit, rows_of, xr.concat(parts, dim="row", combine_attrs="drop_conflicts").sortby("row"))
 
 
 def continued(fit: Fit, table: pd.DataFrame, prediction: xr.Dataset) -> xr.Dataset:
-    """Condition rows of runs that the fit has seen on the residuals there, as far as these are correlated with them.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    table : DataFrame
-        The rows.
-    prediction : Dataset, dims (chain, draw, row)
-        What is predicted of them as new runs.
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, row)
-        The prediction, ``measured_loss`` of such rows given what was measured of their run; the same Dataset where there
-        are none.
-    """
+    """Condition the predicted ``measured_loss`` of rows of runs that the fit has seen on what was measured of these runs."""
     ends = continued_rows(fit, table)
     rows = np.flatnonzero(ends >= 0)
     if not rows.size:
         return prediction
     correlation = fit.model.only.correlation
     assert correlation is not None
-    law = law_at_runs(fit)
-    residual: Any = np.log(xr.DataArray(fit.layout.only.measured, dims="run")) - np.log(loss_at_runs(fit))
-    scale, error = row_scales(fit, growth_at(fit, law))
-    length = flat_draws(fit.posterior["length"])
-    seen = Seen(flat_draws(residual), flat_draws(scale + 0 * residual), flat_draws(error + 0 * residual), length)
+    residual: Any = xr.DataArray(fit.layout.only.log_measured, dims="run") - np.log(loss_at_runs(fit))
+    scale, error = row_scales(fit, growth_at(fit, law_at_runs(fit)))
+    arrays = *xr.broadcast(residual, scale, error), fit.posterior["length"]
+    seen = Seen(*map(flat_draws, arrays))
     new = prediction.isel(row=rows)
     growth = growth_at(fit, new["law_loss"])
+    nugget: Any = fit.posterior.get("nugget", 0.0)
     own = flat_draws(new_run_sd(fit, nugget=False) * growth + 0 * new["law_loss"])
-    single = flat_draws(new_error(fit, growth) + 0 * new["law_loss"])
-    total = (own**2 + single**2) ** 0.5
+    single = flat_draws(standard_deviation(nugget, typical_relative_se(fit), growth) + 0 * new["law_loss"])
     residual_of_new: Any = np.log(new["measured_loss"] / new["expected_loss"])
-    noise = flat_draws(residual_of_new) / total
+    noise = flat_draws(residual_of_new) / (own**2 + single**2) ** 0.5
+    expected = flat_draws(new["expected_loss"])
     runs, along = fit.table[correlation.by], np.log(fit.table[correlation.along].to_numpy(float))
     values = prediction["measured_loss"].transpose(*SAMPLE_DIMS, "row").values.copy()
     for number, row in enumerate(rows):
@@ -137,16 +103,9 @@ def continued(fit: Fit, table: pd.DataFrame, prediction: xr.Dataset) -> xr.Datas
         place = np.log(float(table[correlation.along].iloc[row]))
         mean, share = seen.forecast(members, along[members], place)
         spread = (own[:, number] ** 2 * (1 - share) + single[:, number] ** 2) ** 0.5
-        on = np.exp(own[:, number] * mean + spread * noise[:, number])
-        expected = flat_draws(new["expected_loss"])[:, number]
-        values[..., row] = (expected * on).reshape(values.shape[:2])
+        losses = expected[:, number] * np.exp(own[:, number] * mean + spread * noise[:, number])
+        values[..., row] = losses.reshape(values.shape[:2])
     return prediction.assign(measured_loss=((*SAMPLE_DIMS, "row"), values))
-
-
-def new_error(fit: Fit, growth: xr.DataArray | float) -> xr.DataArray | float:
-    """Return the standard deviation of a new row's own error: a typical standard error and the nugget."""
-    nugget: Any = fit.posterior.get("nugget", 0.0)
-    return standard_deviation(nugget, typical_relative_se(fit), growth)
 
 
 @dataclass(frozen=True)
@@ -159,7 +118,7 @@ class Seen:
     length: np.ndarray
 
     def forecast(self, members: np.ndarray, along: np.ndarray, place: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean of the correlated noise at a place of one run given its rows, and the share of its variance explained.
+        """Return the mean of the correlated noise at a place of one run given its rows, and the share of variance explained.
 
         Both are in units of the noise's standard deviation there.
         """
@@ -173,7 +132,7 @@ class Seen:
 
 
 def continued_rows(fit: Fit, table: pd.DataFrame) -> np.ndarray:
-    """Return for each row of a table the last row of the fit on the same run, -1 where it is of another, or no further along."""
+    """Return for each row of a table the last row of the fit on the same run; -1 on another, or no further along."""
     correlation = fit.model.only.correlation
     if correlation is None or not {correlation.by, correlation.along} <= set(table) & set(fit.table):
         return np.full(len(table), -1)

@@ -23,8 +23,6 @@ _CONSTANT: Final = 1e-24
 def included(fit: Fit) -> str:
     """Return what the intervals of a fit include, and what they are conditional on, as a sentence.
 
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> included(example_fit())
     'Intervals include parameter uncertainty and the residual noise of a new run, 0.4 %; they are conditional on the form of the law.'
@@ -40,22 +38,12 @@ def included(fit: Fit) -> str:
 
 
 def noise_parts(fit: Fit) -> pd.DataFrame:
-    """Return the variance components of the residual noise of a new run.
+    """Return the variance components of the residual noise of a new run: ``sd``, a relative error, and ``what`` it is of.
 
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
+    ``sd`` is the posterior median of a scale at the typical loss. ``own`` is what no two rows of the fit share: of seeds,
+    where the fit has repeats of a recipe; of recipes and all else, where it has none. ``evaluation`` is there where the runs
+    state ``loss_se``. They add up in quadrature.
 
-    Returns
-    -------
-    DataFrame
-        One row a part: ``sd``, the posterior median of its scale at the typical loss, a relative error; ``what``, what it
-        is. ``own`` is what no two rows of the fit share: of seeds, where the fit has repeats of a recipe; of recipes and
-        all else, where it has none. ``evaluation`` is there where the runs state ``loss_se``. They add up in quadrature.
-
-    Examples
-    --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> noise_parts(example_fit())["what"].tolist()
     ['of a run']
@@ -141,17 +129,11 @@ def _per(product: xr.DataArray, square: xr.DataArray) -> xr.DataArray:
 def shares_sentence(shares: xr.Dataset) -> str:
     """Return the shares of one forecast as a sentence; whole per cents that add up to a hundred.
 
-    Examples
-    --------
     >>> shares_sentence(xr.Dataset({"parameters": 0.305, "discrepancy": 0.645, "noise": 0.05, "sd": 0.02}))
     'Variance of the log loss (sd 2 %), in this order: 31 % parameters, 64 % model discrepancy, 5 % residual noise.'
     """
-    words = {
-        "form": "form of the law",
-        "parameters": "parameters",
-        "discrepancy": "model discrepancy",
-        "noise": "residual noise",
-    }
+    words = {"form": "form of the law", "parameters": "parameters"}
+    words |= {"discrepancy": "model discrepancy", "noise": "residual noise"}
     given = {name: float(shares[name]) for name in words if name in shares}
     if not np.isfinite(list(given.values())).all():
         return "The log loss has no variance."

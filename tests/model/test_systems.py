@@ -351,8 +351,8 @@ def test_a_grouping_of_true_and_false_is_kept_by_name():
     model, (_, curves) = bs.read_model("shape"), simulated()
     table = curves.table.iloc[:4].assign(size=[True, False, True, False], aspect=2.0, head_width=4.0)
     layout = Layout.of(model, {"shapes": table})
-    kept = kept_rows(layout.only, model)
+    kept = kept_rows(layout.only)
     assert kept["size"].values.tolist() == ["true", "false", "true", "false"]
-    kept = kept_rows(Layout.of(model, {"shapes": table.assign(size=[1.0, 2.0, 1.0, 2.0])}).only, model)
+    kept = kept_rows(Layout.of(model, {"shapes": table.assign(size=[1.0, 2.0, 1.0, 2.0])}).only)
     assert kept["size"].values.tolist() == [1.0, 2.0, 1.0, 2.0]
     assert kept["params"].dtype == float
