@@ -31,8 +31,6 @@ with 22 unknowns the effective size of 40,000 draws was 520 with five degrees of
 """
 _OF_THE_PRIOR: Final = 0.05
 """Share of draws from the prior."""
-_PRIORS_AT_ONCE: Final = 500
-"""Draws from the prior that are made together, for the rounds to come."""
 _FEWEST: Final = 0.03
 """Share of draws that a mode has at the least in the first round."""
 _STEPS: Final = 3
@@ -224,7 +222,6 @@ def sample_by_importance(
     batch = 40 * len(modes[0].point)
     mixture = Mixture.over(modes)
     proposals: list[tuple[Mixture, int]] = []
-    pool = np.empty((0, density.size))
     empty = Weighted(np.empty((0, density.size)), np.empty(0), np.empty(0), 0)
     drawn, priors, given, by_proposal = empty, np.empty(0), np.empty(0), np.empty((0, 0))
     for number in range(_MOST_ROUNDS):
@@ -240,10 +237,7 @@ def sample_by_importance(
         from_prior = rng.binomial(count, _OF_THE_PRIOR)
         proposed = mixture.draw(rng, count - from_prior)
         proposed = proposed if conditional is None else conditional.complete(proposed, rng)
-        if from_prior > len(pool):
-            pool = np.vstack([pool, density.from_prior(rng, max(from_prior, _PRIORS_AT_ONCE))])
-        points = np.vstack([proposed, pool[:from_prior]])
-        pool = pool[from_prior:]
+        points = np.vstack([proposed, density.from_prior(rng, max(from_prior, 1))[:from_prior]])
         prior, measured = density.parts(points)
         proposals.append((mixture, count))
         given = np.append(given, np.zeros(count) if conditional is None else conditional.log_density(points))

@@ -266,10 +266,6 @@ def _extreme(named: Mapping[str, np.ndarray], which: Any) -> tuple[float, str]:
     return worst[name], name
 
 
-_REPLICATES: Final = 200
-_NULLS: Final = 2000
-
-
 def checked(fit: Fit) -> Fit:
     """Return a fit with its checks."""
     return replace(fit, checks=tuple(check(fit).to_dict("records"))).with_layout(fit.layout)
