@@ -83,7 +83,8 @@ length = {{ dist = "LogNormal", mu = 0.0, sigma = 1.0 }}
 """
 CURVES = f"""
 title = "Learning curves alone, at an endless batch"
-{PRIORS[PRIORS.index("reference") : PRIORS.index("parameters.D_c")]}
+reference = {{{{ N = {{N}}, S_min = {{S}} }}}}
+{PRIORS[PRIORS.index("parameters.N_c") : PRIORS.index("parameters.D_c")]}
 {PRIORS[PRIORS.index("parameters.S_c") : PRIORS.index("parameters.B_star")]}
 [[observations]]
 name = "curves"
