@@ -12,7 +12,7 @@ import bayes_scaling as bs
 from bayes_scaling.laws import LAWS
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval
-from bayes_scaling.posterior.residuals import expected_at_rows
+from bayes_scaling.posterior.residuals import loss_at_runs
 from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, one_axes, plain_log_ticks, styled
 
 IMAGES = Path(__file__).parent / "images"
@@ -30,7 +30,7 @@ def curves(fit: Fit, observation: str) -> Figure:
     """Draw every run's curve, and what the law expects of it with its 90 % interval."""
     figure, axes = one_axes(6.4, 3.8)
     rows = fit.rows(observation)
-    _, lower, upper = (bound.values for bound in interval(expected_at_rows(fit.thinned(300), observation), 0.9))
+    _, lower, upper = (bound.values for bound in interval(loss_at_runs(fit.thinned(300).view(observation)), 0.9))
     for number, params in enumerate(sorted(rows["params"].unique())):
         colour = CYCLE[number % len(CYCLE)]
         for _, run in rows[rows["params"] == params].groupby("run_id"):
@@ -50,7 +50,7 @@ def ends(fit: Fit, observation: str) -> Figure:
     """Draw the ends of runs against compute, and what the law expects of each."""
     figure, axes = one_axes(6.4, 3.8)
     rows = fit.rows(observation)
-    median, lower, upper = (bound.values for bound in interval(expected_at_rows(fit.thinned(300), observation), 0.9))
+    median, lower, upper = (bound.values for bound in interval(loss_at_runs(fit.thinned(300).view(observation)), 0.9))
     for number, params in enumerate(sorted(rows["params"].unique())):
         of = (rows["params"] == params).to_numpy()
         order = np.flatnonzero(of)[rows["compute_flops"][of].to_numpy().argsort()]
