@@ -6,7 +6,6 @@ import hashlib
 import json
 import multiprocessing
 import pickle
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
@@ -19,6 +18,7 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.files import make_folder, write_whole
 from bayes_scaling.inference.distributions import OWN
+from bayes_scaling.inference.progress import is_shown
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.effects import Effect
 from bayes_scaling.model.noise import Likelihood
@@ -60,9 +60,8 @@ def outcomes[J: Job](
     if folder is not None:
         make_folder(folder)
     stored = {job.name: folder / job.name for job in jobs if folder is not None and (folder / job.name).is_file()}
-    shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not shown) as bar:
+    with Progress(*columns, disable=not is_shown(progress)) as bar:
         task = bar.add_task(label, total=len(jobs), completed=len(stored))
         yield from (pd.read_csv(path) for path in stored.values())
         for job, outcome in _done([job for job in jobs if job.name not in stored], work, workers):

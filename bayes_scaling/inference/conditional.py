@@ -23,6 +23,17 @@ _DEGREES: Final = 12
 """Degrees of freedom of the effects' proposal."""
 
 
+def effects_of(density: LogDensity) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coordinates that are standard effects of groups, and for each the coordinate of its spread."""
+    places = {coordinate.name: np.arange(density.size)[coordinate.place] for coordinate in density.coordinates}
+    effects, spreads = [np.empty(0, dtype=int)], [np.empty(0, dtype=int)]
+    for name, parameter in density.layout.model.parameters.items():
+        for grouping in parameter.varies_by:
+            effects.append(places[standard_effect(name, grouping)])
+            spreads.append(np.repeat(places[names.spread(name, grouping)], len(effects[-1])))
+    return np.concatenate(effects), np.concatenate(spreads)
+
+
 class Conditional:
     """The effects of groups given all other unknowns, in Laplace's approximation around one point.
 
@@ -35,15 +46,8 @@ class Conditional:
     """
 
     def __init__(self, density: LogDensity, point: np.ndarray) -> None:
-        places = {coordinate.name: np.arange(density.size)[coordinate.place] for coordinate in density.coordinates}
-        model = density.layout.model
-        varying = [(name, g) for name, parameter in model.parameters.items() for g in parameter.varies_by]
         self._density = density
-        self.effects = np.concatenate([places[standard_effect(name, g)] for name, g in varying])
-        """Coordinates that are standard effects."""
-        self.spreads = np.concatenate(
-            [np.repeat(places[names.spread(name, g)], len(places[standard_effect(name, g)])) for name, g in varying]
-        )
+        self.effects, self.spreads = effects_of(density)
         self.others = np.setdiff1d(np.arange(density.size), self.effects)
         """All other coordinates."""
         self._linear = np.setdiff1d(self.others, self.spreads)
@@ -86,7 +90,7 @@ class Conditional:
 
     def complete(self, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the effects for other unknowns, and return whole points."""
-        points = self.at_mean(others)
+        points = self._placed(others)
         mean, precision = self.moments(points)
         root = np.linalg.cholesky(precision)
         tail = np.sqrt(_DEGREES / rng.chisquare(_DEGREES, len(points)))[:, None]
@@ -94,11 +98,17 @@ class Conditional:
         points[:, self.effects] = (mean + tail * noise) / self.scales(points)
         return points
 
-    def at_mean(self, others: np.ndarray) -> np.ndarray:
-        """Return whole points with the effects at their mean."""
+    def at_mean(self, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return whole points with the effects at their mean, and the precision of the effects there."""
+        points = self._placed(others)
+        mean, precision = self.moments(points)
+        points[:, self.effects] = mean / self.scales(points)
+        return points, precision
+
+    def _placed(self, others: np.ndarray) -> np.ndarray:
+        """Return whole points whose effects are zero."""
         points = np.zeros((len(others), self._density.size))
         points[:, self.others] = others
-        points[:, self.effects] = self.moments(points)[0] / self.scales(points)
         return points
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
@@ -128,8 +138,7 @@ class Collapsed(Surface):
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log density of the prior, with the volume of the effects, and of what was measured."""
         with np.errstate(all="ignore"):
-            whole = self._conditional.at_mean(points)
-            precision = self._conditional.moments(whole)[1]
+            whole, precision = self._conditional.at_mean(points)
             volume = -0.5 * np.linalg.slogdet(precision)[1] - whole[:, self._conditional.spreads].sum(axis=1)
         prior, measured = self._density.parts(whole)
         return prior + volume, measured

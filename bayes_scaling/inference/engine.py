@@ -16,13 +16,12 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.inference.conditional import collapse, mean_of
+from bayes_scaling.inference.conditional import collapse, effects_of, mean_of
 from bayes_scaling.inference.importance import Weighted, sample_by_importance
-from bayes_scaling.inference.modes import Mode, find_modes, with_modes_near
+from bayes_scaling.inference.modes import Mode, find_modes, shares_of, with_modes_near
 from bayes_scaling.inference.progress import progress_bar
 from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
-from bayes_scaling.model.coordinates import standard_effect
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
 
@@ -83,8 +82,9 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
         if settings.sampler == "importance" and not modes:
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
-        reason = f"{_left(density)} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
-        if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and _left(density) <= _MOST_UNKNOWNS)):
+        left = density.size - len(effects_of(density)[0])
+        reason = f"{left} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
+        if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and left <= _MOST_UNKNOWNS)):
             show("sampling", 0.0)
             weighted, modes = _weighted(density, modes, settings, lambda share: show("sampling", share))
             stated = f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective_smoothed:.0f}"
@@ -96,13 +96,6 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         show("compiling the model", None)
         compiled = _compiled(layout)
     return _by_nuts(density, modes, compiled, settings, reason, progress)
-
-
-def _left(density: LogDensity) -> int:
-    """Return how many unknowns are left when the effects of groups are integrated out."""
-    prefixes = [standard_effect(name, g) for name, p in density.layout.model.parameters.items() for g in p.varies_by]
-    effects = [c.place.stop - c.place.start for c in density.coordinates if c.name in prefixes]
-    return density.size - sum(effects)
 
 
 def _weighted(
@@ -119,7 +112,8 @@ def _weighted(
         given, of_rest = collapse(density, modes[0].point, modes[0].covariance)
         if of_rest:
             # The effects are expanded again where the density of the rest is largest.
-            given, of_rest = collapse(density, given.at_mean(of_rest[0].point[None])[0], modes[0].covariance)
+            (around,), _ = given.at_mean(of_rest[0].point[None])
+            given, of_rest = collapse(density, around, modes[0].covariance)
     attempts = 0
     while True:
         attempts += 1
@@ -206,11 +200,10 @@ def _of_draws(
 
 def _stored(density: LogDensity, modes: list[Mode]) -> xr.Dataset:
     """Return the modes as a fit keeps them: log density, share of the mass by Laplace's approximation, unknowns."""
-    masses = np.exp(np.array([mode.log_mass for mode in modes]) - max((mode.log_mass for mode in modes), default=0.0))
     return xr.Dataset(
         {
             "log_density": ("mode", np.array([mode.log_density for mode in modes])),
-            "share": ("mode", masses / masses.sum()),
+            "share": ("mode", shares_of(modes)),
             "point": (("mode", "coordinate"), np.array([mode.point for mode in modes]).reshape(len(modes), density.size)),
         }
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bayes_scaling.inference.modes import Mode
+from bayes_scaling.inference.modes import Mode, shares_of
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.numerics import smoothed_weights
 
@@ -55,8 +55,7 @@ class Mixture:
     @classmethod
     def over(cls, modes: list[Mode]) -> Mixture:
         """Return a component for each mode, of its Laplace mass."""
-        masses = np.exp(np.array([mode.log_mass for mode in modes]) - max(mode.log_mass for mode in modes))
-        shares = np.maximum(masses / masses.sum(), _FEWEST)
+        shares = np.maximum(shares_of(modes), _FEWEST)
         factors = np.stack([np.linalg.cholesky(mode.covariance) for mode in modes])
         return cls(shares / shares.sum(), np.stack([mode.point for mode in modes]), factors)
 
@@ -83,7 +82,7 @@ class Mixture:
         return np.linalg.inv(self.factors)
 
     def log_parts(self, distances: np.ndarray) -> np.ndarray:
-        """Return the log density of each component times its share, up to the constant :attr:`log_constant`."""
+        """Return the log density of each component times its share, up to a constant that all share."""
         size = self.centres.shape[1]
         spread = np.log(np.diagonal(self.factors, axis1=1, axis2=2)).sum(axis=1)
         falls = 0.5 * (self.degrees + size) * np.log1p(distances / self.degrees)
@@ -157,7 +156,7 @@ class Weighted:
     log_ratio: np.ndarray
     rounds: int
 
-    @property
+    @cached_property
     def effective(self) -> float:
         """Effective sample size of weights the largest of which are cut: one over the sum of their squares."""
         return float(1 / (weights_of(self.log_ratio) ** 2).sum())

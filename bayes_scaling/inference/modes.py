@@ -7,6 +7,7 @@ the deepest mode was reached from several of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,6 +62,13 @@ class Mode:
         """Return how far points lie from the mode, in its standard deviations."""
         z = np.linalg.solve(np.linalg.cholesky(self.covariance), (points - self.point).T)
         return np.sqrt((z**2).sum(axis=0))
+
+
+def shares_of(modes: Sequence[Mode]) -> np.ndarray:
+    """Return the share of the mass that each mode has, by Laplace's approximation."""
+    log_masses = np.array([mode.log_mass for mode in modes])
+    masses = np.exp(log_masses - log_masses.max(initial=-np.inf))
+    return masses / masses.sum()
 
 
 def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:

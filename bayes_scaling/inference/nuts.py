@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,7 +14,8 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.build import build
-from bayes_scaling.inference.modes import Mode
+from bayes_scaling.inference.modes import Mode, shares_of
+from bayes_scaling.inference.progress import is_shown
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
@@ -70,13 +70,13 @@ class Compiled:
 
     def _starts(self, density: LogDensity, modes: Sequence[Mode]) -> Any:
         """Return where a chain of a seed starts: near a mode, the modes taken by their mass."""
-        masses = np.exp(np.array([mode.log_mass for mode in modes]) - max(mode.log_mass for mode in modes))
+        shares = shares_of(modes)
         place = {coordinate.name: coordinate.place for coordinate in density.coordinates}
         order = np.concatenate([np.arange(density.size)[place[_plain(name, place)]] for name in self._unknowns])
 
         def start(seed: Any) -> np.ndarray:
             rng = np.random.default_rng(seed)
-            mode = modes[rng.choice(len(modes), p=masses / masses.sum())]
+            mode = modes[rng.choice(len(modes), p=shares)]
             step = np.linalg.cholesky(mode.covariance) @ rng.standard_normal(density.size)
             return (mode.point + 0.5 * step)[order]
 
@@ -111,10 +111,9 @@ def sample(model: Any, settings: Settings, progress: bool | None) -> xr.DataTree
 
     It runs in the background, so that Ctrl-C stops it and nothing half-sampled comes back.
     """
-    shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
     given = {name: getattr(settings, name) for name in ("seed", "draws", "tune", "chains", "target_accept")}
     sampler = nutpie.sample(
-        model, adaptation="low_rank", save_warmup=False, blocking=False, cores=None, progress_bar=shown, **given
+        model, adaptation="low_rank", save_warmup=False, blocking=False, cores=None, progress_bar=is_shown(progress), **given
     )
     try:
         return sampler.wait()

@@ -7,6 +7,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
+def is_shown(progress: bool | None) -> bool:
+    """Whether a progress bar is shown: as asked for, by default in a terminal and in Jupyter."""
+    return progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
 @contextmanager
 def progress_bar(progress: bool | None = None) -> Generator[Callable[[str, float | None], None]]:
     """Show what is being done, and how much of it is.
@@ -21,8 +26,7 @@ def progress_bar(progress: bool | None = None) -> Generator[Callable[[str, float
     callable
         To be called with what is being done, and the share of it that is.
     """
-    shown = progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not shown:
+    if not is_shown(progress):
         yield lambda label, share: None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
