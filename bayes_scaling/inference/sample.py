@@ -142,6 +142,7 @@ def fit_layout(
     # The matrices are small: threads of the linear algebra would wait for each other most of the time.
     with threadpool_limits(1, "blas"):
         sampled = sample_posterior(layout, settings, progress)
+        layout = sampled.layout
         prior = draw_prior(layout, np.random.default_rng([settings.seed, 1]))
         posterior = sampled.posterior
         posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng([settings.seed, 2])))

@@ -159,7 +159,7 @@ class LogDensity(Surface):
         def log_centre(name: str) -> np.ndarray:
             groupings = model.parameters[name].varies_by
             mean_effect = sum(flat[names.group_effect(name, grouping)].mean(axis=-1) for grouping in groupings)
-            return np.log(flat[names.centre(name, flat)]) + mean_effect
+            return np.log(flat[names.centre(name, flat)] / self.layout.units.get(name, 1.0)) + mean_effect
 
         terms = self.layout.terms
         by_name: dict[str, np.ndarray] = {}
@@ -170,6 +170,15 @@ class LogDensity(Surface):
                 by_name[standard_effect(name, grouping)] = flat[names.group_effect(name, grouping)] / width
         for name in terms[1:]:
             by_name[log_ratio(name)] = log_centre(name) - log_centre(terms[0])
+        for suffix, rows in self.layout:
+            if rows.outliers:
+                assert rows.observation.likelihood.outliers is not None
+                given = rows.observation.likelihood.outliers.scale.arguments
+                sd = flat[names.of_observation("outlier", suffix)]
+                by_name[names.of_observation("outlier_z", suffix)] = (np.log(sd) - given["mu"]) / given["sigma"]
+        multiples = {names.multiple(names.centre(name, flat)): (name, unit) for name, unit in self.layout.units.items()}
+        for multiple, (name, unit) in multiples.items():
+            flat[multiple] = flat[names.centre(name, flat)] / unit
         for coordinate in self.coordinates:
             if coordinate.name != LOG_LOSS:
                 value = by_name.get(coordinate.name)
@@ -195,6 +204,11 @@ class LogDensity(Surface):
             define(self.layout, self._data, values)
         return values
 
+    def rows_at(self, points: np.ndarray) -> tuple[dict[str, JointlyNormal], dict[str, np.ndarray]]:
+        """Return the rows that are Normal together as they are at points, and residuals, (point, row), by their dimension."""
+        values = self._values(points)
+        return values.jointly, values.residuals
+
     def basis(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> gaussian.Basis:
         """Return the bases of an observation side by side, made once."""
         if name not in self._bases:
@@ -213,6 +227,8 @@ class _Values:
     coordinates: list[Coordinate] = field(default_factory=list)
     starts: list[np.ndarray] = field(default_factory=list)
     recorded: dict[str, tuple[np.ndarray, str | None]] = field(default_factory=dict)
+    jointly: dict[str, JointlyNormal] = field(default_factory=dict)
+    residuals: dict[str, np.ndarray] = field(default_factory=dict)
     _next: int = 0
 
     def _take(self, name: str, start: Any, size: int = 1, prior: Prior | None = None) -> np.ndarray:
@@ -268,27 +284,32 @@ class _Values:
         log_measured: np.ndarray,
         dim: str,
     ) -> None:
-        z = (log_measured - mean) / scale
+        self.residuals[dim] = log_measured - mean
+        z = self.residuals[dim] / scale
         density = likelihood.log_density(z, **arguments) - np.log(scale)
         self.measured = self.measured + density.sum(axis=-1)
 
     def jointly_normal(self, name: str, rows: JointlyNormal, log_measured: np.ndarray, dim: str) -> None:
         residual = log_measured - rows.mean
-        error = None if rows.error is None or not np.any(rows.error) else rows.error
+        self.jointly[dim], self.residuals[dim] = rows, residual
+        own = None if rows.own_variance is None or not np.any(rows.own_variance) else rows.own_variance
         basis = self.of.basis(name, rows.effects) if rows.effects else None
         widths = [np.broadcast_to(width, (len(width), matrix.shape[1])) for width, matrix in rows.effects]
         if basis is not None and rows.serial is None:
             all_widths = np.concatenate(widths, axis=1)
-            density = gaussian.log_density_at_draws(residual, rows.deviation, rows.growth, error, all_widths, basis)
+            density = gaussian.log_density_at_draws(residual, rows.deviation, rows.growth, own, all_widths, basis)
         else:
             whole = np.zeros_like(residual)
             scale = rows.deviation * rows.growth + whole
             loadings = None
             if basis is not None:
                 loadings = basis.matrix * np.concatenate(widths, axis=1)[:, None, :] * (rows.growth + whole)[:, :, None]
-            length = None if rows.length is None else rows.length[:, 0]
-            error = None if error is None else error + whole
-            white = gaussian.whiten(residual, scale, error, loadings, rows.serial, length)
+            decay = None
+            if rows.decay is not None:
+                share = rows.decay.run_share
+                decay = gaussian.Decay(rows.decay.length[:, 0], None if share is None else share[:, 0])
+            own = None if own is None else own + whole
+            white = gaussian.whiten(residual, scale, own, loadings, rows.serial, decay)
             density = gaussian.log_density(white, residual.shape[1])
         self.measured = self.measured + density
 

@@ -18,7 +18,7 @@ from bayes_scaling.errors import InvalidModel
 from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.document import Model
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.model.noise import geometric_mean, standard_deviation, variance_function
+from bayes_scaling.model.noise import geometric_mean, variance_function
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.reference import law_parameters
 from bayes_scaling.quantities import BY_COLUMN, training_compute
@@ -172,14 +172,17 @@ def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFram
         expected = np.exp(log_loss(unknowns[0], 0.0))
         growth = np.ones(len(rows))
         if "growth" in draw:
-            growth = variance_function(expected, given.only.typical, float(draw["growth"]))
+            floor = float(draw["floor"]) if "floor" in draw else None
+            growth = variance_function(expected, given.only.typical, float(draw["growth"]), floor)
         variance = float(draw["sigma"]) ** 2 + sum(float(draw[e.scale_name]) ** 2 * e.own for e in rows.noise)
-        nugget = float(draw["nugget"]) if "nugget" in draw else 0.0
-        error = standard_deviation(nugget, rows.relative_error, growth)
+        own_variance = rows.relative_error**2 + ((float(draw["nugget"]) * growth) ** 2 if "nugget" in draw else 0.0)
         effects = [float(draw[e.scale_name]) * e.basis for e in rows.effects]
         loadings = np.concatenate([slopes, *(basis * growth[:, None] for basis in effects)], axis=1)
-        length = np.asarray(float(draw["length"])) if rows.serial is not None else None
-        white = gaussian.whiten(np.zeros(len(rows)), variance**0.5 * growth, error, loadings, rows.serial, length)
+        decay = None
+        if rows.serial is not None:
+            decay = gaussian.Decay(float(draw["length"]), float(draw["run_share"]) if "run_share" in draw else None)
+        scale = variance**0.5 * growth
+        white = gaussian.whiten(np.zeros(len(rows)), scale, own_variance, loadings, rows.serial, decay)
         whitened = np.concatenate(white.loadings)
         free, shared = whitened[:, : len(unknowns)], whitened[:, len(unknowns) :]
         inner = np.eye(shared.shape[1]) + shared.T @ shared

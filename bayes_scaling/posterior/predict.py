@@ -13,6 +13,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model import names
 from bayes_scaling.model.grouping import effects_at, member
+from bayes_scaling.model.layout import Rows
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.model.noise import standard_deviation, typical_error, variance_function
 from bayes_scaling.model.reference import law_parameters
@@ -97,7 +98,7 @@ def measured_anew(
     fit: Fit, expected: xr.DataArray, rng: np.random.Generator, *, growth: xr.DataArray | float = 1.0
 ) -> xr.DataArray:
     """Draw what new runs measure whose expected losses are given, dims as these: every component of the noise is new."""
-    scale = standard_deviation(new_run_sd(fit), typical_relative_se(fit), growth)
+    scale = standard_deviation(new_run_sd(fit), own_sd(fit, growth), growth)
     return scattered(expected, scale, standard_noise(fit, expected, rng))
 
 
@@ -118,15 +119,22 @@ def scattered(expected: xr.DataArray, scale: Any, noise: xr.DataArray) -> xr.Dat
         return expected * np.exp(scale * noise)
 
 
-def new_run_sd(fit: Fit, *, nugget: bool = True) -> xr.DataArray:
+def new_run_sd(fit: Fit) -> xr.DataArray:
     """Return the residual standard deviation of a new run, which shares nothing with those measured, at the typical loss.
 
-    The nugget, each point's own error, is part of it or left out.
+    Its own error is no part of it: see :func:`own_sd`.
     """
     draws = fit.posterior
     parts = [draws[effect.scale_name] for effect in fit.layout.only.noise]
-    parts += [draws["nugget"]] if nugget and "nugget" in draws else []
     return sum((part**2 for part in parts), start=draws["sigma"] ** 2) ** 0.5 if parts else draws["sigma"]
+
+
+def own_sd(fit: Fit, growth: Any, error: Any | None = None) -> Any:
+    """Return the standard deviation of a row's own error where the noise is larger by a factor: its nugget and standard error.
+
+    The standard error is that of a new run by default.
+    """
+    return standard_deviation(fit.posterior.get("nugget", 0.0), typical_relative_se(fit) if error is None else error, growth)
 
 
 def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
@@ -140,8 +148,12 @@ def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] |
 
 def growth_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
     """Return the variance function where the law expects a loss: by what factor noise and discrepancy are larger there."""
-    draws = fit.posterior
-    return variance_function(law, fit.layout.only.typical, draws["growth"]) if "growth" in draws else 1.0
+    return growth_where(fit.layout.only, fit.posterior, law)
+
+
+def growth_where(rows: Rows, draws: xr.Dataset, law: Any) -> Any:
+    """Return the variance function of an observation for draws of it."""
+    return variance_function(law, rows.typical, draws["growth"], draws.get("floor")) if "growth" in draws else 1.0
 
 
 def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[str, Any]:

@@ -132,10 +132,18 @@ def _noise_priors(observation: Observation) -> list[tuple[str, object, str]]:
     if likelihood.growth is not None:
         why = "Noise and discrepancy are proportional to the expected loss to this power."
         priors.append(("growth", likelihood.growth, why))
+    if likelihood.floor is not None:
+        priors.append(
+            ("floor", likelihood.floor, "Share of the noise at the typical loss that is left where the loss is small.")
+        )
     for (section, name), effect in observation.effects.items():
         priors.append((names.scale_of_effect(section, name), effect.scale, effect.why))
     if correlation is not None:
         priors.append(("length", correlation.length, correlation.why))
+        if correlation.run_share is not None:
+            priors.append(
+                ("run_share", correlation.run_share, "Share of the noise that the points of a run have in common.")
+            )
         if correlation.nugget is not None:
             priors.append(("nugget", correlation.nugget, "Independent error of a row beside its standard error."))
     return priors
