@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -138,10 +139,8 @@ def screened(density: LogDensity, modes: list[Mode]) -> tuple[Layout, list[Outli
 
 def _searched(start: _State) -> _State:
     """Return the best state on the way on which the worst suspect is set aside again and again."""
-    from scipy.special import ndtri
-
     best = state = start
-    limit = -float(ndtri(_BY_CHANCE / 2 / sum(len(rows) for _, rows in start.density.layout)))
+    limit = -NormalDist().inv_cdf(_BY_CHANCE / 2 / sum(len(rows) for _, rows in start.density.layout))
     in_vain = 0
     while in_vain < _IN_VAIN:
         rows = list(_residuals(state))
