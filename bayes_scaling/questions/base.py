@@ -211,7 +211,8 @@ class Question(Strict):
         about = {"question": type(self).__name__, **fields, "prob": self.prob}
         if posterior is not None:
             about |= {name: getattr(posterior, name) for name in ("loss_unit", "converged", "verdict")}
-        said = [*reasons, *far, *result.caveats]
+        inadequate = [] if posterior is None or posterior.adequate else [posterior.adequacy]
+        said = [*reasons, *far, *inadequate, *result.caveats]
         return replace(result, caveats=said, overridden=overridden, about={**about, **result.about})
 
     def document(self, answer: Answer) -> Any:
