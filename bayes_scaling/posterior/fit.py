@@ -266,6 +266,25 @@ class Fit:
         return f"This posterior has NOT converged, do not rely on it: {named}."
 
     @property
+    def adequate(self) -> bool:
+        """Whether every check of adequacy passed: how well the model describes the runs."""
+        return not self._inadequacies
+
+    @property
+    def adequacy(self) -> str:
+        """A sentence on whether the model describes the runs. Whatever is answered from the fit repeats it where it does not."""
+        if not self.checks:
+            return "The model has not been checked against the runs."
+        if self.adequate:
+            return "The model passed every check of adequacy."
+        named = "; ".join(f"{c['check']} is {c['value']:.3g}, limit {c['rule']}" for c in self._inadequacies)
+        return f"The model does NOT describe the runs well: {named}."
+
+    @property
+    def _inadequacies(self) -> list[Mapping[str, Any]]:
+        return [check for check in self.checks if not check["passed"] and check["about"] == "adequacy"]
+
+    @property
     def how_sampled(self) -> str:
         """Which sampler drew the posterior, why, and the modes that matter where there are several."""
         if "sampler_reason" not in self.facts:

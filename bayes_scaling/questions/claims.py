@@ -331,6 +331,7 @@ class Claims(OfSystem):
     name = "claims"
     panel = "Constants"
     example = "claims system.nc --prob 0.9"
+    unused = (*OfSystem.unused, "override", "furthest")
     writes = "claims"
 
     def _result(self, posterior: Fit) -> Answer:

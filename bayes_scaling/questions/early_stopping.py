@@ -76,6 +76,7 @@ class EarlyStopping(OfSystem):
     name = "early-stopping"
     panel = "Training"
     example = "early-stopping system.nc"
+    unused = (*OfSystem.unused, "override", "furthest")
     writes = "runs"
 
     def _result(self, posterior: Fit) -> Answer:

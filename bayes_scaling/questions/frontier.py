@@ -24,7 +24,7 @@ from bayes_scaling.posterior.inputs import positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem, Positive
-from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST, largest
+from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST, distance, largest
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import flop, number, percent, short
 
@@ -57,7 +57,7 @@ def frontier(fit: Fit, *, compute_min: Any = None, compute: Any = None) -> xr.Da
         critical batch; ``tokens`` D processed there; ``loss``; ``compute_min_flops`` and ``compute_flops``; and the
         local exponents of N, B, S, D and the loss in C, which without an offset are the same everywhere:
         ``params_exponent``, ``batch_exponent``, ``steps_exponent``, ``tokens_exponent``, ``loss_exponent``. A single
-        compute has no dimension.
+        compute has no dimension. Coordinate ``reach_compute_flops``: decades outside the runs, where these say their compute.
 
     Raises
     ------
@@ -85,7 +85,8 @@ def frontier(fit: Fit, *, compute_min: Any = None, compute: Any = None) -> xr.Da
     laws = laws_of(fit)
     spent = positive("compute_flops", compute) if compute_min is None else positive("compute_min_flops", compute_min)
     spent = spent.rename(query="compute") if "query" in spent.dims else spent
-    return efficient(spent / SPENT_OVER_LEAST if compute_min is None else spent, **laws)
+    path = efficient(spent / SPENT_OVER_LEAST if compute_min is None else spent, **laws)
+    return path.assign_coords(reach_compute_flops=distance(fit, "compute_flops", path["compute_flops"]))
 
 
 def frontier_table(fit: Fit, path: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:

@@ -236,6 +236,10 @@ class Live(Question):
     )
     observation: str | None = Field(default=None, description="Observation of curves, where the model has several.")
 
+    def _requests(self) -> list[Mapping[str, Any]]:
+        constant = {column: self.curve[-1].get(column) for column in ("params", "batch_tokens")}
+        return [{**constant, **self.end}]
+
     def _result(self, posterior: Fit) -> Answer:
         points = read_inputs(pd.DataFrame(list(self.curve)), needs=["loss"])
         state = live(

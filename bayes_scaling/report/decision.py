@@ -54,7 +54,10 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
         answers=answer.sentence.split("\n"),
         conventions=conventions(fit, asked.prob),
         sections={
-            "": [Text(f"Caveat overridden: {caveat}", "warning") for caveat in answer.caveats],
+            "": [
+                Text(f"Caveat{' overridden' if caveat in answer.overridden else ''}: {caveat}", "warning")
+                for caveat in answer.caveats
+            ],
             "Recommended run": [_run_table(row, asked.prob), _shapes_table(answer, fit.loss_unit)],
             f"Probability of a loss below {goal}": [_chance_picture(fit, asked, answer, choice)],
             "Cost": [_cost_table(answer, asked)],

@@ -212,17 +212,24 @@ def backtest_table(backtest: Backtest) -> Table:
     """Return the scores of each method on this table's own larger runs."""
     cells = {
         "method": "{method}",
-        "forecasts": "{runs}",
-        "coverage of 50 %": "{coverage_0.5:.0f %}",
-        "coverage of 90 %": "{coverage_0.9:.0f %}",
-        "interval score": "{interval_score:.3g}",
-        "CRPS": "{crps:.3g}",
-        "log score": "{log_score:.2f}",
-        "median error": "{median_error:.2g %}",
+        "forecasts": "{forecasts}",
+        "runs": "{runs}",
+        "coverage of 50 %": "{coverage_0.5:.0f %} ± {coverage_0.5_se:.0f %}",
+        "coverage of 90 %": "{coverage_0.9:.0f %} ± {coverage_0.9_se:.0f %}",
+        "interval score": "{interval_score:.3g} ± {interval_score_se:.2g}",
+        "CRPS": "{crps:.3g} ± {crps_se:.2g}",
+        "log score": "{log_score:.2f} ± {log_score_se:.2f}",
+        "median error": "{median_error:.2g %} ± {median_error_se:.2g %}",
         "width of 90 %": "{width:.2g %}",
     }
-    caption = "Scores of the log loss: lower is better, except for the log score."
-    return table_of(backtest.scores, caption, cells, ("method",))
+    caption = (
+        "Scores of the log loss: lower is better, except for the log score. Each run counts once; ± one standard error by cuts and runs, "
+        "whose forecasts share errors."
+    )
+    scores = backtest.scores
+    if (scores["clusters"] < 2).any():  # one cut has no standard error
+        cells = {name: template.partition(" ± ")[0] for name, template in cells.items()}
+    return table_of(scores, caption, cells, ("method",))
 
 
 def heterogeneity_table(factors: pd.DataFrame, prob: float) -> Table:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bayes_scaling.evaluation.clusters import doubt, plus_minus
 from bayes_scaling.model.document import Model, read_model
 from notebooks.markdown import table
 
@@ -26,13 +27,15 @@ def page(results: Mapping[str, Any], certificate: Mapping[str, Any], curves: Seq
         "# Does 90 % mean 90 %?",
         f"Every public ladder at hand, and our own, was cut at each quarter decade of compute that leaves half of the bins and "
         f"15 runs below it and 3 at or above. Below the cut a model was fitted with default priors; every run above was forecast: "
-        f"{ours['runs']} forecasts over {results['splits']} splits. 90 % intervals of the shipped `kappa` held "
-        f"{100 * ours['coverage_0.9']:.1f} %, those of {HUBER} {100 * huber['coverage_0.9']:.0f} %, at {ratio:.2f} of its interval "
+        f"{ours['forecasts']} forecasts over {results['splits']} splits. 90 % intervals of the shipped `kappa` held "
+        f"{100 * ours['coverage_0.9']:.1f} %{plus_minus(ours['coverage_0.9_se'], 'sources')}, 50 % intervals "
+        f"{100 * ours['coverage_0.5']:.0f} %{plus_minus(ours['coverage_0.5_se'])}; 90 % intervals of {HUBER} held {100 * huber['coverage_0.9']:.0f} %, at {ratio:.2f} of its interval "
         f"score.",
         _methods(results["pooled"], huber["interval_score"]),
         "Scores are of the log loss: .01 is one per cent. Interval score and CRPS are means, low is good; error and width (of 90 %) "
-        "are medians. *Its source left out*: priors of the law's parameters from the other sources alone. Forecasts of one ladder "
-        "share runs and cuts, so that their number overstates what they say.",
+        "are medians. *Its source left out*: priors of the law's parameters from the other sources alone. Forecasts of one source "
+        "share runs, cuts and recipes, so that their number overstates what they say: ± is one standard error by sources. "
+        f"{doubt(ours['clusters'], 'sources')}",
         "## Source by source",
         _sources(results["by_source"]),
         "On our own ladder three runs lie above all cuts; the largest is forecast too high at each. On gemstones2025 and porian2024 rows "
@@ -80,15 +83,20 @@ def measured() -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
 
 
 def _scores(row: Mapping[str, Any], base: float) -> list[str]:
+    def written(name: str, digits: int, times: float = 1.0, unit: str = "") -> str:
+        error = row.get(f"{name}_se")  # where it was measured
+        more = "" if error is None else f" ± {times * error:.{digits}f}"
+        return f"{times * row[name]:.{digits}f}{more}{unit}"
+
     return [
-        f"{row['runs']}",
-        f"{100 * row['coverage_0.5']:.0f} %",
-        f"{100 * row['coverage_0.9']:.0f} %",
-        f"{row['interval_score']:.3f}",
+        f"{row['forecasts']}",
+        written("coverage_0.5", 0, 100, " %"),
+        written("coverage_0.9", 0, 100, " %"),
+        written("interval_score", 3),
         f"{row['interval_score'] / base:.2f}",
-        f"{row['crps']:.4f}",
-        f"{100 * row['median_error']:.2f} %",
-        f"{100 * row['width']:.1f} %",
+        written("crps", 4),
+        written("median_error", 2, 100, " %"),
+        written("width", 1, 100, " %"),
     ]
 
 
@@ -102,7 +110,9 @@ def _methods(pooled: Sequence[Mapping[str, Any]], base: float) -> str:
 def _sources(by_source: Sequence[Mapping[str, Any]]) -> str:
     base = {row["source"]: row["interval_score"] for row in by_source if row["method"] == HUBER}
     rows = [row for row in by_source if row["method"] == "kappa"]
-    return table(("source", *_HEAD), [[row["source"], *_scores(row, base[row["source"]])] for row in rows])
+    of_pit = ["mean PIT"] if all("pit" in row for row in rows) else []
+    cells = [[row["source"], *_scores(row, base[row["source"]]), *(f"{row['pit']:.2f}" for _ in of_pit)] for row in rows]
+    return table(("source", *_HEAD, *of_pit), cells)
 
 
 def _distances(by_distance: Sequence[Mapping[str, Any]]) -> str:

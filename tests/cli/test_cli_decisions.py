@@ -88,7 +88,7 @@ def test_a_doubt_is_in_the_way_and_on_the_page(command, stored, tmp_path):  # no
     assert not (tmp_path / "no.html").exists()
     wanted = command("decide", stored, "--compute", "1e27", "--anyway", "--out", tmp_path / "yes.html")
     assert wanted.code == 0
-    assert wanted.out.startswith("DECIDED AGAINST ADVICE")
+    assert wanted.out.startswith("AGAINST ADVICE: ")
     assert "Caveat overridden" in (tmp_path / "yes.html").read_text()
 
 
@@ -98,7 +98,7 @@ def test_an_unconverged_fit_is_doubted(command, tmp_path):  # noqa: F811
     refused = command("regret", path, "--compute", "1e23")
     assert refused.code == 2
     assert "NOT converged" in refused.err
-    assert command("regret", path, "--compute", "1e23", "--anyway").out.startswith("DECIDED AGAINST ADVICE")
+    assert command("regret", path, "--compute", "1e23", "--anyway").out.startswith("AGAINST ADVICE: ")
 
 
 def test_regret_lifetime_and_the_next_run(command, stored, tmp_path):  # noqa: F811
