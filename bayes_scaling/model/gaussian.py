@@ -217,8 +217,10 @@ def log_density_at_draws(
     # Relative to the variance function rows have this scale, and effects do not depend on the row.
     scale = deviation if error is None else (deviation**2 + (error / growth) ** 2) ** 0.5
     z = residual / (growth * scale)
-    gram = basis.weighted_gram(scale**-2)
-    precision = gram * widths[:, :, None] * widths[:, None, :] + np.eye(gram.shape[-1])
+    precision = basis.weighted_gram(scale**-2)
+    precision *= widths[:, :, None]
+    precision *= widths[:, None, :]
+    precision += np.eye(precision.shape[-1])
     root = np.linalg.cholesky(precision)
     explained = np.linalg.solve(root, (((z / scale) @ basis.matrix) * widths)[..., None])[..., 0]
     spread = 2 * np.log(diagonal(root)).sum(axis=-1) + rows * _LOG_TWO_PI
