@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import lgamma
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from bayes_scaling.inference.modes import Mode, shares_of
 from bayes_scaling.model.density import LogDensity
-from bayes_scaling.numerics import smoothed_weights
+from bayes_scaling.numerics import log_sum_exp, smoothed_weights
 
 if TYPE_CHECKING:
     from bayes_scaling.inference.conditional import Conditional
@@ -90,11 +91,9 @@ class Mixture:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Return the log density, shape (point,)."""
-        from scipy.special import gammaln, logsumexp
-
         size, degrees = self.centres.shape[1], self.degrees
-        constant = gammaln((degrees + size) / 2) - gammaln(degrees / 2) - 0.5 * size * np.log(degrees * np.pi)
-        return constant + logsumexp(self.log_parts(self.distances(points)), axis=0)
+        constant = lgamma((degrees + size) / 2) - lgamma(degrees / 2) - 0.5 * size * np.log(degrees * np.pi)
+        return constant + log_sum_exp(self.log_parts(self.distances(points)))
 
     def moved(self, points: np.ndarray, weights: np.ndarray) -> Mixture:
         """Return the mixture moved to weighted draws: one step of expectation maximisation, careful where draws are few."""
@@ -262,7 +261,5 @@ def sample_by_importance(
 
 def _log_of_all(by_proposal: np.ndarray, priors: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the log density of the rounds together at every draw: by_proposal has shape (round, draw)."""
-    from scipy.special import logsumexp
-
-    of_mixtures = logsumexp(by_proposal, axis=0, b=(counts / counts.sum())[:, None])
+    of_mixtures = log_sum_exp(by_proposal + np.log(counts / counts.sum())[:, None])
     return np.logaddexp(np.log1p(-_OF_THE_PRIOR) + of_mixtures, np.log(_OF_THE_PRIOR) + priors)

@@ -2,7 +2,8 @@
 
 At a small power of the likelihood the posterior is smooth and nearly without side peaks; a maximum that is followed from
 there to the whole likelihood ends in a deep one far more often than a climb that begins at the whole. Starts go on until
-the deepest mode was reached from several of them. The density is cheap at many points together, so that all starts climb at once.
+the modes that carry the mass were reached from several of them. All climb at once, as the density at many points together
+costs little more than at one.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _MOST_STARTS: Final = 32
 _FEW_UNKNOWNS: Final = 15
 _FEWEST_STARTS: Final = {True: 12, False: 6}
 _REACHED: Final = {True: 4, False: 2}
-"""Starts, and those of them that have to end in the deepest mode, where the unknowns are few and where they are many: a start
-costs the square of their number."""
+"""Starts, and those of them that have to end in modes that carry the mass, where the unknowns are few and where they are
+many: a start costs the square of their number."""
 _CANDIDATES: Final = 500
 _FURTHER_STARTS: Final = 4
 """Starts that are added at a time where those were too few."""
@@ -40,6 +41,8 @@ _AT_REST: Final = 0.05
 """Squared gradient, in the local scale, below which a climb has arrived."""
 _SAME: Final = 1.0
 """Distance, in standard deviations of a mode, within which another one is the same."""
+_LITTLE: Final = 3.0
+"""Difference of log mass from which on a mode carries little: a twentieth."""
 _NEGLIGIBLE: Final = 12.0
 """Difference of log mass at which a mode is left out: a share of some millionths."""
 
@@ -103,7 +106,7 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
             points, counts = _together(_climb(density, points, np.diag(spread**2), power), counts, spread)
         for end, count in zip(_reach(density, points, modes, spread), counts, strict=True):
             ends += [] if end is None else [end] * count
-        if modes and ends.count(_deepest(modes)) >= _REACHED[few]:
+        if sum(end in _leading(modes) for end in ends) >= _REACHED[few]:
             break
     return _that_matter(modes)
 
@@ -150,8 +153,10 @@ def _that_matter(modes: list[Mode]) -> list[Mode]:
     return sorted((m for m in modes if m.log_mass > largest - _NEGLIGIBLE), key=lambda mode: -mode.log_mass)
 
 
-def _deepest(modes: list[Mode]) -> int:
-    return int(np.argmax([mode.log_density for mode in modes]))
+def _leading(modes: list[Mode]) -> set[int]:
+    """Return the numbers of the modes beside which the others carry little."""
+    largest = max((mode.log_mass for mode in modes), default=0.0)
+    return {number for number, mode in enumerate(modes) if mode.log_mass > largest - _LITTLE}
 
 
 def _starts(density: LogDensity, prior: np.ndarray) -> np.ndarray:
