@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
 
 _GOLDEN: Final = (5**0.5 - 1) / 2
-_NORMAL: Final = NormalDist()
 
 _LEAST_LOG_RATIO: Final = 700.0
 """Log ratios are cut where they vanish beside the largest."""
@@ -140,8 +140,13 @@ def normal_scores(ranks: np.ndarray, count: int) -> np.ndarray:
     >>> normal_scores(np.array([1.0, 2.0, 3.0]), 3).round(4).tolist()
     [-0.8694, 0.0, 0.8694]
     """
-    places = np.arange(2, 2 * count + 1) / 2
-    return np.interp(ranks, places, [_NORMAL.inv_cdf(p) for p in ((places - 3 / 8) / (count + 1 / 4)).tolist()])
+    return np.interp(ranks, *_scores_of_ranks(count))
+
+
+@cache
+def _scores_of_ranks(count: int) -> tuple[np.ndarray, np.ndarray]:
+    ranks, normal = np.arange(2, 2 * count + 1) / 2, NormalDist()
+    return ranks, np.array([normal.inv_cdf(share) for share in ((ranks - 3 / 8) / (count + 1 / 4)).tolist()])
 
 
 def binomial_below(count: int, trials: int, prob: float) -> float:

@@ -32,6 +32,8 @@ with 22 unknowns the effective size of 40,000 draws was 520 with five degrees of
 """
 _OF_THE_PRIOR: Final = 0.05
 """Share of draws from the prior."""
+_FROM_THE_PRIOR: Final = 2000
+"""Draws from the prior that are made at a time."""
 _FEWEST: Final = 0.03
 """Share of draws that a mode has at the least in the first round."""
 _STEPS: Final = 3
@@ -219,6 +221,7 @@ def sample_by_importance(
     others = slice(None) if conditional is None else conditional.others
     batch = 40 * len(modes[0].point)
     mixture = Mixture.over(modes)
+    of_prior = np.empty((0, density.size))
     proposals: list[tuple[Mixture, int]] = []
     empty = Weighted(np.empty((0, density.size)), np.empty(0), np.empty(0), 0)
     drawn, priors, given, by_proposal = empty, np.empty(0), np.empty(0), np.empty((0, 0))
@@ -235,7 +238,9 @@ def sample_by_importance(
         from_prior = rng.binomial(count, _OF_THE_PRIOR)
         proposed = mixture.draw(rng, count - from_prior)
         proposed = proposed if conditional is None else conditional.complete(proposed, rng)
-        points = np.vstack([proposed, density.from_prior(rng, max(from_prior, 1))[:from_prior]])
+        if from_prior > len(of_prior):  # a draw costs little, a call much
+            of_prior = density.from_prior(rng, max(_FROM_THE_PRIOR, from_prior))
+        points, of_prior = np.vstack([proposed, of_prior[:from_prior]]), of_prior[from_prior:]
         prior, measured = density.parts(points)
         proposals.append((mixture, count))
         given = np.append(given, np.zeros(count) if conditional is None else conditional.log_density(points))
