@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
 
 _GOLDEN: Final = (5**0.5 - 1) / 2
-
 
 _LEAST_LOG_RATIO: Final = 700.0
 """Log ratios are cut where they vanish beside the largest."""
@@ -121,6 +122,42 @@ def weighted_quantile(values: np.ndarray, weights: np.ndarray, at: Any) -> np.nd
     order = np.argsort(values)
     below = np.cumsum(weights[order]) - 0.5 * weights[order]
     return np.interp(at, below, values[order])
+
+
+def log_sum_exp(values: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the sum of exponentials along the first axis.
+
+    >>> log_sum_exp(np.array([[-1000.0, 0.0], [-1000.0, np.log(3.0)]])).round(6).tolist()
+    [-999.306853, 1.386294]
+    """
+    largest = values.max(axis=0)
+    return largest + np.log(np.exp(values - largest).sum(axis=0))
+
+
+def normal_scores(ranks: np.ndarray, count: int) -> np.ndarray:
+    """Return what a standard Normal sample of this size has, nearly, at ranks from one to the size, whole or half (Blom 1958).
+
+    >>> normal_scores(np.array([1.0, 2.0, 3.0]), 3).round(4).tolist()
+    [-0.8694, 0.0, 0.8694]
+    """
+    return np.interp(ranks, *_scores_of_ranks(count))
+
+
+@cache
+def _scores_of_ranks(count: int) -> tuple[np.ndarray, np.ndarray]:
+    ranks, normal = np.arange(2, 2 * count + 1) / 2, NormalDist()
+    return ranks, np.array([normal.inv_cdf(share) for share in ((ranks - 3 / 8) / (count + 1 / 4)).tolist()])
+
+
+def binomial_below(count: int, trials: int, prob: float) -> float:
+    """Return the probability of at most so many successes.
+
+    >>> round(binomial_below(1, 3, 0.5), 9)
+    0.5
+    """
+    k = np.arange(1, count + 1)
+    ratios = np.log((trials - k + 1) / k) + np.log(prob) - np.log1p(-prob)
+    return min(1.0, float(np.exp(trials * np.log1p(-prob) + np.append(0.0, np.cumsum(ratios))).sum()))
 
 
 def smoothed_weights(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:

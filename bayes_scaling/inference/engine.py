@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.conditional import collapse, effects_of, mean_of
@@ -106,7 +107,8 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
             reason = "asked for"
         show("compiling the model", None)
         compiled = _compiled(layout)
-    return _by_nuts(density, modes, compiled, settings, reason, found, progress)
+    with threadpool_limits(1, "blas"):  # again: PyMC has loaded a library of linear algebra of scipy's own
+        return _by_nuts(density, modes, compiled, settings, reason, found, progress)
 
 
 def _weighted(

@@ -135,9 +135,6 @@ def fit_layout(
     progress : bool, optional
         As for :func:`fit`.
     """
-    # scipy's linear algebra is a library of its own, and is limited only where it is loaded already.
-    import scipy.linalg  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
     started = time.perf_counter()
     # The matrices are small: threads of the linear algebra would wait for each other most of the time.
     with threadpool_limits(1, "blas"):

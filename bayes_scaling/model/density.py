@@ -23,11 +23,11 @@ from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.unknowns import JointlyNormal
 
-_CELLS: Final = 2_000_000
+_CELLS: Final = 500_000
 """Numbers of one array that are in memory together: points times rows times effects."""
-_STEP: Final = 1e-4
+_STEP: Final = 1e-6
 _LONG_STEP: Final = 1e-3
-"""Steps of first and second differences, in logarithms: their errors are some 1e-8 and 1e-6 of the curvature."""
+"""Steps of first and second differences, in logarithms: their errors are some 1e-6 of the curvature."""
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 
 
@@ -56,22 +56,22 @@ class Surface:
         """Return the log density of the posterior, up to a constant, shape (point,)."""
         return sum(self.parts(points), start=np.zeros(len(points)))
 
-    def slope(self, point: np.ndarray, tempered: float = 1.0) -> tuple[float, np.ndarray]:
-        """Return the log density at one point, and its gradient by central differences.
+    def slopes(self, points: np.ndarray, tempered: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Return the log density at points, shape (point,), and its gradients by differences, shape (point, coordinate).
 
         Parameters
         ----------
-        point : ndarray, shape (coordinate,)
+        points : ndarray, shape (point, coordinate)
             Where.
         tempered : float
             Power of the likelihood.
         """
-        steps = _STEP * np.eye(self.size)
-        prior, measured = self.parts(np.vstack([point, point + steps, point - steps]))
-        values = prior + tempered * measured
+        steps = _STEP * np.vstack([np.zeros(self.size), np.eye(self.size)])
+        prior, measured = self.parts((points[:, None] + steps).reshape(-1, self.size))
+        values = (prior + tempered * measured).reshape(len(points), -1)
         with np.errstate(invalid="ignore"):
-            gradient = (values[1 : self.size + 1] - values[self.size + 1 :]) / (2 * _STEP)
-        return float(values[0]), np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+            gradients = (values[:, 1:] - values[:, :1]) / _STEP
+        return values[:, 0], np.nan_to_num(gradients, nan=0.0, posinf=0.0, neginf=0.0)
 
     def curvature(self, point: np.ndarray) -> np.ndarray:
         """Return the matrix of second derivatives at a point, by central differences, shape (coordinate, coordinate)."""

@@ -160,16 +160,16 @@ def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFram
     law, inputs, rng = rows.observation.the_law, list(rows.inputs.values()), np.random.default_rng(0)
     prior_sd = {name: float(np.log(prior.draw(rng, _DRAWS)).std()) for name, prior in model.priors.items()}
     unknowns, variances = list(prior_sd), []
-    for number in range(near.sizes["draw"]):
+    values = {name: near[names.centre(name, near)].values[:, None] for name in unknowns}
+
+    def log_loss(name: str, by: float) -> np.ndarray:
+        changed = values | {name: values[name] * np.exp(by)}
+        return np.log(law(*inputs, **law_parameters(law, model, changed, reference)))
+
+    every_slope = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in unknowns], axis=-1)
+    every_loss = np.exp(log_loss(unknowns[0], 0.0))
+    for number, (slopes, expected) in enumerate(zip(every_slope, every_loss, strict=True)):
         draw = near.isel(draw=number)
-        values = {name: float(draw[names.centre(name, near)]) for name in unknowns}
-
-        def log_loss(name: str, by: float, values: dict[str, float] = values) -> np.ndarray:
-            changed = values | {name: values[name] * np.exp(by)}
-            return np.log(law(*inputs, **law_parameters(law, model, changed, reference)))
-
-        slopes = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in unknowns], axis=1)
-        expected = np.exp(log_loss(unknowns[0], 0.0))
         growth = np.ones(len(rows))
         if "growth" in draw:
             floor = float(draw["floor"]) if "floor" in draw else None
