@@ -11,7 +11,7 @@ too; under ``[noise.NAME]`` it is noise that rows share, which a new run draws a
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -102,6 +102,13 @@ class Placed:
     def at(self, draws: xr.Dataset, columns: Mapping[str, Any], group: Mapping[str, str], seed: int) -> Any:
         """Return what the effect adds at new inputs, dims (chain, draw, *dims of the columns); nothing by default."""
         return 0.0
+
+    def path(self, draws: xr.Dataset, group: Mapping[str, str], seed: int) -> Callable[[Mapping[str, np.ndarray]], Any]:
+        """Return what the effect adds as a function of plain columns, which broadcast with all draws along their last dimension.
+
+        It is what :meth:`at` says with the same seed, for a question that asks many times; nothing by default.
+        """
+        return lambda columns: 0.0
 
 
 class Effect(Registered):
@@ -219,6 +226,29 @@ class Walk(Placed):
                 shares = xr.DataArray(_shares(ahead, _BEYOND), dims=(*decades.dims, self.dim), coords=decades.coords)
                 added = added + xr.dot(steps, shares, dim=self.dim)
         return added
+
+    def path(self, draws: xr.Dataset, group: Mapping[str, str], seed: int) -> Callable[[Mapping[str, np.ndarray]], Any]:
+        """Return the walk as a function of plain columns: straight between its knots."""
+        scale, label = draws[self.scale_name], ":".join(group.get(column, "") for column in self.by)
+        steps = self._steps(draws, label, seed).values.reshape(-1, STEPS)
+        inside = self.weights(self.knots) @ steps.T
+
+        def beyond(side: str) -> np.ndarray:
+            fresh = self._fresh(side, label, seed).standard_normal((*scale.shape, len(_BEYOND) - 1))
+            ahead = np.cumsum(fresh * np.sqrt(np.diff(_BEYOND)) * scale.values[..., None], axis=-1)
+            return ahead.reshape(-1, len(_BEYOND) - 1).T
+
+        knots = np.concatenate([self.knots[0] - _BEYOND[:0:-1], self.knots, self.knots[-1] + _BEYOND[1:]])
+        values = np.concatenate([(inside[0] + beyond("below"))[::-1], inside, inside[-1] + beyond("above")])
+        slopes, every = np.diff(values, axis=0) / np.diff(knots)[:, None], np.arange(values.shape[1])
+
+        def walk(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+            place = np.atleast_1d(np.clip(np.log10(columns[self.column]), knots[0], knots[-1]))
+            below = np.clip(np.searchsorted(knots, place) - 1, 0, len(knots) - 2)
+            at = below[..., 0] if place.shape[-1] == 1 else (below, every)
+            return values[at] + (place - knots[below]) * slopes[at]
+
+        return walk
 
     def _steps(self, draws: xr.Dataset, label: str, seed: int) -> xr.DataArray:
         """Return the steps among the runs, drawn afresh where a walk is of a label that no row has."""

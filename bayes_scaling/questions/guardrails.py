@@ -7,9 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.posterior.compute import count_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.protocol import Posterior
-from bayes_scaling.questions.surface import splits_a_budget
+from bayes_scaling.questions.surface import budget_ratio, splits_a_budget
 from bayes_scaling.questions.wording import number
 
 FURTHEST: Final = 3.0
@@ -39,7 +40,7 @@ def _of_fit(fit: Fit, compute: Any, furthest: float, trade_off: bool) -> list[st
     reasons = [] if fit.converged else [fit.verdict]
     most = largest(fit, "compute_flops")
     if compute is not None and most:
-        beyond = float(np.log10(np.max(np.asarray(compute, float)) / most))
+        beyond = float(np.log10(budget_ratio(fit) * np.max(np.asarray(compute, float)) / most))
         if beyond > furthest:
             reasons.append(
                 f"The decision lies {beyond:.1f} decades of compute beyond the runs, more than {furthest:g}: no law has been "
@@ -55,6 +56,17 @@ def _of_fit(fit: Fit, compute: Any, furthest: float, trade_off: bool) -> list[st
                 f"cannot be told apart, and how to split a budget is the priors' opinion. Train some runs off the line."
             )
     return reasons
+
+
+def budget_notes(posterior: Posterior) -> list[str]:
+    """Return how the tables of a posterior count compute, where that is not the 6 N D of budgets; each a sentence.
+
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> budget_notes(example_fit())
+    []
+    """
+    notes = [count_sentence(part) for part in posterior.parts.values() if splits_a_budget(part)]
+    return [note for note in dict.fromkeys(notes) if note]
 
 
 def refuse_unless(override: bool, reasons: list[str]) -> None:
