@@ -21,7 +21,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, input_arrays
 
 INTERVAL_COLUMNS: Final = ("median", "lower", "upper", "mean_lower", "mean_upper")
-"""The two intervals of a prediction: a new run's measured loss, and the law's expected one."""
+"""The two intervals of a prediction: a new run's measured loss, and the expected one."""
 REACHES: Final = ("params", "tokens", "compute_flops")
 
 
@@ -172,7 +172,7 @@ def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
     -------
     Dataset, input dims
         ``median``, ``lower``, ``upper`` of a new run's measured loss; ``mean_lower``, ``mean_upper`` of
-        the law's expected loss; attribute ``prob``.
+        the expected loss; attribute ``prob``.
 
     Examples
     --------

@@ -233,11 +233,11 @@ class Allocate(Question):
 def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:
     """Return one row of a budget table in words."""
     reaches = {c.removeprefix("reach_"): v for c, v in row.items() if c.startswith("reach_")}
-    law = law_clause(row["law_params"], row["params_median"])
+    law = law_clause(row["law_params"], row["params_median"], "; {}")
     sizes = {n: (short(row[f"{n}_lower"]), short(row[f"{n}_upper"])) for n in ("params", "tokens", "tokens_per_param")}
     return (
         f"At {flop(row['compute_flops'])}:\n"
-        f"  N    {short(row['params'])} parameters ({credible(prob, *sizes['params'])} of the optimum){law}\n"
+        f"  N    {short(row['params'])} parameters ({credible(prob, *sizes['params'])} of the optimum{law})\n"
         f"  D    {short(row['tokens'])} tokens ({' to '.join(sizes['tokens'])})\n"
         f"  D/N  {short(row['tokens_per_param'])} ({' to '.join(sizes['tokens_per_param'])})\n"
         f"  loss {row['median']:.4f} {unit} of a new run ({row['lower']:.4f} to {row['upper']:.4f}); "
@@ -246,10 +246,10 @@ def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:
     )
 
 
-def law_clause(law_params: float, params: float) -> str:
+def law_clause(law_params: float, params: float, form: str = " ({})") -> str:
     """Return what the law alone says of a size, where its discrepancy moves it.
 
     >>> law_clause(6.4e10, 7.1e10), law_clause(6.4e10, 6.4e10)
     (' (the law alone: 64B)', '')
     """
-    return f" (the law alone: {short(law_params)})" if short(law_params) != short(params) else ""
+    return form.format(f"the law alone: {short(law_params)}") if short(law_params) != short(params) else ""

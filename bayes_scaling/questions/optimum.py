@@ -171,5 +171,5 @@ def choose(
         return np.asarray(measure(xr.DataArray(loss[None], dims=("chain", "budget", "draw")))) + _TIE * loss.mean(axis=-1)
 
     low, high = within if limits is None else (np.clip(end, *limits) for end in within)
-    steps = int(np.ceil(np.max(high - low) / _FINE))
+    steps = int(np.ceil(np.max(high - low) / _WIDE))
     return minimise(risk, low, high, grid=max(13, steps + 1), steps=18)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
-from bayes_scaling.posterior.extrapolation import reach_sentence
+from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
 from bayes_scaling.quantities import BY_COLUMN
@@ -75,7 +75,7 @@ def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[
         )
     run = {n: float(np.exp(np.interp(np.log(least), np.log(budgets), np.log(path[n])))) for n in path if n in _RUN}
     even = _place(budgets, chances, 0.5)
-    distance = float(np.interp(np.log(least), np.log(budgets), path["reach_compute_flops"]))
+    distance = float(reach(fit, "compute_flops", budget_ratio(fit) * least))
     odds = {"chance": prob, "even": even if chances[0] <= 0.5 and even < np.inf else np.nan, "reach_compute_flops": distance}
     return pd.Series({"compute_flops": least, **run, **odds})
 
@@ -108,7 +108,7 @@ def _even_odds(fit: Fit, target: float, **text: Unpack[Text]) -> float:
     """Return about where the median of the expected loss reaches the target: a place to look closely at."""
     budgets = np.geomspace(*_ends(fit), _BUDGETS)
     if splits_a_budget(fit):
-        surface = Surface.asked(fit.thinned(25), **text)
+        surface = Surface.asked(fit, **text).thinned(100)
         losses = np.median(least_loss(surface, budgets), axis=-1)
     else:
         losses = _at_budgets(fit, budgets, **text)["expected_loss"].median(SAMPLE_DIMS).values

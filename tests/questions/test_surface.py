@@ -103,7 +103,9 @@ def test_the_optimum_is_the_least_of_several_minima(fit_by_hand, C):
     at = np.array([[C]])
     grid = np.linspace(np.log(1e8), np.log(1e13), 20001)
     least = np.min([surface.along(at, part[:, None]).min(axis=0) for part in np.array_split(grid, 200)], axis=0)
-    assert surface.along(at, found)[0] == pytest.approx(least, rel=2e-6)
+    off = surface.along(at, found)[0] / least - 1
+    assert np.quantile(off, 0.99) < 2e-6
+    assert off.max() < 1e-3  # two minima as good as each other are told apart to a step of the grid
     assert least_loss(surface, np.array([C]))[0] == pytest.approx(least, rel=1e-3)
     moved = found[0] - np.log(LAWS["chinchilla_optimal_params"](C, **{n: v for n, v in VALUES.items() if n != "E"})) > 1.5
     assert 0.1 < moved.mean() < 0.9
@@ -117,7 +119,7 @@ def test_many_budgets_are_those_one_by_one(fit_by_hand):
     together = surface.along(budgets[:, None], optima(surface, budgets))
     off = np.abs(np.log(together / surface.along(budgets[:, None], each)))
     assert np.quantile(off, 0.99) < 1e-6
-    assert off.max() < 1e-3  # two minima as good as each other are told apart to a step of the grid
+    assert off.max() < 1e-3
 
 
 def test_without_discrepancy_the_law_decides():
@@ -139,7 +141,7 @@ def test_far_beyond_the_runs_the_choice_stays_near_the_law_s():
         row = budget_table(allocate(fit, compute=C)).iloc[0]
         assert row["params"] == pytest.approx(row["law_params"], rel=0.35)
         assert row["params_upper"] > 2 * row["params_lower"]  # no width of the law's: its draws are one
-    assert "(the law alone: " in question("allocate", compute=[1e26]).answer(fit).sentence
+    assert "of the optimum; the law alone: " in question("allocate", compute=[1e26]).answer(fit).sentence
 
 
 def bend(params):
