@@ -66,6 +66,22 @@ def newton(
     return x, False
 
 
+def least_of_grid(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int) -> np.ndarray:
+    """Return which point of a grid between two bounds has the least value, elementwise; the first of several.
+
+    >>> least_of_grid(lambda x: (x - np.array([1.0, 2.0])) ** 2, np.zeros(2), np.full(2, 4.0), grid=5).tolist()
+    [1, 2]
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    least = np.asarray(f(low + 0.0 * (high - low)))
+    best = np.zeros(least.shape, dtype=int)
+    for number, share in enumerate(np.linspace(0.0, 1.0, grid)[1:], start=1):
+        value = np.asarray(f(low + share * (high - low)))
+        best = np.where(value < least, number, best)
+        least = np.fmin(value, least)
+    return best
+
+
 def minimise(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int = 41, steps: int = 25) -> np.ndarray:
     """Return where a function is least between two bounds: the best point of a grid, then golden sections.
 
@@ -77,7 +93,7 @@ def minimise(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int =
     """
     low, high = np.asarray(low, float), np.asarray(high, float)
     width = (high - low) / (grid - 1)
-    best = np.argmin([f(low + share * (high - low)) for share in np.linspace(0.0, 1.0, grid)], axis=0)
+    best = least_of_grid(f, low, high, grid=grid)
     left, right = low + np.maximum(best - 1, 0) * width, low + np.minimum(best + 1, grid - 1) * width
     inner, outer = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
     at_inner, at_outer = f(inner), f(outer)
@@ -111,6 +127,21 @@ def first_crossing(
         place = x[first - 1] + (level - low) / (high - low) * (x[first] - x[first - 1])
     place = np.where(y[0] == level, x[0], np.where(y[0] > level, before, place))
     return np.where(reached.any(axis=0), place, never)
+
+
+def first_root(f: Callable[[np.ndarray], Any], grid: np.ndarray, *, halvings: int = 24) -> np.ndarray:
+    """Return where a function first rises to zero along a grid, to half a step to the power of `halvings`, in each element.
+
+    It takes a number of the grid, or one for each element, and may fall again; an element that stays below zero at the grid's
+    points is at infinity.
+
+    >>> first_root(lambda x: np.array([1.0, 9.0]) - (x - 3) ** 2, np.linspace(0.0, 4.0, 5)).round(6).tolist()
+    [2.0, 0.0]
+    """
+    risen = np.array([np.asarray(f(np.asarray(x))) >= 0 for x in grid])
+    first = risen.argmax(axis=0)
+    _, root = bisect(f, grid[np.maximum(first - 1, 0)], grid[first], halvings=halvings)
+    return np.where(risen.any(axis=0), root, np.inf)
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, at: Any) -> np.ndarray:

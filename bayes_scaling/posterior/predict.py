@@ -22,7 +22,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, input_arrays
 
 INTERVAL_COLUMNS: Final = ("median", "lower", "upper", "mean_lower", "mean_upper")
-"""The two intervals of a prediction: a new run's measured loss, and the law's expected one."""
+"""The two intervals of a prediction: a new run's measured loss, and the expected one."""
 REACHES: Final = ("params", "tokens", "compute_flops")
 
 
@@ -42,8 +42,8 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
         Of the measurement noise and of new groups.
     **inputs : float, sequence or DataArray
         Columns of the run: ``params``, ``tokens``, ``compute_flops`` or what else the law takes; what
-        C = 6 N D gives may be left out. Sequences are runs, one an entry, along a dimension ``query``;
-        DataArrays keep their dimensions and broadcast by name.
+        C = 6 N D gives may be left out, and compute then becomes what the runs of the fit count it as. Sequences are runs,
+        one an entry, along a dimension ``query``; DataArrays keep their dimensions and broadcast by name.
 
     Returns
     -------
@@ -83,8 +83,7 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
     growth = growth_at(fit, law)
     added = sum((walk.at(fit.posterior, columns, group, seed) for walk in fit.layout.only.discrepancy), start=0.0)
     expected = with_effects(law, added, growth)
-    rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
-    measured = measured_anew(fit, expected, rng, growth=growth)
+    measured = measured_anew(fit, expected, noise_generator(group, seed), growth=growth)
     axes = [c for c in dict.fromkeys((*REACHES, *fit.model.only.columns.values())) if c in columns and c in fit.table]
     label = ", ".join(f"{column}={value}" for column, value in group.items())
     return xr.Dataset(
@@ -92,6 +91,11 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
         coords=dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in axes},
         attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": label},
     )
+
+
+def noise_generator(group: Mapping[str, str], seed: int) -> np.random.Generator:
+    """Return what draws the residual noise of new runs of a group: one seed and group always draw the same."""
+    return np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
 
 
 def measured_anew(
@@ -113,7 +117,7 @@ def likelihood_arguments(fit: Fit, like: xr.DataArray) -> dict[str, np.ndarray]:
     return {name: (value + xr.zeros_like(like)).transpose(*like.dims).values for name, value in arguments.items()}
 
 
-def scattered(expected: xr.DataArray, scale: Any, noise: xr.DataArray) -> xr.DataArray:
+def scattered(expected: Any, scale: Any, noise: Any) -> Any:
     """Return measured losses for expected ones, standard deviations and standard noise."""
     with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
         return expected * np.exp(scale * noise)
@@ -180,7 +184,7 @@ def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
     -------
     Dataset, input dims
         ``median``, ``lower``, ``upper`` of a new run's measured loss; ``mean_lower``, ``mean_upper`` of
-        the law's expected loss; attribute ``prob``.
+        the expected loss; attribute ``prob``.
 
     Examples
     --------
@@ -230,7 +234,7 @@ def inside(loss: Any, lower: Any, upper: Any) -> Any:
     return (lower <= loss) & (loss <= upper)
 
 
-def with_effects(law: xr.DataArray, added: Any, growth: Any) -> xr.DataArray:
+def with_effects(law: Any, added: Any, growth: Any) -> Any:
     """Return a law's loss with what effects add to its logarithm."""
     with np.errstate(over="ignore"):  # a prior may draw a walk that no loss survives
         return law * np.exp(added * growth)

@@ -23,7 +23,15 @@ from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Kind
 from bayes_scaling.posterior.protocol import Posterior
-from bayes_scaling.questions.guardrails import FURTHEST, beyond, caveats, refuse_unless, stated_distances, too_far
+from bayes_scaling.questions.guardrails import (
+    FURTHEST,
+    beyond,
+    budget_notes,
+    caveats,
+    refuse_unless,
+    stated_distances,
+    too_far,
+)
 from bayes_scaling.questions.registry import LOADED, entries, find
 from bayes_scaling.questions.surface import Supply, Text
 from bayes_scaling.questions.wording import number
@@ -204,6 +212,8 @@ class Question(Strict):
             far = self._answer_too_far(posterior, result)
             self._refuse(reasons, far)
         overridden = (*(reasons if self.guarded else ()), *far)
+        if self.panel == "Budget" and posterior is not None:
+            result = replace(result, sentence="\n".join([result.sentence, *budget_notes(posterior)]))
         given = {name: getattr(self, name) for name in self.model_fields_set}
         # The rows of a table are too many to repeat.
         rows = {n for n, v in given.items() if isinstance(v, tuple) and any(isinstance(row, Mapping) for row in v[:1])}

@@ -14,10 +14,11 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.posterior.compute import count_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.quantities import BY_COLUMN, completed
-from bayes_scaling.questions.surface import splits_a_budget
+from bayes_scaling.questions.surface import budget_ratio, splits_a_budget
 from bayes_scaling.questions.wording import number
 
 FURTHEST: Final = 3.0
@@ -103,6 +104,8 @@ def distance(fit: Fit, column: str, values: Any) -> Any:
     Zero between, and where no row has the column.
     """
     least, most = _ends(fit, column)
+    if column == "compute_flops":
+        values = budget_ratio(fit) * values  # what is asked for is 6 N D, the runs' is what their table counts
     return np.log10(values / np.clip(values, least, most)) if most else 0.0 * values
 
 
@@ -148,6 +151,17 @@ def _along_runs(value: Any) -> xr.DataArray:
         return value
     values = np.squeeze(np.asarray(value))
     return xr.DataArray(values, dims=("run",) * values.ndim)
+
+
+def budget_notes(posterior: Posterior) -> list[str]:
+    """Return how the tables of a posterior count compute, where that is not the 6 N D of budgets; each a sentence.
+
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> budget_notes(example_fit())
+    []
+    """
+    notes = [count_sentence(part) for part in posterior.parts.values() if splits_a_budget(part)]
+    return [note for note in dict.fromkeys(notes) if note]
 
 
 def refuse_unless(override: bool, reasons: list[str]) -> None:

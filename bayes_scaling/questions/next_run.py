@@ -19,7 +19,8 @@ from bayes_scaling.posterior.predict import growth_at, new_run_sd, own_sd, predi
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
-from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
+from bayes_scaling.questions.optimum import optima
+from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of
 from bayes_scaling.questions.wording import flop, number, short
 
 _SIZES: Final = 61

@@ -81,7 +81,7 @@ def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Picture:
     axes.set(xscale="log", xlabel="N (parameters)", ylabel=f"regret ({fit.loss_unit})", ylim=(0, None))
     return Picture(
         figure,
-        f"Regret by size at this budget, the law's loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
+        f"Regret by size at this budget, the expected loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
         f"{short(choice)} parameters.",
     )
 

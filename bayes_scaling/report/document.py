@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.certificate import Certificate
@@ -16,17 +15,17 @@ from bayes_scaling.evaluation.outcome import Backtest
 from bayes_scaling.posterior.checks import check, prior_predictive
 from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import REACHES, interval, law_loss, quantiles
+from bayes_scaling.posterior.predict import REACHES, interval, quantiles
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.posterior.variance import included
-from bayes_scaling.quantities import BY_COLUMN, tokens_at
+from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.allocation import allocate, budget_table
 from bayes_scaling.questions.claims import claims
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.early_stopping import early_stopping
 from bayes_scaling.questions.frontier import NEEDS, frontier, largest
 from bayes_scaling.questions.heterogeneity import agreement
-from bayes_scaling.questions.surface import splits_a_budget
+from bayes_scaling.questions.surface import Surface, splits_a_budget
 from bayes_scaling.questions.wording import credible, flop, percent, short
 from bayes_scaling.report import pictures, system_pictures, tables
 from bayes_scaling.report.page import Sections, Text, conventions, write_page
@@ -330,11 +329,10 @@ def _budget_sentence(row: pd.Series, prob: float, unit: str) -> str:
 
 def _flatness(fit: Fit, row: pd.Series, group: Mapping[str, str]) -> str:
     """Return what the choice minimises, and how far the mean loss rises at either end of the interval of the optimum."""
-    params = xr.DataArray([row.params, row.params_lower, row.params_upper], dims="size")
-    at = {"params": params, "tokens": tokens_at(row.compute_flops, params)}
-    choice, low, high = law_loss(fit, at, group=group).mean(("chain", "draw")).values
+    sizes = np.log([row.params, row.params_lower, row.params_upper])[:, None]
+    choice, low, high = Surface.asked(fit, group=group).along(np.array([[row.compute_flops]]), sizes).mean(axis=-1)
     return (
-        "The choice minimises the posterior mean of the law's loss; the interval is the credible interval of the optimum. "
+        "The choice minimises the posterior mean of the expected loss; the interval is the credible interval of the optimum. "
         f"At {flop(row.compute_flops)}, the mean loss rises by {100 * (low / choice - 1):.2g} % at the lower end of the interval and by "
         f"{100 * (high / choice - 1):.2g} % at the upper end."
     )
