@@ -101,6 +101,10 @@ def fit(
     discrepancy: Annotated[
         bool, typer.Option(help="Whether to include the model discrepancy of the document, where it has one.")
     ] = True,
+    robust: Annotated[
+        bool,
+        typer.Option(help="Whether to look for rows that went wrong and set them aside, each named with its probability."),
+    ] = True,
     sampler: Annotated[
         str,
         typer.Option(help="auto, importance (numpy, seconds) or nuts (PyMC); auto takes the first that is exact enough."),
@@ -147,7 +151,7 @@ def fit(
         for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
             say(finding)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
-    fitted = sample(table, read, curves=points, discrepancy=discrepancy, sampler=sampler, **settings)
+    fitted = sample(table, read, curves=points, discrepancy=discrepancy, robust=robust, sampler=sampler, **settings)
     fitted.save(out)
     if as_json:
         print_json({"fit": str(out), **described(fitted, prob=prob)})

@@ -22,8 +22,8 @@ def verdict_of(fit: Fit | Mixture) -> dict[str, Any]:
 
 
 def print_checks(fit: Fit) -> None:
-    """Print the verdicts on convergence and, where it failed, adequacy; then every check, then advice."""
-    lines = [fit.verdict, "" if fit.adequate else fit.adequacy, fit.how_sampled]
+    """Print the verdicts on convergence and, where it failed, adequacy; the rows set aside; then every check, then advice."""
+    lines = [fit.verdict, "" if fit.adequate else fit.adequacy, fit.set_aside, fit.how_sampled]
     print("\n".join(filter(None, lines)) + "\n")
     for check in fit.checks:
         mark, place = "passed" if check["passed"] else "FAILED", f" ({check['where']})" if check["where"] else ""

@@ -81,6 +81,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
     InvalidModel
         If importance sampling is asked for, and the posterior has no mode to start from.
     """
+    layout = layout.with_outliers({})  # they are found anew
     density = LogDensity(layout)
     with progress_bar(progress) as show:
         show("finding the modes", None)

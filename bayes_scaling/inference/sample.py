@@ -33,6 +33,7 @@ def fit(
     *,
     curves: RunTable | None = None,
     discrepancy: bool = True,
+    robust: bool = True,
     sampler: str = "auto",
     seed: int = 0,
     draws: int | None = None,
@@ -55,6 +56,9 @@ def fit(
     discrepancy : bool
         Whether model discrepancy is part of the model, where its document says how; without it, intervals take the form of
         the law for granted.
+    robust : bool
+        Whether rows that went wrong are looked for and set aside, where the document says how likely that is: see
+        :mod:`bayes_scaling.inference.outliers`.
     sampler : {"auto", "importance", "nuts"}
         ``"importance"``: adaptive importance sampling over the modes of the posterior, in numpy, some seconds; ``"nuts"``:
         Hamiltonian Monte Carlo (nutpie) on the PyMC model, started at the modes; ``"auto"``: the first where its own
@@ -96,6 +100,8 @@ def fit(
     read = read_model(model)
     if not discrepancy:
         read = read.without_discrepancy()
+    if not robust:
+        read = read.without_outliers()
     table = runs_from(runs, needs=read.needs)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None

@@ -401,6 +401,18 @@ class Model(Strict):
         alone = tuple(observation.model_copy(update={"discrepancy": {}}) for observation in self.observations)
         return self.model_copy(update={"observations": alone})
 
+    def without_outliers(self) -> Model:
+        """Return the model in which every row counts as it was measured.
+
+        >>> read_model("kappa").without_outliers().likelihood.outliers is None
+        True
+        """
+        every = tuple(
+            each.model_copy(update={"likelihood": each.likelihood.model_copy(update={"outliers": None})})
+            for each in self.observations
+        )
+        return self.model_copy(update={"observations": every})
+
     def of(self, observation: Observation) -> Model:
         """Return the model of one observation alone; what varies over columns still does."""
         law, parameters = observation.the_law, {}

@@ -28,7 +28,8 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
     -------
     dict
         ``converged`` and ``verdict``; ``adequate`` and ``adequacy``, the same of how well the model describes the runs;
-        ``checks``; ``prob``; ``reference``, the point at which priors are stated; ``parameters`` by name, those
+        ``outliers``, the rows that went wrong by observation, each with ``row``, ``label``, ``prob`` and ``off``, the
+        logarithm of what was measured over what all other rows say; ``checks``; ``prob``; ``reference``, the point at which priors are stated; ``parameters`` by name, those
         ``_at_reference`` too, each with ``median``, ``lower``, ``upper`` and ``contraction``; ``sampling``;
         ``effective_sizes``; ``modes``, each with ``log_density``, ``share`` of the mass and ``draws``, the share of the draws
         nearest to it.
@@ -45,6 +46,7 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
         "verdict": fit.verdict,
         "adequate": fit.adequate,
         "adequacy": fit.adequacy,
+        "outliers": {name: list(rows) for name, rows in fit.facts.get("outliers", {}).items()},
         "checks": list(fit.checks),
         "prob": prob,
         "reference": dict(fit.reference),

@@ -119,6 +119,7 @@ def write_report(
         "Model and data": _setting(fit, group or {}) if one else [],
         "Observations": [] if one else [tables.observation_table(fit)],
         "Convergence and adequacy": [
+            Text(fit.set_aside, "warning") if fit.set_aside else None,
             tables.checks_table(checks),
             *(Text(f"{c.check}: {c.advice}.", "warning") for c in checks.itertuples() if not c.passed),
         ],
