@@ -218,7 +218,7 @@ def _ways(fit: Fit, known: pd.DataFrame) -> dict[str, Callable[[float], float | 
     return {
         "kappa, mean": lambda C: float(bs.allocate(fit, compute=C * budget)["params"]),
         "kappa, worst tenth": lambda C: float(bs.allocate(fit, compute=C * budget, risk="cvar:0.9")["params"]),
-        "Huber fit": lambda C: float(optimal(C * budget, **{n: v for n, v in constants.items() if n != "E"})),
+        "Huber fit": lambda C: float(optimal(C, **{n: v for n, v in constants.items() if n != "E"})),
         "parabolas": lambda C: None if line is None else float(np.exp(np.polyval(line, np.log(C)))),
     }
 

@@ -11,6 +11,9 @@ import xarray as xr
 
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
+from bayes_scaling.model.document import read_model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.predict import predict
 from bayes_scaling.posterior.rows import predict_rows
@@ -54,6 +57,27 @@ def test_the_surface_is_the_prediction(params, tokens):
     for found, name in ((surface.loss, "expected_loss"), (surface.measured, "measured_loss")):
         assert found(params, tokens) == pytest.approx(predicted[name].values.ravel(), rel=1e-11)
     assert np.ptp(surface.loss(params, tokens)) > 0
+
+
+@pytest.mark.parametrize("label", ["a", "b", "nobody's"])
+def test_a_path_is_what_is_predicted_in_every_group(label):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"params": np.geomspace(1e7, 1e9, 8), "tokens": np.geomspace(1e10, 1e9, 8), "group": list("abab" * 2)}
+    )
+    table["compute_flops"] = training_compute(table["params"], table["tokens"])
+    layout = Layout.of(read_model("kappa_by_group_forecast"), {"loss": table.assign(loss=3.0)})
+    draws = draw_prior(layout, rng, draws=40)
+    columns = {n: 10.0 ** rng.uniform(5, 25, size=30) for n in ("params", "tokens", "compute_flops")}
+    query = {n: xr.DataArray(v, dims="query") for n, v in columns.items()}
+    for effect in layout.only.discrepancy:
+        path = effect.path(draws, {"group": label}, 4)
+        one_by_one = path({n: v[:, None] for n, v in columns.items()})
+        at = effect.at(draws, query, {"group": label}, 4).transpose("query", "chain", "draw").values.reshape(30, -1)
+        assert one_by_one == pytest.approx(at, rel=1e-9, abs=1e-12)
+        every = path({n: np.broadcast_to(v[:, None], one_by_one.shape) for n, v in columns.items()})
+        assert every == pytest.approx(one_by_one)
+        assert np.ptp(at) > 0
 
 
 @pytest.mark.parametrize("supply", [None, Supply(1e11)])
