@@ -125,7 +125,7 @@ class Walk(Placed):
         steps = _Steps(self._known(draws, label, seed), self._flat(draws[self.scale_name]), label, self.name, seed)
 
         def added(columns: Mapping[str, np.ndarray]) -> np.ndarray:
-            place = (np.log10(columns[self.column]) - self.origin) / self.smooth
+            place = (np.log10(np.atleast_1d(columns[self.column])) - self.origin) / self.smooth
             return (_averaged(steps, place) - _averaged(steps, np.zeros(1))) * np.sqrt(self.smooth)
 
         return added
