@@ -140,7 +140,10 @@ def _settled(density: Surface, point: np.ndarray, modes: list[Mode], spread: np.
         for number, mode in enumerate(modes):
             if _is_same(mode, point, log_density):
                 return number
-        covariance = _inverse(-density.curvature(point), spread)
+        curvature = density.curvature(point)
+        if not np.isfinite(curvature).all():  # at the edge of where the density is finite
+            return None
+        covariance = _inverse(-curvature, spread)
         if gradient @ covariance @ gradient < _AT_REST:
             modes.append(Mode(point, float(log_density), covariance))
             return len(modes) - 1
