@@ -28,7 +28,7 @@ MIDDLE = {"params": 1e9, "tokens": 2e10}
 
 def one_walk(draws=20_000, scale=0.02):
     """A walk from 10^20 FLOP, of which runs within two decades inform the steps."""
-    effect = RandomWalk.model_validate({"scale": {"dist": "HalfNormal", "sigma": 0.1}})
+    effect = RandomWalk.model_validate({"scale": {"dist": "HalfNormal", "sigma": 0.1}, "smooth": 0.25})
     path = effect.place("C", "discrepancy", pd.DataFrame({"compute_flops": np.geomspace(1e18, 1e22, 33)}))
     z = np.random.default_rng(0).standard_normal((1, draws, len(path.labels)))
     dims = ("chain", "draw")
