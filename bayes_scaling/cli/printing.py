@@ -22,8 +22,10 @@ def verdict_of(fit: Fit | Mixture) -> dict[str, Any]:
 
 
 def print_checks(fit: Fit) -> None:
-    """Print the verdicts on convergence and, where it failed, adequacy; the rows set aside; then every check, then advice."""
-    lines = [fit.verdict, "" if fit.adequate else fit.adequacy, fit.set_aside, fit.how_sampled]
+    """Print the verdicts on convergence and, where it failed, adequacy; suspect rows; then every check, then advice."""
+    from bayes_scaling.posterior.suspects import suspects_sentence
+
+    lines = [fit.verdict, "" if fit.adequate else fit.adequacy, suspects_sentence(fit), fit.how_sampled]
     print("\n".join(filter(None, lines)) + "\n")
     for check in fit.checks:
         mark, place = "passed" if check["passed"] else "FAILED", f" ({check['where']})" if check["where"] else ""

@@ -20,7 +20,7 @@ from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.conditional import collapse, effects_of, mean_of
 from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, find_modes, shares_of, with_modes_near
-from bayes_scaling.inference.outliers import Outlier, facts_of, screened
+from bayes_scaling.inference.outliers import screened
 from bayes_scaling.inference.progress import progress_bar
 from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
@@ -86,13 +86,13 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
     with progress_bar(progress) as show:
         show("finding the modes", None)
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
-        outliers: list[Outlier] = []
-        if modes and any(rows.observation.likelihood.outliers for _, rows in layout):
-            layout, outliers = screened(density, modes)
-        if outliers:
-            density = LogDensity(layout)
+        searched = modes and any(rows.observation.likelihood.outliers for _, rows in layout)
+        screen, reached = screened(density, modes) if searched else (density, modes)
+        if screen is not density:
+            density, layout = screen, screen.layout
             modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
-        found = {"outliers": facts_of(outliers)}
+            modes = with_modes_near(density, modes or reached, reached[0].point[None])
+        found = {"outliers": {name: list(rows.outliers) for name, rows in layout.rows.items()} if searched else {}}
         if settings.sampler == "importance" and not modes:
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         left = density.size - len(effects_of(density)[0])

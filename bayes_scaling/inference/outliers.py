@@ -1,11 +1,11 @@
-"""Rows that went wrong: found one after another, each given an error of its own where that makes the runs likelier.
+"""Rows that may have gone wrong: found one after another, and each given an error of its own.
 
 A row is a suspect where all other rows, with law, discrepancy and noise, put it further away than one row of such a table
-strays by chance, or far further than they put the others: noise that was learned from bad rows excuses them. The worst suspect is given an error of its own (see :class:`~bayes_scaling.model.noise.Outliers`), the mode
-is climbed anew, and the next one is looked for there: two bad rows hide each other until one of them is out of the way. Of
-the sets on this way the one is taken whose mode has the largest mass (Laplace's approximation), with the prior odds of a bad
-row for each, times four: a bad row that is kept costs more than a good one that is set aside. A row stays in the set
-where it went wrong with a probability of a fifth or more.
+strays by chance, or far further than they put the others: noise that was learned from bad rows excuses them. The worst
+suspect is given an error of its own (see :class:`~bayes_scaling.model.noise.Outliers`), the mode is climbed anew, and the
+next one is looked for there: two bad rows hide each other until one of them is out of the way. Of the sets on this way the
+one is taken whose mode has the largest mass (Laplace's approximation). A row is left out of it where that error is all but
+surely nothing; how surely it is something, and how far the row is set aside, is for the posterior to say.
 
 Where a row is off by a fifth of the loss or more, bad rows may have bent the law itself: the search is begun once more with
 those set aside that the law with Student-t residuals, and without discrepancy, leaves far out.
@@ -13,7 +13,7 @@ those set aside that the law with Student-t residuals, and without discrepancy, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final
@@ -24,7 +24,7 @@ from bayes_scaling.inference.modes import Mode, climbed, find_modes
 from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.model.noise import Likelihood
+from bayes_scaling.model.noise import Likelihood, Outliers
 from bayes_scaling.model.unknowns import JointlyNormal
 
 _BY_CHANCE: Final = 0.5
@@ -35,41 +35,16 @@ _GROSS: Final = 0.2
 """Relative error of a row at which it may have bent the law."""
 _TAIL: Final = 2.0
 """Degrees of freedom of the residuals that find such rows."""
-_FAVOUR: Final = 4.0
-"""How much worse it is to keep a bad row than to set a good one aside."""
+_LEAST_ODDS: Final = 0.1
+"""Odds that a row went wrong, below which it is left alone."""
 _IN_VAIN: Final = 3
-"""Suspects in a row that made the runs no likelier, after which the search ends."""
-_MOST: Final = 10
+"""Suspects one after another that made the runs no likelier, after which the search ends."""
+_MOST: Final = 8
 """Rows at the most, and a fifth of an observation's."""
 _STEP: Final = 1e-4
 
 Place = tuple[str, int]
 """A row: its observation, and its number."""
-
-
-@dataclass(frozen=True)
-class Outlier:
-    """A row that went wrong.
-
-    Parameters
-    ----------
-    observation : str
-        Its observation.
-    row : int
-        Its number among the rows of that.
-    label : str
-        Its name.
-    prob : float
-        Probability that it went wrong.
-    off : float
-        Logarithm of what was measured over what all other rows say.
-    """
-
-    observation: str
-    row: int
-    label: str
-    prob: float
-    off: float
 
 
 @dataclass(frozen=True)
@@ -81,41 +56,45 @@ class _State:
     places: tuple[Place, ...]
 
     @property
-    def score(self) -> float:
-        """Log mass of the mode, with the prior odds of every row that is set aside."""
-        layout = self.density.layout
-        odds = (_prob(layout, observation) for observation, _ in self.places)
-        return self.mode.log_mass + sum(np.log(prob / (1 - prob)) for prob in odds)
-
-    @property
     def merit(self) -> float:
-        """Its score, with what is lost by keeping a bad row."""
-        return self.score + len(self.places) * float(np.log(_FAVOUR))
+        """Log mass of the mode, less the odds below which no row is worth it."""
+        return self.mode.log_mass - len(self.places) * float(np.log(_LEAST_ODDS))
+
+    def with_row(self, place: Place, off: float) -> _State | None:
+        """Return the state of one row more, climbed to from where its error is as large as it is off.
+
+        None where the climb ends in a mode in which that error is next to nothing.
+        """
+        return self._climbed((*self.places, place), {place: off})
 
     def without(self, place: Place) -> _State | None:
-        """Return the state in which a row is not set aside."""
-        return self.with_rows(tuple(other for other in self.places if other != place))
+        """Return the state of one row less."""
+        return self._climbed(tuple(other for other in self.places if other != place), {})
 
-    def with_rows(self, places: tuple[Place, ...], *, anew: bool = False) -> _State | None:
-        """Return the state of other rows, climbed to from this one, or searched for anew."""
-        by_name = {name: [row for of_it, row in places if of_it == name] for name in self.density.layout.rows}
-        density = LogDensity(self.density.layout.with_outliers(by_name))
-        if anew:
-            modes = find_modes(density, np.random.default_rng(0))
-            return _State(density, modes[0], places) if modes else None
+    def _climbed(self, places: tuple[Place, ...], begin: dict[Place, float]) -> _State | None:
+        density = _density_of(self.density.layout, places)
         start, variance = np.zeros(density.size), np.ones(density.size)
         old = {coordinate.name: coordinate.place for coordinate in self.density.coordinates}
         for coordinate in density.coordinates:
             before = old.get(coordinate.name)
-            if before is not None and coordinate.place.stop - coordinate.place.start == before.stop - before.start:
+            if before is not None and not coordinate.name.startswith("outlier_z"):
                 start[coordinate.place] = self.mode.point[before]
                 variance[coordinate.place] = np.diag(self.mode.covariance)[before]
+        known = dict(_errors(self)) | {place: _z(density.layout, place, off) for place, off in begin.items()}
+        for place, at in _coordinates(density):
+            start[at] = known.get(place, 0.0)
         modes = climbed(density, start[None], np.diag(variance))
-        return _State(density, modes[0], places) if modes else None
+        if not modes:
+            return None
+        state = _State(density, modes[0], places)
+        found = dict(_errors(state))
+        return None if any(found[place] < 0.5 * known[place] for place in begin) else state
 
 
-def screened(density: LogDensity, modes: list[Mode]) -> tuple[Layout, list[Outlier]]:
-    """Return the layout in which the rows that went wrong have an error of their own, and these rows.
+def screened(density: LogDensity, modes: list[Mode]) -> tuple[LogDensity, list[Mode]]:
+    """Return the posterior in which rows that may have gone wrong have an error of their own, and the mode found with them.
+
+    Without such rows it is what was given.
 
     Parameters
     ----------
@@ -127,100 +106,119 @@ def screened(density: LogDensity, modes: list[Mode]) -> tuple[Layout, list[Outli
     alone = _State(density, modes[0], ())
     best = _searched(alone)
     if max((abs(off) for _, _, off in _residuals(alone)), default=0.0) > _GROSS:
-        places = _gross(density.layout)
-        begun = alone.with_rows(places, anew=True) if places else None
-        best = max(best, _searched(begun) if begun is not None else best, key=lambda state: state.merit)
-    best, probs = _kept(best)
-    off = {place: residual for place, _, residual in _residuals(best)} if probs else {}
-    rows = best.density.layout.rows
-    outliers = [Outlier(name, row, rows[name].label(row), prob, off[name, row]) for (name, row), prob in probs.items()]
-    return best.density.layout, outliers
+        begun = _begun(density.layout)
+        best = max(best, best if begun is None else _searched(begun), key=lambda state: state.merit)
+    best = _kept(best)
+    return (best.density, [best.mode]) if best.places else (density, modes)
 
 
 def _searched(start: _State) -> _State:
-    """Return the best state on the way on which the worst suspect is set aside again and again."""
+    """Return the best state on the way on which the worst suspect is given an error of its own again and again."""
     best = state = start
     limit = -NormalDist().inv_cdf(_BY_CHANCE / 2 / sum(len(rows) for _, rows in start.density.layout))
-    in_vain = 0
+    in_vain, tried = 0, set[Place]()
     while in_vain < _IN_VAIN:
         rows = list(_residuals(state))
         far = _FAR * float(np.median([abs(off) for _, _, off in rows])) if rows else np.inf
-        suspects = [(max(abs(z) / limit, abs(off) / far), place) for place, z, off in rows if _may_be(state, place)]
-        worst = max(suspects, default=(0.0, ("", -1)))
-        following = state.with_rows((*state.places, worst[1])) if worst[0] > 1.0 else None
-        if following is None:
+        suspects = [(max(abs(z) / limit, abs(off) / far), place, off) for place, z, off in rows if _may_be(state, place)]
+        worst = max((each for each in suspects if each[1] not in tried), default=(0.0, ("", -1), 0.0))
+        if worst[0] <= 1.0:
             break
-        state, in_vain = following, in_vain + 1
+        tried.add(worst[1])
+        state, in_vain = state.with_row(*worst[1:]) or state, in_vain + 1
         if state.merit > best.merit:
             best, in_vain = state, 0
     return best
 
 
-def _gross(layout: Layout) -> tuple[Place, ...]:
-    """Return the rows that the laws with Student-t residuals, and without discrepancy, leave far out."""
+def _kept(state: _State) -> _State:
+    """Return the state without rows, one after another, that all but surely did not go wrong."""
+    while state.places:
+        others = [other for place in state.places if (other := state.without(place)) is not None]
+        best = max(others, key=lambda other: other.merit, default=state)
+        if best.merit <= state.merit:
+            break
+        state = best
+    return state
+
+
+def _begun(layout: Layout) -> _State | None:
+    """Return the state of the rows that the laws with Student-t residuals, and without discrepancy, leave far out."""
     observations = []
     for rows in layout.rows.values():
         likelihood = Likelihood.of(
             {"dist": "StudentT", "nu": _TAIL, "sigma": rows.observation.likelihood.sigma.model_dump()}
         )
         update = {"likelihood": likelihood, "discrepancy": {}, "noise": {}, "correlation": None}
-        screened = bool(_prob(layout, rows.observation.name))
-        observations.append(rows.observation.model_copy(update=update) if screened else rows.observation)
+        looked_at = rows.observation.likelihood.outliers is not None
+        observations.append(rows.observation.model_copy(update=update) if looked_at else rows.observation)
     model = layout.model.model_copy(update={"observations": tuple(observations)})
-    density = LogDensity(Layout.of(model, {name: rows.table for name, rows in layout.rows.items()}))
-    modes = find_modes(density, np.random.default_rng(0))
+    heavy = LogDensity(Layout.of(model, {name: rows.table for name, rows in layout.rows.items()}))
+    modes = find_modes(heavy, np.random.default_rng(0))
     if not modes:
-        return ()
-    _, residuals = density.rows_at(modes[0].point[None])
+        return None
+    _, residuals = heavy.rows_at(modes[0].point[None])
     places: list[Place] = []
-    for suffix, rows in density.layout:
-        if _prob(layout, rows.observation.name):
+    for suffix, rows in layout:
+        if rows.observation.likelihood.outliers is not None:
             off = np.abs(residuals[names.of_observation("run", suffix)][0])
-            worst = np.argsort(-off)[: min(_MOST, len(rows) // 5)]
+            worst = np.argsort(-off)[: _most(len(rows))]
             places += [(rows.observation.name, int(row)) for row in worst if off[row] > max(_GROSS, _FAR * np.median(off))]
-    return tuple(places)
+    if not places:
+        return None
+    density = _density_of(layout, tuple(places))
+    modes = find_modes(density, np.random.default_rng(0))
+    return _State(density, modes[0], tuple(places)) if modes else None
 
 
-def _kept(state: _State) -> tuple[_State, dict[Place, float]]:
-    """Leave out rows, one after another, that did not go wrong after all; return the others' probabilities."""
-    while state.places:
-        others = {place: state.without(place) for place in state.places}
-        gains = {place: np.inf if other is None else state.score - other.score for place, other in others.items()}
-        least = min(gains, key=lambda place: gains[place])
-        other = others[least]
-        if other is None or gains[least] > -np.log(_FAVOUR):
-            return state, {place: float(1 / (1 + np.exp(-gain))) for place, gain in gains.items()}
-        state = other
-    return state, {}
+def _most(rows: int) -> int:
+    return min(_MOST, rows // 5)
 
 
-def _prob(layout: Layout, observation: str) -> float:
-    outliers = layout.rows[observation].observation.likelihood.outliers
-    return 0.0 if outliers is None else outliers.prob
+def _density_of(layout: Layout, places: tuple[Place, ...]) -> LogDensity:
+    return LogDensity(layout.with_outliers({name: [row for of_it, row in places if of_it == name] for name in layout.rows}))
+
+
+def _coordinates(density: LogDensity) -> Iterator[tuple[Place, int]]:
+    """Yield the rows that have an error of their own, and where its coordinate lies."""
+    places = {coordinate.name: coordinate.place for coordinate in density.coordinates}
+    for suffix, rows in density.layout:
+        for number, row in enumerate(rows.outliers):
+            yield (rows.observation.name, row), places[names.of_observation("outlier_z", suffix)].start + number
+
+
+def _errors(state: _State) -> Iterator[tuple[Place, float]]:
+    for place, at in _coordinates(state.density):
+        yield place, float(state.mode.point[at])
+
+
+def _outliers(layout: Layout, observation: str) -> Outliers | None:
+    return layout.rows[observation].observation.likelihood.outliers
+
+
+def _z(layout: Layout, place: Place, off: float) -> float:
+    outliers = _outliers(layout, place[0])
+    return 0.0 if outliers is None else float(outliers.z(abs(off)))
 
 
 def _may_be(state: _State, place: Place) -> bool:
-    """Whether a row can be a suspect: one more, of an observation that has outliers."""
-    observation, _ = place
-    count = sum(of_it == observation for of_it, _ in state.places)
-    rows = state.density.layout.rows[observation]
-    return (
-        place not in state.places and bool(_prob(state.density.layout, observation)) and count < min(_MOST, len(rows) // 5)
-    )
+    """Whether a row can be a suspect: one more, and not too many of its observation."""
+    count = sum(of_it == place[0] for of_it, _ in state.places)
+    return place not in state.places and count < _most(len(state.density.layout.rows[place[0]]))
 
 
 def _residuals(state: _State) -> Iterator[tuple[Place, float, float]]:
-    """Yield every row, how many standard deviations it is from what all others say, and the residual itself."""
+    """Yield every row that can be wrong, how many standard deviations it is from what all others say, and the residual itself."""
     steps = _STEP * np.eye(state.density.size)
     points = np.vstack([state.mode.point, state.mode.point + steps, state.mode.point - steps])
     at, residuals = state.density.rows_at(points)
     for suffix, rows in state.density.layout:
         dim, count = names.of_observation("run", suffix), len(steps)
-        if dim not in at or not _prob(state.density.layout, rows.observation.name):
+        if dim not in at or rows.observation.likelihood.outliers is None:
             continue
-        jointly, residual = at[dim], residuals[dim]
+        residual = residuals[dim]
         slopes = (residual[1 + count :] - residual[1 : 1 + count]).T / (2 * _STEP)  # of what is expected
-        z, left = leave_one_out(_at_first(jointly), residual[0], slopes, state.mode.covariance)
+        z, left = leave_one_out(_at_first(at[dim]), residual[0], slopes, state.mode.covariance)
         for row in range(len(rows)):
             yield (rows.observation.name, row), float(z[row]), float(left[row])
 
@@ -231,9 +229,9 @@ def _at_first(rows: JointlyNormal) -> JointlyNormal:
     def first(value: Any) -> Any:
         return value[0] if np.ndim(value) == 2 else value
 
-    decay = rows.decay and gaussian.Decay(
-        *(None if v is None else float(v[0, 0]) for v in (rows.decay.length, rows.decay.run_share))
-    )
+    decay = rows.decay
+    if decay is not None:
+        decay = gaussian.Decay(*(None if v is None else float(v[0, 0]) for v in (decay.length, decay.run_share)))
     effects = [(width[0], basis) for width, basis in rows.effects]
     return JointlyNormal(
         first(rows.mean), first(rows.deviation), first(rows.growth), first(rows.own_variance), effects, rows.serial, decay
@@ -280,13 +278,3 @@ def leave_one_out(
     weighted = precise(residual[:, None])[:, 0]
     diagonal = np.maximum(diagonal, 1e-12)
     return weighted / diagonal**0.5, weighted / diagonal
-
-
-def facts_of(outliers: list[Outlier]) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the rows as a fit keeps them, by observation."""
-    kept: dict[str, list[dict[str, Any]]] = {}
-    for one in outliers:
-        kept.setdefault(one.observation, []).append(
-            {"row": one.row, "label": one.label, "prob": round(one.prob, 4), "off": round(one.off, 6)}
-        )
-    return kept

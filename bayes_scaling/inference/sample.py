@@ -57,7 +57,7 @@ def fit(
         Whether model discrepancy is part of the model, where its document says how; without it, intervals take the form of
         the law for granted.
     robust : bool
-        Whether rows that went wrong are looked for and set aside, where the document says how likely that is: see
+        Whether rows that may have gone wrong have an error of their own, where the document has a prior on it: see
         :mod:`bayes_scaling.inference.outliers`.
     sampler : {"auto", "importance", "nuts"}
         ``"importance"``: adaptive importance sampling over the modes of the posterior, in numpy, some seconds; ``"nuts"``:

@@ -173,9 +173,8 @@ class LogDensity(Surface):
         for suffix, rows in self.layout:
             if rows.outliers:
                 assert rows.observation.likelihood.outliers is not None
-                given = rows.observation.likelihood.outliers.scale.arguments
                 sd = flat[names.of_observation("outlier", suffix)]
-                by_name[names.of_observation("outlier_z", suffix)] = (np.log(sd) - given["mu"]) / given["sigma"]
+                by_name[names.of_observation("outlier_z", suffix)] = rows.observation.likelihood.outliers.z(sd)
         multiples = {names.multiple(names.centre(name, flat)): (name, unit) for name, unit in self.layout.units.items()}
         for multiple, (name, unit) in multiples.items():
             flat[multiple] = flat[names.centre(name, flat)] / unit

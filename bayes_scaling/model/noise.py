@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from bayes_scaling.elementwise import exp
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
@@ -35,21 +35,20 @@ def check_share(name: str, prior: Prior) -> None:
 
 
 class Outliers(Strict):
-    """Rows that went wrong: each has an error of its own beside all noise.
+    """Rows that may have gone wrong: each suspect has an error of its own beside all noise.
 
-    Which rows these are is found when the model is fitted: see :mod:`bayes_scaling.inference.outliers`.
+    The prior puts most of its mass where that error is nothing beside the noise, and the rest over orders of magnitude: a
+    suspect is kept, or set aside, or half and half, as the posterior has it. Which rows are suspects is found when the model is
+    fitted: see :mod:`bayes_scaling.inference.outliers`.
 
     Parameters
     ----------
-    prob : float
-        Probability that a row went wrong, before its loss is seen.
     scale : Prior
-        LogNormal prior on the standard deviation of the error of a row that did, a relative error.
+        LogNormal prior on the standard deviation of the error of a suspect, a relative error.
     why : str
         Why, in a sentence.
     """
 
-    prob: float = Field(gt=0, lt=0.5)
     scale: Prior
     why: str = ""
 
@@ -62,6 +61,10 @@ class Outliers(Strict):
     def sd(self, z: Any) -> Any:
         """Return the standard deviation of the error of a row, for its logarithm in units of the prior."""
         return exp(self.scale.arguments["mu"] + self.scale.arguments["sigma"] * z)
+
+    def z(self, sd: Any) -> Any:
+        """Return the logarithm of a standard deviation in units of the prior, the inverse of :meth:`sd`."""
+        return (np.log(sd) - self.scale.arguments["mu"]) / self.scale.arguments["sigma"]
 
 
 class Likelihood(Registered):

@@ -16,9 +16,9 @@ from bayes_scaling.model.effects import Effect, Path, Placed, one_or_many
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.quantities import QUANTITIES
 
-_NEGLIGIBLE: Final = 0.03
+_NEGLIGIBLE: Final = 0.05
 """Root mean square over the rows, in units of the scale, of what directions add that are left out of a basis: at a scale of one
-per cent a decade, three hundredths of a per cent of the loss."""
+per cent a decade, a twentieth of a per cent of the loss."""
 
 
 class RandomWalk(Effect):

@@ -285,29 +285,6 @@ class Fit:
         return [check for check in self.checks if not check["passed"] and check["about"] == "adequacy"]
 
     @property
-    def set_aside(self) -> str:
-        """A sentence on the rows that went wrong, each with its probability; nothing where none did.
-
-        >>> from bayes_scaling.posterior.examples import example_fit
-        >>> fit = example_fit()
-        >>> row = {"row": 7, "label": "run08", "prob": 0.93, "off": 0.061}
-        >>> replace(fit, facts={**fit.facts, "outliers": {"loss": [row]}}).set_aside
-        'These rows look wrong and are set aside, each with the probability that it went wrong: run08 (93 %), 6.3 % above what all other rows say.'
-        """
-        rows = [row for of_it in self.facts.get("outliers", {}).values() for row in of_it]
-        each = (
-            f"{row['label']} ({100 * row['prob']:.0f} %), {100 * abs(np.expm1(row['off'])):.2g} % "
-            f"{'above' if row['off'] > 0 else 'below'}"
-            for row in sorted(rows, key=lambda row: -row["prob"])
-        )
-        if not rows:
-            return ""
-        return (
-            f"These rows look wrong and are set aside, each with the probability that it went wrong: {'; '.join(each)} what all "
-            f"other rows say."
-        )
-
-    @property
     def how_sampled(self) -> str:
         """Which sampler drew the posterior, why, and the modes that matter where there are several."""
         if "sampler_reason" not in self.facts:

@@ -10,6 +10,7 @@ from bayes_scaling.model import names
 from bayes_scaling.numerics import smoothed_weights
 from bayes_scaling.posterior.checks import summarize
 from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.suspects import suspects
 
 _SAMPLING = ("sampler", "sampler_reason", "seed", "chains", "draws", "tune", "target_accept", "seconds_of_sampling")
 
@@ -28,8 +29,8 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
     -------
     dict
         ``converged`` and ``verdict``; ``adequate`` and ``adequacy``, the same of how well the model describes the runs;
-        ``outliers``, the rows that went wrong by observation, each with ``row``, ``label``, ``prob`` and ``off``, the
-        logarithm of what was measured over what all other rows say; ``checks``; ``prob``; ``reference``, the point at which priors are stated; ``parameters`` by name, those
+        ``suspects``, the rows that may have gone wrong (:func:`~bayes_scaling.posterior.suspects.suspects`); ``checks``;
+        ``prob``; ``reference``, the point at which priors are stated; ``parameters`` by name, those
         ``_at_reference`` too, each with ``median``, ``lower``, ``upper`` and ``contraction``; ``sampling``;
         ``effective_sizes``; ``modes``, each with ``log_density``, ``share`` of the mass and ``draws``, the share of the draws
         nearest to it.
@@ -46,7 +47,7 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
         "verdict": fit.verdict,
         "adequate": fit.adequate,
         "adequacy": fit.adequacy,
-        "outliers": {name: list(rows) for name, rows in fit.facts.get("outliers", {}).items()},
+        "suspects": suspects(fit).to_dict("records"),
         "checks": list(fit.checks),
         "prob": prob,
         "reference": dict(fit.reference),

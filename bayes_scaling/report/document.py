@@ -17,6 +17,7 @@ from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import REACHES, interval, quantiles
 from bayes_scaling.posterior.rows import predict_table
+from bayes_scaling.posterior.suspects import suspects_sentence
 from bayes_scaling.posterior.variance import included
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.allocation import allocate, budget_table
@@ -119,7 +120,7 @@ def write_report(
         "Model and data": _setting(fit, group or {}) if one else [],
         "Observations": [] if one else [tables.observation_table(fit)],
         "Convergence and adequacy": [
-            Text(fit.set_aside, "warning") if fit.set_aside else None,
+            Text(suspects_sentence(fit), "warning") if any(fit.outliers.values()) else None,
             tables.checks_table(checks),
             *(Text(f"{c.check}: {c.advice}.", "warning") for c in checks.itertuples() if not c.passed),
         ],
