@@ -80,7 +80,9 @@ class Surface:
         corners = [point + a * steps[one] + b * steps[other] for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
         values = self.of(np.vstack(corners)).reshape(4, -1)
         matrix = np.zeros((self.size, self.size))
-        matrix[one, other] = matrix[other, one] = (values[0] - values[1] - values[2] + values[3]) / (2 * _LONG_STEP) ** 2
+        with np.errstate(invalid="ignore"):
+            bent = values[0] - values[1] - values[2] + values[3]
+        matrix[one, other] = matrix[other, one] = bent / (2 * _LONG_STEP) ** 2
         return matrix
 
 
