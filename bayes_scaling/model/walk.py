@@ -45,7 +45,7 @@ class RandomWalk(Effect):
     kind: str = "random walk"
     along: str = ""
     by: tuple[str, ...] = ()
-    smooth: float = Field(default=0.15, ge=0.01, le=10.0)
+    smooth: float = Field(default=0.05, ge=0.01, le=10.0)
 
     _by = field_validator("by", mode="before")(one_or_many)
 

@@ -1,4 +1,4 @@
-"""Rows that went wrong are found, named and set aside; rows that did not are left alone."""
+"""Rows that went wrong are found, named and count for next to nothing; rows that did not are left alone."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bayes_scaling.model.noise import serial_of
 from bayes_scaling.model.unknowns import JointlyNormal
 from bayes_scaling.posterior.fit import load_fit
 from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.suspects import suspects, suspects_sentence
 from tests.conftest import HOFFMANN_LIKE
 
 AHEAD = {"params": 3e10, "tokens": 6e11}
@@ -72,8 +73,8 @@ def test_a_bad_row_is_named_and_the_forecast_is_that_without_it(tmp_path):
     table = ladder(1)
     bad = table.assign(loss=table["loss"].where(table.index != 15, table["loss"] * 1.08))
     found, without = fit(bad, seed=1, progress=False), fit(bad.drop(index=15).reset_index(drop=True), seed=1, progress=False)
-    assert "run15" in found.set_aside
-    (row,) = (row for row in found.facts["outliers"]["loss"] if row["label"] == "run15")
+    assert "run15" in suspects_sentence(found)
+    row = suspects(found).set_index("label").loc["run15"]
     assert row["prob"] > 0.5
     assert row["off"] == pytest.approx(np.log(1.08), abs=0.03)
     (middle, sd), (other, _) = log_loss(found), log_loss(without)
@@ -82,7 +83,7 @@ def test_a_bad_row_is_named_and_the_forecast_is_that_without_it(tmp_path):
     assert again.layout.only.outliers == found.layout.only.outliers
     assert log_loss(again) == (middle, sd)
     kept = fit(bad, seed=1, robust=False, progress=False)
-    assert not kept.set_aside
+    assert suspects_sentence(kept) == ""
     assert "outlier" not in kept.posterior
 
 
@@ -90,7 +91,9 @@ def test_two_runs_that_diverged_hide_each_other_and_are_found():
     table = ladder(2)
     table.loc[[4, 19], "loss"] = 11.76
     found = fit(table, seed=1, progress=False)
-    assert {row["label"] for row in found.facts["outliers"]["loss"]} >= {"run04", "run19"}
+    wrong = suspects(found).set_index("label")["prob"]
+    assert wrong["run04"] > 0.99
+    assert wrong["run19"] > 0.99
     middle, sd = log_loss(found)
     other, _ = log_loss(fit(table.drop(index=[4, 19]).reset_index(drop=True), seed=1, progress=False))
     assert abs(middle - other) < sd / 4
@@ -99,5 +102,5 @@ def test_two_runs_that_diverged_hide_each_other_and_are_found():
 @pytest.mark.parametrize("seed", [3, 4, 5])
 def test_clean_rows_are_left_alone(seed):
     found = fit(ladder(seed), seed=1, progress=False)
-    assert found.facts["outliers"] == {}
-    assert found.set_aside == ""
+    assert len(suspects(found)) == 0
+    assert suspects_sentence(found) == ""
