@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -66,10 +65,11 @@ def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
 
 def _moved(runs: xr.Dataset) -> str:
     """Return how far the discrepancy moves the bound, in words; the scatter of runs is no part of it."""
-    furthest = float(np.abs(np.log(runs["bound"] / runs["law_bound"])).median(SAMPLE_DIMS).max())
+    moves = abs(runs["bound"] / runs["law_bound"] - 1)
+    furthest = float(moves.median(SAMPLE_DIMS).max())
     if not furthest:
         return "The bound is that of the law alone, of expected losses."
-    return f"The model discrepancy moves the bound of a run by {percent(np.expm1(furthest))} at the most from that of the law alone."
+    return f"The model discrepancy moves the bound of a run by {percent(furthest)} at the most from that of the law alone."
 
 
 class EarlyStopping(OfSystem):

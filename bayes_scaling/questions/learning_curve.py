@@ -20,7 +20,6 @@ from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.model.effects import Path
 from bayes_scaling.model.noise import standard_deviation, variance_function
 from bayes_scaling.numerics import bisect, newton
-from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import (
@@ -40,11 +39,8 @@ _OF_CURVE: Final = ("N_c", "alpha_N", "S_c", "alpha_S")
 """Parameters that make a law of a loss a learning curve."""
 NEEDS: Final = (*_OF_CURVE, "B_star", "alpha_B")
 """Parameters a fit has to have."""
-_AMOUNTS: Final = (
-    *("params", "steps", "steps_min", "batch_tokens", "tokens", "dataset_tokens"),
-    *("compute_flops", "compute_min_flops"),
-)
-"""Columns of a run on endless data, along which there may be a discrepancy."""
+_AMOUNTS: Final = ("params", "steps", "steps_min", "batch_tokens", "dataset_tokens")
+"""Inputs of a learning curve on endless data, along which there may be a discrepancy."""
 _CLOSEST: Final = -40.0
 """Logarithm of the least loss above the converged one that is told from nothing."""
 _FURTHEST: Final = 6.0
@@ -104,8 +100,6 @@ class LearningCurve:
         a run has its whole scale at any one point.
     noise : ndarray
         Residual of a new run at scale one, or of several, shape (run, draw).
-    ratio : float
-        Compute as the table counts it over 6 N D.
 
     Examples
     --------
@@ -126,7 +120,6 @@ class LearningCurve:
     sd: np.ndarray
     error: float
     noise: np.ndarray
-    ratio: float
 
     @classmethod
     def of(cls, fit: Fit, observation: str | None = None, seed: int = 0, runs: int | None = None) -> LearningCurve:
@@ -161,7 +154,6 @@ class LearningCurve:
             sd=flat_draws((new_run_sd(view) ** 2 + draws.get("nugget", 0.0) ** 2) ** 0.5),
             error=typical_relative_se(view),
             noise=flat_draws(standard_noise(view, like, noise_generator({}, seed))).T,
-            ratio=compute_ratio(view),
         )
 
     @property
@@ -226,14 +218,12 @@ class LearningCurve:
         """Return what a discrepancy may be along; no more than the size where that is all."""
         if self.along <= {"params"}:
             return {"params": np.asarray(params, float)}
-        least, critical = self.steps_min(params, loss), self.critical_batch(loss)
-        steps = steps_to_loss(batch, S_least=least, B_crit=critical)
-        tokens = training_tokens(steps, batch)
-        each = (params, steps, least, batch, tokens, tokens)
-        compute = (self.ratio * training_compute(params, tokens), training_compute(params, training_tokens(least, critical)))
+        least = self.steps_min(params, loss)
+        steps = steps_to_loss(batch, S_least=least, B_crit=self.critical_batch(loss))
+        each = (params, steps, least, batch, training_tokens(steps, batch))
         return {
             name: np.clip(np.asarray(value, float), 1.0, BY_COLUMN[name].maximum)
-            for name, value in zip(_AMOUNTS, (*each, *compute), strict=True)
+            for name, value in zip(_AMOUNTS, each, strict=True)
         }
 
 
