@@ -24,8 +24,9 @@ from bayes_scaling.questions.allocation import allocate, budget_table
 from bayes_scaling.questions.claims import claims
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.early_stopping import early_stopping
-from bayes_scaling.questions.frontier import NEEDS, frontier, largest
+from bayes_scaling.questions.frontier import frontier, largest
 from bayes_scaling.questions.heterogeneity import agreement
+from bayes_scaling.questions.learning_curve import NEEDS
 from bayes_scaling.questions.surface import Surface, splits_a_budget
 from bayes_scaling.questions.wording import credible, flop, percent, short
 from bayes_scaling.report import pictures, system_pictures, tables
@@ -238,7 +239,7 @@ def _two_laws(fit: Fit, prob: float) -> str:
     compute = largest(fit, "compute_flops")
     if not compute or not {"D_c", "alpha_D"} <= set(fit.learned):
         return ""
-    steps, data = frontier(fit, compute=compute)["params"], derive(fit, "one_pass_params", compute_flops=compute)
+    steps, data = frontier(fit, compute=compute)["law_params"], derive(fit, "one_pass_params", compute_flops=compute)
     ratio = [float(bound) for bound in interval(data / steps, prob)]
     exponents = [float(bound) for bound in interval(1 / (1 + fit.learned["alpha_N"] / fit.learned["alpha_D"]), prob)]
     covers = "which covers 1" if ratio[1] <= 1 <= ratio[2] else "which excludes 1: the two laws disagree"

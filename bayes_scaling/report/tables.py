@@ -282,7 +282,7 @@ def efficient_table(fit: Fit, prob: float) -> Table:
         "C (FLOP)": "{compute_flops:power}",
         "extrapolation (decades)": "{decades_beyond:.1f}",
         **{s: f"{{{c}_median:short}} ({{{c}_lower:short}} to {{{c}_upper:short}})" for s, c in symbols.items()},
-        "loss": "{loss_median:.3f} ({loss_lower:.3f} to {loss_upper:.3f})",
+        "loss of a new run": "{measured_loss_median:.3f} ({measured_loss_lower:.3f} to {measured_loss_upper:.3f})",
     }
     caption = f"Compute-optimal training at the critical batch, {percent(prob)} intervals."
     return table_of(frontier_table(fit, frontier(fit, compute=compute), prob), caption, cells)

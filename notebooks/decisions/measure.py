@@ -32,7 +32,8 @@ from bayes_scaling.posterior.examples import example_system
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.posterior.rows import predict_rows
-from bayes_scaling.questions.frontier import efficient, laws_of
+from bayes_scaling.questions.frontier import efficient
+from bayes_scaling.questions.learning_curve import laws_of
 from bayes_scaling.questions.live import live
 from bayes_scaling.questions.next_run import Forecast, next_runs
 from bayes_scaling.questions.regret import near_optimal, regret

@@ -170,6 +170,19 @@ def test_a_system_is_asked_about_time_and_early_stops(command, system):  # noqa:
     assert [row["run"] for row in runs] == ["stopped early", "nearly converged", "own size"]
 
 
+def test_a_deadline_is_asked_with_another_probability_and_for_another_observation(command, system):  # noqa: F811
+    asked = ("deadline", system, "--params", "1e9", "--loss", "2.9", "--days", "1", "--seconds-per-step", "1", "--json")
+    even, sure, other = (
+        told(command(*asked, "--sure", sure, "--observation", name, "--seed", "3"))
+        for sure, name in (("0.5", "curves"), ("0.95", "curves"), ("0.95", "decayed"))
+    )
+    assert even["deadline"][0]["chance"] == pytest.approx(0.5, abs=0.01)
+    assert sure["deadline"][0]["chance"] >= 0.95 > even["deadline"][0]["chance"]
+    assert sure["deadline"][0]["batch_tokens"] > even["deadline"][0]["batch_tokens"]
+    assert (sure["observation"], other["observation"]) == ("curves", "decayed")
+    assert "no learning curve" in command(*asked, "--observation", "limited").err
+
+
 def test_a_mixture_is_asked_for_one_size(command, tmp_path):  # noqa: F811
     fits = {"one": example_fit(chains=4, draws=500), "same": example_fit(chains=4, draws=500)}
     Mixture(fits, {"one": 0.3, "same": 0.7}).save(tmp_path / "mixture")
