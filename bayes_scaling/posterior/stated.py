@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,8 @@ from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Fit
 
 _STEP: Final = 1e-4
-_DRAWS: Final = 20_000
+_WIDE, _POINTS = 40.0, 16_001
+"""Half the width, and points, of the grid on which moments of a prior are taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +41,22 @@ class StatedPrior:
     prior: Prior
     place: np.ndarray
 
-    @property
+    @cached_property
     def sd(self) -> float:
-        """Standard deviation of the prior on the real line: exact of a LogNormal, of draws otherwise."""
+        """Standard deviation of the prior on the real line, by quadrature; of a LogNormal it is stated."""
         if self.prior.dist == "LogNormal":
             return self.prior.arguments["sigma"]
-        drawn = self.prior.draw(np.random.default_rng(0), _DRAWS)
-        return float(np.std(on_real_line(drawn, self.prior)))
+        grid = on_real_line(np.asarray(self.prior.median), self.prior) + np.linspace(-_WIDE, _WIDE, _POINTS)
+        log_density = replace(self, place=grid[:, None]).log_density()
+        weights = np.exp(log_density - np.nanmax(log_density))
+        weights = np.where(np.isfinite(weights), weights, 0.0) / np.nansum(weights)
+        return float(np.sqrt(weights @ (grid - weights @ grid) ** 2))
 
     def log_density(self, moved: float = 0.0) -> np.ndarray:
         """Return the log density at the draws of the prior, or of the prior moved up by some of its standard deviations."""
         low, high = self.prior.support
         place = self.place - moved * self.sd if moved else self.place
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             if np.isinf(high):
                 density = self.prior.log_density(low + np.exp(place)) + place
             else:

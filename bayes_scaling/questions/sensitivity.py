@@ -105,7 +105,7 @@ class Sensitivity(OfRun):
         }
         run = {column: float(value) for column, value in columns.items()}
         values = {**run, "log_sd": float(quantities["loss"].std())}
-        values |= {"prior_share": min(1.0, float((tables["priors"]["shift"] ** 2).sum(skipna=False)))}
+        values |= {"prior_share": float(np.minimum(1.0, (tables["priors"]["shift"] ** 2).sum(skipna=False)))}
         values |= {name: float(np.exp(np.median(draws))) for name, draws in optimum.items()}
         draw = partial(bars, tables={"priors": "parameter", "rows": "row"}, x="shift", xlabel=_SHIFT)
         compute = None if self.given else run.get("compute_flops")
@@ -224,6 +224,10 @@ def _diagnosis(prior: float, likelihood: float) -> str:
 def _sentences(values: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], run: Mapping[str, float]) -> list[str]:
     whole, priors, rows = tables["power_scaling"].iloc[0], tables["priors"], tables["rows"]
     place = ", ".join(_amount(column, run[column]) for column in run)
+    if not values["log_sd"]:
+        return [
+            f"The forecast, the mean loss at {place}, is the same in every draw: what it rests on cannot be read off them."
+        ]
     conflict = "; priors and runs may pull it different ways" if whole.diagnosis == CONFLICT else ""
     lines = [
         f"The forecast, the mean loss at {place}, rests on {_rests_on(values['prior_share'], whole.likelihood)}: the priors have "
@@ -265,8 +269,6 @@ def _rests_on(prior_share: float, likelihood: float) -> str:
     >>> _rests_on(0.03, 0.1), _rests_on(0.3, 0.1), _rests_on(0.8, 0.1)
     ('the runs', 'the runs and the priors', 'the priors')
     """
-    if np.isnan(prior_share):
-        return "nothing that these draws tell apart"
     if prior_share > MOSTLY:
         return "the priors"
     if likelihood < SENSITIVE:
