@@ -80,6 +80,7 @@ class Sensitivity(OfRun):
     example = "sensitivity fit.nc --params 7e10 --tokens 1.4e12"
     takes = ("fit",)
     guarded = False
+    unused = ("prob",)
     writes = "priors"
 
     observation: str | None = Field(
