@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LEFT_OUT = 0.05
+LEFT_OUT = 0.03
 """What directions that rows do not tell apart may add together, at scale one."""
 
 

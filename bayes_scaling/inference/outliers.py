@@ -35,7 +35,7 @@ _GROSS: Final = 0.2
 """Relative error of a row at which it may have bent the law."""
 _TAIL: Final = 2.0
 """Degrees of freedom of the residuals that find such rows."""
-_LEAST_ODDS: Final = 0.5
+_LEAST_ODDS: Final = 1.0
 """Odds that a row went wrong, below which it is left alone."""
 _IN_VAIN: Final = 3
 """Suspects one after another that made the runs no likelier, after which the search ends."""

@@ -16,9 +16,9 @@ from bayes_scaling.model.effects import Effect, Path, Placed, one_or_many
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.quantities import QUANTITIES
 
-_NEGLIGIBLE: Final = 0.05
+_NEGLIGIBLE: Final = 0.03
 """Root mean square over the rows, in units of the scale, of what directions add that are left out of a basis: at a scale of one
-per cent a decade, a twentieth of a per cent of the loss."""
+per cent a decade, three hundredths of a per cent of the loss."""
 
 
 class RandomWalk(Effect):
@@ -45,7 +45,7 @@ class RandomWalk(Effect):
     kind: str = "random walk"
     along: str = ""
     by: tuple[str, ...] = ()
-    smooth: float = Field(default=0.05, ge=0.01, le=10.0)
+    smooth: float = Field(default=0.07, ge=0.01, le=10.0)
 
     _by = field_validator("by", mode="before")(one_or_many)
 

@@ -124,11 +124,9 @@ class Fit:
 
     @property
     def outliers(self) -> dict[str, list[int]]:
-        """Numbers of the rows that went wrong, by observation."""
+        """Numbers of the rows that may have gone wrong, by observation."""
         stated = self.facts.get("outliers", {})
-        return {
-            name: [int(row["row"]) for row in rows] for name, rows in stated.items() if name in self.tree["observations"]
-        }
+        return {name: [int(row) for row in rows] for name, rows in stated.items() if name in self.tree["observations"]}
 
     @property
     def posterior(self) -> xr.Dataset:

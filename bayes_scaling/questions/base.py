@@ -293,6 +293,34 @@ class OfSystem(Question):
     unused = ("group", "seed")
 
 
+class OfRun(Question):
+    """A question about one run, by its inputs."""
+
+    params: float | None = Field(default=None, description="N of the one run.")
+    tokens: float | None = Field(default=None, description="D of the one run.")
+    compute_flops: float | None = Field(
+        default=None,
+        validation_alias=AliasChoices("compute_flops", "compute"),
+        description="C of the one run, FLOP.",
+        json_schema_extra={"option": "--compute"},
+    )
+    inputs: dict[str, float] = Field(
+        default_factory=dict,
+        validation_alias=AliasChoices("inputs", "input"),
+        description="Any other input of the law by its column.",
+        json_schema_extra={"option": "--input", "of": "NUMBER"},
+    )
+
+    @property
+    def given(self) -> dict[str, float]:
+        """The inputs of the run, as far as they are given."""
+        columns = ("params", "tokens", "compute_flops")
+        given = {column: value for column in columns if (value := getattr(self, column)) is not None}
+        if twice := set(given) & set(self.inputs):
+            raise InvalidRequest(f"{', '.join(sorted(twice))} was given twice: once is enough.")
+        return given | self.inputs
+
+
 class OfText(Question):
     """A question about training on a supply of text."""
 

@@ -27,6 +27,7 @@ from bayes_scaling.questions.early_stopping import early_stopping
 from bayes_scaling.questions.frontier import frontier, largest
 from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.questions.learning_curve import NEEDS
+from bayes_scaling.questions.sensitivity import Sensitivity
 from bayes_scaling.questions.surface import Surface, splits_a_budget
 from bayes_scaling.questions.wording import credible, flop, percent, short
 from bayes_scaling.report import pictures, system_pictures, tables
@@ -36,6 +37,8 @@ from bayes_scaling.report.trials import backtest_picture
 _FOREST = 5
 """Fewest claims that are drawn as a picture."""
 _OF_SHAPE = {"aspect_best", "aspect_cost"}
+_MANY_ROWS = 2000
+"""Rows from which on the report leaves their sensitivity to the question, which then takes seconds."""
 _SHAPED = ("shaped_n", "shaped_with_heads")
 _CONTRACTION = (
     "Posterior contraction is 1 \N{MINUS SIGN} (posterior sd / prior sd)² on the log scale: near one the data inform the parameter, near "
@@ -294,6 +297,9 @@ def _forecast(
             tables.allocation_table(allocation, prob),
         ]
         answers.append(_budget_sentence(allocation.iloc[-1], prob, fit.loss_unit))
+    if len(fit.table) <= _MANY_ROWS:
+        rests_on = Sensitivity(group=group, override=True).answer(fit)
+        sections["Sensitivity"] = [rests_on.sentence.partition("\n")[0], tables.sensitivity_table(rests_on)]
     return [*answers, *measured[1:]], sections
 
 

@@ -10,18 +10,22 @@ import pandas as pd
 from bayes_scaling.evaluation.outcome import Backtest
 from bayes_scaling.laws.constants import Constant, comparable
 from bayes_scaling.model import names
-from bayes_scaling.model.document import Observation
 from bayes_scaling.posterior.checks import summarize
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import inside
+from bayes_scaling.posterior.reweighted import LARGEST_K
+from bayes_scaling.posterior.stated import noise_priors
 from bayes_scaling.posterior.variance import PARTS
 from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.questions.base import Answer
 from bayes_scaling.questions.frontier import frontier, frontier_table, largest
 from bayes_scaling.questions.wording import axis_label, number, percent, power, short
 from bayes_scaling.report.page import Table, table_of
 
 _PUBLISHED_AS = {"kaplan_nsb": "kaplan_ns", "noise_scale": "critical_batch", "steps_in_scan": "critical_batch"}
 """Laws whose constants are published under another."""
+_MOVERS = 5
+"""Priors, and rows, of the table of sensitivity."""
 _INTERVAL = "{median:.3f} ({lower:.3f} to {upper:.3f})"
 
 
@@ -114,39 +118,13 @@ def prior_table(fit: Fit) -> Table:
             why = f"Standard deviation of log {name} between levels of {grouping}."
             cells.append((spread, str(parameter.spread), f"{contraction[spread]:.2f}", why))
     for suffix, rows in fit.layout:
-        for name, prior, why in _noise_priors(rows.observation):
+        for name, prior, why in noise_priors(rows.observation):
             label = names.of_observation(name, suffix)
             cells.append((label, str(prior), f"{contraction[label]:.2f}", why))
     columns = {symbol: column for o in model.observations for symbol, column in o.columns.items()}
     point = ", ".join(f"{symbol} = {amount(value, columns.get(symbol, ''))}" for symbol, value in fit.reference.items())
     caption = f"Priors, at the reference point {point}."
     return Table(caption, ("parameter", "prior", "contraction", "reason"), cells, ("prior", "reason"))
-
-
-def _noise_priors(observation: Observation) -> list[tuple[str, object, str]]:
-    """Return name, prior and reason of the unknowns of an observation's noise and effects."""
-    likelihood, correlation = observation.likelihood, observation.correlation
-    priors: list[tuple[str, object, str]] = [("sigma", likelihood.sigma, likelihood.why)]
-    why = "Weight of the tail: 1 is a Cauchy distribution, 30 is close to a Normal one."
-    priors += [(name, prior, why) for name, prior in likelihood.unknowns.items()]
-    if likelihood.growth is not None:
-        why = "Noise and discrepancy are proportional to the expected loss to this power."
-        priors.append(("growth", likelihood.growth, why))
-    if likelihood.floor is not None:
-        priors.append(
-            ("floor", likelihood.floor, "Share of the noise at the typical loss that is left where the loss is small.")
-        )
-    for (section, name), effect in observation.effects.items():
-        priors.append((names.scale_of_effect(section, name), effect.scale, effect.why))
-    if correlation is not None:
-        priors.append(("length", correlation.length, correlation.why))
-        if correlation.run_share is not None:
-            priors.append(
-                ("run_share", correlation.run_share, "Share of the noise that the points of a run have in common.")
-            )
-        if correlation.nugget is not None:
-            priors.append(("nugget", correlation.nugget, "Independent error of a row beside its standard error."))
-    return priors
 
 
 def forecast_table(forecasts: pd.DataFrame, column: str, prob: float) -> Table:
@@ -324,3 +302,21 @@ def reproduce(fit: Fit) -> str:
     for option in ("sampler", "seed", "draws", "tune", "chains", "target_accept"):
         words += [f"--{option.replace('_', '-')}", str(facts[option])]
     return shlex.join([*words, "--out", "fit.nc"])
+
+
+def sensitivity_table(answer: Answer) -> Table:
+    """Return the priors and the rows that move the forecast most."""
+    priors, rows = (answer.tables[name].dropna(subset=["shift"]) for name in ("priors", "rows"))
+    unknown = len(answer.tables["rows"]) - len(rows)
+    priors, rows = priors.head(_MOVERS), rows.head(_MOVERS)
+    moved = pd.concat(
+        [
+            priors.assign(what="prior of " + priors["parameter"] + ", one prior sd up"),
+            rows.assign(what=rows["row"] + ", left out"),
+        ]
+    )
+    cells = {"change": "{what}", "forecast (posterior sd)": "{shift:+.2f}", "loss (%)": "{percent:+.2g}"}
+    caption = "How far the mean of the forecast moves: the priors and the rows that move it most."
+    if unknown:
+        caption += f" Of {unknown} rows these draws cannot say it: k-hat is above {LARGEST_K}."
+    return table_of(moved.assign(percent=100 * moved["change"]), caption, cells)

@@ -34,6 +34,7 @@ def curve():
 
 ASKED = {
     "predict": (example_fit, {"params": 1e15, "tokens": 1e16}),
+    "sensitivity": (example_fit, {"params": 1e15, "tokens": 1e16}),
     "allocate": (example_fit, {"compute": [FAR]}),
     "target": (example_fit, {"target": 2.0, "compute": [FAR]}),
     "decide": (example_fit, {"compute": FAR}),
