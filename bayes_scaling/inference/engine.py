@@ -87,12 +87,13 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         show("finding the modes", None)
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
         searched = modes and any(rows.observation.likelihood.outliers for _, rows in layout)
-        screen, reached = screened(density, modes) if searched else (density, modes)
+        screen, reached, named = screened(density, modes) if searched else (density, modes, [])
         if screen is not density:
             density, layout = screen, screen.layout
             modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
             modes = with_modes_near(density, modes or reached, reached[0].point[None])
         found = {"outliers": {name: list(rows.outliers) for name, rows in layout.rows.items()} if searched else {}}
+        found |= {"named": named}
         if settings.sampler == "importance" and not modes:
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         left = density.size - len(effects_of(density)[0])

@@ -4,8 +4,9 @@ A row is a suspect where all other rows, with law, discrepancy and noise, put it
 strays by chance, or far further than they put the others: noise that was learned from bad rows excuses them. The worst
 suspect is given an error of its own (see :class:`~bayes_scaling.model.noise.Outliers`), the mode is climbed anew, and the
 next one is looked for there: two bad rows hide each other until one of them is out of the way. Of the sets on this way the
-one is taken whose mode has the largest mass (Laplace's approximation). A row is left out of it where that error is all but
-surely nothing; how surely it is something, and how far the row is set aside, is for the posterior to say.
+one is taken whose mode has the largest mass (Laplace's approximation), and far larger for every row of it: where noise that
+grows with the loss, or a discrepancy, explains a row nearly as well, that is what new runs have to expect too, and the row
+stays. How far a row of the set counts is for the posterior to say; other suspects are named with the odds they had.
 
 Where a row is off by a fifth of the loss or more, bad rows may have bent the law itself: the search is begun once more with
 those set aside that the law with Student-t residuals, and without discrepancy, leaves far out.
@@ -35,8 +36,10 @@ _GROSS: Final = 0.2
 """Relative error of a row at which it may have bent the law."""
 _TAIL: Final = 2.0
 """Degrees of freedom of the residuals that find such rows."""
-_LEAST_ODDS: Final = 1.0
-"""Odds that a row went wrong, below which it is left alone."""
+_LEAST_ODDS: Final = 12.0
+"""Odds that a row went wrong, below which it has no error of its own: forecasts of public runs were too narrow with less."""
+_NAMED: Final = 0.1
+"""Probability that a row went wrong from which on it is named."""
 _IN_VAIN: Final = 3
 """Suspects one after another that made the runs no likelier, after which the search ends."""
 _MOST: Final = 8
@@ -65,15 +68,16 @@ class _State:
 
         None where the climb ends in a mode in which that error is next to nothing.
         """
-        return self._climbed((*self.places, place), {place: off})
+        return self.climbed(self.density.layout, (*self.places, place), {place: off})
 
     def without(self, place: Place) -> _State | None:
         """Return the state of one row less."""
-        return self._climbed(tuple(other for other in self.places if other != place), {})
+        return self.climbed(self.density.layout, tuple(other for other in self.places if other != place), {})
 
-    def _climbed(self, places: tuple[Place, ...], begin: dict[Place, float]) -> _State | None:
-        density = _density_of(self.density.layout, places)
-        start, variance = np.zeros(density.size), np.ones(density.size)
+    def climbed(self, layout: Layout, places: tuple[Place, ...], begin: dict[Place, float]) -> _State | None:
+        """Return the state of a layout and its rows that a climb from here reaches; what is not known here starts as the prior."""
+        density = _density_of(layout, places)
+        start, variance = density.start.copy(), np.ones(density.size)
         old = {coordinate.name: coordinate.place for coordinate in self.density.coordinates}
         for coordinate in density.coordinates:
             before = old.get(coordinate.name)
@@ -91,10 +95,24 @@ class _State:
         return None if any(found[place] < 0.5 * known[place] for place in begin) else state
 
 
-def screened(density: LogDensity, modes: list[Mode]) -> tuple[LogDensity, list[Mode]]:
-    """Return the posterior in which rows that may have gone wrong have an error of their own, and the mode found with them.
+@dataclass
+class _Named:
+    """Probability that a row went wrong, and by how much, for every row that was a suspect on the way."""
 
-    Without such rows it is what was given.
+    rows: dict[Place, tuple[float, float]]
+
+    def tell(self, place: Place, before: _State, after: _State, off: float) -> None:
+        """Keep the odds that a row had when it was tried, or the best it had."""
+        gain = min(after.mode.log_mass - before.mode.log_mass, 50.0)
+        prob = float(1 / (1 + np.exp(-gain)))
+        if prob >= max(_NAMED, self.rows.get(place, (0.0, 0.0))[0]):
+            self.rows[place] = prob, off
+
+
+def screened(density: LogDensity, modes: list[Mode]) -> tuple[LogDensity, list[Mode], list[dict[str, Any]]]:
+    """Return the posterior in which rows that went wrong have an error of their own, and the mode found with them.
+
+    Without such rows it is what was given. Beside them, the suspects that have none: ``observation``, ``row``, ``prob``, ``off``.
 
     Parameters
     ----------
@@ -104,15 +122,21 @@ def screened(density: LogDensity, modes: list[Mode]) -> tuple[LogDensity, list[M
         Its modes, that of the largest mass first.
     """
     alone = _State(density, modes[0], ())
-    best = _searched(alone)
+    named = _Named({})
+    best = _searched(alone, named)
     if max((abs(off) for _, _, off in _residuals(alone)), default=0.0) > _GROSS:
         begun = _begun(density.layout)
-        best = max(best, best if begun is None else _searched(begun), key=lambda state: state.merit)
+        best = max(best, best if begun is None else _searched(begun, named), key=lambda state: state.merit)
     best = _kept(best)
-    return (best.density, [best.mode]) if best.places else (density, modes)
+    others = [
+        {"observation": name, "row": row, "prob": prob, "off": off}
+        for (name, row), (prob, off) in named.rows.items()
+        if (name, row) not in best.places
+    ]
+    return (best.density, [best.mode], others) if best.places else (density, modes, others)
 
 
-def _searched(start: _State) -> _State:
+def _searched(start: _State, named: _Named) -> _State:
     """Return the best state on the way on which the worst suspect is given an error of its own again and again."""
     best = state = start
     limit = -NormalDist().inv_cdf(_BY_CHANCE / 2 / sum(len(rows) for _, rows in start.density.layout))
@@ -125,7 +149,12 @@ def _searched(start: _State) -> _State:
         if worst[0] <= 1.0:
             break
         tried.add(worst[1])
-        state, in_vain = state.with_row(*worst[1:]) or state, in_vain + 1
+        in_vain += 1
+        following = state.with_row(*worst[1:])
+        if following is None:
+            continue
+        named.tell(worst[1], state, following, worst[2])
+        state = following
         if state.merit > best.merit:
             best, in_vain = state, 0
     return best
@@ -158,17 +187,14 @@ def _begun(layout: Layout) -> _State | None:
     if not modes:
         return None
     _, residuals = heavy.rows_at(modes[0].point[None])
-    places: list[Place] = []
+    far: dict[Place, float] = {}
     for suffix, rows in layout:
         if rows.observation.likelihood.outliers is not None:
             off = np.abs(residuals[names.of_observation("run", suffix)][0])
             worst = np.argsort(-off)[: _most(len(rows))]
-            places += [(rows.observation.name, int(row)) for row in worst if off[row] > max(_GROSS, _FAR * np.median(off))]
-    if not places:
-        return None
-    density = _density_of(layout, tuple(places))
-    modes = find_modes(density, np.random.default_rng(0))
-    return _State(density, modes[0], tuple(places)) if modes else None
+            least = max(_GROSS, _FAR * float(np.median(off)))
+            far |= {(rows.observation.name, int(row)): float(off[row]) for row in worst if off[row] > least}
+    return _State(heavy, modes[0], ()).climbed(layout, tuple(far), far) if far else None
 
 
 def _most(rows: int) -> int:

@@ -29,8 +29,9 @@ def suspects(fit: Fit) -> pd.DataFrame:
     -------
     DataFrame
         ``observation``; ``row``, its number from zero; ``label``, its ``run_id`` where there is one; ``prob``, the posterior
-        probability that its own error is larger than three standard deviations of the noise of other rows; ``off``, the
-        median of the logarithm of what was measured over what law, discrepancy and shared noise expect.
+        probability that its own error is larger than three standard deviations of the noise of other rows, or, where it was
+        given none, that it went wrong by Laplace's approximation; ``off``, the logarithm of what was measured over what all
+        else says; ``counts``, whether the row counts like any other.
 
     Examples
     --------
@@ -51,10 +52,14 @@ def suspects(fit: Fit) -> pd.DataFrame:
         ratio: Any = xr.DataArray(rows.measured[numbers], dims="run") / expected
         off = np.log(ratio).median(names.SAMPLE_DIMS).values
         found += [
-            {"observation": name, "row": row, "label": rows.label(row), "prob": float(p), "off": float(o)}
+            {"observation": name, "row": row, "label": rows.label(row), "prob": float(p), "off": float(o), "counts": False}
             for row, p, o in zip(numbers, prob, off, strict=True)
         ]
-    columns = ["observation", "row", "label", "prob", "off"]
+    for row in fit.facts.get("named", ()):
+        if row["observation"] in fit.views:
+            label = fit.view(row["observation"]).layout.only.label(int(row["row"]))
+            found.append({**row, "label": label, "counts": True})
+    columns = ["observation", "row", "label", "prob", "off", "counts"]
     return pd.DataFrame(found, columns=columns).sort_values("prob", ascending=False, ignore_index=True)
 
 
@@ -65,13 +70,15 @@ def suspects_sentence(fit: Fit) -> str:
     >>> suspects_sentence(example_fit())
     ''
     """
-    each = [
-        f"{row.label} ({100 * row.prob:.0f} %), {100 * abs(np.expm1(row.off)):.2g} % {'above' if row.off > 0 else 'below'}"
-        for row in suspects(fit).itertuples()
-    ]
-    if not each:
-        return ""
-    return (
-        f"These rows may have gone wrong, each with the probability that it did, and count as little as that makes them: "
-        f"{'; '.join(each)} what all else says."
-    )
+    rows = suspects(fit)
+
+    def listed(counts: bool) -> str:
+        return "; ".join(
+            f"{row.label} ({100 * row.prob:.0f} %), {100 * abs(np.expm1(row.off)):.2g} % {'above' if row.off > 0 else 'below'}"
+            for row in rows[rows["counts"] == counts].itertuples()
+        )
+
+    aside, kept = listed(False), listed(True)
+    sentences = [f"Set aside: {aside} what all other rows say."] if aside else []
+    sentences += [f"Counting like any other: {kept} what all other rows say."] if kept else []
+    return " ".join(["Rows that may have gone wrong, with the probability that they did.", *sentences]) if sentences else ""

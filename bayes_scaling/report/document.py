@@ -124,7 +124,7 @@ def write_report(
         "Model and data": _setting(fit, group or {}) if one else [],
         "Observations": [] if one else [tables.observation_table(fit)],
         "Convergence and adequacy": [
-            Text(suspects_sentence(fit), "warning") if any(fit.outliers.values()) else None,
+            Text(suspects_sentence(fit), "warning") if suspects_sentence(fit) else None,
             tables.checks_table(checks),
             *(Text(f"{c.check}: {c.advice}.", "warning") for c in checks.itertuples() if not c.passed),
         ],
