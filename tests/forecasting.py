@@ -33,7 +33,7 @@ def forecast_by_hand(*, steps: float = 0.0, scale: float = 0.02, sigma: float = 
         return xr.DataArray(np.full(SHAPE, value), dims=("chain", "draw"))
 
     values = {name: same(value) for name, value in law.at_reference(truth, layout.reference).items()}
-    draws = publish(model, values, layout.reference) | {"sigma": same(sigma), "growth": same(growth), "floor": same(0.0)}
+    draws = publish(model, values, layout.reference) | {"sigma": same(sigma), "growth": same(growth), "floor": same(1e-9)}
     for walk in layout.only.effects:
         draws[walk.scale_name] = same(scale)
         path = np.full((*SHAPE, len(walk.labels)), steps)

@@ -99,7 +99,9 @@ def from_broken_laws(spec: Model, runs: RunTable, rng: np.random.Generator) -> S
     law, columns, error = spec.only.the_law, list(spec.only.columns.values()), relative_error(runs.table)
 
     def draw() -> Simulated | None:
-        prior = draw_prior(layout, rng, draws=1)
+        prior = _drawn(layout, runs, rng)
+        if prior is None:
+            return None
         moved = {name: names.at_reference(name) for name in spec.priors if names.at_reference(name) in prior}
         values = {name: prior[moved.get(name, name)].item() for name in spec.priors}
         parameters = law_parameters(law, spec, values, layout.reference)

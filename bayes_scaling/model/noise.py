@@ -9,6 +9,7 @@ serial correlation with a nugget.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import lgamma
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
@@ -207,10 +208,14 @@ class StudentT(Likelihood):
 
     def log_density(self, z: np.ndarray, **arguments: Any) -> np.ndarray:
         """Return the log density of residuals at scale one."""
-        from scipy.special import poch  # some tenths of a second that a stored fit is queried without
-
         nu = np.asarray(arguments["nu"], float)
-        return np.log(poch(nu / 2, 0.5)) - 0.5 * np.log(np.pi * nu) - 0.5 * (nu + 1) * np.log1p(z**2 / nu)
+        if nu.ndim:
+            from scipy.special import poch  # some tenths of a second that a stored fit is queried without
+
+            constant = np.log(poch(nu / 2, 0.5))
+        else:
+            constant = lgamma((nu + 1) / 2) - lgamma(nu / 2)
+        return constant - 0.5 * np.log(np.pi * nu) - 0.5 * (nu + 1) * np.log1p(z**2 / nu)
 
     def quantile(self, prob: float, **arguments: Any) -> Any:
         """Return the quantile of residuals at scale one, at the median of the degrees of freedom."""

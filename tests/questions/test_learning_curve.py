@@ -117,7 +117,7 @@ def test_the_optimum_is_the_least_expected_loss_that_is_predicted():
     found = frontier(fit, compute=compute)
     curve = LearningCurve.of(fit)
     least = np.inf
-    for params in found["law_params"].median().item() * np.geomspace(0.02, 50, 160):
+    for params in found["law_params"].median().item() * np.geomspace(0.02, 50, 500):
         law = curve.at_compute(compute / 2, params)
         batch = found["loss"].copy(data=curve.critical_batch(law).reshape(found["loss"].shape))
         steps = found["loss"].copy(data=2 * curve.steps_min(params, law).reshape(found["loss"].shape))

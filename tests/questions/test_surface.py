@@ -160,7 +160,7 @@ def test_without_discrepancy_the_law_decides():
 
 
 def test_far_beyond_the_runs_the_choice_stays_near_the_law_s():
-    fit = uncertain(scale=0.03)
+    fit = uncertain(scale=0.02)  # of a thousand draws, whose mean walk is not quite zero
     for C in (1e24, 1e26):
         row = budget_table(allocate(fit, compute=C)).iloc[0]
         assert row["params"] == pytest.approx(row["law_params"], rel=0.35)
