@@ -38,6 +38,8 @@ _TAIL: Final = 2.0
 """Degrees of freedom of the residuals that find such rows."""
 _LEAST_ODDS: Final = 12.0
 """Odds that a row went wrong, below which it has no error of its own: forecasts of public runs were too narrow with less."""
+_LEAST_OFF: Final = 0.04
+"""Relative error below which a row is never set aside: what strays less is the noise that new runs have too."""
 _NAMED: Final = 0.1
 """Probability that a row went wrong from which on it is named."""
 _IN_VAIN: Final = 3
@@ -154,7 +156,8 @@ def _searched(start: _State, named: _Named) -> _State:
         if following is None:
             continue
         named.tell(worst[1], state, following, worst[2])
-        state = following
+        if abs(worst[2]) >= _LEAST_OFF:
+            state = following
         if state.merit > best.merit:
             best, in_vain = state, 0
     return best
