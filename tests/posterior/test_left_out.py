@@ -50,7 +50,8 @@ def dense(fit, draw):
     if rows.serial is not None:
         place = np.log(rows.table["tokens"].to_numpy(float))
         same = rows.table["run_id"].to_numpy()[:, None] == rows.table["run_id"].to_numpy()
-        share, fading = float(own["run_share"]), np.exp(-np.abs(place[:, None] - place) / float(own["length"]))
+        share = float(own["run_share"]) if "run_share" in own else 0.0
+        fading = np.exp(-np.abs(place[:, None] - place) / float(own["length"]))
         correlation = np.where(same, share + (1 - share) * fading, 0.0)
         np.fill_diagonal(correlation, 1.0)
     nugget = float(own["nugget"]) if "nugget" in own else 0.0
