@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
 
 _GOLDEN: Final = (5**0.5 - 1) / 2
-
 
 _LEAST_LOG_RATIO: Final = 700.0
 """Log ratios are cut where they vanish beside the largest."""
@@ -65,6 +66,22 @@ def newton(
     return x, False
 
 
+def least_of_grid(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int) -> np.ndarray:
+    """Return which point of a grid between two bounds has the least value, elementwise; the first of several.
+
+    >>> least_of_grid(lambda x: (x - np.array([1.0, 2.0])) ** 2, np.zeros(2), np.full(2, 4.0), grid=5).tolist()
+    [1, 2]
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    least = np.asarray(f(low + 0.0 * (high - low)))
+    best = np.zeros(least.shape, dtype=int)
+    for number, share in enumerate(np.linspace(0.0, 1.0, grid)[1:], start=1):
+        value = np.asarray(f(low + share * (high - low)))
+        best = np.where(value < least, number, best)
+        least = np.fmin(value, least)
+    return best
+
+
 def minimise(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int = 41, steps: int = 25) -> np.ndarray:
     """Return where a function is least between two bounds: the best point of a grid, then golden sections.
 
@@ -76,7 +93,7 @@ def minimise(f: Callable[[np.ndarray], Any], low: Any, high: Any, *, grid: int =
     """
     low, high = np.asarray(low, float), np.asarray(high, float)
     width = (high - low) / (grid - 1)
-    best = np.argmin([f(low + share * (high - low)) for share in np.linspace(0.0, 1.0, grid)], axis=0)
+    best = least_of_grid(f, low, high, grid=grid)
     left, right = low + np.maximum(best - 1, 0) * width, low + np.minimum(best + 1, grid - 1) * width
     inner, outer = right - _GOLDEN * (right - left), left + _GOLDEN * (right - left)
     at_inner, at_outer = f(inner), f(outer)
@@ -112,6 +129,21 @@ def first_crossing(
     return np.where(reached.any(axis=0), place, never)
 
 
+def first_root(f: Callable[[np.ndarray], Any], grid: np.ndarray, *, halvings: int = 24) -> np.ndarray:
+    """Return where a function first rises to zero along a grid, to half a step to the power of `halvings`, in each element.
+
+    It takes a number of the grid, or one for each element, and may fall again; an element that stays below zero at the grid's
+    points is at infinity.
+
+    >>> first_root(lambda x: np.array([1.0, 9.0]) - (x - 3) ** 2, np.linspace(0.0, 4.0, 5)).round(6).tolist()
+    [2.0, 0.0]
+    """
+    risen = np.array([np.asarray(f(np.asarray(x))) >= 0 for x in grid])
+    first = risen.argmax(axis=0)
+    _, root = bisect(f, grid[np.maximum(first - 1, 0)], grid[first], halvings=halvings)
+    return np.where(risen.any(axis=0), root, np.inf)
+
+
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, at: Any) -> np.ndarray:
     """Return quantiles of draws whose weights sum to one: a draw stands in the middle of its weight, straight in between.
 
@@ -121,6 +153,42 @@ def weighted_quantile(values: np.ndarray, weights: np.ndarray, at: Any) -> np.nd
     order = np.argsort(values)
     below = np.cumsum(weights[order]) - 0.5 * weights[order]
     return np.interp(at, below, values[order])
+
+
+def log_sum_exp(values: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the sum of exponentials along the first axis.
+
+    >>> log_sum_exp(np.array([[-1000.0, 0.0], [-1000.0, np.log(3.0)]])).round(6).tolist()
+    [-999.306853, 1.386294]
+    """
+    largest = values.max(axis=0)
+    return largest + np.log(np.exp(values - largest).sum(axis=0))
+
+
+def normal_scores(ranks: np.ndarray, count: int) -> np.ndarray:
+    """Return what a standard Normal sample of this size has, nearly, at ranks from one to the size, whole or half (Blom 1958).
+
+    >>> normal_scores(np.array([1.0, 2.0, 3.0]), 3).round(4).tolist()
+    [-0.8694, 0.0, 0.8694]
+    """
+    return np.interp(ranks, *_scores_of_ranks(count))
+
+
+@cache
+def _scores_of_ranks(count: int) -> tuple[np.ndarray, np.ndarray]:
+    ranks, normal = np.arange(2, 2 * count + 1) / 2, NormalDist()
+    return ranks, np.array([normal.inv_cdf(share) for share in ((ranks - 3 / 8) / (count + 1 / 4)).tolist()])
+
+
+def binomial_below(count: int, trials: int, prob: float) -> float:
+    """Return the probability of at most so many successes.
+
+    >>> round(binomial_below(1, 3, 0.5), 9)
+    0.5
+    """
+    k = np.arange(1, count + 1)
+    ratios = np.log((trials - k + 1) / k) + np.log(prob) - np.log1p(-prob)
+    return min(1.0, float(np.exp(trials * np.log1p(-prob) + np.append(0.0, np.cumsum(ratios))).sum()))
 
 
 def smoothed_weights(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:

@@ -17,7 +17,7 @@ SHAPE = (2, 500)
 
 
 def forecast_by_hand(*, steps: float = 0.0, scale: float = 0.02, sigma: float = 0.004, growth: float = 1e-9) -> Fit:
-    """Return a fit of kappa: published constants in every draw, each step of each walk ``steps``, each scale ``scale``."""
+    """Return a fit of kappa: published constants in every draw, each direction of each walk ``steps``, each scale ``scale``."""
     model = read_model("kappa")
     model = model.model_copy(update={"observations": (model.only.model_copy(update={"noise": {}, "correlation": None}),)})
     law = model.only.the_law
@@ -33,10 +33,10 @@ def forecast_by_hand(*, steps: float = 0.0, scale: float = 0.02, sigma: float = 
         return xr.DataArray(np.full(SHAPE, value), dims=("chain", "draw"))
 
     values = {name: same(value) for name, value in law.at_reference(truth, layout.reference).items()}
-    draws = publish(model, values, layout.reference) | {"sigma": same(sigma), "growth": same(growth)}
+    draws = publish(model, values, layout.reference) | {"sigma": same(sigma), "growth": same(growth), "floor": same(1e-9)}
     for walk in layout.only.effects:
         draws[walk.scale_name] = same(scale)
-        path = np.broadcast_to(steps * walk.unit, (*SHAPE, len(walk.unit)))
+        path = np.full((*SHAPE, len(walk.labels)), steps)
         draws[walk.effect_name] = xr.DataArray(path, dims=("chain", "draw", walk.dim), coords=walk.coords)
     coords = {"chain": range(SHAPE[0]), "draw": range(SHAPE[1])}
     facts = {"runs": "by hand", "params": "total"}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.model.document import Model, Observation
-from bayes_scaling.model.gaussian import correlated
+from bayes_scaling.model.gaussian import Decay, correlated
 from bayes_scaling.model.noise import serial_of
 
 
@@ -22,5 +22,5 @@ def _drawn(observation: Observation, table: pd.DataFrame, truth: dict[str, float
     residual = noise["scale"] * rng.standard_normal(len(table))
     if observation.correlation is not None:
         serial, length = serial_of(table, observation.correlation), np.array([noise["length"]])
-        residual = noise["scale"] * correlated(residual[None] / noise["scale"], serial, length)[0]
+        residual = noise["scale"] * correlated(residual[None] / noise["scale"], serial, Decay(length))[0]
     return table.assign(**{observation.output: expected * np.exp(residual)})

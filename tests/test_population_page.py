@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bayes_scaling.evaluation.clusters import mean_error
 from bayes_scaling.model.document import read_model
 from notebooks.population.page import HERE, HUBER, measured, page
 
@@ -28,6 +29,19 @@ def test_what_the_issue_asks_holds():
     assert 0.87 <= ours["coverage_0.9"] <= 0.93
     assert 0.45 <= ours["coverage_0.5"] <= 0.57
     assert ours["interval_score"] <= 0.4 * pooled[HUBER]["interval_score"]
+
+
+def test_the_pooled_errors_are_those_by_sources():
+    results = measured()[0]
+    for row in results["pooled"]:
+        of = [each for each in results["by_source"] if each["method"] == row["method"]]
+        counts = [each["forecasts"] for each in of]
+        for name in ("coverage_0.5", "coverage_0.9", "interval_score", "crps"):
+            error = mean_error([each[name] for each in of], counts, [[each["source"] for each in of]])
+            assert row[f"{name}_se"] == pytest.approx(error, abs=2e-5)
+    ours = results["pooled"][0]
+    naive = (ours["coverage_0.9"] * (1 - ours["coverage_0.9"]) / ours["forecasts"]) ** 0.5
+    assert ours["coverage_0.9_se"] > 3 * naive
 
 
 def test_links_lead_somewhere():

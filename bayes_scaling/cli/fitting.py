@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from bayes_scaling.cli.application import app
-from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Runs, Seed, Stored, Where, table_of
-from bayes_scaling.cli.printing import print_checks, print_json, print_table, say, verdict_of
+from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Prob, Runs, Seed, Stored, Where, table_of
+from bayes_scaling.cli.printing import print_checks, print_json, print_parameters, print_table, say, verdict_of
 from bayes_scaling.errors import InvalidRequest
 
 
@@ -42,7 +42,7 @@ def demo(
         numbers = {"forecast": records(predicted[columns]), "inside": count, "budget": budget.to_dict()}
         print_json({**verdict_of(fitted), **numbers, "fit": str(fit_path), "report": str(report.resolve())})
         return
-    print(fitted.verdict)
+    print(fitted.verdict if fitted.adequate else f"{fitted.verdict}\n{fitted.adequacy}")
     print(f"\nForecast of the {len(large)} held-out larger runs, 90 % predictive intervals:")
     print_table(predicted[[*columns, "reach_compute_flops"]])
     print(f"The intervals cover {count} of {len(large)} measured losses.\n")
@@ -101,6 +101,10 @@ def fit(
     discrepancy: Annotated[
         bool, typer.Option(help="Whether to include the model discrepancy of the document, where it has one.")
     ] = True,
+    robust: Annotated[
+        bool,
+        typer.Option(help="Whether to look for rows that went wrong and set them aside, each named with its probability."),
+    ] = True,
     sampler: Annotated[
         str,
         typer.Option(help="auto, importance (numpy, seconds) or nuts (PyMC); auto takes the first that is exact enough."),
@@ -119,9 +123,10 @@ def fit(
     where: Where = None,
     loss_unit: LossUnit = None,
     card: CardFile = None,
+    prob: Prob = 0.9,
     as_json: AsJson = False,
 ) -> None:
-    """Sample the posterior, save the fit and print the convergence checks."""
+    """Sample the posterior, save the fit and print its checks and its parameters with intervals."""
     from bayes_scaling.files import check_writable
     from bayes_scaling.model.document import default_model, read_model
     from bayes_scaling.runs.catalog import runs_from
@@ -138,7 +143,7 @@ def fit(
         raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
     from bayes_scaling.inference.sample import fit as sample
-    from bayes_scaling.posterior.checks import summarize
+    from bayes_scaling.posterior.summary import described
 
     if of_runs and not read.groupings:
         from bayes_scaling.model.design import identifiability
@@ -146,13 +151,14 @@ def fit(
         for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
             say(finding)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
-    fitted = sample(table, read, curves=points, discrepancy=discrepancy, sampler=sampler, **settings)
+    fitted = sample(table, read, curves=points, discrepancy=discrepancy, robust=robust, sampler=sampler, **settings)
     fitted.save(out)
     if as_json:
-        parameters = summarize(fitted).to_dict("index")
-        print_json({"fit": str(out), **verdict_of(fitted), "checks": fitted.checks, "parameters": parameters})
+        print_json({"fit": str(out), **described(fitted, prob=prob)})
         return
     print_checks(fitted)
+    print()
+    print_parameters(fitted, prob)
     print(f"\nFit: {out}")
 
 
@@ -163,11 +169,13 @@ def check(
         bool, typer.Option("--again", help="Sample the posterior anew with another seed, and compare both; seconds.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of --again; by default the one after that of the fit.")] = None,
+    prob: Prob = 0.9,
     as_json: AsJson = False,
 ) -> None:
-    """Print the checks of convergence and adequacy of a fit; exit with 1 when convergence fails, or a second seed does not agree."""
+    """Print the checks and the parameters of a fit; exit with 1 when convergence fails, or a second seed does not agree."""
     from bayes_scaling.posterior.checks import checked
     from bayes_scaling.posterior.fit import load_fit
+    from bayes_scaling.posterior.summary import described
 
     if seed is not None and not again:
         raise InvalidRequest("--seed is the second seed, of --again: give both, or neither.")
@@ -180,10 +188,12 @@ def check(
     fitted = checked(fitted)
     if as_json:
         compared = {} if second is None else {"again": second.to_dict()}
-        print_json({"fit": str(stored), **verdict_of(fitted), **compared, "checks": fitted.checks})
+        print_json({"fit": str(stored), **described(fitted, prob=prob), **compared})
     else:
         if second is not None:
             print(f"{second.sentence}\n")
         print_checks(fitted)
+        print()
+        print_parameters(fitted, prob)
     if not fitted.converged or (second is not None and not second.agrees):
         raise typer.Exit(1)

@@ -22,14 +22,43 @@ def verdict_of(fit: Fit | Mixture) -> dict[str, Any]:
 
 
 def print_checks(fit: Fit) -> None:
-    """Print the verdict, then every check, then advice."""
-    print(f"{fit.verdict}\n" + (f"{fit.how_sampled}\n" if fit.how_sampled else ""))
+    """Print the verdicts on convergence and, where it failed, adequacy; suspect rows; then every check, then advice."""
+    from bayes_scaling.posterior.suspects import suspects_sentence
+
+    lines = [fit.verdict, "" if fit.adequate else fit.adequacy, suspects_sentence(fit), fit.how_sampled]
+    print("\n".join(filter(None, lines)) + "\n")
     for check in fit.checks:
         mark, place = "passed" if check["passed"] else "FAILED", f" ({check['where']})" if check["where"] else ""
         print(f"  {mark}  {check['check']}: {check['value']:.4g}, limit {check['rule']}{place}")
     for check in fit.checks:
         if not check["passed"]:
             print(f"\n  {check['about']}, {check['check']}: {check['advice']}.")
+
+
+def print_parameters(fit: Fit, prob: float) -> None:
+    """Print every parameter with its interval: as published and, where that differs, at the reference point."""
+    from bayes_scaling.model.names import is_log
+    from bayes_scaling.posterior.checks import summarize
+    from bayes_scaling.posterior.summary import reference_rows
+    from bayes_scaling.questions.wording import number, percent, power, short
+
+    table = summarize(fit, prob=prob)
+    written = {
+        str(label): f"{number(row.median)} ({number(row.lower)} to {number(row.upper)})"
+        for label, row in zip(table.index, table[["median", "lower", "upper"]].itertuples(), strict=True)
+        if not is_log(str(label))
+    }
+    there = reference_rows(list(written))
+    rows = [
+        (name, text, written.get(there.get(name, ""), "")) for name, text in written.items() if name not in there.values()
+    ]
+    point = ", ".join(f"{s} = {power(value) if s.startswith('C') else short(value)}" for s, value in fit.reference.items())
+    place = f"; at the reference point {point}, where priors are stated" if there else ""
+    print(f"Parameters: posterior median and {percent(prob)} equal-tailed interval, as published{place}.")
+    columns = ["parameter", "published", "at the reference"][: 3 if there else 2]
+    widths = [max(len(row[place]) for row in (columns, *rows)) + 2 for place in range(len(columns))]
+    for row in (columns, *rows):
+        print("  " + "".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip())
 
 
 def print_table(table: pd.DataFrame) -> None:

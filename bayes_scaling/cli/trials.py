@@ -82,8 +82,12 @@ def backtest(
         print(result.to_json())
         return
     print(f"{result.sentence}\n")
-    coverage = ["coverage_0.5", "coverage_0.9"]
-    print_table(result.scores[["method", "runs", *coverage, "interval_score", "crps", "log_score", "median_error", "width"]])
+    scores, names = result.scores, ["coverage_0.5", "coverage_0.9", "interval_score", "crps", "log_score", "median_error"]
+    written = {
+        name: [f"{v:.3g}{f' ± {e:.2g}' if e == e else ''}" for v, e in zip(scores[name], scores[f"{name}_se"], strict=True)]
+        for name in names
+    }
+    print_table(scores[["method", "forecasts", "runs", *names, "width"]].assign(**written))
     if out is not None:
         print(f"\nTable, figure and JSON: {out.resolve()}")
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.evaluation.clusters import doubt, once, plus_minus, share_error
 from bayes_scaling.evaluation.ledger import append_all, read_ledger
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.model.grouping import label_of
@@ -130,14 +131,19 @@ class Scores:
         waiting = f" Not measured yet: {', '.join(self.waiting)}." if self.waiting else ""
         if not count:
             return f"None of the registered runs has been measured.{waiting}"
+        weights, fits = once(self.table["run_id"]), self.table["fit"]
+        errors = {prob: share_error(self.table[f"inside_{prob}"], weights, [fits]) for prob in (0.9, 0.5)}
         covered = ", ".join(
-            f"{100 * prob:.0f} % intervals covered {int(self.table[f'inside_{prob}'].sum())} of {count}"
-            for prob in (0.9, 0.5)
+            f"{100 * prob:.0f} % intervals covered {int(self.table[f'inside_{prob}'].sum())} of {count}{plus_minus(error, 'fits')}"
+            for prob, error in errors.items()
         )
         mean, p = self.drift
         way = "above" if mean > 0.5 else "below"
         drift = f" Measured losses drift {way} the forecasts (mean PIT {mean:.2f}, p-value {p:.3f})." if p < 0.05 else ""
-        return f"{covered}; interval score of the log loss {self.table['interval_score_0.9'].mean():.3g}.{drift}{waiting}"
+        return (
+            f"{covered}; interval score of the log loss {self.table['interval_score_0.9'].mean():.3g}. "
+            f"{doubt(fits.nunique(), 'fits')}{drift}{waiting}"
+        )
 
 
 def score_forecasts(
@@ -184,5 +190,5 @@ def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
     draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(values))
     scores = scored(np.log([loss]), draws[:, None]).iloc[0]
     median, lower, upper = np.interp([0.5, 0.05, 0.95], levels, values)
-    row = {name: entry[name] for name in ("run_id", "written", "number", "together")}
+    row = {name: entry[name] for name in ("run_id", "written", "number", "together", "fit")}
     return row | {"loss": loss} | scores.to_dict() | {"median": median, "lower": lower, "upper": upper}

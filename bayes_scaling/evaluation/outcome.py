@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from bayes_scaling.evaluation.clusters import doubt, plus_minus
 from bayes_scaling.evaluation.result import Result
 from bayes_scaling.evaluation.scores import summarized
 from bayes_scaling.files import read_json
@@ -34,7 +35,7 @@ class Backtest(Result):
 
     @property
     def scores(self) -> pd.DataFrame:
-        """Scores of each method over all splits."""
+        """Scores of each method over all splits, with standard errors: see :func:`~bayes_scaling.evaluation.scores.summarized`."""
         return summarized(self.predictions, ["method"])
 
     @property
@@ -58,11 +59,13 @@ class Backtest(Result):
     def sentence(self) -> str:
         """The outcome in a sentence, for a report."""
         ours, splits = self.scores.set_index("method").loc[MODEL], self.predictions["cut"].nunique()
+        nine, five = (plus_minus(ours[f"coverage_{prob}_se"], "cuts and runs") for prob in (0.9, 0.5))
         sentence = (
-            f"Backtest on this table with {splits} cuts: 90 % intervals covered {100 * ours['coverage_0.9']:.0f} % of {int(ours.runs)} "
-            f"forecasts up to {self.predictions['ahead'].max():.1f} decades ahead, 50 % intervals {100 * ours['coverage_0.5']:.0f} %; the "
-            f"median absolute error was {100 * ours.median_error:.2g} %."
-        )
+            f"Backtest on this table with {splits} cuts: 90 % intervals covered {100 * ours['coverage_0.9']:.0f} %{nine} of "
+            f"{int(ours.runs)} runs, {int(ours.forecasts)} forecasts up to {self.predictions['ahead'].max():.1f} decades ahead, 50 % "
+            f"intervals {100 * ours['coverage_0.5']:.0f} %{five}; the median absolute error was {100 * ours.median_error:.2g} %. Each run "
+            f"counts once. {doubt(int(ours.clusters), 'cuts')}"
+        ).strip()
         failed = self.not_converged
         return f"{failed} of {splits} splits had NOT converged. {sentence}" if failed else sentence
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from bayes_scaling.evaluation.clusters import mean_error, median_error, once, share_error
+from bayes_scaling.numerics import weighted_quantile
 from bayes_scaling.posterior.predict import inside, quantiles
 
 PROBS: Final = (0.5, 0.8, 0.9, 0.95)
@@ -78,21 +81,46 @@ def scored(truth: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def summarized(predictions: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return the scores of many predictions, rows of :func:`scored`, averaged over groups of them.
+def summarized(predictions: pd.DataFrame, by: Sequence[str], clusters: Sequence[str] = ("cut", "run")) -> pd.DataFrame:
+    """Return the scores of many forecasts, rows of :func:`scored`, over groups of them.
 
-    One row a group: ``runs``; ``coverage_{prob}``, a share; ``interval_score`` (of 90 %), ``crps`` and ``log_score``, means;
-    ``median_error``, the median of the absolute error; ``width``, the median width of 90 %.
+    In each group a run, as the column ``run`` names it, counts once: each of its forecasts has the weight 1 / how many there are.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Forecasts, one a row, with the columns ``by``, ``run`` and ``clusters``.
+    by : sequence of str
+        Columns that name a group.
+    clusters : sequence of str
+        One or two columns: forecasts with the same label share errors. Of one table the cut, whose forecasts are of one fit,
+        and the run, which is ahead of several cuts; of several tables the source.
+
+    Returns
+    -------
+    DataFrame
+        One row a group: ``forecasts``, ``runs`` and ``clusters``, how many, of the kind of which there are fewest;
+        ``coverage_{prob}``, a share; ``interval_score`` (of 90 %), ``crps``, ``log_score`` and ``pit``, means;
+        ``median_error``, the median of the absolute error; ``width``, the median width of 90 %; and ``{name}_se``, the
+        cluster-robust standard error of each but the width, see :mod:`~bayes_scaling.evaluation.clusters`. Cuts of one table
+        share most of their runs as well, so that errors by cuts are on the low side.
     """
-    coverage = {f"coverage_{prob:g}": predictions[f"inside_{prob:g}"] for prob in PROBS}
-    rows = predictions.assign(
-        **coverage,
-        interval_score=predictions["interval_score_0.9"],
-        median_error=predictions["error"].abs(),
-        width=predictions["upper"] - predictions["lower"],
-    )
-    groups = rows.groupby(by, sort=False, observed=True)
-    means = groups[[*coverage, "interval_score", "crps", "log_score"]].mean()
-    summary = means.join(groups[["median_error", "width"]].median())
-    summary.insert(0, "runs", groups.size())
-    return summary.reset_index()
+    groups = predictions.groupby(list(by), sort=False, observed=True)
+    rows = [dict(zip(by, key, strict=True)) | _summary(group, clusters) for key, group in groups]
+    return pd.DataFrame(rows)
+
+
+def _summary(group: pd.DataFrame, clusters: Sequence[str]) -> dict[str, Any]:
+    weights, labels = once(group["run"].to_numpy()), [group[kind].to_numpy() for kind in clusters]
+    means = {f"coverage_{prob:g}": group[f"inside_{prob:g}"].to_numpy(float) for prob in PROBS}
+    means["interval_score"] = group["interval_score_0.9"].to_numpy(float)
+    means |= {name: group[name].to_numpy(float) for name in ("crps", "log_score", "pit")}
+    share, error = weights / weights.sum(), group["error"].abs().to_numpy(float)
+    counts = {"forecasts": len(group), "runs": group["run"].nunique(), "clusters": min(len(set(each)) for each in labels)}
+    width = (group["upper"] - group["lower"]).to_numpy(float)
+    medians = {"median_error": weighted_quantile(error, share, 0.5), "width": weighted_quantile(width, share, 0.5)}
+    of = {name: share_error if name.startswith("coverage") else mean_error for name in means}
+    errors = {f"{name}_se": of[name](values, weights, labels) for name, values in means.items()}
+    errors["median_error_se"] = median_error(error, weights, labels)
+    averages = {name: float(share @ values) for name, values in means.items()}
+    return counts | averages | {name: float(value) for name, value in medians.items()} | errors

@@ -29,6 +29,9 @@ AHEAD: Final = (0.5, 1.0, 2.0)
 """Extrapolation distances in decades, divided evenly among the inputs of the law."""
 MOST: Final = 1e3
 """Largest plausible loss, and the inverse of the smallest: other tables are drawn again."""
+_DRAWS: Final = 200
+_AT_LEVEL: Final = 0.02
+"""Relative difference from the typical loss at which a draw from the prior is at its level."""
 _BREAK_WIDTH: Final = 0.3
 
 
@@ -65,7 +68,9 @@ def from_the_model(spec: Model, runs: RunTable, rng: np.random.Generator) -> Sim
     layout, far = Layout.of(spec, {spec.only.name: runs.table}), beyond(spec, runs.table)
 
     def draw() -> Simulated | None:
-        prior = draw_prior(layout, rng, draws=1)
+        prior = _drawn(layout, runs, rng)
+        if prior is None:
+            return None
         # Residual noise is stated at the typical loss: here that of the law on these runs.
         typical = law_at_runs(_as_fit(layout, prior, runs)).values.ravel()
         if not _plausible(typical):
@@ -94,7 +99,9 @@ def from_broken_laws(spec: Model, runs: RunTable, rng: np.random.Generator) -> S
     law, columns, error = spec.only.the_law, list(spec.only.columns.values()), relative_error(runs.table)
 
     def draw() -> Simulated | None:
-        prior = draw_prior(layout, rng, draws=1)
+        prior = _drawn(layout, runs, rng)
+        if prior is None:
+            return None
         moved = {name: names.at_reference(name) for name in spec.priors if names.at_reference(name) in prior}
         values = {name: prior[moved.get(name, name)].item() for name in spec.priors}
         parameters = law_parameters(law, spec, values, layout.reference)
@@ -113,6 +120,21 @@ def from_broken_laws(spec: Model, runs: RunTable, rng: np.random.Generator) -> S
         return Simulated(_measuring(runs, losses), {}, far.assign(loss=outcome))
 
     return _first(draw)
+
+
+def _drawn(layout: Layout, runs: RunTable, rng: np.random.Generator) -> xr.Dataset | None:
+    """Draw from the prior once, given that the typical loss is what the reference point says, where priors are in its unit.
+
+    A fit takes that unit from what was measured: what a prior says of the level of the loss it never sees.
+    """
+    if "L" not in layout.model.units.values():
+        return draw_prior(layout, rng, draws=1)
+    prior = draw_prior(layout, rng, draws=_DRAWS)
+    with np.errstate(all="ignore"):
+        ratio: Any = law_at_runs(_as_fit(layout, prior, runs)) / layout.only.typical
+        level = np.log(ratio).mean("run").values.ravel()
+    near = np.flatnonzero(np.abs(level) < _AT_LEVEL)
+    return prior.isel(draw=near[:1]) if near.size else None
 
 
 def _first(draw: Callable[[], Simulated | None]) -> Simulated:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.backtest import backtest
+from bayes_scaling.evaluation.clusters import mean_error, once
 from bayes_scaling.evaluation.result import Result
 from bayes_scaling.evaluation.trial import on_trial
 from bayes_scaling.model.document import Model
@@ -27,7 +28,7 @@ class Weights(Result):
     """Stacking weights of several models by their forecasts of larger runs.
 
     ``table`` has one row a model, best first: ``weight`` in a mixture; ``log_score``, the mean log density of a larger run's log
-    loss; ``difference`` to the best and ``difference_se``, over runs. ``facts`` are the runs and cuts they are based on.
+    loss; ``difference`` to the best and ``difference_se``, its standard error by cuts and runs. ``facts`` are the runs and cuts they are based on.
     """
 
     table: pd.DataFrame
@@ -97,17 +98,18 @@ def weigh(
     }
     score = pd.DataFrame(scores)
     # A run ahead of several cuts counts once.
-    share = 1 / score.groupby("run")[next(iter(named))].transform("size").to_numpy()
-    of_run = score.mul(share, axis=0).groupby("run").sum()
-    mean = of_run.mean()
-    difference = of_run.sub(of_run[mean.idxmax()], axis=0)
-    rows = {"weight": stacked(score.to_numpy(), share), "log_score": mean, "difference": difference.mean()}
-    weights = pd.DataFrame({**rows, "difference_se": difference.std() / np.sqrt(len(difference))})
+    cuts, runs_ahead = (score.index.get_level_values(name) for name in ("cut", "run"))
+    share = once(runs_ahead)
+    mean = score.mul(share, axis=0).sum() / share.sum()
+    difference = score.sub(score[mean.idxmax()], axis=0)
+    rows = {"weight": stacked(score.to_numpy(), share), "log_score": mean, "difference": mean - mean.max()}
+    errors = {name: mean_error(column, share, [cuts, runs_ahead]) for name, column in difference.items()}
+    weights = pd.DataFrame({**rows, "difference_se": pd.Series(errors)})
     facts = {
         "runs": table.name,
         "runs_digest": table.digest,
-        "runs_forecast": len(of_run),
-        "cuts": int(score.index.get_level_values("cut").nunique()),
+        "runs_forecast": int(runs_ahead.nunique()),
+        "cuts": int(cuts.nunique()),
     }
     return Weights(weights.sort_values("log_score", ascending=False).reset_index(names="model"), facts)
 

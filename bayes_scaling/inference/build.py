@@ -178,18 +178,20 @@ class RandomVariables:
         """Add rows that are Normal together: effects integrated out, runs correlated."""
         whole: Any = pt.zeros_like(rows.mean)
         scale = rows.deviation * rows.growth + whole
-        error = None if rows.error is None else rows.error + whole
+        own = None if rows.own_variance is None else rows.own_variance + whole
         loadings = None
         if rows.effects:
             loadings = pt.concatenate([width * basis for width, basis in rows.effects], axis=1)
             loadings = loadings * (rows.growth + whole)[:, None]
-        given = [(rows.mean, "(n)"), (scale, "(n)"), (error, "(n)"), (loadings, "(n,k)"), (rows.length, "()")]
+        decay = rows.decay or gaussian.Decay(None)
+        given = [(rows.mean, "(n)"), (scale, "(n)"), (own, "(n)"), (loadings, "(n,k)"), (decay.length, "()")]
+        given.append((decay.run_share, "()"))
         stated = [(each, shape) for each, shape in given if each is not None]
 
         def log_density(value: Any, mean: Any, scale: Any, *others: Any) -> Any:
             rest = iter(others)
-            error, loadings, length = (None if each is None else next(rest) for each, _ in given[2:])
-            white = gaussian.whiten(value - mean, scale, error, loadings, rows.serial, length)
+            own, loadings, length, share = (None if each is None else next(rest) for each, _ in given[2:])
+            white = gaussian.whiten(value - mean, scale, own, loadings, rows.serial, gaussian.Decay(length, share))
             return gaussian.log_density(white, value.shape[0])
 
         signature = f"{','.join(shape for _, shape in stated)}->(n)"

@@ -9,6 +9,7 @@ integrated out in this approximation; the importance weights of the whole make u
 
 from __future__ import annotations
 
+from math import lgamma
 from typing import Final
 
 import numpy as np
@@ -113,13 +114,11 @@ class Conditional:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Return the log density of the effects at points given their other unknowns, shape (point,)."""
-        from scipy.special import gammaln
-
         count, scale = len(self.effects), self.scales(points)
         mean, precision = self.moments(points)
         away = points[:, self.effects] * scale - mean
         square = np.einsum("ni,nij,nj->n", away, precision, away)
-        constant = gammaln((_DEGREES + count) / 2) - gammaln(_DEGREES / 2) - 0.5 * count * np.log(_DEGREES * np.pi)
+        constant = lgamma((_DEGREES + count) / 2) - lgamma(_DEGREES / 2) - 0.5 * count * np.log(_DEGREES * np.pi)
         log_scale = 0.5 * np.linalg.slogdet(precision)[1] + np.log(scale).sum(axis=1)
         return constant + log_scale - 0.5 * (_DEGREES + count) * np.log1p(square / _DEGREES)
 

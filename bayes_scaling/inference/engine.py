@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.conditional import collapse, effects_of, mean_of
 from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, find_modes, shares_of, with_modes_near
+from bayes_scaling.inference.outliers import screened
 from bayes_scaling.inference.progress import progress_bar
 from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
@@ -59,13 +61,16 @@ class Sampled:
     settings : Settings
         As they were used.
     facts : mapping
-        The sampler that was used, and why.
+        The sampler that was used, and why, and the rows that went wrong.
+    layout : Layout
+        The model on its tables, in which these rows have an error of their own.
     """
 
     posterior: xr.Dataset
     groups: Mapping[str, xr.Dataset]
     settings: Settings
     facts: Mapping[str, Any]
+    layout: Layout
 
 
 def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) -> Sampled:
@@ -76,10 +81,19 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
     InvalidModel
         If importance sampling is asked for, and the posterior has no mode to start from.
     """
+    layout = layout.with_outliers({})  # they are found anew
     density = LogDensity(layout)
     with progress_bar(progress) as show:
         show("finding the modes", None)
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
+        searched = modes and any(rows.observation.likelihood.outliers for _, rows in layout)
+        screen, reached, named = screened(density, modes) if searched else (density, modes, [])
+        if screen is not density:
+            density, layout = screen, screen.layout
+            modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
+            modes = with_modes_near(density, modes or reached, reached[0].point[None])
+        found = {"outliers": {name: list(rows.outliers) for name, rows in layout.rows.items()} if searched else {}}
+        found |= {"named": named}
         if settings.sampler == "importance" and not modes:
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         left = density.size - len(effects_of(density)[0])
@@ -89,13 +103,14 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
             weighted, modes = _weighted(density, modes, settings, lambda share: show("sampling", share))
             stated = f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective_smoothed:.0f}"
             if settings.sampler == "importance" or _is_exact(weighted):
-                return _resampled(density, modes, weighted, settings.with_draws(DRAWS), stated)
+                return _resampled(density, modes, weighted, settings.with_draws(DRAWS), stated, found)
             reason = f"importance sampling was not exact enough: {stated}"
         if settings.sampler == "nuts":
             reason = "asked for"
         show("compiling the model", None)
         compiled = _compiled(layout)
-    return _by_nuts(density, modes, compiled, settings, reason, progress)
+    with threadpool_limits(1, "blas"):  # again: PyMC has loaded a library of linear algebra of scipy's own
+        return _by_nuts(density, modes, compiled, settings, reason, found, progress)
 
 
 def _weighted(
@@ -143,7 +158,14 @@ def _compiled(layout: Layout) -> Compiled:
     return compiled_for(layout)
 
 
-def _resampled(density: LogDensity, modes: list[Mode], weighted: Weighted, settings: Settings, stated: str) -> Sampled:
+def _resampled(
+    density: LogDensity,
+    modes: list[Mode],
+    weighted: Weighted,
+    settings: Settings,
+    stated: str,
+    found: Mapping[str, Any],
+) -> Sampled:
     """Return equally weighted draws: each chain is resampled from a part of its own, so that chains are independent."""
     assert settings.draws is not None
     rng = np.random.default_rng([settings.seed, 5])
@@ -164,7 +186,7 @@ def _resampled(density: LogDensity, modes: list[Mode], weighted: Weighted, setti
         "modes": _stored(density, modes),
     }
     facts = {"sampler": "importance", "sampler_reason": stated, "evaluations": len(weights), "rounds": weighted.rounds}
-    return Sampled(density.draws(points, shape), groups, settings, facts)
+    return Sampled(density.draws(points, shape), groups, settings, {**facts, **found}, density.layout)
 
 
 def _by_nuts(
@@ -173,6 +195,7 @@ def _by_nuts(
     compiled: Compiled,
     settings: Settings,
     reason: str,
+    found: Mapping[str, Any],
     progress: bool | None,
 ) -> Sampled:
     layout = density.layout
@@ -185,7 +208,7 @@ def _by_nuts(
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     of_draws = _of_draws(density, modes, points, log_density, shape)
     groups = {"sample_stats": statistics.assign(of_draws.data_vars), "modes": _stored(density, modes)}
-    return Sampled(posterior, groups, settings, {"sampler": "nuts", "sampler_reason": reason})
+    return Sampled(posterior, groups, settings, {"sampler": "nuts", "sampler_reason": reason, **found}, layout)
 
 
 def _of_draws(

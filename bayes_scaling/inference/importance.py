@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import lgamma
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from bayes_scaling.inference.modes import Mode, shares_of
 from bayes_scaling.model.density import LogDensity
-from bayes_scaling.numerics import smoothed_weights
+from bayes_scaling.numerics import log_sum_exp, smoothed_weights
 
 if TYPE_CHECKING:
     from bayes_scaling.inference.conditional import Conditional
@@ -31,6 +32,8 @@ with 22 unknowns the effective size of 40,000 draws was 520 with five degrees of
 """
 _OF_THE_PRIOR: Final = 0.05
 """Share of draws from the prior."""
+_FROM_THE_PRIOR: Final = 2000
+"""Draws from the prior that are made at a time."""
 _FEWEST: Final = 0.03
 """Share of draws that a mode has at the least in the first round."""
 _STEPS: Final = 3
@@ -90,11 +93,9 @@ class Mixture:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Return the log density, shape (point,)."""
-        from scipy.special import gammaln, logsumexp
-
         size, degrees = self.centres.shape[1], self.degrees
-        constant = gammaln((degrees + size) / 2) - gammaln(degrees / 2) - 0.5 * size * np.log(degrees * np.pi)
-        return constant + logsumexp(self.log_parts(self.distances(points)), axis=0)
+        constant = lgamma((degrees + size) / 2) - lgamma(degrees / 2) - 0.5 * size * np.log(degrees * np.pi)
+        return constant + log_sum_exp(self.log_parts(self.distances(points)))
 
     def moved(self, points: np.ndarray, weights: np.ndarray) -> Mixture:
         """Return the mixture moved to weighted draws: one step of expectation maximisation, careful where draws are few."""
@@ -220,6 +221,7 @@ def sample_by_importance(
     others = slice(None) if conditional is None else conditional.others
     batch = 40 * len(modes[0].point)
     mixture = Mixture.over(modes)
+    of_prior = np.empty((0, density.size))
     proposals: list[tuple[Mixture, int]] = []
     empty = Weighted(np.empty((0, density.size)), np.empty(0), np.empty(0), 0)
     drawn, priors, given, by_proposal = empty, np.empty(0), np.empty(0), np.empty((0, 0))
@@ -236,7 +238,9 @@ def sample_by_importance(
         from_prior = rng.binomial(count, _OF_THE_PRIOR)
         proposed = mixture.draw(rng, count - from_prior)
         proposed = proposed if conditional is None else conditional.complete(proposed, rng)
-        points = np.vstack([proposed, density.from_prior(rng, max(from_prior, 1))[:from_prior]])
+        if from_prior > len(of_prior):  # a draw costs little, a call much
+            of_prior = density.from_prior(rng, max(_FROM_THE_PRIOR, from_prior))
+        points, of_prior = np.vstack([proposed, of_prior[:from_prior]]), of_prior[from_prior:]
         prior, measured = density.parts(points)
         proposals.append((mixture, count))
         given = np.append(given, np.zeros(count) if conditional is None else conditional.log_density(points))
@@ -262,7 +266,5 @@ def sample_by_importance(
 
 def _log_of_all(by_proposal: np.ndarray, priors: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the log density of the rounds together at every draw: by_proposal has shape (round, draw)."""
-    from scipy.special import logsumexp
-
-    of_mixtures = logsumexp(by_proposal, axis=0, b=(counts / counts.sum())[:, None])
+    of_mixtures = log_sum_exp(by_proposal + np.log(counts / counts.sum())[:, None])
     return np.logaddexp(np.log1p(-_OF_THE_PRIOR) + of_mixtures, np.log(_OF_THE_PRIOR) + priors)

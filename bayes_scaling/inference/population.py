@@ -17,6 +17,7 @@ import pymc as pm
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.inference.nuts import compiled, sample
 from bayes_scaling.inference.settings import Settings
+from bayes_scaling.model import names
 from bayes_scaling.posterior.fit import Fit
 
 _SPREAD: Final = 0.5
@@ -35,8 +36,8 @@ def what_runs_say(fit: Fit) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a parameter at the reference point, scatter or scale: ``mean`` and ``sd`` of the Normal likelihood of its
-        logarithm; ``prior_mean`` and ``prior_sd``, what was believed before.
+        One row a parameter at the reference point, in its unit, scatter or scale: ``mean`` and ``sd`` of the Normal
+        likelihood of its logarithm; ``prior_mean`` and ``prior_sd``, what was believed before.
 
     Examples
     --------
@@ -45,8 +46,9 @@ def what_runs_say(fit: Fit) -> pd.DataFrame:
     -1.06
     """
     rows = {}
+    units = {label: unit for name, unit in fit.layout.units.items() for label in (name, names.at_reference(name))}
     for name in _unknowns(fit):
-        before, after = (np.log(draws[name].values) for draws in (fit.prior, fit.posterior))
+        before, after = (np.log(draws[name].values / units.get(name, 1.0)) for draws in (fit.prior, fit.posterior))
         precision = max(after.var() ** -1 - before.var() ** -1, _LEAST_PRECISION)
         mean = (after.mean() / after.var() - before.mean() / before.var()) / precision
         # Runs that say nothing leave the difference of two noisy numbers: their likelihood is flat around the prior.
@@ -81,13 +83,13 @@ def population(ladders: Mapping[str, pd.DataFrame], sources: Mapping[str, str], 
     labels = sorted({sources[name] for name in ladders})
     if len(labels) < 3:
         raise InvalidRequest(f"The ladders come from {len(labels)} sources, {', '.join(labels)}: give at least three.")
-    names = list(next(iter(ladders.values())).index)
+    unknowns = list(next(iter(ladders.values())).index)
     told, widths = (
-        np.stack([table.loc[names, column].to_numpy() for table in ladders.values()]) for column in ("mean", "sd")
+        np.stack([table.loc[unknowns, column].to_numpy() for table in ladders.values()]) for column in ("mean", "sd")
     )
-    before = next(iter(ladders.values())).loc[names]
+    before = next(iter(ladders.values())).loc[unknowns]
     source_of = np.array([labels.index(sources[name]) for name in ladders])
-    with pm.Model(coords={"parameter": names, "source": labels}) as model:
+    with pm.Model(coords={"parameter": unknowns, "source": labels}) as model:
         centre = pm.Normal("centre", before["prior_mean"].to_numpy(), 2 * before["prior_sd"].to_numpy(), dims="parameter")
         between = pm.HalfNormal("between", _SPREAD, dims="parameter")
         within = pm.HalfNormal("within", _SPREAD, dims="parameter")
@@ -100,7 +102,7 @@ def population(ladders: Mapping[str, pd.DataFrame], sources: Mapping[str, str], 
     new = draws["centre"] + draws["between"] * rng.standard_normal(shape) + draws["within"] * rng.standard_normal(shape)
     found = {"mu": new.mean(("chain", "draw")), "sigma": new.std(("chain", "draw"))}
     found |= {name: draws[name].median(("chain", "draw")) for name in ("between", "within")}
-    return pd.DataFrame({name: values.values for name, values in found.items()}, index=names)
+    return pd.DataFrame({name: values.values for name, values in found.items()}, index=unknowns)
 
 
 def _unknowns(fit: Fit) -> list[str]:

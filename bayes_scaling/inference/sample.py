@@ -33,6 +33,7 @@ def fit(
     *,
     curves: RunTable | None = None,
     discrepancy: bool = True,
+    robust: bool = True,
     sampler: str = "auto",
     seed: int = 0,
     draws: int | None = None,
@@ -55,6 +56,9 @@ def fit(
     discrepancy : bool
         Whether model discrepancy is part of the model, where its document says how; without it, intervals take the form of
         the law for granted.
+    robust : bool
+        Whether rows that may have gone wrong have an error of their own, where the document has a prior on it: see
+        :mod:`bayes_scaling.inference.outliers`.
     sampler : {"auto", "importance", "nuts"}
         ``"importance"``: adaptive importance sampling over the modes of the posterior, in numpy, some seconds; ``"nuts"``:
         Hamiltonian Monte Carlo (nutpie) on the PyMC model, started at the modes; ``"auto"``: the first where its own
@@ -96,6 +100,8 @@ def fit(
     read = read_model(model)
     if not discrepancy:
         read = read.without_discrepancy()
+    if not robust:
+        read = read.without_outliers()
     table = runs_from(runs, needs=read.needs)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None
@@ -135,13 +141,11 @@ def fit_layout(
     progress : bool, optional
         As for :func:`fit`.
     """
-    # scipy's linear algebra is a library of its own, and is limited only where it is loaded already.
-    import scipy.linalg  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
     started = time.perf_counter()
     # The matrices are small: threads of the linear algebra would wait for each other most of the time.
     with threadpool_limits(1, "blas"):
         sampled = sample_posterior(layout, settings, progress)
+        layout = sampled.layout
         prior = draw_prior(layout, np.random.default_rng([settings.seed, 1]))
         posterior = sampled.posterior
         posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng([settings.seed, 2])))

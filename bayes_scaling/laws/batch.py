@@ -9,12 +9,12 @@ from bayes_scaling.laws.law import Coefficient, Exponent, Loss, Number, Steps, T
 
 BatchAtOneNat = Annotated[
     Value,
-    Coefficient("critical batch at the reference loss", "tokens", "L", lambda parameters: 1 / parameters["alpha_B"]),
+    Coefficient("critical batch at the reference loss", "batch_tokens", "L", lambda parameters: 1 / parameters["alpha_B"]),
     "critical batch at a loss of one nat",
 ]
 _BatchAtOneToken = Annotated[
     Value,
-    Coefficient("critical batch at the reference data", "tokens", "D", lambda parameters: -parameters["gamma_B"]),
+    Coefficient("critical batch at the reference data", "batch_tokens", "D", lambda parameters: -parameters["gamma_B"]),
     "critical batch at one token of data",
 ]
 _CriticalBatch = Annotated[Tokens, "critical batch"]

@@ -83,7 +83,8 @@ class Coefficient(Kind):
     @property
     def published(self) -> tuple[str, str]:
         """The coefficient, and its unit; where the power is a function, the unit of the term at x = 1."""
-        term = self.unit if self.outer == 1.0 else f"{self.unit}^(1/{self.outer})"
+        unit = self.unit if self.unit not in BY_COLUMN or self.unit == "loss" else BY_COLUMN[self.unit].unit
+        term = unit if self.outer == 1.0 else f"{unit}^(1/{self.outer})"
         power = f"^{self.power:g}" if isinstance(self.power, float) else f"^{self.power}"
         x = "1" if callable(self.power) else _unit(self.of) + power.removesuffix("^1")
         return f"coefficient of {self.of}", " times ".join(factor for factor in (term, x) if factor != "1") or "1"
@@ -107,7 +108,7 @@ Loss = Annotated[Value, Kind("a loss", "loss")]
 Irreducible = Annotated[Loss, "irreducible loss"]
 Exponent = Annotated[Value, Kind("an exponent", "1")]
 Number = Annotated[Value, Kind("a pure number", "1")]
-Tokens = Annotated[Value, Kind("a number of tokens", "tokens")]
+Tokens = Annotated[Value, Kind("a number of tokens", "batch_tokens")]
 Steps = Annotated[Value, Kind("a number of steps", "steps")]
 
 

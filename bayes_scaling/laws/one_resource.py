@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from bayes_scaling.elementwise import exp, log, softplus
@@ -11,6 +13,26 @@ _Resource = Annotated[Value, "the resource, say examples or tokens seen"]
 _Beta = Annotated[Value, coefficient("x", "c")]
 _Decay = Annotated[Exponent, "exponent, positive where the paper has a negative one"]
 _GAMMA = Coefficient("ratio of the reference of x to the saturation point", "1", "x", -1.0)
+
+
+@dataclass(frozen=True)
+class _Odds(Coefficient):
+    """The coefficient beta of M4; at the reference point, (u / (1 - u)^alpha) of the share u of the gap that is left there."""
+
+    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return beta = odds x0^c gap^(1 - alpha)."""
+        return super().from_reference(value, reference, parameters) * parameters["gap"] ** (1 - parameters["alpha"])
+
+    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return beta x0^-c gap^(alpha - 1)."""
+        return super().at_reference(value, reference, parameters) * parameters["gap"] ** (parameters["alpha"] - 1)
+
+    @property
+    def published(self) -> tuple[str, str]:
+        """The coefficient, and its unit."""
+        return "coefficient of x", "loss^(1-alpha) times units of x^c"
+
+
 _Error = Annotated[Loss, "loss or error rate"]
 _Coefficient = Annotated[Value, coefficient("x", "c0")]
 _FirstExponent = Annotated[Exponent, "exponent before the first break"]
@@ -58,7 +80,7 @@ def m3(
 def m4(
     x: _Resource,
     *,
-    beta: _Beta,
+    beta: Annotated[Value, _Odds("odds of being above the limit, at the reference of x", "1", "x", "c")],
     c: _Decay,
     E: Irreducible,
     gap: Annotated[Loss, "loss of random guessing above E, epsilon_0 - epsilon_infinity in the paper"],

@@ -95,34 +95,48 @@ class Varying:
 
 
 def values_at_reference(layout: Layout, varying: Varying, reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for every unknown of the laws; return the centre at the reference point of every parameter with a prior."""
+    """Ask for every unknown of the laws; return the centre at the reference point of every parameter with a prior.
+
+    A prior is on the value in its unit: see :attr:`~bayes_scaling.model.document.Model.units`.
+    """
     model = layout.model
-    terms = layout.terms
-    centres = {n: _centre(model, n, prior, varying) for n, prior in model.priors.items() if n not in terms}
+    terms, units = layout.terms, {name: reference[symbol] for name, symbol in model.units.items()}
+    centres = {n: _centre(model, n, prior, varying, units.get(n)) for n, prior in model.priors.items() if n not in terms}
     if terms:
-        centres |= _terms(model, {name: model.priors[name] for name in terms}, centres, varying, reference)
+        centres |= _terms(model, {name: model.priors[name] for name in terms}, centres, varying, reference, units)
     for name in varying.effects if model.is_one else ():
         varying.unknowns.record(names.population(name), centres[name])
     return {name: centres[name] for name in model.priors}
 
 
-def _centre(model: Model, name: str, prior: Prior, varying: Varying) -> Any:
+def _centre(model: Model, name: str, prior: Prior, varying: Varying, unit: Any | None) -> Any:
     """Ask for a parameter of its own: by its prior, or by its mean over the groups at hand, which is what rows measure."""
     label, unknowns = names.at_reference(name) if model.kinds[name].moves else name, varying.unknowns
-    if name not in varying.effects:
+    varies = name in varying.effects
+    label = names.population(name) if varies and model.is_one else label
+    if varies and not prior.has_bounds:
+        multiple = unknowns.with_prior(name, prior, unknowns.free(log_mean(name), _log_median(prior)) - varying.mean(name))
+    elif unit is None:
         return unknowns.positive(label, prior)
-    label = names.population(name) if model.is_one else label
-    if prior.has_bounds:
-        return unknowns.positive(label, prior)
-    value = unknowns.with_prior(name, prior, unknowns.free(log_mean(name), _log_median(prior)) - varying.mean(name))
+    else:
+        multiple = unknowns.positive(names.multiple(label), prior)
+    value = multiple if unit is None else multiple * unit
     unknowns.record(label, value)
     return value
 
 
 def _terms(
-    model: Model, priors: Mapping[str, Prior], others: Mapping[str, Any], varying: Varying, reference: Mapping[str, Any]
+    model: Model,
+    priors: Mapping[str, Prior],
+    others: Mapping[str, Any],
+    varying: Varying,
+    reference: Mapping[str, Any],
+    units: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Ask for the terms of the law: the loss at the reference point, and their ratios to the first of them."""
+    """Ask for the terms of the law: the loss at the reference point, and their ratios to the first of them.
+
+    All terms are losses, in one unit.
+    """
     only, (first, *rest), unknowns = model.only, priors, varying.unknowns
     law = only.the_law
     start = {name: _log_median(prior) for name, prior in priors.items()}
@@ -134,7 +148,8 @@ def _terms(
     shaped = {name: member(value, varying.of_groups(name, only.name)) for name, value in others.items()}
     published = law.from_reference({**ratios, **shaped, **model.fixed}, reference) | model.fixed
     log_first = log_loss - unknowns.mean(log(law(*(reference[symbol] for symbol in law.inputs), **published)))
-    return {name: unknowns.with_prior(name, priors[name], log_first + value) for name, value in log_centre.items()}
+    unit = units.get(first, 1.0)
+    return {name: unknowns.with_prior(name, priors[name], log_first + value) * unit for name, value in log_centre.items()}
 
 
 def _log_median(prior: Prior) -> float:

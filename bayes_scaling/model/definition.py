@@ -13,7 +13,7 @@ from bayes_scaling.elementwise import log
 from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.coordinates import Varying, values_at_reference
 from bayes_scaling.model.layout import Layout, Rows
-from bayes_scaling.model.noise import standard_deviation, variance_function
+from bayes_scaling.model.noise import variance_function
 from bayes_scaling.model.reference import law_parameters, publish
 from bayes_scaling.model.unknowns import JointlyNormal, Unknowns
 
@@ -52,13 +52,15 @@ def _observe(rows: Rows, suffix: str, parameters: Mapping[str, Any], data: Mappi
     mean: Any = log(expected)
     likelihood, growth = observation.likelihood, 1.0
     if likelihood.growth is not None:
-        growth = variance_function(expected, data[of_it("typical")], unknowns.positive(of_it("growth"), likelihood.growth))
+        exponent = unknowns.positive(of_it("growth"), likelihood.growth)
+        floor = None if likelihood.floor is None else unknowns.positive(of_it("floor"), likelihood.floor)
+        growth = variance_function(expected, data[of_it("typical")], exponent, floor)
     sigma: Any = unknowns.positive(of_it("sigma"), likelihood.sigma)
-    error = data.get(of_it("relative_error"))
+    own_variance: Any = data.get(of_it("own_variance"))
     measured, dim = data[of_it("log_measured")], of_it("run")
-    if not (rows.effects or observation.correlation):
+    if not (rows.effects or observation.correlation or rows.outliers):
         further = {name: unknowns.positive(of_it(name), prior) for name, prior in likelihood.unknowns.items()}
-        scale = standard_deviation(sigma, error, growth)
+        scale = ((sigma * growth) ** 2 + own_variance) ** 0.5
         arguments = likelihood.arguments(further)
         unknowns.independent(of_it("measured"), likelihood, arguments, mean, scale, measured, dim)
         return
@@ -70,13 +72,20 @@ def _observe(rows: Rows, suffix: str, parameters: Mapping[str, Any], data: Mappi
         effects.append((width, data[of_it(f"basis_{effect.name}")]))
         if effect.section == "noise":
             variance = variance + width**2 * data[of_it(f"own_{effect.name}")]
-    length, serial = None, None
+    if rows.outliers:
+        # An error of one row is an effect that no other row has.
+        assert likelihood.outliers is not None
+        z = unknowns.standard(of_it("outlier_z"), of_it(names.OUTLIER), len(rows.outliers))
+        outlier, place = likelihood.outliers.sd(z), data[of_it("rows_of_outliers")]
+        unknowns.record(of_it("outlier"), outlier, of_it(names.OUTLIER))
+        effects.append((outlier if likelihood.growth is None else outlier / (growth @ place), place))
+    decay, serial = None, None
     if observation.correlation is not None:
-        length = unknowns.positive(of_it("length"), observation.correlation.length)
+        length, share = unknowns.positive(of_it("length"), observation.correlation.length), observation.correlation.run_share
+        decay = gaussian.Decay(length, None if share is None else unknowns.positive(of_it("run_share"), share))
         parts = (data[of_it(f"serial_{part}")] for part in ("rows", "there", "distance", "alone"))
         serial = gaussian.Serial(*parts)
         if observation.correlation.nugget is not None:
-            nugget = unknowns.positive(of_it("nugget"), observation.correlation.nugget)
-            error = standard_deviation(nugget, error, growth)
-    jointly = JointlyNormal(mean, variance**0.5, growth, error, effects, serial, length)
+            own_variance = own_variance + (unknowns.positive(of_it("nugget"), observation.correlation.nugget) * growth) ** 2
+    jointly = JointlyNormal(mean, variance**0.5, growth, own_variance, effects, serial, decay)
     unknowns.jointly_normal(of_it("measured"), jointly, measured, dim)

@@ -23,11 +23,11 @@ from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.unknowns import JointlyNormal
 
-_CELLS: Final = 2_000_000
+_CELLS: Final = 500_000
 """Numbers of one array that are in memory together: points times rows times effects."""
-_STEP: Final = 1e-4
+_STEP: Final = 1e-6
 _LONG_STEP: Final = 1e-3
-"""Steps of first and second differences, in logarithms: their errors are some 1e-8 and 1e-6 of the curvature."""
+"""Steps of first and second differences, in logarithms: their errors are some 1e-6 of the curvature."""
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 
 
@@ -56,22 +56,22 @@ class Surface:
         """Return the log density of the posterior, up to a constant, shape (point,)."""
         return sum(self.parts(points), start=np.zeros(len(points)))
 
-    def slope(self, point: np.ndarray, tempered: float = 1.0) -> tuple[float, np.ndarray]:
-        """Return the log density at one point, and its gradient by central differences.
+    def slopes(self, points: np.ndarray, tempered: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Return the log density at points, shape (point,), and its gradients by differences, shape (point, coordinate).
 
         Parameters
         ----------
-        point : ndarray, shape (coordinate,)
+        points : ndarray, shape (point, coordinate)
             Where.
         tempered : float
             Power of the likelihood.
         """
-        steps = _STEP * np.eye(self.size)
-        prior, measured = self.parts(np.vstack([point, point + steps, point - steps]))
-        values = prior + tempered * measured
+        steps = _STEP * np.vstack([np.zeros(self.size), np.eye(self.size)])
+        prior, measured = self.parts((points[:, None] + steps).reshape(-1, self.size))
+        values = (prior + tempered * measured).reshape(len(points), -1)
         with np.errstate(invalid="ignore"):
-            gradient = (values[1 : self.size + 1] - values[self.size + 1 :]) / (2 * _STEP)
-        return float(values[0]), np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+            gradients = (values[:, 1:] - values[:, :1]) / _STEP
+        return values[:, 0], np.nan_to_num(gradients, nan=0.0, posinf=0.0, neginf=0.0)
 
     def curvature(self, point: np.ndarray) -> np.ndarray:
         """Return the matrix of second derivatives at a point, by central differences, shape (coordinate, coordinate)."""
@@ -80,7 +80,9 @@ class Surface:
         corners = [point + a * steps[one] + b * steps[other] for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
         values = self.of(np.vstack(corners)).reshape(4, -1)
         matrix = np.zeros((self.size, self.size))
-        matrix[one, other] = matrix[other, one] = (values[0] - values[1] - values[2] + values[3]) / (2 * _LONG_STEP) ** 2
+        with np.errstate(invalid="ignore"):
+            bent = values[0] - values[1] - values[2] + values[3]
+        matrix[one, other] = matrix[other, one] = bent / (2 * _LONG_STEP) ** 2
         return matrix
 
 
@@ -159,7 +161,7 @@ class LogDensity(Surface):
         def log_centre(name: str) -> np.ndarray:
             groupings = model.parameters[name].varies_by
             mean_effect = sum(flat[names.group_effect(name, grouping)].mean(axis=-1) for grouping in groupings)
-            return np.log(flat[names.centre(name, flat)]) + mean_effect
+            return np.log(flat[names.centre(name, flat)] / self.layout.units.get(name, 1.0)) + mean_effect
 
         terms = self.layout.terms
         by_name: dict[str, np.ndarray] = {}
@@ -170,6 +172,14 @@ class LogDensity(Surface):
                 by_name[standard_effect(name, grouping)] = flat[names.group_effect(name, grouping)] / width
         for name in terms[1:]:
             by_name[log_ratio(name)] = log_centre(name) - log_centre(terms[0])
+        for suffix, rows in self.layout:
+            if rows.outliers:
+                assert rows.observation.likelihood.outliers is not None
+                sd = flat[names.of_observation("outlier", suffix)]
+                by_name[names.of_observation("outlier_z", suffix)] = rows.observation.likelihood.outliers.z(sd)
+        multiples = {names.multiple(names.centre(name, flat)): (name, unit) for name, unit in self.layout.units.items()}
+        for multiple, (name, unit) in multiples.items():
+            flat[multiple] = flat[names.centre(name, flat)] / unit
         for coordinate in self.coordinates:
             if coordinate.name != LOG_LOSS:
                 value = by_name.get(coordinate.name)
@@ -195,6 +205,11 @@ class LogDensity(Surface):
             define(self.layout, self._data, values)
         return values
 
+    def rows_at(self, points: np.ndarray) -> tuple[dict[str, JointlyNormal], dict[str, np.ndarray]]:
+        """Return the rows that are Normal together as they are at points, and residuals, (point, row), by their dimension."""
+        values = self._values(points)
+        return values.jointly, values.residuals
+
     def basis(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> gaussian.Basis:
         """Return the bases of an observation side by side, made once."""
         if name not in self._bases:
@@ -213,6 +228,8 @@ class _Values:
     coordinates: list[Coordinate] = field(default_factory=list)
     starts: list[np.ndarray] = field(default_factory=list)
     recorded: dict[str, tuple[np.ndarray, str | None]] = field(default_factory=dict)
+    jointly: dict[str, JointlyNormal] = field(default_factory=dict)
+    residuals: dict[str, np.ndarray] = field(default_factory=dict)
     _next: int = 0
 
     def _take(self, name: str, start: Any, size: int = 1, prior: Prior | None = None) -> np.ndarray:
@@ -268,27 +285,32 @@ class _Values:
         log_measured: np.ndarray,
         dim: str,
     ) -> None:
-        z = (log_measured - mean) / scale
+        self.residuals[dim] = log_measured - mean
+        z = self.residuals[dim] / scale
         density = likelihood.log_density(z, **arguments) - np.log(scale)
         self.measured = self.measured + density.sum(axis=-1)
 
     def jointly_normal(self, name: str, rows: JointlyNormal, log_measured: np.ndarray, dim: str) -> None:
         residual = log_measured - rows.mean
-        error = None if rows.error is None or not np.any(rows.error) else rows.error
+        self.jointly[dim], self.residuals[dim] = rows, residual
+        own = None if rows.own_variance is None or not np.any(rows.own_variance) else rows.own_variance
         basis = self.of.basis(name, rows.effects) if rows.effects else None
         widths = [np.broadcast_to(width, (len(width), matrix.shape[1])) for width, matrix in rows.effects]
         if basis is not None and rows.serial is None:
             all_widths = np.concatenate(widths, axis=1)
-            density = gaussian.log_density_at_draws(residual, rows.deviation, rows.growth, error, all_widths, basis)
+            density = gaussian.log_density_at_draws(residual, rows.deviation, rows.growth, own, all_widths, basis)
         else:
             whole = np.zeros_like(residual)
             scale = rows.deviation * rows.growth + whole
             loadings = None
             if basis is not None:
                 loadings = basis.matrix * np.concatenate(widths, axis=1)[:, None, :] * (rows.growth + whole)[:, :, None]
-            length = None if rows.length is None else rows.length[:, 0]
-            error = None if error is None else error + whole
-            white = gaussian.whiten(residual, scale, error, loadings, rows.serial, length)
+            decay = None
+            if rows.decay is not None:
+                share = rows.decay.run_share
+                decay = gaussian.Decay(rows.decay.length[:, 0], None if share is None else share[:, 0])
+            own = None if own is None else own + whole
+            white = gaussian.whiten(residual, scale, own, loadings, rows.serial, decay)
             density = gaussian.log_density(white, residual.shape[1])
         self.measured = self.measured + density
 

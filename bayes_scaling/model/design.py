@@ -18,7 +18,7 @@ from bayes_scaling.errors import InvalidModel
 from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.document import Model
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.model.noise import geometric_mean, standard_deviation, variance_function
+from bayes_scaling.model.noise import geometric_mean, variance_function
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.reference import law_parameters
 from bayes_scaling.quantities import BY_COLUMN, training_compute
@@ -160,26 +160,29 @@ def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFram
     law, inputs, rng = rows.observation.the_law, list(rows.inputs.values()), np.random.default_rng(0)
     prior_sd = {name: float(np.log(prior.draw(rng, _DRAWS)).std()) for name, prior in model.priors.items()}
     unknowns, variances = list(prior_sd), []
-    for number in range(near.sizes["draw"]):
+    values = {name: near[names.centre(name, near)].values[:, None] for name in unknowns}
+
+    def log_loss(name: str, by: float) -> np.ndarray:
+        changed = values | {name: values[name] * np.exp(by)}
+        return np.log(law(*inputs, **law_parameters(law, model, changed, reference)))
+
+    every_slope = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in unknowns], axis=-1)
+    every_loss = np.exp(log_loss(unknowns[0], 0.0))
+    for number, (slopes, expected) in enumerate(zip(every_slope, every_loss, strict=True)):
         draw = near.isel(draw=number)
-        values = {name: float(draw[names.centre(name, near)]) for name in unknowns}
-
-        def log_loss(name: str, by: float, values: dict[str, float] = values) -> np.ndarray:
-            changed = values | {name: values[name] * np.exp(by)}
-            return np.log(law(*inputs, **law_parameters(law, model, changed, reference)))
-
-        slopes = np.stack([(log_loss(n, _STEP) - log_loss(n, -_STEP)) / (2 * _STEP) for n in unknowns], axis=1)
-        expected = np.exp(log_loss(unknowns[0], 0.0))
         growth = np.ones(len(rows))
         if "growth" in draw:
-            growth = variance_function(expected, given.only.typical, float(draw["growth"]))
+            floor = float(draw["floor"]) if "floor" in draw else None
+            growth = variance_function(expected, given.only.typical, float(draw["growth"]), floor)
         variance = float(draw["sigma"]) ** 2 + sum(float(draw[e.scale_name]) ** 2 * e.own for e in rows.noise)
-        nugget = float(draw["nugget"]) if "nugget" in draw else 0.0
-        error = standard_deviation(nugget, rows.relative_error, growth)
+        own_variance = rows.relative_error**2 + ((float(draw["nugget"]) * growth) ** 2 if "nugget" in draw else 0.0)
         effects = [float(draw[e.scale_name]) * e.basis for e in rows.effects]
         loadings = np.concatenate([slopes, *(basis * growth[:, None] for basis in effects)], axis=1)
-        length = np.asarray(float(draw["length"])) if rows.serial is not None else None
-        white = gaussian.whiten(np.zeros(len(rows)), variance**0.5 * growth, error, loadings, rows.serial, length)
+        decay = None
+        if rows.serial is not None:
+            decay = gaussian.Decay(float(draw["length"]), float(draw["run_share"]) if "run_share" in draw else None)
+        scale = variance**0.5 * growth
+        white = gaussian.whiten(np.zeros(len(rows)), scale, own_variance, loadings, rows.serial, decay)
         whitened = np.concatenate(white.loadings)
         free, shared = whitened[:, : len(unknowns)], whitened[:, len(unknowns) :]
         inner = np.eye(shared.shape[1]) + shared.T @ shared

@@ -20,10 +20,11 @@ from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName
 from bayes_scaling.files import MODELS
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.laws.law import Kind
-from bayes_scaling.model.effects import Effect, RandomWalk, one_or_many
+from bayes_scaling.model.effects import Effect, one_or_many
 from bayes_scaling.model.noise import Correlation, Likelihood
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import InvalidPart, Strict, sentence
+from bayes_scaling.model.walk import RandomWalk
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 
 OF_RUNS: Final = ("runs", "shapes")
@@ -238,8 +239,9 @@ class Model(Strict):
     title : str
         What the model is for, in a line.
     reference : dict
-        The point at which priors are stated: for each quantity a number or, of one observation, ``"geometric mean"`` (of the
-        rows, the default).
+        The point at which priors are stated: for each quantity a number, or ``"geometric mean"`` of the rows (of one
+        observation the default for the inputs of its law). Priors on what has the unit of a quantity whose geometric mean
+        is named here are on multiples of that: with ``L = "geometric mean"`` those on losses mean the same in any unit.
     parameters : dict
         Every parameter of every law; a name that two laws use is one parameter.
     observations : tuple of Observation
@@ -296,18 +298,18 @@ class Model(Strict):
         return self
 
     def _check_reference(self) -> None:
-        axes = {axis: o for o in reversed(self.observations) for axis in (*o.the_law.inputs, *o.the_law.axes)}
+        valid = {axis for o in self.observations for axis in (*o.the_law.inputs, *o.the_law.axes)}
+        valid |= {BY_COLUMN[kind.unit].symbol for kind in self.kinds.values() if kind.unit in BY_COLUMN}
         for name, point in self.reference.items():
-            if name not in axes:
+            if name not in valid:
                 whose = self.only.law if self.is_one else "no law"
-                raise InvalidSpecification(f"reference.{name}: {whose} has no such input; {choose(name, axes)}")
+                raise InvalidSpecification(f"reference.{name}: {whose} has no such input or unit; {choose(name, valid)}")
             if not isinstance(point, str) and point <= 0:
                 raise InvalidSpecification(f"reference.{name}: has to be positive, found {point:g}")
         for law, axis in ((o.the_law, axis) for o in self.observations for axis in o.the_law.axes):
-            stated = isinstance(self.reference.get(axis), float | int)
-            if not stated and (axis not in law.inputs or not self.is_one):
+            if axis not in self.reference and (axis not in law.inputs or not self.is_one):
                 raise InvalidSpecification(
-                    f"reference.{axis}: give a number, since priors of {law.name} are stated at a value of it"
+                    f"reference.{axis}: give a number, or 'geometric mean', since priors of {law.name} are stated at a value of it"
                 )
 
     @property
@@ -352,6 +354,12 @@ class Model(Strict):
         }
 
     @property
+    def units(self) -> dict[str, str]:
+        """Symbol of the quantity whose geometric mean the prior of a parameter is on multiples of."""
+        symbols = {name: BY_COLUMN[kind.unit].symbol for name, kind in self.kinds.items() if kind.unit in BY_COLUMN}
+        return {name: symbol for name, symbol in symbols.items() if isinstance(self.reference.get(symbol), str)}
+
+    @property
     def fixed(self) -> dict[str, float]:
         """Published values that the document fixes."""
         return {name: float(p.fixed) for name, p in self.parameters.items() if p.fixed is not None}
@@ -393,6 +401,18 @@ class Model(Strict):
         alone = tuple(observation.model_copy(update={"discrepancy": {}}) for observation in self.observations)
         return self.model_copy(update={"observations": alone})
 
+    def without_outliers(self) -> Model:
+        """Return the model in which every row counts as it was measured.
+
+        >>> read_model("kappa").without_outliers().likelihood.outliers is None
+        True
+        """
+        every = tuple(
+            each.model_copy(update={"likelihood": each.likelihood.model_copy(update={"outliers": None})})
+            for each in self.observations
+        )
+        return self.model_copy(update={"observations": every})
+
     def of(self, observation: Observation) -> Model:
         """Return the model of one observation alone; what varies over columns still does."""
         law, parameters = observation.the_law, {}
@@ -403,11 +423,15 @@ class Model(Strict):
         return self.model_copy(
             update={
                 "title": self.title if self.is_one else f"{self.title}: {observation.name}",
-                "reference": {n: v for n, v in self.reference.items() if n in (*law.inputs, *law.axes)},
+                "reference": {n: v for n, v in self.reference.items() if n in self._stated_of(law)},
                 "parameters": parameters,
                 "observations": (observation,),
             }
         )
+
+    def _stated_of(self, law: Law) -> set[str]:
+        """Return what of the reference point is one of a law."""
+        return {*law.inputs, *law.axes, *(symbol for name, symbol in self.units.items() if name in law.parameters)}
 
     @property
     def digest(self) -> str:

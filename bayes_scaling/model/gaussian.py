@@ -1,11 +1,12 @@
 """Normal rows with shared effects and serial correlation: their density, innovations and effects, by blocks of one run.
 
 The logarithm of what was measured is Normal around the law: ``y = mu + F z + u + e``. ``F z`` are the effects that rows
-share, ``z`` standard Normal; ``u`` is noise with standard deviation ``scale`` that is correlated along a run,
-exp(-distance / length); ``e`` is each row's own error, its standard error and the nugget, independent of everything. Runs
+share, ``z`` standard Normal; ``u`` is noise with standard deviation ``scale`` that is correlated along a run (see
+:class:`Decay`); ``e`` is each row's own error, of variance ``own_variance``, independent of everything. Runs
 are blocks of the covariance of ``u + e``, padded to one length; rows that belong to no run of several stand alone. A row's
 innovation is what the rows before it on its run leave unexplained; the effects need a matrix of their own number alone
-(Woodbury). Where no row has an error of its own, the noise along a run is a Markov chain, and the row before says all.
+(Woodbury). Where no row has an error of its own, and nothing lasts, the noise along a run is a Markov chain, and the row
+before says all.
 
 Everything is written once for PyTensor and for numpy with a leading batch of draws: four linear-algebra functions
 dispatch on the kind of array.
@@ -85,6 +86,33 @@ class Serial:
 
 
 @dataclass(frozen=True)
+class Decay:
+    """How the correlation of two rows of a run falls with their distance: share + (1 - share) exp(-distance / length).
+
+    ``length``, and ``run_share``, which is nothing where it is None, are numbers, or one number a draw, shape (...,).
+    """
+
+    length: Any
+    run_share: Any | None = None
+
+    def correlation(self, distance: Any) -> Any:
+        """Return the correlation at distances, shape (..., *distances)."""
+        fading = exp(-distance / self._beside(self.length, distance))
+        if self.run_share is None:
+            return fading
+        share = self._beside(self.run_share, distance)
+        return share + (1.0 - share) * fading
+
+    def at(self, draws: slice) -> Decay:
+        """Return it at some of the draws."""
+        return Decay(self.length[draws], None if self.run_share is None else self.run_share[draws])
+
+    @staticmethod
+    def _beside(value: Any, distance: Any) -> Any:
+        return value[(..., *[None] * distance.ndim)] if getattr(value, "ndim", 0) else value
+
+
+@dataclass(frozen=True)
 class Whitened:
     """Residuals and effects with unit covariance, and the deviations of innovations: pairs of rows alone and of blocks."""
 
@@ -99,31 +127,40 @@ class Whitened:
 
 
 def whiten(
-    residual: Any, scale: Any, error: Any | None, loadings: Any | None, serial: Serial | None, length: Any = None
+    residual: Any,
+    scale: Any,
+    own_variance: Any | None,
+    loadings: Any | None,
+    serial: Serial | None,
+    decay: Decay | None = None,
 ) -> Whitened:
     """Bring residuals, and what effects load on rows, to unit covariance.
 
     Parameters
     ----------
-    residual, scale, error : array, shape (..., row)
-        What was measured less what is expected; standard deviations of the correlated noise and of each row's own error,
-        which is None where no row has one.
+    residual, scale, own_variance : array, shape (..., row)
+        What was measured less what is expected; standard deviation of the correlated noise, and variance of each row's own
+        error, which is None where no row has one.
     loadings : array, shape (..., row, effect), optional
         What each effect adds to each row at one standard deviation.
     serial : Serial, optional
         Rows that follow each other; all stand alone by default.
-    length : array, shape (...), optional
-        Distance over which the correlation falls to 1/e.
+    decay : Decay, optional
+        How their correlation falls.
     """
     if serial is None:
-        deviation = _of_both(scale, error)
+        deviation = _of_both(scale, own_variance)
         loaded = () if loadings is None else (loadings / deviation[..., None],)
         return Whitened((residual / deviation,), loaded, (deviation,))
     alone, rows, there = serial.alone, serial.rows, serial.there
-    length = length[..., None, None] if getattr(length, "ndim", 0) else length
-    deviation = _of_both(scale[..., alone], None if error is None else error[..., alone])
-    own = scale[..., rows] * there
-    of_blocks, whitened = _chain(own, serial, length) if error is None else _dense(own, error[..., rows], serial, length)
+    assert decay is not None
+    deviation = _of_both(scale[..., alone], None if own_variance is None else own_variance[..., alone])
+    within_run = scale[..., rows] * there
+    if own_variance is None and decay.run_share is None:
+        of_blocks, whitened = _chain(within_run, serial, decay)
+    else:
+        single = 0.0 * within_run if own_variance is None else own_variance[..., rows]
+        of_blocks, whitened = _dense(within_run, single, serial, decay)
     blocks = whitened((residual[..., rows] * there)[..., None])[..., 0]
     parts = [(residual[..., alone] / deviation, deviation), (_joined_blocks(blocks), _joined_blocks(of_blocks))]
     loaded = ()
@@ -133,15 +170,16 @@ def whiten(
     return Whitened(tuple(r for r, _ in parts), loaded, tuple(d for _, d in parts))
 
 
-def _of_both(scale: Any, error: Any | None) -> Any:
-    return scale if error is None else (scale**2 + error**2) ** 0.5
+def _of_both(scale: Any, own_variance: Any | None) -> Any:
+    return scale if own_variance is None else (scale**2 + own_variance) ** 0.5
 
 
-def _chain(own: Any, serial: Serial, length: Any) -> tuple[Any, Callable[[Any], Any]]:
+def _chain(scale: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
     """Return the deviations of innovations, and what whitens columns, where each row needs the one before it alone."""
+    length = decay.length[..., None, None] if getattr(decay.length, "ndim", 0) else decay.length
     lengths, there = serial.gap / length, serial.there[:, 1:]
     before, left = exp(-lengths) * there, (-expm1(-2.0 * lengths)) ** 0.5 * there + (1.0 - there)
-    deviation = own + (1.0 - serial.there)
+    deviation = scale + (1.0 - serial.there)
 
     def whitened(columns: Any) -> Any:
         z = columns / deviation[..., None]
@@ -150,11 +188,10 @@ def _chain(own: Any, serial: Serial, length: Any) -> tuple[Any, Callable[[Any], 
     return joined(deviation[..., :1], deviation[..., 1:] * left, -1), whitened
 
 
-def _dense(own: Any, error: Any, serial: Serial, length: Any) -> tuple[Any, Callable[[Any], Any]]:
+def _dense(scale: Any, own_variance: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
     """Return the deviations of innovations, and what whitens columns, where each row needs all before it."""
-    length = length[..., None] if getattr(length, "ndim", 0) else length
-    covariance = own[..., :, None] * own[..., None, :] * exp(-serial.distance / length)
-    variance = error**2 * serial.there + (1.0 - serial.there)
+    covariance = scale[..., :, None] * scale[..., None, :] * decay.correlation(serial.distance)
+    variance = own_variance * serial.there + (1.0 - serial.there)
     factor = cholesky(covariance + variance[..., None] * identity_like(covariance))
     return diagonal(factor), lambda columns: solve_lower(factor, columns)
 
@@ -195,9 +232,7 @@ class Basis:
         return (self.matrix[:, :, None] * self.matrix[:, None, :]).reshape(len(self.matrix), -1)
 
     def weighted_gram(self, weights: np.ndarray) -> np.ndarray:
-        """Return sums over rows of the products, each row with its weight; (draw, 1) is one weight for all rows."""
-        if weights.shape[1] == 1:
-            return self.gram * weights[:, :, None]
+        """Return sums over rows of the products, each row with its weight; (draw, row)."""
         effects = self.matrix.shape[1]
         if self.matrix.size * effects <= _CELLS:
             return (weights @ self.products).reshape(-1, effects, effects)
@@ -205,25 +240,36 @@ class Basis:
 
 
 def log_density_at_draws(
-    residual: np.ndarray, deviation: np.ndarray, growth: Any, error: Any | None, widths: np.ndarray, basis: Basis
+    residual: np.ndarray, deviation: np.ndarray, growth: Any, own_variance: Any | None, widths: np.ndarray, basis: Basis
 ) -> np.ndarray:
     """Return the log density of rows without serial correlation at a batch of draws, effects integrated out.
 
     It is what :func:`log_density` is of the same rows whitened, by products of the basis that all draws share.
-    ``residual`` and ``error`` are (draw, row), ``deviation`` and ``growth`` too, or one for all rows, ``widths`` the
+    ``residual`` and ``own_variance`` are (draw, row), ``deviation`` and ``growth`` too, or one for all rows, ``widths`` the
     standard deviation of each effect, (draw, effect); noise and effects grow by ``growth``, each row's own error does not.
     """
     rows = residual.shape[1]
     # Relative to the variance function rows have this scale, and effects do not depend on the row.
-    scale = deviation if error is None else (deviation**2 + (error / growth) ** 2) ** 0.5
-    z = residual / (growth * scale)
-    gram = basis.weighted_gram(scale**-2)
-    precision = gram * widths[:, :, None] * widths[:, None, :] + np.eye(gram.shape[-1])
-    root = np.linalg.cholesky(precision)
-    explained = np.linalg.solve(root, (((z / scale) @ basis.matrix) * widths)[..., None])[..., 0]
-    spread = 2 * np.log(diagonal(root)).sum(axis=-1) + rows * _LOG_TWO_PI
-    log_scale = np.broadcast_to(np.log(scale * growth), residual.shape).sum(axis=-1)
-    return -0.5 * ((z**2).sum(axis=-1) - (explained**2).sum(axis=-1) + spread) - log_scale
+    scale = deviation if own_variance is None else (deviation**2 + own_variance / growth**2) ** 0.5
+    deviation = growth * scale
+    z = residual / deviation
+    square, effects = (z**2).sum(axis=-1), widths.shape[1]
+    # The last row of the factor of the effects' precision, with what the rows say of them beside it, is what they explain.
+    joint = np.empty((len(z), effects + 1, effects + 1))
+    if scale.shape[1] == 1:
+        widths = widths / scale
+        np.multiply(widths[:, :, None] * widths[:, None, :], basis.gram, out=joint[:, :-1, :-1])
+        joint[:, -1, :-1] = (z @ basis.matrix) * widths
+    else:
+        joint[:, :-1, :-1] = basis.weighted_gram(scale**-2) * (widths[:, :, None] * widths[:, None, :])
+        joint[:, -1, :-1] = ((z / scale) @ basis.matrix) * widths
+    joint[:, -1, -1] = square
+    place = np.arange(effects + 1)
+    joint[:, place, place] += 1.0
+    root = diagonal(np.linalg.cholesky(joint))
+    spread = 2 * np.log(root[:, :-1]).sum(axis=-1) + rows * _LOG_TWO_PI
+    log_scale = np.broadcast_to(np.log(deviation), residual.shape).sum(axis=-1)
+    return -0.5 * (root[:, -1] ** 2 - 1.0 + spread) - log_scale
 
 
 def _of_effects(white: Whitened) -> tuple[Any, Any]:
@@ -239,10 +285,10 @@ def _of_effects(white: Whitened) -> tuple[Any, Any]:
 def draw_effects(
     residual: np.ndarray,
     scale: np.ndarray,
-    error: np.ndarray,
+    own_variance: np.ndarray,
     loadings: Any,
     serial: Serial | None,
-    length: np.ndarray | None,
+    decay: Decay | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw the standard effects given the rows, one set for each draw of everything else, shape (draw, effect).
@@ -253,8 +299,8 @@ def draw_effects(
     at_once = max(1, min(_DRAWS_AT_ONCE, _CELLS // (residual.shape[1] * loadings(slice(0, 1)).shape[-1])))
     for start in range(0, len(residual), at_once):
         part = slice(start, start + at_once)
-        of_part = None if length is None else length[part]
-        white = whiten(residual[part], scale[part], _stated(error[part]), loadings(part), serial, of_part)
+        of_part = None if decay is None else decay.at(part)
+        white = whiten(residual[part], scale[part], _stated(own_variance[part]), loadings(part), serial, of_part)
         precision, weighted = _of_effects(white)
         mean = np.linalg.solve(precision, weighted[..., None])
         root = cholesky(precision)
@@ -263,12 +309,12 @@ def draw_effects(
     return np.concatenate(parts)
 
 
-def _stated(error: np.ndarray) -> np.ndarray | None:
-    return error if error.any() else None
+def _stated(own_variance: np.ndarray) -> np.ndarray | None:
+    return own_variance if own_variance.any() else None
 
 
 def innovations(
-    residual: np.ndarray, scale: np.ndarray, error: np.ndarray, serial: Serial | None, length: np.ndarray | None
+    residual: np.ndarray, scale: np.ndarray, own_variance: np.ndarray, serial: Serial | None, decay: Decay | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what the rows before each on its run leave unexplained, in standard deviations, and these: both (draw, row).
 
@@ -279,8 +325,8 @@ def innovations(
     z, deviation = np.empty(residual.shape), np.empty(residual.shape)
     for start in range(0, len(residual), _DRAWS_AT_ONCE):
         part = slice(start, start + _DRAWS_AT_ONCE)
-        of_part = None if length is None else length[part]
-        white = whiten(residual[part], scale[part], _stated(error[part]), None, serial, of_part)
+        of_part = None if decay is None else decay.at(part)
+        white = whiten(residual[part], scale[part], _stated(own_variance[part]), None, serial, of_part)
         if serial is None:
             z[part], deviation[part] = white.residual[0], white.deviation[0]
             continue
@@ -291,14 +337,14 @@ def innovations(
     return z, deviation
 
 
-def correlated(noise: np.ndarray, serial: Serial, length: np.ndarray) -> np.ndarray:
-    """Return standard noise that is correlated along runs, (draw, row), from noise that is not; ``length`` is (draw,)."""
+def correlated(noise: np.ndarray, serial: Serial, decay: Decay) -> np.ndarray:
+    """Return standard noise that is correlated along runs, (draw, row), from noise that is not."""
     result = noise.copy()
     place, rows = serial.order
     for start in range(0, len(noise), _DRAWS_AT_ONCE):
         part = slice(start, start + _DRAWS_AT_ONCE)
         there = serial.there
-        correlation = np.exp(-serial.distance / length[part, None, None, None])
+        correlation = decay.at(part).correlation(serial.distance)
         correlation = correlation * there[:, :, None] * there[:, None, :]
         factor = cholesky(correlation + (1.0 - there)[:, :, None] * np.eye(there.shape[1]))
         drawn = (factor @ (noise[part][:, serial.rows] * there)[..., None])[..., 0]

@@ -5,14 +5,15 @@ A layout stays with the fit: inference, predictions, checks and reports read it,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayes_scaling.errors import InvalidModel
 from bayes_scaling.laws.law import Coefficient
 from bayes_scaling.model import names
 from bayes_scaling.model.document import OBSERVATION, Model, Observation
@@ -21,17 +22,22 @@ from bayes_scaling.model.gaussian import Serial
 from bayes_scaling.model.grouping import Groups, dimension
 from bayes_scaling.model.noise import geometric_mean, relative_error, serial_of
 from bayes_scaling.model.reference import terms_of
+from bayes_scaling.quantities import QUANTITIES
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """One observation, as far as its table can tell its parts apart; effects are discrepancies, then shared noise."""
+    """One observation, as far as its table can tell its parts apart.
+
+    Effects are discrepancies, then shared noise; outliers are the numbers of rows that have an error of their own more.
+    """
 
     observation: Observation
     table: pd.DataFrame
     groups: Groups
     effects: tuple[Placed, ...]
     serial: Serial | None
+    outliers: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -41,6 +47,16 @@ class Rows:
     def inputs(self) -> dict[str, np.ndarray]:
         """Every input of the law by its symbol, a number a row."""
         return {name: self.table[column].to_numpy(float) for name, column in self.observation.columns.items()}
+
+    def values_of(self, symbol: str) -> np.ndarray | None:
+        """Return a quantity of the rows by its symbol, an input of the law or another; None where they have it not."""
+        if symbol in self.inputs:
+            return self.inputs[symbol]
+        column = QUANTITIES[symbol].column
+        if column == self.observation.the_law.output:
+            return self.measured
+        has_it = column in self.table and bool(self.table[column].notna().all())
+        return self.table[column].to_numpy(float) if has_it else None
 
     @cached_property
     def log_measured(self) -> np.ndarray:
@@ -58,7 +74,7 @@ class Rows:
         return relative_error(self.table, self.observation.output)
 
     @property
-    def has_own_error(self) -> bool:
+    def has_own_variance(self) -> bool:
         """Whether a row has an error of its own beside correlated noise; rows that stand alone count as having one."""
         correlation = None if self.serial is None else self.observation.correlation
         return correlation is None or correlation.nugget is not None or bool(self.relative_error.any())
@@ -77,6 +93,11 @@ class Rows:
     def noise(self) -> tuple[Placed, ...]:
         """Noise that rows share."""
         return tuple(effect for effect in self.effects if effect.section == "noise")
+
+    def label(self, number: int) -> str:
+        """Return the name of a row: its ``run_id``, or else its number from one."""
+        name = str(self.table["run_id"].iloc[number]) if "run_id" in self.table else ""
+        return name if name not in ("", "nan") else f"row {number + 1}"
 
     @cached_property
     def basis(self) -> np.ndarray:
@@ -151,6 +172,11 @@ class Layout:
         """The parameters that are losses and are sampled together."""
         return terms_of(self.model)
 
+    @property
+    def units(self) -> dict[str, float]:
+        """What the priors of parameters are on multiples of: see :attr:`Model.units`."""
+        return {name: self.reference[symbol] for name, symbol in self.model.units.items()}
+
     def __iter__(self) -> Iterator[tuple[str, Rows]]:
         """Yield each observation's suffix and rows."""
         for rows in self.rows.values():
@@ -166,12 +192,23 @@ class Layout:
         labels = {coding.dim: list(coding.labels) for coding in self.codings.values()}
         if self.model.is_one and self.only.groups.columns:
             labels[self.only.groups.dim] = self.only.groups.names
+        labels |= {
+            names.of_observation(names.OUTLIER, suffix): [rows.label(number) for number in rows.outliers]
+            for suffix, rows in self
+            if rows.outliers
+        }
         return labels
+
+    def with_outliers(self, outliers: Mapping[str, Sequence[int]]) -> Layout:
+        """Return the layout in which some rows, by observation, have an error of their own more."""
+        rows = {name: replace(of_it, outliers=tuple(outliers.get(name, ()))) for name, of_it in self.rows.items()}
+        return replace(self, rows=rows)
 
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
         kinds = (self.model.kinds[name] for name in self.model.priors)
         axes = dict.fromkeys(kind.of for kind in kinds if isinstance(kind, Coefficient))
+        axes |= dict.fromkeys(self.model.units.values())
         if self.terms:
             axes |= dict.fromkeys(self.only.inputs)
         data: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}
@@ -179,8 +216,10 @@ class Layout:
             observation = rows.observation
             own: dict[str, Any] = {f"input_{name}": values for name, values in rows.inputs.items()}
             own["log_measured"] = rows.log_measured
-            if rows.has_own_error:
-                own["relative_error"] = rows.relative_error
+            if rows.has_own_variance:
+                own["own_variance"] = rows.relative_error**2
+            if rows.outliers:
+                own["rows_of_outliers"] = np.eye(len(rows))[:, list(rows.outliers)]
             if observation.likelihood.growth is not None:
                 own["typical"] = rows.typical
             for effect in rows.effects:
@@ -208,14 +247,19 @@ def name_of_position(parameter: str, grouping: str, suffix: str) -> str:
 
 
 def _reference(model: Model, rows: Mapping[str, Rows]) -> dict[str, float]:
-    """Return the point at which priors are stated: numbers as given, means of the rows of a single observation."""
-    if not model.is_one:
-        return {name: float(point) for name, point in model.reference.items()}
-    only = rows[model.only.name]
+    """Return the point at which priors are stated: numbers as given, and geometric means of the rows that have the quantity."""
+    inputs = rows[model.only.name].inputs if model.is_one else ()
     point: dict[str, float] = {}
-    for name in dict.fromkeys((*only.inputs, *model.reference)):
+    for name in dict.fromkeys((*inputs, *model.reference)):
         stated = model.reference.get(name)
-        point[name] = geometric_mean(only.inputs[name]) if stated is None or isinstance(stated, str) else float(stated)
+        if stated is None or isinstance(stated, str):
+            values = [of_it for each in rows.values() if (of_it := each.values_of(name)) is not None]
+            if not values:
+                raise InvalidModel(
+                    f"The rows have no {QUANTITIES[name].column} to take the reference point {name} of: give a number."
+                )
+            stated = geometric_mean(np.concatenate(values))
+        point[name] = float(stated)
     return point
 
 

@@ -15,6 +15,11 @@ def at_reference(parameter: str) -> str:
     return f"{parameter}_at_reference"
 
 
+def multiple(label: str) -> str:
+    """Name of a value over its unit: what its prior is on where the reference point states a unit."""
+    return f"{label}_multiple"
+
+
 def population(parameter: str) -> str:
     """Name of the centre of the population that a parameter's groups come from, at the reference point."""
     return f"{parameter}_population"
@@ -69,5 +74,7 @@ def of_observation(name: str, suffix: str) -> str:
     return f"{name}_{suffix}" if suffix else name
 
 
-NOISE: Final = ("sigma", "nu", "growth", "length", "nugget")
-"""Unknowns of the noise, each one number an observation."""
+NOISE: Final = ("sigma", "nu", "growth", "floor", "length", "run_share", "nugget", "outlier")
+"""Unknowns of the noise, each one number an observation, but for the outliers, which have one each."""
+OUTLIER: Final = "wrong_row"
+"""The dimension of rows that went wrong."""

@@ -2,18 +2,21 @@
 
 A likelihood is a class: to add one, write a subclass of :class:`Likelihood` with its name, its unknowns and three functions
 in one file. What each row has to itself is a scale, which may grow with the loss (the variance function), a standard error,
-which belongs to the single row, and, where a table has several points of a run, serial correlation with a nugget.
+which belongs to the single row, an error more where the row went wrong, and, where a table has several points of a run,
+serial correlation with a nugget.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal
+from math import lgamma
+from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
+from bayes_scaling.elementwise import exp
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.model.gaussian import Serial
 from bayes_scaling.model.priors import Prior
@@ -23,6 +26,46 @@ from bayes_scaling.plugins import Registry
 _NU: Final = "nu belongs to StudentT, which needs it, and to no other distribution"
 _PADDED: Final = 1.0
 """Distance of padding; it is multiplied by nothing."""
+
+
+def check_share(name: str, prior: Prior) -> None:
+    """Refuse a prior that leaves what lies between nothing and all."""
+    low, high = prior.support
+    if not 0 <= low < high <= 1:
+        raise InvalidSpecification(f"{name}: has to lie between 0 and 1, say Uniform(lower=0, upper=1); found {prior}")
+
+
+class Outliers(Strict):
+    """Rows that may have gone wrong: each suspect has an error of its own beside all noise.
+
+    The prior puts most of its mass where that error is nothing beside the noise, and the rest over orders of magnitude: a
+    suspect is kept, or set aside, or half and half, as the posterior has it. Which rows are suspects is found when the model is
+    fitted: see :mod:`bayes_scaling.inference.outliers`.
+
+    Parameters
+    ----------
+    scale : Prior
+        LogNormal prior on the standard deviation of the error of a suspect, a relative error.
+    why : str
+        Why, in a sentence.
+    """
+
+    scale: Prior
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _is_lognormal(self) -> Outliers:
+        if self.scale.dist != "LogNormal":
+            raise InvalidSpecification(f"outliers.scale: has to be LogNormal, found {self.scale.dist}")
+        return self
+
+    def sd(self, z: Any) -> Any:
+        """Return the standard deviation of the error of a row, for its logarithm in units of the prior."""
+        return exp(self.scale.arguments["mu"] + self.scale.arguments["sigma"] * z)
+
+    def z(self, sd: Any) -> Any:
+        """Return the logarithm of a standard deviation in units of the prior, the inverse of :meth:`sd`."""
+        return (np.log(sd) - self.scale.arguments["mu"]) / self.scale.arguments["sigma"]
 
 
 class Likelihood(Registered):
@@ -39,6 +82,11 @@ class Likelihood(Registered):
     growth : Prior, optional
         Prior on the exponent g of the variance function: standard deviation and discrepancy go as
         sigma (expected / typical)^g. The same everywhere by default. Typical is the geometric mean of what was measured.
+    floor : Prior, optional
+        Prior, between 0 and 1, on the share of the standard deviation at the typical loss that is left where the loss is
+        small, as the scatter of seeds does not vanish: see :func:`variance_function`. None by default.
+    outliers : Outliers, optional
+        Rows that went wrong, of a Normal likelihood; none by default.
     why : str
         Why this likelihood, in a sentence.
     """
@@ -54,7 +102,19 @@ class Likelihood(Registered):
     on: Literal["log"] = "log"
     sigma: Prior
     growth: Prior | None = None
+    floor: Prior | None = None
+    outliers: Outliers | None = None
     why: str = ""
+
+    @model_validator(mode="after")
+    def _has_a_place_for_outliers(self) -> Self:
+        if self.floor is not None:
+            if self.growth is None:
+                raise InvalidSpecification("floor: it is of a noise that grows with the loss; give growth too")
+            check_share("floor", self.floor)
+        if self.outliers is not None and not self.integrates:
+            raise InvalidSpecification(f"outliers: give them to a Normal likelihood; {self.dist} says itself what strays")
+        return self
 
     @property
     def unknowns(self) -> dict[str, Prior]:
@@ -148,10 +208,14 @@ class StudentT(Likelihood):
 
     def log_density(self, z: np.ndarray, **arguments: Any) -> np.ndarray:
         """Return the log density of residuals at scale one."""
-        from scipy.special import poch  # some tenths of a second that a stored fit is queried without
-
         nu = np.asarray(arguments["nu"], float)
-        return np.log(poch(nu / 2, 0.5)) - 0.5 * np.log(np.pi * nu) - 0.5 * (nu + 1) * np.log1p(z**2 / nu)
+        if nu.ndim:
+            from scipy.special import poch  # some tenths of a second that a stored fit is queried without
+
+            constant = np.log(poch(nu / 2, 0.5))
+        else:
+            constant = lgamma((nu + 1) / 2) - lgamma(nu / 2)
+        return constant - 0.5 * np.log(np.pi * nu) - 0.5 * (nu + 1) * np.log1p(z**2 / nu)
 
     def quantile(self, prob: float, **arguments: Any) -> Any:
         """Return the quantile of residuals at scale one, at the median of the degrees of freedom."""
@@ -167,8 +231,9 @@ class StudentT(Likelihood):
 class Correlation(Strict):
     """Serial correlation of residuals along one run: an Ornstein-Uhlenbeck process in the logarithm of a column.
 
-    Two rows a distance d apart in the logarithm have residuals with correlation exp(-d / length). Each row's own error, its
-    standard error and the nugget, stands outside the correlated part.
+    Two rows a distance d apart in the logarithm have residuals with correlation share + (1 - share) exp(-d / length), where
+    the share is that of the run, which lasts. Each row's own error, its standard error and the nugget, stands outside the
+    correlated part.
 
     Parameters
     ----------
@@ -178,6 +243,9 @@ class Correlation(Strict):
         Column that tells runs apart; residuals of different runs are independent.
     length : Prior
         Prior on the length over which the correlation falls to 1/e.
+    run_share : Prior, optional
+        Prior, between 0 and 1, on the share of the variance that a whole run has in common, however far apart its rows lie;
+        nothing by default.
     nugget : Prior, optional
         Prior on the standard deviation of a row's own error beside its standard error, a relative error at the typical
         loss; none by default. It keeps one spiked checkpoint from being impossible.
@@ -188,8 +256,15 @@ class Correlation(Strict):
     along: str = "steps"
     by: str = "run_id"
     length: Prior
+    run_share: Prior | None = None
     nugget: Prior | None = None
     why: str = ""
+
+    @model_validator(mode="after")
+    def _share_is_one(self) -> Correlation:
+        if self.run_share is not None:
+            check_share("run_share", self.run_share)
+        return self
 
 
 def standard_deviation(sigma: Any, error: Any, growth: Any = 1.0) -> Any:
@@ -201,13 +276,18 @@ def standard_deviation(sigma: Any, error: Any, growth: Any = 1.0) -> Any:
     return ((sigma * growth) ** 2 + error**2) ** 0.5
 
 
-def variance_function(expected: Any, typical: Any, exponent: Any) -> Any:
+def variance_function(expected: Any, typical: Any, exponent: Any, floor: Any = None) -> Any:
     """Return the factor by which noise and discrepancy are larger where a loss is expected than at the typical one.
+
+    With a floor f it is (f^2 + (1 - f^2) (expected / typical)^(2 exponent))^(1/2), never below f.
 
     >>> variance_function(4.0, 2.0, 2.0)
     4.0
+    >>> round(variance_function(1.0, 2.0, 10.0, 0.5), 6)
+    0.500001
     """
-    return (expected / typical) ** exponent
+    grown = (expected / typical) ** exponent
+    return grown if floor is None else (floor**2 + (1.0 - floor**2) * grown**2) ** 0.5
 
 
 def geometric_mean(values: Any) -> float:

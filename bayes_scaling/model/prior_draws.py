@@ -35,10 +35,11 @@ def draw_prior(layout: Layout, rng: np.random.Generator, *, draws: int = 4000) -
             effect = width * xr.DataArray(z, dims=(*names.SAMPLE_DIMS, coding.dim))
             drawn |= {names.spread(name, grouping): width, names.group_effect(name, grouping): effect}
             effects.setdefault(name, []).append((effect, coding))
-        centres[name] = one(parameter.prior)
+        centres[name] = one(parameter.prior) * layout.units.get(name, 1.0)
     drawn |= stored_parameters(layout, centres, effects)
     for suffix, rows in layout:
-        dims = {effect.dim: names.of_observation(effect.dim, suffix) for effect in rows.effects}
+        own_dims = [*(effect.dim for effect in rows.effects), names.OUTLIER]
+        dims = {dim: names.of_observation(dim, suffix) for dim in own_dims}
         for name, value in _noise(rows, one, rng).items():
             drawn[names.of_observation(name, suffix)] = value.rename({d: n for d, n in dims.items() if d in value.dims})
     return xr.Dataset(drawn).assign_coords({"chain": [0], "draw": range(draws), **layout.coords})
@@ -72,14 +73,21 @@ def _noise(rows: Rows, one: Callable[[Prior], xr.DataArray], rng: np.random.Gene
     drawn = {"sigma": one(likelihood.sigma)}
     if likelihood.growth is not None:
         drawn["growth"] = one(likelihood.growth)
+    if likelihood.floor is not None:
+        drawn["floor"] = one(likelihood.floor)
+    if likelihood.outliers is not None and rows.outliers:
+        z = rng.standard_normal((*drawn["sigma"].shape, len(rows.outliers)))
+        drawn["outlier"] = xr.DataArray(likelihood.outliers.sd(z), dims=(*names.SAMPLE_DIMS, names.OUTLIER))
     drawn |= {name: one(prior) for name, prior in likelihood.unknowns.items()}
     for effect in rows.effects:
         scale = one(observation.effects[effect.section, effect.name].scale)
-        z = rng.standard_normal((*scale.shape, len(effect.labels))) * effect.unit
+        z = rng.standard_normal((*scale.shape, len(effect.labels)))
         coefficients = xr.DataArray(z, dims=(*scale.dims, effect.dim), coords=effect.coords)
         drawn |= {effect.scale_name: scale, effect.effect_name: scale * coefficients}
     if observation.correlation is not None:
         drawn["length"] = one(observation.correlation.length)
+        if observation.correlation.run_share is not None:
+            drawn["run_share"] = one(observation.correlation.run_share)
         if observation.correlation.nugget is not None:
             drawn["nugget"] = one(observation.correlation.nugget)
     return drawn

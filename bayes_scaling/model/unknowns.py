@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bayes_scaling.model.gaussian import Serial
+from bayes_scaling.model.gaussian import Decay, Serial
 from bayes_scaling.model.noise import Likelihood
 from bayes_scaling.model.priors import Prior
 
@@ -15,18 +15,18 @@ from bayes_scaling.model.priors import Prior
 class JointlyNormal:
     """Rows that are Normal together.
 
-    ``deviation`` is the standard deviation of a row's noise at the typical loss, ``growth`` the variance function, ``error``
-    the standard deviation of its own error; ``effects`` are scale at the typical loss and basis of every shared effect;
-    ``length`` is the distance over which the correlation of rows that follow each other falls to 1/e.
+    ``deviation`` is the standard deviation of a row's noise at the typical loss, ``growth`` the variance function,
+    ``own_variance`` that of its own error; ``effects`` are scale at the typical loss and basis of every shared effect;
+    ``decay`` is how the correlation of rows that follow each other falls.
     """
 
     mean: Any
     deviation: Any
     growth: Any
-    error: Any | None
+    own_variance: Any | None
     effects: list[tuple[Any, Any]]
     serial: Serial | None = None
-    length: Any | None = None
+    decay: Decay | None = None
 
 
 class Unknowns(Protocol):
@@ -42,7 +42,7 @@ class Unknowns(Protocol):
         """Return an unknown on the whole real line whose density :meth:`with_prior` states."""
 
     def standard(self, name: str, dim: str, size: int) -> Any:
-        """Return independent standard Normal unknowns, one a label."""
+        """Return independent standard Normal unknowns, one a label of a dimension."""
 
     def with_prior(self, name: str, prior: Prior, log_value: Any) -> Any:
         """Return a positive number, given its logarithm, whose prior density the model has."""

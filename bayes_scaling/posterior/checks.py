@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.model.names import SAMPLE_DIMS, is_log
-from bayes_scaling.numerics import smoothed_weights
+from bayes_scaling.numerics import binomial_below, normal_scores, smoothed_weights
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.predict import inside, interval, quantiles
 from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
@@ -216,8 +216,6 @@ def _r_hat(draws: np.ndarray) -> np.ndarray:
 
     Draws have shape (chain, draw, ...). Of draws that never move, and of a single chain, it is not a number.
     """
-    from scipy.special import ndtri  # some tenths of a second that a stored fit is queried without
-
     chains, count, half = *draws.shape[:2], draws.shape[1] // 2
     if chains < 2:
         return np.full(draws.shape[2:], np.nan)
@@ -225,8 +223,7 @@ def _r_hat(draws: np.ndarray) -> np.ndarray:
     halves = np.concatenate([flat[:, :half], flat[:, -half:]]).reshape(2 * chains * half, -1)
     largest = np.full(flat.shape[-1], -np.inf)
     for values in (halves, np.abs(halves - np.median(halves, axis=0))):
-        share = (pd.DataFrame(values).rank().to_numpy() - 3 / 8) / (len(values) + 1 / 4)
-        z = ndtri(share).reshape(2 * chains, half, -1)
+        z = normal_scores(pd.DataFrame(values).rank().to_numpy(), len(values)).reshape(2 * chains, half, -1)
         within, between = z.var(axis=1, ddof=1).mean(axis=0), half * z.mean(axis=1).var(axis=0, ddof=1)
         largest = np.maximum(largest, np.sqrt((between / within + half - 1) / half))
     return largest.reshape(draws.shape[2:])
@@ -280,8 +277,6 @@ def prior_predictive(fit: Fit) -> xr.DataArray:
 
 
 def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
-    from scipy.special import bdtr  # as above
-
     rows, rng = fit.layout.only, np.random.default_rng(0)
     measured, z = rows.measured, innovations(fit)[0]
     if rows.serial is None and rows.observation.output == "loss":
@@ -289,7 +284,7 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
         count = int(inside(measured, lower.values, upper.values).sum())
     else:
         count = int((np.abs(z.median(SAMPLE_DIMS)) <= usual_residual(fit, 0.9)).sum())
-    results = {"coverage test, p-value": (float(bdtr(count, len(rows), 0.9)), f"{count} of {len(rows)} inside")}
+    results = {"coverage test, p-value": (binomial_below(count, len(rows), 0.9), f"{count} of {len(rows)} inside")}
     _, lower, upper = interval(prior_predictive(fit), 0.99)
     share = float(inside(measured, lower.values, upper.values).mean())
     results["share of runs in the 99 % prior predictive interval"] = (share, "")

@@ -120,7 +120,13 @@ class Fit:
     def layout(self) -> Layout:
         """All that follows from the model and its rows."""
         layout = Layout.of(self.model, {o.name: self.rows(o.name) for o in self.model.observations})
-        return replace(layout, reference=self.reference)
+        return replace(layout, reference=self.reference).with_outliers(self.outliers)
+
+    @property
+    def outliers(self) -> dict[str, list[int]]:
+        """Numbers of the rows that may have gone wrong, by observation."""
+        stated = self.facts.get("outliers", {})
+        return {name: [int(row) for row in rows] for name, rows in stated.items() if name in self.tree["observations"]}
 
     @property
     def posterior(self) -> xr.Dataset:
@@ -258,6 +264,25 @@ class Fit:
         return f"This posterior has NOT converged, do not rely on it: {named}."
 
     @property
+    def adequate(self) -> bool:
+        """Whether every check of adequacy passed: how well the model describes the runs."""
+        return not self._inadequacies
+
+    @property
+    def adequacy(self) -> str:
+        """A sentence on whether the model describes the runs. Whatever is answered from the fit repeats it where it does not."""
+        if not self.checks:
+            return "The model has not been checked against the runs."
+        if self.adequate:
+            return "The model passed every check of adequacy."
+        named = "; ".join(f"{c['check']} is {c['value']:.3g}, limit {c['rule']}" for c in self._inadequacies)
+        return f"The model does NOT describe the runs well: {named}."
+
+    @property
+    def _inadequacies(self) -> list[Mapping[str, Any]]:
+        return [check for check in self.checks if not check["passed"] and check["about"] == "adequacy"]
+
+    @property
     def how_sampled(self) -> str:
         """Which sampler drew the posterior, why, and the modes that matter where there are several."""
         if "sampler_reason" not in self.facts:
@@ -356,9 +381,10 @@ class Fit:
 
 def _alone(layout: Layout, observation: Observation) -> Layout:
     """Return the layout of one observation alone, with priors stated where they were."""
-    axes = {*observation.the_law.inputs, *observation.the_law.axes}
-    alone = Layout.of(layout.model.of(observation), {observation.name: layout.rows[observation.name].table})
-    return replace(alone, reference={axis: value for axis, value in layout.reference.items() if axis in axes})
+    rows = layout.rows[observation.name]
+    alone = Layout.of(layout.model.of(observation), {observation.name: rows.table})
+    alone = replace(alone, reference={axis: value for axis, value in layout.reference.items() if axis in alone.reference})
+    return alone.with_outliers({observation.name: rows.outliers})
 
 
 def observation_draws(layout: Layout, name: str, draws: xr.Dataset, alone: Layout | None = None) -> xr.Dataset:
@@ -384,7 +410,8 @@ def observation_draws(layout: Layout, name: str, draws: xr.Dataset, alone: Layou
             effects.setdefault(parameter, []).append((own, of_it))
         centres[parameter] = centre
     stored = stored_parameters(alone, centres, effects)
-    dims = {names.of_observation(effect.dim, suffix): effect.dim for effect in alone.only.effects}
+    own_dims = [*(effect.dim for effect in alone.only.effects), names.OUTLIER]
+    dims = {names.of_observation(dim, suffix): dim for dim in own_dims}
     labels = (label for effect in alone.only.effects for label in (effect.scale_name, effect.effect_name))
     noise: dict[str, xr.DataArray] = {}
     for label in (*names.NOISE, *labels):

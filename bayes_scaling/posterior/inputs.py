@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRequest, NewGroupWarning, NotConvergedWarning, choose
 from bayes_scaling.model.grouping import label_in, label_of
+from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, training_compute
 
@@ -30,7 +31,11 @@ def known_inputs(fit: Fit) -> set[str]:
 
 
 def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every input of a request as a DataArray, completed by C = 6 N D, or refuse it."""
+    """Return every input of a request as a DataArray, completed by C = 6 N D, or refuse it.
+
+    Compute that 6 N D relates to size and data is then counted as the runs count theirs; that of a request which has all three,
+    and what a law of C alone is asked for, stays as it is.
+    """
     for column in inputs:
         if column not in known_inputs(fit):
             raise InvalidRequest(f"There is no input {column!r}; {choose(column, known_inputs(fit))}.")
@@ -38,7 +43,12 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
     one_length(given)
     if {"params", "tokens", "compute_flops"} <= set(given):
         _warn_of_compute(given)
+    without = {column: value for column, value in given.items() if column != "compute_flops"}
+    completed(without)  # has compute where size and data do not rest on the one that was given
+    own = "compute_flops" in given and "compute_flops" in {*without, *fit.model.only.columns.values()}
     completed(given)
+    if {"params", "tokens", "compute_flops"} <= set(given) and not own:
+        given["compute_flops"] = given["compute_flops"] * compute_ratio(fit)
     for column in fit.model.only.columns.values():
         if column not in given:
             needed = ", ".join(fit.model.only.columns.values())

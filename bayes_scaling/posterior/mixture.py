@@ -69,6 +69,17 @@ class Mixture:
         return all(fit.converged for fit in self.parts.values())
 
     @property
+    def adequacy(self) -> str:
+        """A sentence on whether the fits that have weight describe the runs."""
+        bad = [f"{name}: {fit.adequacy}" for name, fit in self.parts.items() if not fit.adequate]
+        return " ".join(bad) if bad else "The models passed every check of adequacy."
+
+    @property
+    def adequate(self) -> bool:
+        """Whether every fit that has weight passed its checks of adequacy."""
+        return all(fit.adequate for fit in self.parts.values())
+
+    @property
     def loss_unit(self) -> str:
         """Unit of every loss in and out."""
         return next(iter(self.fits.values())).loss_unit

@@ -13,6 +13,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model import names
 from bayes_scaling.model.grouping import effects_at, member
+from bayes_scaling.model.layout import Rows
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.model.noise import standard_deviation, typical_error, variance_function
 from bayes_scaling.model.reference import law_parameters
@@ -21,7 +22,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit, input_arrays
 
 INTERVAL_COLUMNS: Final = ("median", "lower", "upper", "mean_lower", "mean_upper")
-"""The two intervals of a prediction: a new run's measured loss, and the law's expected one."""
+"""The two intervals of a prediction: a new run's measured loss, and the expected one."""
 REACHES: Final = ("params", "tokens", "compute_flops")
 
 
@@ -41,8 +42,8 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
         Of the measurement noise and of new groups.
     **inputs : float, sequence or DataArray
         Columns of the run: ``params``, ``tokens``, ``compute_flops`` or what else the law takes; what
-        C = 6 N D gives may be left out. Sequences are runs, one an entry, along a dimension ``query``;
-        DataArrays keep their dimensions and broadcast by name.
+        C = 6 N D gives may be left out, and compute then becomes what the runs of the fit count it as. Sequences are runs,
+        one an entry, along a dimension ``query``; DataArrays keep their dimensions and broadcast by name.
 
     Returns
     -------
@@ -82,8 +83,7 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
     growth = growth_at(fit, law)
     added = sum((walk.at(fit.posterior, columns, group, seed) for walk in fit.layout.only.discrepancy), start=0.0)
     expected = with_effects(law, added, growth)
-    rng = np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
-    measured = measured_anew(fit, expected, rng, growth=growth)
+    measured = measured_anew(fit, expected, noise_generator(group, seed), growth=growth)
     axes = [c for c in dict.fromkeys((*REACHES, *fit.model.only.columns.values())) if c in columns and c in fit.table]
     label = ", ".join(f"{column}={value}" for column, value in group.items())
     return xr.Dataset(
@@ -93,11 +93,16 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
     )
 
 
+def noise_generator(group: Mapping[str, str], seed: int) -> np.random.Generator:
+    """Return what draws the residual noise of new runs of a group: one seed and group always draw the same."""
+    return np.random.default_rng([seed, zlib.crc32(repr(sorted(group.items())).encode())])
+
+
 def measured_anew(
     fit: Fit, expected: xr.DataArray, rng: np.random.Generator, *, growth: xr.DataArray | float = 1.0
 ) -> xr.DataArray:
     """Draw what new runs measure whose expected losses are given, dims as these: every component of the noise is new."""
-    scale = standard_deviation(new_run_sd(fit), typical_relative_se(fit), growth)
+    scale = standard_deviation(new_run_sd(fit), own_sd(fit, growth), growth)
     return scattered(expected, scale, standard_noise(fit, expected, rng))
 
 
@@ -112,21 +117,28 @@ def likelihood_arguments(fit: Fit, like: xr.DataArray) -> dict[str, np.ndarray]:
     return {name: (value + xr.zeros_like(like)).transpose(*like.dims).values for name, value in arguments.items()}
 
 
-def scattered(expected: xr.DataArray, scale: Any, noise: xr.DataArray) -> xr.DataArray:
+def scattered(expected: Any, scale: Any, noise: Any) -> Any:
     """Return measured losses for expected ones, standard deviations and standard noise."""
     with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
         return expected * np.exp(scale * noise)
 
 
-def new_run_sd(fit: Fit, *, nugget: bool = True) -> xr.DataArray:
+def new_run_sd(fit: Fit) -> xr.DataArray:
     """Return the residual standard deviation of a new run, which shares nothing with those measured, at the typical loss.
 
-    The nugget, each point's own error, is part of it or left out.
+    Its own error is no part of it: see :func:`own_sd`.
     """
     draws = fit.posterior
     parts = [draws[effect.scale_name] for effect in fit.layout.only.noise]
-    parts += [draws["nugget"]] if nugget and "nugget" in draws else []
     return sum((part**2 for part in parts), start=draws["sigma"] ** 2) ** 0.5 if parts else draws["sigma"]
+
+
+def own_sd(fit: Fit, growth: Any, error: Any | None = None) -> Any:
+    """Return the standard deviation of a row's own error where the noise is larger by a factor: its nugget and standard error.
+
+    The standard error is that of a new run by default.
+    """
+    return standard_deviation(fit.posterior.get("nugget", 0.0), typical_relative_se(fit) if error is None else error, growth)
 
 
 def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
@@ -140,8 +152,12 @@ def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] |
 
 def growth_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
     """Return the variance function where the law expects a loss: by what factor noise and discrepancy are larger there."""
-    draws = fit.posterior
-    return variance_function(law, fit.layout.only.typical, draws["growth"]) if "growth" in draws else 1.0
+    return growth_where(fit.layout.only, fit.posterior, law)
+
+
+def growth_where(rows: Rows, draws: xr.Dataset, law: Any) -> Any:
+    """Return the variance function of an observation for draws of it."""
+    return variance_function(law, rows.typical, draws["growth"], draws.get("floor")) if "growth" in draws else 1.0
 
 
 def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[str, Any]:
@@ -168,7 +184,7 @@ def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
     -------
     Dataset, input dims
         ``median``, ``lower``, ``upper`` of a new run's measured loss; ``mean_lower``, ``mean_upper`` of
-        the law's expected loss; attribute ``prob``.
+        the expected loss; attribute ``prob``.
 
     Examples
     --------
@@ -218,7 +234,7 @@ def inside(loss: Any, lower: Any, upper: Any) -> Any:
     return (lower <= loss) & (loss <= upper)
 
 
-def with_effects(law: xr.DataArray, added: Any, growth: Any) -> xr.DataArray:
+def with_effects(law: Any, added: Any, growth: Any) -> Any:
     """Return a law's loss with what effects add to its logarithm."""
     with np.errstate(over="ignore"):  # a prior may draw a walk that no loss survives
         return law * np.exp(added * growth)

@@ -22,6 +22,16 @@ class Posterior(Protocol):
         ...
 
     @property
+    def adequate(self) -> bool:
+        """Whether every check of adequacy passed."""
+        ...
+
+    @property
+    def adequacy(self) -> str:
+        """A sentence on whether the model describes the runs."""
+        ...
+
+    @property
     def loss_unit(self) -> str:
         """Unit of every loss in and out."""
         ...

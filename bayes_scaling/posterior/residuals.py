@@ -10,9 +10,15 @@ import xarray as xr
 from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.names import SAMPLE_DIMS
-from bayes_scaling.model.noise import standard_deviation, variance_function
 from bayes_scaling.posterior.fit import Fit, observation_draws
-from bayes_scaling.posterior.predict import growth_at, likelihood_arguments, scattered, standard_noise, with_effects
+from bayes_scaling.posterior.predict import (
+    growth_at,
+    growth_where,
+    likelihood_arguments,
+    scattered,
+    standard_noise,
+    with_effects,
+)
 
 _CELLS: Final = 20_000_000
 """Numbers of one array, draws times rows, that are in memory together."""
@@ -33,13 +39,13 @@ def loss_at_runs(fit: Fit) -> xr.DataArray:
 def measured_at_runs(fit: Fit, expected: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
     """Draw what rows would measure again, given what :func:`loss_at_runs` expects: what each has to itself is new."""
     rows, noise = fit.layout.only, standard_noise(fit, expected, rng)
-    scale, error = row_scales(fit, growth_at(fit, law_at_runs(fit)))
+    scale, own_variance = row_scales(fit, growth_at(fit, law_at_runs(fit)))
     if rows.serial is None:
-        return scattered(expected, (scale**2 + error**2) ** 0.5, noise)
-    along = gaussian.correlated(flat_draws(noise), rows.serial, flat_draws(fit.posterior["length"]))
+        return scattered(expected, (scale**2 + own_variance) ** 0.5, noise)
+    along = gaussian.correlated(flat_draws(noise), rows.serial, decay_of(fit.posterior))
     correlated = noise.copy(data=along.reshape(noise.shape))
-    own = standard_noise(fit, expected, rng) if bool((error > 0).any()) else 0.0
-    return scattered(expected, 1.0, scale * correlated + error * own)
+    own = standard_noise(fit, expected, rng) if bool((own_variance > 0).any()) else 0.0
+    return scattered(expected, 1.0, scale * correlated + own_variance**0.5 * own)
 
 
 def innovations(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
@@ -50,9 +56,9 @@ def innovations(fit: Fit) -> tuple[xr.DataArray, xr.DataArray]:
     rows, expected = fit.layout.only, loss_at_runs(fit)
     residual: Any = (xr.DataArray(rows.log_measured, dims="run") - np.log(expected)).transpose(*SAMPLE_DIMS, "run")
     arrays = xr.broadcast(residual, *row_scales(fit, growth_at(fit, law_at_runs(fit))))
-    flat, scale, error = map(flat_draws, arrays)
-    length = flat_draws(fit.posterior["length"]) if rows.serial is not None else None
-    z, deviation = gaussian.innovations(flat, scale, error, rows.serial, length)
+    flat, scale, own_variance = map(flat_draws, arrays)
+    decay = decay_of(fit.posterior) if rows.serial is not None else None
+    z, deviation = gaussian.innovations(flat, scale, own_variance, rows.serial, decay)
     return residual.copy(data=z.reshape(residual.shape)), residual.copy(data=deviation.reshape(residual.shape))
 
 
@@ -108,10 +114,11 @@ def _effects_of(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) -> 
             continue
         own = observation_draws(layout, rows.observation.name, draws)
         law = _law(rows, layout.model.fixed, own)
-        growth = variance_function(law, rows.typical, own["growth"]) if "growth" in own else xr.ones_like(law)
-        scale, error = _parts(rows, own, growth)
+        growth = growth_where(rows, own, law) + xr.zeros_like(law)
+        scale, own_variance = _parts(rows, own, growth)
         residual: Any = xr.DataArray(rows.log_measured, dims="run") - np.log(law)
-        residual, scale, error, growth = map(flat_draws, xr.broadcast(residual, scale, error, growth))
+        arrays = xr.broadcast(residual, scale, own_variance, growth)
+        residual, scale, own_variance, growth = map(flat_draws, arrays)
         counts = [len(effect.labels) for effect in rows.effects]
         scales = np.stack([flat_draws(own[effect.scale_name]) for effect in rows.effects], axis=1)
         widths = np.repeat(scales, counts, axis=1)
@@ -119,13 +126,13 @@ def _effects_of(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) -> 
         def loadings(part: slice, growth: Any = growth, rows: Rows = rows, widths: np.ndarray = widths) -> np.ndarray:
             return growth[part][:, :, None] * rows.basis * widths[part, None, :]
 
-        length = flat_draws(own["length"]) if rows.serial is not None else None
-        z = gaussian.draw_effects(residual, scale, error, loadings, rows.serial, length, rng)
+        decay = decay_of(own) if rows.serial is not None else None
+        z = gaussian.draw_effects(residual, scale, own_variance, loadings, rows.serial, decay, rng)
         shape = own["sigma"].shape
         parts = np.split(z * widths, np.cumsum(counts)[:-1], axis=1)
         for effect, coefficients in zip(rows.effects, parts, strict=True):
             dim = names.of_observation(effect.dim, suffix)
-            stored = (coefficients * effect.unit).reshape(*shape, -1)
+            stored = coefficients.reshape(*shape, -1)
             name = names.of_observation(effect.effect_name, suffix)
             drawn[name] = xr.DataArray(stored, dims=(*SAMPLE_DIMS, dim), coords={dim: effect.labels})
     return drawn
@@ -147,16 +154,28 @@ def _law(rows: Rows, fixed: dict[str, float], draws: xr.Dataset) -> xr.DataArray
 
 
 def row_scales(fit: Fit, growth: Any) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the standard deviation of each row's correlated noise, and of its own error, dims (chain, draw, run)."""
+    """Return the standard deviation of each row's correlated noise, the variance of its own error, dims (chain, draw, run)."""
     return _parts(fit.layout.only, fit.posterior, growth)
 
 
 def _parts(rows: Rows, draws: xr.Dataset, growth: Any) -> tuple[xr.DataArray, xr.DataArray]:
     shares = ((draws[e.scale_name] ** 2) * xr.DataArray(e.own, dims="run") for e in rows.noise)
     variance = draws["sigma"] ** 2 + sum(shares, start=0.0)
-    nugget: Any = draws.get("nugget", 0.0)
-    error = xr.DataArray(rows.relative_error, dims="run")
-    return variance**0.5 * growth, standard_deviation(nugget, error, growth) + 0.0 * draws["sigma"]
+    own_variance: Any = xr.DataArray(rows.relative_error**2, dims="run") + 0.0 * draws["sigma"]
+    if "nugget" in draws:
+        own_variance = own_variance + (draws["nugget"] * growth) ** 2
+    if rows.outliers:
+        of_rows = xr.DataArray(np.eye(len(rows))[list(rows.outliers)], dims=(names.OUTLIER, "run"))
+        own_variance = own_variance + xr.dot(
+            draws["outlier"].drop_vars(names.OUTLIER, errors="ignore") ** 2, of_rows, dim=names.OUTLIER
+        )
+    return variance**0.5 * growth, own_variance
+
+
+def decay_of(draws: xr.Dataset) -> gaussian.Decay:
+    """Return how the correlation along a run falls in each draw."""
+    share = flat_draws(draws["run_share"]) if "run_share" in draws else None
+    return gaussian.Decay(flat_draws(draws["length"]), share)
 
 
 def flat_draws(draws: xr.DataArray) -> np.ndarray:

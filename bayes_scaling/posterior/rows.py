@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.model.gaussian import Decay
 from bayes_scaling.model.names import SAMPLE_DIMS
-from bayes_scaling.model.noise import standard_deviation
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import (
     INTERVAL_COLUMNS,
@@ -19,11 +19,11 @@ from bayes_scaling.posterior.predict import (
     growth_at,
     intervals,
     new_run_sd,
+    own_sd,
     predict,
-    typical_relative_se,
 )
 from bayes_scaling.posterior.protocol import Posterior
-from bayes_scaling.posterior.residuals import flat_draws, law_at_runs, loss_at_runs, row_scales
+from bayes_scaling.posterior.residuals import decay_of, flat_draws, law_at_runs, loss_at_runs, row_scales
 
 
 def predict_table(fit: Posterior, table: pd.DataFrame, *, prob: float = 0.9, seed: int = 0) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def predict_table(fit: Posterior, table: pd.DataFrame, *, prob: float = 0.9, see
     -------
     DataFrame
         The table with ``median``, ``lower``, ``upper`` of a new run's measured loss, ``mean_lower``,
-        ``mean_upper`` of the law's expected loss, and the reach in decades.
+        ``mean_upper`` of the expected loss, and the reach in decades.
 
     Examples
     --------
@@ -85,14 +85,13 @@ def continued(fit: Fit, table: pd.DataFrame, prediction: xr.Dataset) -> xr.Datas
     correlation = fit.model.only.correlation
     assert correlation is not None
     residual: Any = xr.DataArray(fit.layout.only.log_measured, dims="run") - np.log(loss_at_runs(fit))
-    scale, error = row_scales(fit, growth_at(fit, law_at_runs(fit)))
-    arrays = *xr.broadcast(residual, scale, error), fit.posterior["length"]
-    seen = Seen(*map(flat_draws, arrays))
+    arrays = xr.broadcast(residual, *row_scales(fit, growth_at(fit, law_at_runs(fit))))
+    of_rows, scale, own_variance = map(flat_draws, arrays)
+    seen = Seen(of_rows, scale, own_variance, decay_of(fit.posterior))
     new = prediction.isel(row=rows)
     growth = growth_at(fit, new["law_loss"])
-    nugget: Any = fit.posterior.get("nugget", 0.0)
-    own = flat_draws(new_run_sd(fit, nugget=False) * growth + 0 * new["law_loss"])
-    single = flat_draws(standard_deviation(nugget, typical_relative_se(fit), growth) + 0 * new["law_loss"])
+    own = flat_draws(new_run_sd(fit) * growth + 0 * new["law_loss"])
+    single = flat_draws(own_sd(fit, growth) + 0 * new["law_loss"])
     residual_of_new: Any = np.log(new["measured_loss"] / new["expected_loss"])
     noise = flat_draws(residual_of_new) / (own**2 + single**2) ** 0.5
     expected = flat_draws(new["expected_loss"])
@@ -110,12 +109,12 @@ def continued(fit: Fit, table: pd.DataFrame, prediction: xr.Dataset) -> xr.Datas
 
 @dataclass(frozen=True)
 class Seen:
-    """Residuals of the rows of a fit: arrays of shape (draw, row), and the length of their correlation, shape (draw,)."""
+    """Residuals of the rows of a fit: arrays of shape (draw, row), and how their correlation falls."""
 
     residual: np.ndarray
     scale: np.ndarray
-    error: np.ndarray
-    length: np.ndarray
+    own_variance: np.ndarray
+    decay: Decay
 
     def forecast(self, members: np.ndarray, along: np.ndarray, place: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean of the correlated noise at a place of one run given its rows, and the share of variance explained.
@@ -123,10 +122,10 @@ class Seen:
         Both are in units of the noise's standard deviation there.
         """
         standard = self.residual[:, members] / self.scale[:, members]
-        own = (self.error[:, members] / self.scale[:, members]) ** 2
-        between = np.abs(along[:, None] - along[None, :])
-        covariance = np.exp(-between / self.length[:, None, None]) + own[:, :, None] * np.eye(len(members))
-        to_place = np.exp(-np.abs(place - along) / self.length[:, None])
+        own = self.own_variance[:, members] / self.scale[:, members] ** 2
+        between = self.decay.correlation(np.abs(along[:, None] - along[None, :]))
+        covariance = between + own[:, :, None] * np.eye(len(members))
+        to_place = self.decay.correlation(np.abs(place - along))
         weights = np.linalg.solve(covariance, to_place[..., None])[..., 0]
         return (weights * standard).sum(axis=1), (weights * to_place).sum(axis=1)
 

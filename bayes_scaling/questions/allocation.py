@@ -12,15 +12,17 @@ import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, intervals, predict_at
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.optimum import among, choose, judged, optima, plausible
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import RISK, RiskMeasure, risk_measure
-from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of, choose, optima
+from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of
 from bayes_scaling.questions.wording import credible, flop, short
 
 
@@ -38,8 +40,9 @@ def allocate(
     """Split a compute budget between parameters and tokens.
 
     Two answers that differ: the optimum of each draw, whose spread is its posterior uncertainty, and
-    the one size to choose, which makes the risk of the law's loss over all draws least. A discrepancy widens the loss there;
-    it does not move the choice, since its sign along an untried budget is unknown.
+    the one size to choose, which makes a risk over all draws least. Both are of the loss that :func:`~bayes_scaling.predict`
+    predicts, the law with its model discrepancy: among the runs it moves the optimum to where they measured it. Beyond them its
+    sign is unknown: the optimum of a draw goes further from that of the law, and the choice stays near it.
 
     Parameters
     ----------
@@ -48,8 +51,9 @@ def allocate(
     compute : float or sequence
         Budgets, FLOP, with C = 6 N D.
     risk : str or callable
-        ``"mean"``, ``"median"``, ``"quantile:0.9"``, ``"cvar:0.9"``, ``"exceed:2.1"``, or a function that reduces the draws
-        of a loss to one number, larger being worse: see :func:`~bayes_scaling.questions.risk.disutility`.
+        ``"mean"``, of the expected loss; or, of what a new run measures, noise too, ``"median"``, ``"quantile:0.9"``,
+        ``"cvar:0.9"``, ``"exceed:2.1"``, or a function that reduces the draws of a loss to one number, larger being worse: see
+        :func:`~bayes_scaling.questions.risk.disutility`.
     supply : Supply, optional
         Text there is: tokens beyond it are seen again and worth less.
     least_params, most_params : float, optional
@@ -62,9 +66,9 @@ def allocate(
     Returns
     -------
     Dataset, dims (chain, draw, compute_flops)
-        ``optimal_params`` and ``optimal_tokens``, the optimum of each draw, limits or not; ``params`` and ``tokens``,
-        the choice; ``expected_loss`` and ``measured_loss`` at the choice; the reach of the choice.
-        A single budget has no dimension.
+        ``optimal_params`` and ``optimal_tokens``, the optimum of each draw, limits or not; ``law_optimal_params``, that of
+        the law alone; ``params`` and ``tokens``, the choice; ``expected_loss`` and ``measured_loss`` at the choice; the reach
+        of the choice. A single budget has no dimension.
 
     Raises
     ------
@@ -79,23 +83,57 @@ def allocate(
     '7.225e+10 parameters, 1.329e+12 tokens'
     """
     labels = admit(fit, group or {}, seed)
-    surface = Surface.of(fit, labels, seed, supply)
-    budgets = budgets_of(compute)
-    each = optima(surface, np.atleast_1d(budgets.values))
+    surface, budgets, measure = Surface.of(fit, labels, seed, supply), budgets_of(compute), risk_measure(risk)
+    at = np.atleast_1d(budgets.values)
+    each = optima(surface, at)
+    of_law = optima(surface.law_alone, at) if surface.discrepancy else each
     limits = _limits(least_params, most_params, budgets)
-    chosen = choose(surface.along, np.atleast_1d(budgets.values), risk_measure(risk), each, limits)
-    params = np.exp(xr.DataArray(chosen.reshape(budgets.shape), dims=budgets.dims))
+    chosen = choose(judged(surface, measure), at, measure, among(each), limits)
+    prediction = _at_choice(fit, chosen, budgets, supply, labels, seed)
     coords = {name: fit.posterior.coords[name] for name in SAMPLE_DIMS if name in fit.posterior.coords}
-    optimal = xr.DataArray(np.exp(each).reshape(*budgets.shape, *surface.shape), coords, (*budgets.dims, *SAMPLE_DIMS))
-    optimal = optimal.transpose(*SAMPLE_DIMS, ...)
+    optimal, law = (
+        xr.DataArray(np.exp(best).reshape(*budgets.shape, *surface.shape), coords, (*budgets.dims, *SAMPLE_DIMS))
+        for best in (each, of_law)
+    )
+    optimal, law = optimal.transpose(*SAMPLE_DIMS, ...), law.transpose(*SAMPLE_DIMS, ...)
+    prediction = prediction.assign(
+        optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal), law_optimal_params=law
+    )
+    return prediction.assign_attrs(risk=risk if isinstance(risk, str) else getattr(risk, "__name__", "a function"))
+
+
+def chosen_runs(
+    fit: Fit,
+    *,
+    compute: Any,
+    risk: str | RiskMeasure = "mean",
+    least_params: float | None = None,
+    most_params: float | None = None,
+    supply: Supply | None = None,
+    group: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Return what the run of each budget's choice measures: :func:`allocate` without the optimum of each draw."""
+    labels = admit(fit, group or {}, seed)
+    surface, budgets, measure = Surface.of(fit, labels, seed, supply), budgets_of(compute), risk_measure(risk)
+    at = np.atleast_1d(budgets.values)
+    limits = _limits(least_params, most_params, budgets)
+    chosen = choose(judged(surface, measure), at, measure, plausible(surface, at), limits)
+    return _at_choice(fit, chosen, budgets, supply, labels, seed)
+
+
+def _at_choice(
+    fit: Fit, chosen: np.ndarray, budgets: xr.DataArray, supply: Supply | None, labels: Mapping[str, str], seed: int
+) -> xr.Dataset:
+    """Return what a new run of each budget's choice measures, with ``params`` and ``tokens``."""
+    params = np.exp(xr.DataArray(chosen.reshape(budgets.shape), dims=budgets.dims))
     tokens = tokens_at(budgets, params)
     worth = tokens if supply is None else supply.worth(tokens)
-    choice = {"params": params, "tokens": worth, "compute_flops": budgets}
+    choice = {"params": params, "tokens": worth, "compute_flops": compute_ratio(fit) * budgets}
     prediction = predict_at(fit, choice, group=labels, seed=seed).reset_coords(["params", "tokens"])
     if supply is not None and "reach_tokens" in prediction.coords:
         prediction = prediction.assign_coords(reach_tokens=reach(fit, "tokens", tokens))
-    prediction = prediction.assign(tokens=tokens, optimal_params=optimal, optimal_tokens=tokens_at(budgets, optimal))
-    return prediction.assign_attrs(risk=risk if isinstance(risk, str) else getattr(risk, "__name__", "a function"))
+    return prediction.assign(tokens=tokens).assign_coords(compute_flops=budgets)
 
 
 def _limits(least: float | None, most: float | None, budgets: xr.DataArray) -> tuple[float, float] | None:
@@ -130,8 +168,9 @@ def budget_table(allocation: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
     -------
     DataFrame
         ``compute_flops``; ``params``, ``tokens`` and ``tokens_per_param``, the choice, each with ``_median``,
-        ``_lower`` and ``_upper`` of the optimum; ``median``, ``lower``, ``upper`` of a new run's measured
-        loss there and ``mean_lower``, ``mean_upper`` of the law's; the reach, in decades.
+        ``_lower`` and ``_upper`` of the optimum; ``law_params``, the median optimum of the law alone; ``median``, ``lower``,
+        ``upper`` of a new run's measured loss there and ``mean_lower``, ``mean_upper`` of the expected one; the reach, in
+        decades.
 
     Examples
     --------
@@ -146,6 +185,7 @@ def budget_table(allocation: xr.Dataset, prob: float = 0.9) -> pd.DataFrame:
     for name in choice.data_vars:
         ends = (f"{name}_median", f"{name}_lower", f"{name}_upper")
         columns |= {str(name): choice[name], **dict(zip(ends, interval(optimum[f"optimal_{name}"], prob), strict=True))}
+    columns["law_params"] = allocation["law_optimal_params"].median(SAMPLE_DIMS)
     columns |= {str(name): bound for name, bound in intervals(allocation, prob).data_vars.items()}
     columns |= {str(name): c for name, c in allocation.coords.items() if str(name).startswith("reach_")}
     return pd.DataFrame({name: np.atleast_1d(np.asarray(column)) for name, column in columns.items()})
@@ -193,13 +233,23 @@ class Allocate(Question):
 def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:
     """Return one row of a budget table in words."""
     reaches = {c.removeprefix("reach_"): v for c, v in row.items() if c.startswith("reach_")}
+    law = law_clause(row["law_params"], row["params_median"], "; {}")
     sizes = {n: (short(row[f"{n}_lower"]), short(row[f"{n}_upper"])) for n in ("params", "tokens", "tokens_per_param")}
     return (
         f"At {flop(row['compute_flops'])}:\n"
-        f"  N    {short(row['params'])} parameters ({credible(prob, *sizes['params'])} of the optimum)\n"
+        f"  N    {short(row['params'])} parameters ({credible(prob, *sizes['params'])} of the optimum{law})\n"
         f"  D    {short(row['tokens'])} tokens ({' to '.join(sizes['tokens'])})\n"
         f"  D/N  {short(row['tokens_per_param'])} ({' to '.join(sizes['tokens_per_param'])})\n"
         f"  loss {row['median']:.4f} {unit} of a new run ({row['lower']:.4f} to {row['upper']:.4f}); "
         f"mean {row['mean_lower']:.4f} to {row['mean_upper']:.4f}\n"
         f"  {reach_sentence(reaches)}"
     )
+
+
+def law_clause(law_params: float, params: float, form: str = " ({})") -> str:
+    """Return what the law alone says of a size, where its discrepancy moves it.
+
+    >>> law_clause(6.4e10, 7.1e10), law_clause(6.4e10, 6.4e10)
+    (' (the law alone: 64B)', '')
+    """
+    return form.format(f"the law alone: {short(law_params)}") if short(law_params) != short(params) else ""

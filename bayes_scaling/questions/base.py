@@ -23,7 +23,15 @@ from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Kind
 from bayes_scaling.posterior.protocol import Posterior
-from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
+from bayes_scaling.questions.guardrails import (
+    FURTHEST,
+    beyond,
+    budget_notes,
+    caveats,
+    refuse_unless,
+    stated_distances,
+    too_far,
+)
 from bayes_scaling.questions.registry import LOADED, entries, find
 from bayes_scaling.questions.surface import Supply, Text
 from bayes_scaling.questions.wording import number
@@ -53,6 +61,8 @@ class Answer:
         Draws, no part of the JSON.
     caveats : list of str
         Reasons not to rely on it.
+    overridden : tuple of str
+        Those of them that would have refused it.
     about : mapping
         The question, its fields that are not the default, the fit's unit and its verdict.
     draw : callable, optional
@@ -66,6 +76,7 @@ class Answer:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     data: xr.Dataset | None = None
     caveats: list[str] = field(default_factory=list)
+    overridden: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     draw: Callable[[Answer], Figure] | None = None
     compute: float | None = None
@@ -93,8 +104,8 @@ class Answer:
 
     def __str__(self) -> str:
         """Return the answer for people: caveats first."""
-        mark = "DECIDED AGAINST ADVICE: " if self.about.get("override") else ""
-        return "\n".join([*(f"{mark}{caveat}" for caveat in self.caveats), self.sentence])
+        marked = (f"AGAINST ADVICE: {caveat}" if caveat in self.overridden else caveat for caveat in self.caveats)
+        return "\n".join([*marked, self.sentence])
 
     def __repr__(self) -> str:
         return f"<Answer to {self.about.get('question', 'a question')}: {self.sentence.partition(chr(10))[0]}>"
@@ -128,7 +139,7 @@ class Question(Strict):
     takes: ClassVar[tuple[Kind, ...]] = ("observation",)
     """What it can be asked of; nothing where it needs no posterior."""
     guarded: ClassVar[bool] = True
-    """Whether caveats refuse the answer unless overridden; otherwise they stand before it."""
+    """Whether caveats of the fit refuse the answer unless overridden; otherwise they stand before it. Distance always refuses."""
     trade_off: ClassVar[bool] = True
     """Whether it trades size against data, so that runs on one line of N and D are a caveat."""
     unused: ClassVar[tuple[str, ...]] = ()
@@ -144,10 +155,10 @@ class Question(Strict):
     override: bool = Field(
         default=False,
         validation_alias=AliasChoices("override", "anyway"),
-        description="Answer in spite of caveats.",
+        description="Answer in spite of the caveats that refuse an answer.",
     )
     furthest: float = Field(
-        default=FURTHEST, gt=0, description="Decades of compute beyond the runs at which extrapolation is a caveat."
+        default=FURTHEST, gt=0, description="Decades outside the runs, in N, D or C, beyond which there is no answer."
     )
 
     def __init__(self, **given: Any) -> None:
@@ -176,7 +187,7 @@ class Question(Strict):
     @classmethod
     def idle(cls) -> tuple[str, ...]:
         """Return the fields of every question that this one has no use for."""
-        return (*cls.unused, *(() if cls.guarded else ("override", "furthest")))
+        return (*cls.unused, *(() if cls.takes else ("override", "furthest")))
 
     def answer(self, posterior: Posterior | None = None) -> Answer:
         """Answer the question, asked of a fit, a view of one observation, or a mixture, with every caveat.
@@ -184,7 +195,8 @@ class Question(Strict):
         Raises
         ------
         Refused
-            If there are caveats, and the question does not override them.
+            If what is asked for, or the answer, lies too far from the runs, or a guarded question has other caveats, and the
+            question does not override them.
         InvalidRequest
             If it cannot be asked of this posterior.
         """
@@ -193,10 +205,15 @@ class Question(Strict):
                 what = ", ".join(self.group) if name == "group" else name
                 raise InvalidRequest(f"{type(self).__name__} takes no {name}: leave {what} out.")
         posterior = self._accepted(posterior)
-        reasons = self._caveats(posterior, self._compute())
+        reasons, far = self._caveats(posterior), self._too_far(posterior)
+        self._refuse(reasons, far)
         result = self._result(posterior)
-        if result.compute is not None:
-            reasons = list(dict.fromkeys([*reasons, *self._caveats(posterior, result.compute)]))
+        if not far:
+            far = self._answer_too_far(posterior, result)
+            self._refuse(reasons, far)
+        overridden = (*(reasons if self.guarded else ()), *far)
+        if self.panel == "Budget" and posterior is not None:
+            result = replace(result, sentence="\n".join([result.sentence, *budget_notes(posterior)]))
         given = {name: getattr(self, name) for name in self.model_fields_set}
         # The rows of a table are too many to repeat.
         rows = {n for n, v in given.items() if isinstance(v, tuple) and any(isinstance(row, Mapping) for row in v[:1])}
@@ -204,7 +221,9 @@ class Question(Strict):
         about = {"question": type(self).__name__, **fields, "prob": self.prob}
         if posterior is not None:
             about |= {name: getattr(posterior, name) for name in ("loss_unit", "converged", "verdict")}
-        return replace(result, caveats=[*reasons, *result.caveats], about={**about, **result.about})
+        inadequate = [] if posterior is None or posterior.adequate else [posterior.adequacy]
+        said = [*reasons, *far, *inadequate, *result.caveats]
+        return replace(result, caveats=said, overridden=overridden, about={**about, **result.about})
 
     def document(self, answer: Answer) -> Any:
         """Return an answer as the command line prints it with ``--json``."""
@@ -227,15 +246,35 @@ class Question(Strict):
             raise InvalidRequest(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
         return posterior.as_kind(self.takes, name)
 
-    def _caveats(self, posterior: Any, compute: Any) -> list[str]:
-        """Return the caveats, or refuse the answer for them."""
+    def _caveats(self, posterior: Posterior | None) -> list[str]:
+        """Return the caveats of the fit."""
+        return [] if posterior is None else caveats(posterior, trade_off=self.guarded and self.trade_off)
+
+    def _too_far(self, posterior: Posterior | None) -> list[str]:
+        """Return the caveats of what is asked for: runs and budgets that lie too far outside those of the fit."""
+        return [] if posterior is None else too_far(posterior, self._requests(), self.furthest)
+
+    def _answer_too_far(self, posterior: Posterior | None, answer: Answer) -> list[str]:
+        """Return the caveats of an answer that comes to a compute, or states its extrapolation distances."""
         if posterior is None:
             return []
-        if not self.guarded:
-            return [] if posterior.converged else [posterior.verdict]
-        reasons = caveats(posterior, compute=compute, furthest=self.furthest, trade_off=self.trade_off)
-        refuse_unless(self.override, reasons)
-        return reasons
+        stated = (stated_distances(table) for table in answer.tables.values())
+        found = [caveat for distances in stated for caveat in beyond(distances, self.furthest)]
+        compute: dict[str, Any] = {} if answer.compute is None else {"compute_flops": answer.compute}
+        return list(dict.fromkeys([*found, *too_far(posterior, [compute], self.furthest, "The answer")]))
+
+    def _refuse(self, reasons: list[str], far: list[str]) -> None:
+        if far or self.guarded:
+            refuse_unless(self.override, [*reasons, *far])
+
+    def _requests(self) -> list[Mapping[str, Any]]:
+        """Return what the question names of runs, by column: what its fields give of one run, and the rows of each table."""
+        given = {name: value for name in type(self).model_fields if (value := getattr(self, name)) not in (None, (), {})}
+        tables = [value for value in given.values() if isinstance(value, tuple) and isinstance(value[0], Mapping)]
+        one = {column: value for value in given.values() if isinstance(value, Mapping) for column, value in value.items()}
+        compute = self._compute()
+        one |= given | ({} if compute is None else {"compute_flops": compute})
+        return [one, *(pd.DataFrame(list(rows)).to_dict("series") for rows in tables)]
 
     def _compute(self) -> Any:
         """Return the budgets the question is about, where it gives them."""
@@ -252,6 +291,34 @@ class OfSystem(Question):
     takes = ("fit",)
     guarded = False
     unused = ("group", "seed")
+
+
+class OfRun(Question):
+    """A question about one run, by its inputs."""
+
+    params: float | None = Field(default=None, description="N of the one run.")
+    tokens: float | None = Field(default=None, description="D of the one run.")
+    compute_flops: float | None = Field(
+        default=None,
+        validation_alias=AliasChoices("compute_flops", "compute"),
+        description="C of the one run, FLOP.",
+        json_schema_extra={"option": "--compute"},
+    )
+    inputs: dict[str, float] = Field(
+        default_factory=dict,
+        validation_alias=AliasChoices("inputs", "input"),
+        description="Any other input of the law by its column.",
+        json_schema_extra={"option": "--input", "of": "NUMBER"},
+    )
+
+    @property
+    def given(self) -> dict[str, float]:
+        """The inputs of the run, as far as they are given."""
+        columns = ("params", "tokens", "compute_flops")
+        given = {column: value for column in columns if (value := getattr(self, column)) is not None}
+        if twice := set(given) & set(self.inputs):
+            raise InvalidRequest(f"{', '.join(sorted(twice))} was given twice: once is enough.")
+        return given | self.inputs
 
 
 class OfText(Question):

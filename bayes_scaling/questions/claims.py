@@ -31,7 +31,8 @@ from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem
-from bayes_scaling.questions.frontier import NEEDS, efficient, efficient_at, largest, plain
+from bayes_scaling.questions.frontier import efficient, efficient_at, largest, plain
+from bayes_scaling.questions.learning_curve import NEEDS
 from bayes_scaling.questions.wording import credible, number, percent, short
 
 _NEARLY_CONVERGED: Final = 0.02
@@ -331,6 +332,7 @@ class Claims(OfSystem):
     name = "claims"
     panel = "Constants"
     example = "claims system.nc --prob 0.9"
+    unused = (*OfSystem.unused, "override", "furthest")
     writes = "claims"
 
     def _result(self, posterior: Fit) -> Answer:

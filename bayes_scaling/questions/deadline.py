@@ -7,68 +7,99 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.laws.batch import steps_to_loss
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
-from bayes_scaling.quantities import training_compute
-from bayes_scaling.questions.base import Answer, OfSystem, with_interval
-from bayes_scaling.questions.effort import effort
-from bayes_scaling.questions.picture import curve
+from bayes_scaling.posterior.predict import quantiles
+from bayes_scaling.quantities import training_compute, training_tokens
+from bayes_scaling.questions.base import Answer, with_interval
+from bayes_scaling.questions.learning_curve import LearningCurve, OfCurve
+from bayes_scaling.questions.picture import curve as picture_of
 from bayes_scaling.questions.wording import credible, flop, number, percent, short
 
 _POINTS: Final = 41
 _SECONDS_PER_DAY: Final = 86_400.0
 
 
-def front(fit: Fit, *, params: float, loss: float, batch: Any = None, prob: float = 0.9) -> pd.DataFrame:
+def front(
+    fit: Fit,
+    *,
+    params: float,
+    loss: float,
+    batch: Any = None,
+    prob: float = 0.9,
+    observation: str | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Return the steps and the tokens to a loss by the batch, the table ``front`` of :class:`Deadline`.
 
     Without a batch, tokens, from a hundredth of the critical batch to a hundred times it.
     """
-    steps_min, critical = _least(fit, params, loss)
-    middle = float(critical.median())
+    curve, size, target = _asked(fit, params, loss, observation, seed)
+    middle = _critical(curve, size, target)
     sizes = np.geomspace(middle / 100, middle * 100, _POINTS) if batch is None else positive("batch_tokens", batch).values
-    return _by_batch(np.atleast_1d(sizes), steps_min, critical, params, prob)
+    return _by_batch(curve, size, target, np.atleast_1d(sizes), prob)
 
 
-def _least(fit: Fit, params: float, loss: float) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the least steps to the loss, infinite where the size never gets there, and the critical batch."""
-    needed = effort(fit, loss=float(loss), params=float(params))
-    reaches = float(needed["reaches"])
+def _asked(fit: Fit, params: float, loss: float, observation: str | None, seed: int) -> tuple[LearningCurve, float, float]:
+    """Return the learning curve of a request, its size and its loss."""
+    size, target = float(positive("params", params)), float(positive("loss", loss))
+    return LearningCurve.of(fit, observation, seed), size, target
+
+
+def _critical(curve: LearningCurve, params: float, loss: float) -> float:
+    """Return the median critical batch where runs measure the loss; refuse a loss that most of them never do."""
+    critical = curve.critical_batch(curve.reaching(loss, params, curve.critical_batch))
+    reaches = float(np.isfinite(critical).mean())
     if reaches < 0.5:
         raise InvalidRequest(
             f"With {short(params)} parameters a loss of {loss:g} is reached in {100 * reaches:.0f} % of the draws: ask for a "
             f"higher loss, or a larger model."
         )
-    return needed["steps_min"].fillna(np.inf), needed["batch_tokens"].fillna(float(needed["batch_tokens"].median()))
+    return float(np.nanmedian(critical))
 
 
-def _by_batch(batch: np.ndarray, steps_min: Any, critical: Any, params: float, prob: float) -> pd.DataFrame:
-    """Return what each batch takes, one row a batch."""
-    least, critical = steps_min.values.ravel(), critical.values.ravel()
-    steps = steps_to_loss(batch[:, None], S_least=least, B_crit=critical)
-    tokens = steps * batch[:, None]
+def _by_batch(curve: LearningCurve, params: float, loss: float, batch: np.ndarray, prob: float) -> pd.DataFrame:
+    """Return what each batch takes until a run measures the loss, one row a batch."""
+    sizes = batch[:, None]
+    reached = curve.reaching(loss, params, lambda law: sizes)
+    steps = np.nan_to_num(curve.steps(params, reached, sizes), nan=np.inf)
+    tokens = training_tokens(steps, sizes)
     columns: dict[str, Any] = {"batch_tokens": batch}
     for name, draws in (("steps", steps), ("tokens", tokens), ("compute_flops", training_compute(params, tokens))):
         columns |= with_interval(name, np.quantile(draws, quantiles(prob), axis=-1, method="lower"))
-    return pd.DataFrame(columns | {"extra_tokens": np.median(batch[:, None] / critical, axis=-1)})
+    return pd.DataFrame(columns | {"extra_tokens": np.nanmedian(sizes / curve.critical_batch(reached), axis=-1)})
 
 
-class Deadline(OfSystem):
-    """The batch that reaches a loss in time, and its price.
+def _least_batch(curve: LearningCurve, params: float, loss: float, steps: float) -> np.ndarray:
+    """Return the least batch with which a run measures the loss after so many steps, in each draw; infinite where none does."""
+
+    def batch(law: Any) -> np.ndarray:
+        least = curve.steps_min(params, law)
+        with np.errstate(divide="ignore"):
+            return np.where(least < steps, curve.critical_batch(law) / (steps / np.minimum(least, steps) - 1), np.inf)
+
+    reached = curve.reaching(loss, params, batch)
+    return np.where(np.isnan(reached), np.inf, batch(reached))
+
+
+class Deadline(OfCurve):
+    """The batch with which a run measures a loss in time, and its price.
 
     At batch B a loss takes S_min (1 + B_crit/B) steps and E_min (1 + B/B_crit) tokens (Kaplan et al. 2020, equation 5.1,
-    after McCandlish et al. 2018): fewer steps are paid for in tokens. Asked of a fit as for :func:`~bayes_scaling.frontier`.
+    after McCandlish et al. 2018): fewer steps are paid for in tokens. In time is what a new run measures at the deadline: the
+    law with the model discrepancy of its observation, where it has one, and the scatter of runs. Asked of a fit as for
+    :func:`~bayes_scaling.frontier`; the losses are those of the first learning curve of the document unless another
+    observation is named: of ``kaplan_system`` runs at a constant rate.
 
-    Table ``front``: a row a batch; ``batch_tokens``; ``steps``, ``tokens`` and ``compute_flops``, medians, each with
-    ``_lower`` and ``_upper``; ``extra_tokens``, tokens over the least there are, less one, the median. Table ``deadline``:
-    such a row of the smallest batch that is in time, with ``chance`` of being so, and ``price_of_a_day``, the compute that a
-    deadline one day later would save, FLOP, the median.
+    Table ``front``: a row a batch; ``batch_tokens``; ``steps``, ``tokens`` and ``compute_flops`` until a run measures the
+    loss, medians, each with ``_lower`` and ``_upper``; ``extra_tokens``, tokens over the least there are, less one, the
+    median. Table ``deadline``: such a row of the smallest batch that is in time with the probability asked for, with
+    ``chance``, the probability that a new run is; ``expected_chance``, that its expected loss is, and ``law_chance``, that the
+    law's is; ``law_batch_tokens``, the batch that the law alone would ask for; and ``price_of_a_day``, the compute that a
+    deadline one day later would save, FLOP, the median. Value ``observation``: whose losses they are.
 
     Examples
     --------
@@ -86,43 +117,61 @@ class Deadline(OfSystem):
     writes = "front"
 
     params: float = Field(gt=0, description="Size.")
-    loss: float = Field(gt=0, description="Loss to reach.")
+    loss: float = Field(gt=0, description="Loss that a run is to measure.")
     days: float = Field(gt=0, description="Time there is.")
     seconds_per_step: float = Field(gt=0, description="Duration of a step.")
-    sure: float = Field(default=0.9, gt=0, lt=1, description="Probability of being in time.")
+    sure: float = Field(default=0.9, gt=0, lt=1, description="Probability that a run measures it in time.")
 
     def in_time(self, fit: Fit) -> pd.DataFrame:
-        """Return the row of the smallest batch that reaches the loss in time with the probability asked for."""
-        steps_min, critical = _least(fit, self.params, self.loss)
+        """Return the row of the smallest batch with which a run measures the loss in time with the probability asked for."""
+        return self._row(*_asked(fit, self.params, self.loss, self.observation, self.seed))
 
-        def smallest(days: float) -> float:
-            steps = days * _SECONDS_PER_DAY / self.seconds_per_step
-            needed = (critical / (steps / steps_min - 1)).where(steps_min < steps, np.inf)
-            return float(np.quantile(needed.values, self.sure, method="higher"))
+    def _row(self, curve: LearningCurve, params: float, loss: float) -> pd.DataFrame:
+        _critical(curve, params, loss)
 
-        batch, steps = smallest(self.days), self.days * _SECONDS_PER_DAY / self.seconds_per_step
+        def needed(of_it: LearningCurve, days: float) -> np.ndarray:
+            return _least_batch(of_it, params, loss, days * _SECONDS_PER_DAY / self.seconds_per_step)
+
+        def smallest(batches: np.ndarray) -> float:
+            return float(np.quantile(batches, self.sure, method="higher"))
+
+        batches = needed(curve, self.days)
+        batch = smallest(batches)
         if not np.isfinite(batch):
             raise InvalidRequest(
                 f"No batch reaches a loss of {self.loss:g} in {self.days:g} days with a probability of {self.sure:g}: at an "
-                f"endless batch the chance is {number(float((steps_min < steps).mean()), 2)}. Allow more days, faster steps, or a "
+                f"endless batch the chance is {number(float(np.isfinite(batches).mean()), 2)}. Allow more days, faster steps, or a "
                 f"larger model."
             )
-        saved = training_compute(self.params, steps_min * (batch - smallest(self.days + 1)))
-        chance = (steps_to_loss(batch, S_least=steps_min, B_crit=critical) <= steps).mean()
-        table = _by_batch(np.array([batch]), steps_min, critical, self.params, self.prob)
-        return table.assign(chance=float(chance), price_of_a_day=float(saved.median(SAMPLE_DIMS)))
+        later = np.array([batch, smallest(needed(curve, self.days + 1))])[:, None]
+        tokens = training_tokens(curve.steps(params, curve.reaching(loss, params, lambda law: later), later), later)
+        saved = training_compute(params, np.where(np.isnan(tokens[0]), np.inf, tokens[0] - tokens[1]))
+        of_law = needed(curve.law_alone, self.days)
+        return _by_batch(curve, params, loss, np.array([batch]), self.prob).assign(
+            chance=float((batches <= batch).mean()),
+            expected_chance=float((needed(curve.expected, self.days) <= batch).mean()),
+            law_chance=float((of_law <= batch).mean()),
+            law_batch_tokens=smallest(of_law),
+            price_of_a_day=float(np.median(saved)),
+        )
 
     def _result(self, posterior: Fit) -> Answer:
-        table = self.in_time(posterior)
+        asked = _asked(posterior, self.params, self.loss, self.observation, self.seed)
+        curve, table = asked[0], self._row(*asked)
         row = table.iloc[0]
         width = credible(self.prob, short(row["steps_lower"]), short(row["steps_upper"]))
         days = "day" if self.days == 1 else "days"
+        rest = f", with its model discrepancy {row['expected_chance']:.2f}" if curve.discrepancy else ""
         sentence = (
-            f"A batch of {short(row['batch_tokens'])} tokens reaches {number(self.loss)} {posterior.loss_unit} in {self.days:g} "
-            f"{days} with a probability of {row['chance']:.2f}: {short(row['steps'])} steps ({width}) and {short(row['tokens'])} "
-            f"tokens, {percent(row['extra_tokens'])} more than at a small batch. A deadline one day later would save "
-            f"{flop(row['price_of_a_day'])}."
+            f"A batch of {short(row['batch_tokens'])} tokens brings a new run, as in {curve.observation}, to {number(self.loss)} "
+            f"{posterior.loss_unit} in {self.days:g} {days} with a probability of {row['chance']:.2f}: {short(row['steps'])} steps "
+            f"({width}) and {short(row['tokens'])} tokens, {percent(row['extra_tokens'])} more than at a small batch. The law alone "
+            f"would ask for {short(row['law_batch_tokens'])}; of this batch it says {row['law_chance']:.2f}{rest}, and the scatter of "
+            f"runs makes it {row['chance']:.2f}. A deadline one day later would save {flop(row['price_of_a_day'])}."
         )
-        tables = {"deadline": table, "front": front(posterior, params=self.params, loss=self.loss, prob=self.prob)}
-        draw = partial(curve, table="front", x="tokens", y="steps", log="xy")
-        return Answer(sentence, tables=tables, compute=row["compute_flops"], draw=draw)
+        middle = _critical(*asked)
+        sizes = np.geomspace(middle / 100, middle * 100, _POINTS)
+        tables = {"deadline": table, "front": _by_batch(*asked, sizes, self.prob)}
+        draw = partial(picture_of, table="front", x="tokens", y="steps", log="xy")
+        values = {"observation": curve.observation}
+        return Answer(sentence, values, tables, compute=row["compute_flops"], draw=draw)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.questions.allocation import allocate, budget_table
+from bayes_scaling.questions.allocation import allocate, budget_table, law_clause
 from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.cost import OnHardware, compute_in
 from bayes_scaling.questions.picture import curve
@@ -89,9 +89,10 @@ class Allocation(OnHardware, OfText):
         free = float(allocate(posterior, **budget)["params"]) if bound else float(row["params"])
         lost = regret(posterior, params=[float(row["params"]), free], prob=self.prob, **budget)
         of_choice, of_free = lost["regret"]
+        law = law_clause(row["law_params"], row["params"])
         bill, costs = self.bill(self.budget, self.prob, self.seed)
         lines = [
-            f"Of {flop(self.budget)}, train {short(row['params'])} parameters on {short(row['tokens'])} tokens: the predicted loss of "
+            f"Of {flop(self.budget)}, train {short(row['params'])} parameters{law} on {short(row['tokens'])} tokens: the predicted loss of "
             f"a new run is {row['median']:.4f} {unit} ({credible(self.prob, f'{row["lower"]:.4f}', f'{row["upper"]:.4f}')}). The "
             f"true optimum lies between {short(row['params_lower'])} and {short(row['params_upper'])} parameters ({width}); this "
             f"uncertainty costs {number(of_free, 2)} {unit} on average. Any size from {short(flat['params_lower'].iloc[-1])} to "

@@ -104,7 +104,7 @@ class Derive(OfSystem):
     --------
     >>> from bayes_scaling.posterior.examples import example_system
     >>> print(Derive(law="critical_batch", inputs={"loss": 2.0}).answer(example_system()))
-    critical_batch: 7.74M (90 % interval 7.58M to 7.88M).
+    critical_batch: 7.75M (90 % interval 7.36M to 8.07M).
     """
 
     name = "derive"

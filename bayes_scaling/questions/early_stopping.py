@@ -10,7 +10,7 @@ from bayes_scaling.laws.batch import critical_batch, minimum_steps
 from bayes_scaling.laws.kaplan import kaplan_n, kaplan_nd, stopping_step
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, interval, with_effects
 from bayes_scaling.questions.base import Answer, OfSystem
 from bayes_scaling.questions.wording import percent
 
@@ -25,13 +25,14 @@ def early_stopping(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
 
 
 def _bounds(fit: Fit) -> xr.Dataset:
-    """Return the adjusted steps at which each run was best, and the bound, dims (chain, draw, run)."""
+    """Return the adjusted steps at which each run was best, and the bounds, dims (chain, draw, run)."""
     warn_unless_converged(fit, stacklevel=4)
     limited = [o for o in fit.model.observations if o.law == _LIMITED and set(_COLUMNS) <= set(fit.rows(o.name))]
     if not limited:
         raise InvalidRequest(f"No observation of this fit is of {_LIMITED} with rows that have {', '.join(_COLUMNS)}.")
     rows = fit.rows(limited[0].name)
-    own = fit.learned | {str(n): v for n, v in fit.view(limited[0].name).posterior.items()}
+    view = fit.view(limited[0].name)
+    own = fit.learned | {str(n): v for n, v in view.posterior.items()}
     missing = [name for name in _NEEDS if name not in own or set(own[name].dims) != set(SAMPLE_DIMS)]
     if missing:
         raise InvalidRequest(
@@ -40,11 +41,16 @@ def _bounds(fit: Fit) -> xr.Dataset:
     of_size = {n: own[n] for n in ("N_c", "alpha_N", "E") if n in own}
     params, data, steps, batch = (xr.DataArray(rows[c].to_numpy(float), dims="run") for c in _COLUMNS)
     loss = kaplan_nd(params, data, D_c=own["D_c"], alpha_D=own["alpha_D"], **of_size)
-    bound = stopping_step(loss, kaplan_n(params, **of_size), S_c=own["S_c"], alpha_S=own["alpha_S"])
+    endless, of_steps = kaplan_n(params, **of_size), {n: own[n] for n in ("S_c", "alpha_S")}
+    added = sum((effect.at_rows(view.posterior) for effect in view.layout.only.discrepancy), start=0.0)
+    expected = (with_effects(each, added, growth_at(view, each)) for each in (loss, endless))
     critical = critical_batch(loss, B_star=own["B_star"], alpha_B=own["alpha_B"])
-    stopped = minimum_steps(steps, batch, B_crit=critical)
-    at = {"params": params, "dataset_tokens": data}
-    return xr.Dataset({"stopped": stopped, "bound": bound}, coords=at).transpose(*SAMPLE_DIMS, "run")
+    found = {
+        "stopped": minimum_steps(steps, batch, B_crit=critical),
+        "bound": stopping_step(*expected, **of_steps),
+        "law_bound": stopping_step(loss, endless, **of_steps),
+    }
+    return xr.Dataset(found, coords={"params": params, "dataset_tokens": data}).transpose(*SAMPLE_DIMS, "run")
 
 
 def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
@@ -52,30 +58,43 @@ def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
     columns = {name: runs[name] for name in ("params", "dataset_tokens")}
     columns["stopped"] = runs["stopped"].median(SAMPLE_DIMS)
     columns |= dict(zip(("bound", "lower", "upper"), interval(runs["bound"], prob), strict=True))
+    columns["law_bound"] = runs["law_bound"].median(SAMPLE_DIMS)
     columns["above"] = (runs["stopped"] >= runs["bound"]).mean(SAMPLE_DIMS)
     return pd.DataFrame({name: column.values for name, column in columns.items()})
+
+
+def _moved(runs: xr.Dataset) -> str:
+    """Return how far the discrepancy moves the bound, in words; the scatter of runs is no part of it."""
+    moves = abs(runs["bound"] / runs["law_bound"] - 1)
+    furthest = float(moves.median(SAMPLE_DIMS).max())
+    if not furthest:
+        return "The bound is that of the law alone, of expected losses."
+    return f"The model discrepancy moves the bound of a run by {percent(furthest)} at the most from that of the law alone."
 
 
 class EarlyStopping(OfSystem):
     """The earliest step at which stopping on limited data may pay, beside the best step of each run.
 
-    The bound is equation (5.7) of Kaplan et al. (2020). Asked of a fit of a system with L(N, D), L(N, S_min) and the critical
-    batch: ``kaplan_system``, say.
+    The bound is equation (5.7) of Kaplan et al. (2020), of expected losses: the law with the model discrepancy of the observation
+    on limited data, where it has one, the same on endless data; the scatter of runs is no part of it. Asked of a fit of a
+    system with L(N, D), L(N, S_min) and the critical batch: ``kaplan_system``, say.
 
     Table ``runs``: a row a run on limited data; ``params``, ``dataset_tokens``; ``stopped``, the steps at its lowest loss,
-    adjusted to an endless batch (5.4), posterior median; ``bound``, ``lower``, ``upper``, the bound, steps; ``above``, the
-    probability that the run was best at or after it. Draws: ``stopped`` and ``bound``, dims (chain, draw, run).
+    adjusted to an endless batch (5.4), posterior median; ``bound``, ``lower``, ``upper``, the bound, steps; ``law_bound``, that
+    of the law alone; ``above``, the probability that the run was best at or after it. Draws: ``stopped``, ``bound`` and
+    ``law_bound``, dims (chain, draw, run).
 
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_system
     >>> EarlyStopping().answer(example_system()).tables["runs"].columns.tolist()
-    ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'above']
+    ['params', 'dataset_tokens', 'stopped', 'bound', 'lower', 'upper', 'law_bound', 'above']
     """
 
     name = "early-stopping"
     panel = "Training"
     example = "early-stopping system.nc"
+    unused = (*OfSystem.unused, "override", "furthest")
     writes = "runs"
 
     def _result(self, posterior: Fit) -> Answer:
@@ -85,6 +104,6 @@ class EarlyStopping(OfSystem):
         later, earlier = (int((chance >= sure).sum()) for chance in (table["above"], 1 - table["above"]))
         sentence = (
             f"Of {len(table)} runs on limited data, {later} were best after the lower bound on the stopping step and {earlier} before "
-            f"it, each with a probability of {percent(sure)} or more."
+            f"it, each with a probability of {percent(sure)} or more. {_moved(runs)}"
         )
         return Answer(sentence, tables={"runs": table}, data=runs)

@@ -17,7 +17,7 @@ from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_con
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, OfSystem, Positive, with_interval
-from bayes_scaling.questions.frontier import laws_of
+from bayes_scaling.questions.learning_curve import laws_of
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.wording import credible, flop, number, short
 

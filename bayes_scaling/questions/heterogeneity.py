@@ -57,6 +57,7 @@ class Heterogeneity(OfSystem):
     panel = "Constants"
     aliases = ("agreement",)
     example = "heterogeneity system.nc"
+    unused = (*OfSystem.unused, "override", "furthest")
     writes = "pairs"
 
     def _result(self, posterior: Any) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from math import log
 from typing import Any, Final, Unpack
@@ -12,35 +13,43 @@ from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.numerics import bisect
+from bayes_scaling.numerics import first_root
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, tokens_at, training_compute
+from bayes_scaling.questions.allocation import law_clause
 from bayes_scaling.questions.base import Answer, OfText
+from bayes_scaling.questions.optimum import MOST_LOST, optima
 from bayes_scaling.questions.picture import curve
-from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, optima
-from bayes_scaling.questions.wording import flop, short
+from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, thinned
+from bayes_scaling.questions.wording import credible, flop, short
 
 FLOP_PER_PARAMETER_AND_SERVED_TOKEN: Final = FLOP_PER_PARAMETER_AND_TOKEN / 3
 _SIZES: Final = 41
-_MOST_TOKENS: Final = 1e22
+_TOKENS: Final = np.geomspace(FEWEST, 1e22, 23)
+"""Tokens between which the first that reach a loss are looked for."""
 
 
-def lifetime(fit: Fit, *, target: float, demand: float | Prior, prob: float = 0.9, **text: Unpack[Text]) -> pd.DataFrame:
+def lifetime(
+    fit: Fit, *, target: float, demand: float | Prior, sure: float | None = None, prob: float = 0.9, **text: Unpack[Text]
+) -> pd.DataFrame:
     """Return the table ``choice`` of :class:`Lifetime`, for a demand that is a number of tokens or a prior of it."""
-    surface = Surface.asked(fit, **text).thinned(DRAWS["lifetime"])
+    if sure is not None and not 0 < sure < 1:
+        raise InvalidRequest(f"The probability is {sure:g}: it has to lie between 0 and 1, say 0.9.")
+    surface = Surface.asked(thinned(fit, "lifetime" if sure is None else "sure"), **text)
     loss = float(positive("loss", target))
     served = (
         np.asarray(demand.draw(np.random.default_rng(text.get("seed", 0)), DRAWS["demand"]))
         if isinstance(demand, Prior)
         else np.array([float(positive("tokens", demand))])
     )
-    best = np.array([_cheapest(surface, loss, mean) for mean in (float(served.mean()), 0.0)])
-    params, tokens = best.T
+    means = (float(served.mean()), 0.0)
+    params, tokens = _cheapest(surface, loss, sure, means).T
+    of_law = _cheapest(surface.law_alone, loss, sure, means)[:, 0] if surface.discrepancy else params
     training = training_compute(params, tokens)
     serving = FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params[:, None] * served
-    lower, upper = np.quantile(training[:, None] + serving, quantiles(prob)[1:], axis=-1)
+    lower, upper = np.array([_total(surface, size, loss, served, quantiles(prob)[1:]) for size in params]).T
     columns = {
         "params": params,
         "tokens": tokens,
@@ -50,40 +59,63 @@ def lifetime(fit: Fit, *, target: float, demand: float | Prior, prob: float = 0.
         "total_flops": training + serving.mean(axis=-1),
         "total_lower": lower,
         "total_upper": upper,
+        "chance": (surface.measured(params[:, None], tokens[:, None]) <= loss).mean(axis=-1),
+        "law_params": of_law,
     }
     return pd.DataFrame(columns, index=pd.Index(["lifetime", "training"], name="cares for"))
 
 
-def _cheapest(surface: Surface, target: float, served: float) -> tuple[float, float]:
-    """Return the size and the tokens that reach the target at the least cost: on a grid, then on one between its neighbours."""
+def _cheapest(surface: Surface, target: float, sure: float | None, demands: Sequence[float]) -> np.ndarray:
+    """Return for each demand the size and the tokens that reach the target at the least cost.
 
-    def cheapest_of(sizes: np.ndarray) -> tuple[int, float]:
-        tokens = _tokens_to(surface, sizes, target)
-        total = training_compute(sizes, tokens) + FLOP_PER_PARAMETER_AND_SERVED_TOKEN * sizes * served
-        best = int(np.argmin(total))
-        if not np.isfinite(total[best]):
-            floor = float(surface.loss(1e18, _MOST_TOKENS).mean())
-            raise InvalidRequest(
-                f"No size reaches an expected loss of {target:g}: the irreducible loss is about {floor:.3g}."
-            )
-        return best, float(tokens[best])
-
+    They are looked for on a grid of sizes, then on one between the neighbours of its best.
+    """
     grid = np.geomspace(FEWEST, 1e16, _SIZES)
-    best, _ = cheapest_of(grid)
-    finer = np.geomspace(grid[max(best - 1, 0)], grid[min(best + 1, _SIZES - 1)], _SIZES)
-    best, tokens = cheapest_of(finer)
-    return float(finer[best]), tokens
+    tokens = _tokens_to(surface, grid, target, sure)
+    if not np.isfinite(tokens).any():
+        floor = float(surface.law_alone.loss(1e18, _TOKENS[-1]).mean())
+        how = "an expected loss" if sure is None else f"with a probability of {sure:g} a loss"
+        raise InvalidRequest(f"No size reaches {how} of {target:g}: the irreducible loss is about {floor:.3g}.")
+    chosen = []
+    for served in demands:
+        best = int(np.argmin(_cost(grid, tokens, served)))
+        finer = np.geomspace(grid[max(best - 1, 0)], grid[min(best + 1, _SIZES - 1)], _SIZES)
+        needed = _tokens_to(surface, finer, target, sure)
+        best = int(np.argmin(_cost(finer, needed, served)))
+        chosen.append((finer[best], needed[best]))
+    return np.array(chosen)
 
 
-def _tokens_to(surface: Surface, params: np.ndarray, target: float) -> np.ndarray:
-    """Return the tokens on which sizes reach an expected loss, the mean over the draws; infinite where they never do."""
+def _cost(params: Any, tokens: Any, served: Any) -> Any:
+    """Return the compute of training and serving."""
+    return training_compute(params, tokens) + FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params * served
 
-    def mean(log_tokens: np.ndarray) -> np.ndarray:
-        return surface.loss(params[:, None], np.exp(log_tokens)[:, None]).mean(axis=-1)
 
-    ends = np.log(FEWEST), np.full(len(params), np.log(_MOST_TOKENS))
-    _, high = bisect(lambda log_tokens: target - mean(log_tokens), *ends, halvings=26)
-    return np.where(mean(ends[1]) > target, np.inf, np.exp(high))
+def _tokens_to(surface: Surface, params: np.ndarray, target: float, sure: float | None) -> np.ndarray:
+    """Return the fewest tokens with which sizes reach a loss: on average or, where one is given, with a probability."""
+
+    def reached(log_tokens: np.ndarray) -> np.ndarray:
+        at = params[:, None], np.exp(log_tokens)[..., None]
+        gain = (
+            target - surface.loss(*at).mean(axis=-1)
+            if sure is None
+            else (surface.measured(*at) <= target).mean(axis=-1) - sure
+        )
+        return np.where(surface.law_alone.loss(*at).mean(axis=-1) <= MOST_LOST * target, gain, -1.0)
+
+    return np.exp(first_root(reached, np.log(_TOKENS)))
+
+
+def _total(surface: Surface, params: float, target: float, served: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """Return quantiles of the cost of a size, trained in each draw until its expected loss reaches the target, and served."""
+
+    def reached(log_tokens: np.ndarray) -> np.ndarray:
+        at = params, np.exp(log_tokens)
+        return np.where(surface.law_alone.loss(*at) <= MOST_LOST * target, target - surface.loss(*at), -1.0)
+
+    needed = np.exp(first_root(reached, np.log(_TOKENS)))
+    count = max(needed.size, served.size)
+    return np.quantile(_cost(params, np.resize(needed, count), np.resize(served, count)), levels, method="nearest")
 
 
 def overtraining(fit: Fit, *, compute: float, times: Any, prob: float = 0.9, **text: Unpack[Text]) -> pd.DataFrame:
@@ -112,12 +144,15 @@ class Lifetime(OfText):
 
     Serving a token takes two FLOP a parameter, training on one six (Kaplan et al. 2020, section 2.1). A smaller model trained
     for longer reaches the same loss at more training and less serving (Sardana et al. 2024, who state the problem for point
-    estimates). What is made least is the mean cost over the demand; what is reached, the mean of the law's loss over the
-    posterior of a law of N and D.
+    estimates). What is made least is the mean cost over the demand. What is reached is the mean over the posterior of the
+    expected loss, which a run then measures at about even odds; or, with ``sure``, the loss with that probability of a run.
+    Asked of a fit of a law of N and D.
 
     Table ``choice``: two rows, ``lifetime``, the choice, and ``training``, that of least training cost; ``params``,
     ``tokens``, ``tokens_per_param``; ``training_flops``, ``serving_flops``, ``total_flops``, means over the demand;
-    ``total_lower``, ``total_upper``, the interval over the demand. Table ``overtraining``, at the compute of the choice: a
+    ``total_lower``, ``total_upper``, the interval over posterior and demand of what that size costs if it is trained until its
+    expected loss is the target, infinite where it may never be; ``chance`` that a new run of it measures the target or less;
+    ``law_params``, the size by the law alone. Table ``overtraining``, at the compute of the choice: a
     row for ``times``, how many times smaller than the compute-optimal size of each draw; ``tokens_per_param`` there, the
     median; ``penalty``, by how much the loss is above the optimum's, median, with ``lower``, ``upper``.
 
@@ -133,7 +168,10 @@ class Lifetime(OfText):
     panel = "Budget"
     example = "lifetime fit.nc --loss 2.0 --demand 1e13 --demand-factor 3"
 
-    target: float = Field(gt=0, description="Expected loss to reach.", json_schema_extra={"option": "--loss"})
+    target: float = Field(gt=0, description="Loss to reach.", json_schema_extra={"option": "--loss"})
+    sure: float | None = Field(
+        default=None, gt=0, lt=1, description="Probability that a run measures it; by default it is expected."
+    )
     demand: float | Prior = Field(description="Tokens that will be served; their median, where uncertain.")
     demand_factor: float | None = Field(default=None, description="Factor within which the demand lies with 90 %.")
 
@@ -147,15 +185,23 @@ class Lifetime(OfText):
         return Prior.model_validate({"dist": "LogNormal", "mu": log(self.demand), "sigma": log(self.demand_factor) / 1.645})
 
     def _result(self, posterior: Fit) -> Answer:
-        table = lifetime(posterior, target=self.target, demand=self.served, prob=self.prob, **self.given)
+        table = lifetime(posterior, target=self.target, demand=self.served, sure=self.sure, prob=self.prob, **self.given)
         best, plain = table.loc["lifetime"], table.loc["training"]
         spent = float(best["training_flops"])
         penalty = overtraining(posterior, compute=spent, times=[1, 2, 4, 8], prob=self.prob, **self.given)
         saved = 100 * (1 - best["total_flops"] / plain["total_flops"])
+        goal = f"{'an expected' if self.sure is None else 'a'} loss of {self.target:g} {posterior.loss_unit}"
+        least, most = best["total_lower"], best["total_upper"]
+        interval = (
+            credible(self.prob, flop(least), flop(most))
+            if np.isfinite(most)
+            else f"{flop(least)} or more, without an upper end: it may never be"
+        )
         sentence = (
-            f"To serve this demand at an expected loss of {self.target:g} {posterior.loss_unit}, train {short(best['params'])} parameters "
+            f"To serve this demand at {goal}, train {short(best['params'])} parameters{law_clause(best['law_params'], best['params'])} "
             f"on {short(best['tokens'])} tokens ({best['tokens_per_param']:.0f} per parameter): {flop(best['total_flops'])} over its "
-            f"lifetime, {saved:.0f} % less than the {short(plain['params'])} parameters of least training cost."
+            f"lifetime, {saved:.0f} % less than the {short(plain['params'])} parameters of least training cost. A run measures that "
+            f"loss with a probability of {best['chance']:.2f}; trained until it is expected, it costs {interval}."
         )
         draw = partial(curve, table="overtraining", x="times", y="penalty", band=("lower", "upper"))
         return Answer(sentence, tables={"choice": table, "overtraining": penalty}, draw=draw, compute=spent)

@@ -13,11 +13,20 @@ from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.gaussian import Serial, innovations
-from bayes_scaling.model.noise import Correlation, relative_error, standard_deviation
+from bayes_scaling.model.noise import Correlation, relative_error
 from bayes_scaling.numerics import weighted_quantile
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import growth_at, inside, interval, new_run_sd, predict, quantiles, typical_relative_se
-from bayes_scaling.posterior.residuals import flat_draws
+from bayes_scaling.posterior.predict import (
+    growth_at,
+    inside,
+    interval,
+    new_run_sd,
+    own_sd,
+    predict,
+    quantiles,
+    typical_relative_se,
+)
+from bayes_scaling.posterior.residuals import decay_of, flat_draws
 from bayes_scaling.posterior.rows import Seen
 from bayes_scaling.questions.base import ENDS, Answer, Question
 from bayes_scaling.questions.wording import credible
@@ -127,20 +136,19 @@ def live(
     law, measured = prediction["law_loss"], prediction["measured_loss"]
     growth = growth_at(one, law)
     stated = xr.DataArray(np.append(relative_error(points), typical_relative_se(one)), dims="query")
-    nugget: Any = one.posterior.get("nugget", 0.0)
-    error = flat_draws(standard_deviation(nugget, stated, growth) + 0 * law)
-    scale = flat_draws(new_run_sd(one, nugget=False) * growth + 0 * law)
-    expected, length = flat_draws(prediction["expected_loss"]), flat_draws(one.posterior["length"])
-    seen = Seen(np.log(points["loss"].to_numpy(float) / expected[:, :-1]), scale[:, :-1], error[:, :-1], length)
+    own_variance = flat_draws(own_sd(one, growth, stated) ** 2 + 0 * law)
+    scale, expected = flat_draws(new_run_sd(one) * growth + 0 * law), flat_draws(prediction["expected_loss"])
+    residual = np.log(points["loss"].to_numpy(float) / expected[:, :-1])
+    seen = Seen(residual, scale[:, :-1], own_variance[:, :-1], decay_of(one.posterior))
     block = np.arange(len(points))[None]
     serial = Serial(block, np.ones(block.shape), np.abs(along[:, None] - along[None, :])[None], np.empty(0, int))
-    z, deviation = innovations(seen.residual, seen.scale, seen.error, serial, length)
+    z, deviation = innovations(seen.residual, seen.scale, seen.own_variance, serial, seen.decay)
     log_weight = (-0.5 * z**2 - np.log(deviation)).sum(axis=1)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     mean, share = seen.forecast(block[0], along, float(place))
     noise = np.random.default_rng([seed, 3]).standard_normal(len(weight))
-    spread = np.sqrt(scale[:, -1] ** 2 * (1 - share) + error[:, -1] ** 2)
+    spread = np.sqrt(scale[:, -1] ** 2 * (1 - share) + own_variance[:, -1])
     ends = expected[:, -1] * np.exp(scale[:, -1] * mean + spread * noise)
     _, lower, upper = (bound.values[:-1] for bound in interval(measured, _OUTSIDE))
     return RunForecast(
@@ -227,6 +235,10 @@ class Live(Question):
         json_schema_extra={"of": "NUMBER"},
     )
     observation: str | None = Field(default=None, description="Observation of curves, where the model has several.")
+
+    def _requests(self) -> list[Mapping[str, Any]]:
+        constant = {column: self.curve[-1].get(column) for column in ("params", "batch_tokens")}
+        return [{**constant, **self.end}]
 
     def _result(self, posterior: Fit) -> Answer:
         points = read_inputs(pd.DataFrame(list(self.curve)), needs=["loss"])

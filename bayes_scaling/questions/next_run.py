@@ -15,11 +15,12 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.noise import Likelihood, standard_deviation
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
-from bayes_scaling.posterior.predict import growth_at, new_run_sd, predict, typical_relative_se
+from bayes_scaling.posterior.predict import growth_at, new_run_sd, own_sd, predict
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
-from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
+from bayes_scaling.questions.optimum import optima
+from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of
 from bayes_scaling.questions.wording import flop, number, short
 
 _SIZES: Final = 61
@@ -213,7 +214,7 @@ def _draws(
         at = {name: np.append(values, getattr(about, name)) for name, values in at.items()}
     prediction = predict(thinned, group=group, seed=seed, **at)
     growth = growth_at(thinned, prediction["law_loss"])
-    sd = standard_deviation(new_run_sd(thinned), typical_relative_se(thinned), growth) + 0 * prediction["law_loss"]
+    sd = standard_deviation(new_run_sd(thinned), own_sd(thinned, growth), growth) + 0 * prediction["law_loss"]
     means, scales = np.log(flat_draws(prediction["expected_loss"])).T, flat_draws(sd).T
     if isinstance(about, Forecast):
         losses = means[count:]

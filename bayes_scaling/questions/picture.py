@@ -1,7 +1,8 @@
-"""The figure of an answer: one quantity over another, with its interval."""
+"""The figures of answers: one quantity over another, with its interval, and bars."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,4 +35,22 @@ def curve(answer: Answer, *, table: str, x: str, y: str, band: tuple[str, str] |
     axes.plot(rows[x], rows[y], marker="o" if len(rows) < 12 else "")
     scales = {f"{axis}scale": "log" for axis in log if np.all(rows[{"x": x, "y": y}[axis]] > 0)}
     axes.set(xlabel=axis_label(x), ylabel=axis_label(y).replace("_", " "), **scales)
+    return figure
+
+
+def bars(answer: Answer, *, tables: Mapping[str, str], x: str, xlabel: str, most: int = 12) -> Figure:
+    """Return horizontal bars of one column of several tables, a panel each; ``tables`` names the column of their labels.
+
+    Of each table the first rows are shown that have a value, the first of them on top.
+    """
+    from matplotlib.figure import Figure
+
+    shown = {name: answer.tables[name].dropna(subset=[x]).head(most) for name in tables}
+    figure = Figure(figsize=(7.2, 1.2 + 0.26 * max(map(len, shown.values()))), layout="constrained")
+    for axes, (name, rows) in zip(figure.subplots(1, len(shown), squeeze=False).ravel(), shown.items(), strict=True):
+        axes.barh(range(len(rows)), rows[x])
+        axes.set(yticks=range(len(rows)), yticklabels=rows[tables[name]], title=name.replace("_", " "))
+        axes.axvline(0, lw=0.8, color="black")
+        axes.invert_yaxis()
+    figure.supxlabel(xlabel)
     return figure

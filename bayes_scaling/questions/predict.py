@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from pydantic import AliasChoices, Field
+from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.extrapolation import reach_sentence
@@ -13,12 +13,12 @@ from bayes_scaling.posterior.predict import intervals, predict
 from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.posterior.rows import continued_rows, predict_table
 from bayes_scaling.posterior.variance import shares_of, shares_sentence
-from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.base import Answer, OfRun
 from bayes_scaling.questions.wording import credible, percent
 from bayes_scaling.runs.table import read_inputs
 
 
-class Predict(Question):
+class Predict(OfRun):
     """The predicted loss of runs: the interval of a new run, and that of its mean loss.
 
     Table ``predictions``: a row a run, with its inputs; ``median``, ``lower``, ``upper`` of the loss that a new run measures;
@@ -43,31 +43,14 @@ class Predict(Question):
     table: tuple[dict[str, str | int | float | bool | None], ...] = Field(
         default=(), description="Runs to predict, one a row.", json_schema_extra={"option": "--inputs"}
     )
-    params: float | None = Field(default=None, description="N of the one run to predict.")
-    tokens: float | None = Field(default=None, description="D of the one run to predict.")
-    compute_flops: float | None = Field(
-        default=None,
-        validation_alias=AliasChoices("compute_flops", "compute"),
-        description="C of the one run, FLOP.",
-        json_schema_extra={"option": "--compute"},
-    )
-    inputs: dict[str, float] = Field(
-        default_factory=dict,
-        validation_alias=AliasChoices("inputs", "input"),
-        description="Any other input of the law by its column.",
-        json_schema_extra={"option": "--input", "of": "NUMBER"},
-    )
 
     @property
     def run(self) -> dict[str, float]:
         """The inputs of the one run."""
-        columns = ("params", "tokens", "compute_flops")
-        given = {column: value for column in columns if (value := getattr(self, column)) is not None}
-        if twice := set(given) & set(self.inputs):
-            raise InvalidRequest(f"{', '.join(sorted(twice))} was given twice: once is enough.")
-        if bool(self.table) == bool(given or self.inputs):
+        given = self.given
+        if bool(self.table) == bool(given):
             raise InvalidRequest("Give either --inputs TABLE.csv, or the one run as --params and --tokens.")
-        return given | self.inputs
+        return given
 
     def text(self, answer: Answer) -> str:
         """Return the table as CSV, where rows were asked for."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest, NotConvergedWarning
+from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import predict
@@ -48,7 +49,7 @@ def refits(
     at = {name: float(positive(name, run[name]).values.item()) for name in ("params", "tokens")}
     measured = predict(fit, group=group, seed=seed, **at)["measured_loss"]
     outcomes = np.quantile(flat_draws(measured), (np.arange(times) + 0.5) / times)
-    row = at | {"compute_flops": training_compute(at["params"], at["tokens"])} | dict(group or {})
+    row = at | {"compute_flops": compute_ratio(fit) * training_compute(at["params"], at["tokens"])} | dict(group or {})
     rows = []
     for number, loss in enumerate(outcomes):
         added = pd.DataFrame([{c: row.get(c) for c in fit.table} | {"loss": loss}])

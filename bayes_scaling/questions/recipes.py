@@ -8,17 +8,18 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.numerics import first_crossing
+from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, measured_anew, quantiles
+from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.questions.base import Answer, Positive, Question, with_interval
+from bayes_scaling.questions.optimum import least_loss, optima
 from bayes_scaling.questions.picture import curve
-from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of, optima
+from bayes_scaling.questions.surface import Surface, budgets_of, thinned
 from bayes_scaling.questions.wording import credible, flop, number
 
 _GRID: Final = 121
@@ -30,21 +31,22 @@ def compare_recipes(
     fit: Fit, a: Mapping[str, str], b: Mapping[str, str], *, compute: Any, prob: float = 0.9, seed: int = 0
 ) -> pd.DataFrame:
     """Return how likely recipe `a` is better than `b` at budgets, each at its own best size: the table of :class:`Recipes`."""
-    fit = _thinned(fit)
-    surfaces = _surfaces(fit, a, b, seed)
+    surfaces = _surfaces(thinned(fit, "recipes"), a, b, seed)
     budgets = np.atleast_1d(budgets_of(compute).values)
-    rng = np.random.default_rng([seed, 5])
     grid = np.geomspace(budgets.min() / _BEYOND, budgets.max() * _BEYOND, _GRID)
-    ours, theirs = (surface.along(budgets[:, None], optima(surface, budgets)) for surface in surfaces)
-    path = surfaces[1].along(grid[:, None], optima(surfaces[1], grid))
+    at = budgets[:, None]
+    sizes = [optima(surface, budgets) for surface in surfaces]
+    ours, theirs = (surface.along(at, best) for surface, best in zip(surfaces, sizes, strict=True))
+    ahead = np.less(*(surface.measured_along(at, best) for surface, best in zip(surfaces, sizes, strict=True)))
+    path = least_loss(surfaces[1], grid)
     rows = []
-    for budget, of_a, of_b in zip(budgets, ours, theirs, strict=True):
+    for budget, of_a, of_b, wins in zip(budgets, ours, theirs, ahead, strict=True):
         times = np.exp(first_crossing(np.log(grid), -path, -of_a)) / budget
         rows.append(
             {
                 "compute_flops": budget,
                 "chance": float((of_a < of_b).mean()),
-                "chance_of_runs": float((_measured(fit, of_a, rng) < _measured(fit, of_b, rng)).mean()),
+                "chance_of_runs": float(wins.mean()),
                 **with_interval("gain", np.quantile(of_b - of_a, quantiles(prob))),
                 **with_interval("multiplier", np.quantile(times, quantiles(prob), method="nearest")),
             }
@@ -56,10 +58,10 @@ def crossing(
     fit: Fit, a: Mapping[str, str], b: Mapping[str, str], *, furthest: float = 6.0, prob: float = 0.9, seed: int = 0
 ) -> pd.Series:
     """Return where recipes cross up to some decades beyond the largest run, the row ``crossing`` of :class:`Recipes`."""
-    surfaces = _surfaces(_thinned(fit), a, b, seed)
-    spent = fit.table["compute_flops"]
+    surfaces = _surfaces(thinned(fit, "recipes"), a, b, seed)
+    spent = fit.table["compute_flops"] / compute_ratio(fit)
     grid = np.geomspace(float(spent.min()), float(spent.max()) * 10**furthest, _GRID)
-    ours, theirs = (surface.along(grid[:, None], optima(surface, grid)) for surface in surfaces)
+    ours, theirs = (least_loss(surface, grid) for surface in surfaces)
     ahead = ours < theirs
     turns = ahead[1:] != ahead[:-1]
     crosses = turns.any(axis=0)
@@ -71,24 +73,13 @@ def crossing(
 
 
 def _surfaces(fit: Fit, a: Mapping[str, str], b: Mapping[str, str], seed: int) -> tuple[Surface, Surface]:
-    """Return the law's loss in each of two groups, or refuse what cannot be compared."""
+    """Return the loss in each of two groups, or refuse what cannot be compared."""
     if not fit.model.group_columns:
         raise InvalidRequest("The model has no groups to compare: fit one that varies by a column, such as kappa_by_group.")
     of_a, of_b = (admit(fit, recipe, seed) for recipe in (a, b))
     if of_a == of_b:
         raise InvalidRequest(f"Both recipes are {of_a}: name two.")
     return Surface.of(fit, of_a, seed), Surface.of(fit, of_b, seed)
-
-
-def _thinned(fit: Fit) -> Fit:
-    return fit.thinned(-(-DRAWS["recipes"] // fit.posterior.sizes["chain"]))
-
-
-def _measured(fit: Fit, expected: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what new runs measure whose expected losses are given, a draw of the fit each."""
-    shape = fit.posterior.sizes["chain"], fit.posterior.sizes["draw"]
-    law = xr.DataArray(expected.reshape(shape), dims=SAMPLE_DIMS, coords={d: fit.posterior[d] for d in SAMPLE_DIMS})
-    return measured_anew(fit, law, rng, growth=growth_at(fit, law)).values.ravel()
 
 
 class Recipes(Question):

@@ -16,9 +16,10 @@ from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.quantities import tokens_at
 from bayes_scaling.questions.base import Answer, OfText, Positive
+from bayes_scaling.questions.optimum import among, choose, least_loss, optima, plausible
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import expectation
-from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, choose, optima
+from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, thinned
 from bayes_scaling.questions.wording import credible, number, percent, short
 
 _SIZES: Final = 41
@@ -31,17 +32,19 @@ def regret(fit: Fit, *, compute: float, params: Any = None, prob: float = 0.9, *
     """Return what sizes cost that are not the optimum at one budget, the table ``regret`` of :class:`Regret`."""
     budget = float(budgets_of(compute))
     at = np.array([[budget]])
-    surface = Surface.asked(fit, **text).thinned(DRAWS["regret"])
+    surface = Surface.asked(thinned(fit, "regret"), **text)
     best = optima(surface, at[0])
     least = surface.along(at, best)[0]
     if params is None:
-        middle = choose(surface.along, at[0], expectation, best)[0]
+        middle = choose(surface.along, at[0], expectation, among(best))[0]
         sizes = np.exp(np.linspace(middle - np.log(_AROUND), middle + np.log(_AROUND), _SIZES))
         sizes = sizes[tokens_at(budget, sizes) >= FEWEST]
     else:
         sizes = np.atleast_1d(positive("params", params).values)
     losses = surface.along(at, np.log(sizes)[:, None])
     lost = np.maximum(losses - least, 0.0)
+    law = surface.law_alone
+    of_law = law.along(at, np.log(sizes)[:, None]) - least_loss(law, at[0]) if surface.discrepancy else lost
     worst = np.sort(lost, axis=-1)[:, int(_TAIL * lost.shape[1]) :]
     lower, upper = np.quantile(lost, quantiles(prob)[1:], axis=-1)
     nearest = np.abs(best[0][None, :] - np.log(sizes)[:, None]).argmin(axis=0)
@@ -54,19 +57,19 @@ def regret(fit: Fit, *, compute: float, params: Any = None, prob: float = 0.9, *
             "regret_lower": lower,
             "regret_upper": upper,
             "relative": (lost / least).mean(axis=-1),
-            "wasted": _wasted(surface, budget, losses),
+            "law_regret": np.maximum(of_law, 0.0).mean(axis=-1),
+            "wasted": _wasted(Surface.asked(thinned(fit, "wasted"), **text), budget, sizes),
             "best": np.bincount(nearest, minlength=len(sizes)) / lost.shape[1],
         }
     )
 
 
-def _wasted(surface: Surface, budget: float, losses: np.ndarray) -> np.ndarray:
+def _wasted(surface: Surface, budget: float, sizes: np.ndarray) -> np.ndarray:
     """Return the share of the budget that the best size would not need for the same loss: the median over draws."""
-    few = surface.thinned(DRAWS["wasted"])
-    levels = losses[:, :: -(-losses.shape[1] // DRAWS["wasted"])]
     budgets = np.geomspace(budget / 1e3, budget, 121)
     at = np.log(budgets)
-    least = few.along(budgets[:, None], optima(few, budgets))
+    least = least_loss(surface, budgets)
+    levels = surface.along(np.array([[budget]]), np.log(sizes)[:, None])
     needed = [np.median(first_crossing(at, -least, -level, before=at[0], never=at[-1])) for level in levels]
     return np.clip(1 - np.exp(needed) / budget, 0.0, 1.0)
 
@@ -91,8 +94,8 @@ def near_optimal(
     shares = np.sort(np.atleast_1d(np.asarray(within, float)))
     if not ((shares > 0) & (shares < 1)).all():
         raise InvalidRequest(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
-    surface = Surface.asked(fit, **text).thinned(DRAWS["regret"])
-    middle = choose(surface.along, at[0], expectation, optima(surface, at[0]))[0]
+    surface = Surface.asked(thinned(fit, "regret"), **text)
+    middle = choose(surface.along, at[0], expectation, plausible(surface, at[0]))[0]
     ends = np.log(FEWEST), np.log(tokens_at(budget, FEWEST))
     low = max(ends[0], np.log(least_params) if least_params is not None else -np.inf)
     high = min(ends[1], np.log(most_params) if most_params is not None else np.inf)
@@ -109,12 +112,12 @@ def near_optimal(
 class Regret(OfText):
     """The loss of sizes above that of the optimum at a budget, and how flat the optimum is.
 
-    The regret of a size in a draw is its loss less the loss of the best size of that draw, by the law alone: residual noise
-    and model discrepancy at the budget are common to both. Asked of a fit of a law of N and D.
+    The regret of a size in a draw is its expected loss less that of the best size of that draw, by the law with its model
+    discrepancy; residual noise is common to both. Asked of a fit of a law of N and D.
 
     Table ``regret``: a row a size; ``params``, ``tokens``; ``regret``, expected, ``regret_cvar``, the mean of its worst tenth,
     and ``regret_lower``, ``regret_upper``, its interval, in the fit's loss unit; ``relative``, the expected regret over the
-    loss; ``wasted``, the share of the budget that the best size would not need for the same loss, the median; ``best``, the
+    loss; ``law_regret``, the expected regret by the law alone; ``wasted``, the share of the budget that the best size would not need for the same loss, the median; ``best``, the
     chance that the true optimum is nearer to this size than to any other row. Table ``near_optimal``: a row a share
     ``within`` of the least expected loss; ``params_lower``, ``params_upper``, the smallest and the largest such size;
     ``tokens_upper``, ``tokens_lower``, what each is trained on; ``times``, how many times the smallest the largest is.

@@ -12,8 +12,9 @@ from bayes_scaling.posterior.mixture import Mixture, shared_draws
 from bayes_scaling.quantities import tokens_at
 from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
+from bayes_scaling.questions.optimum import among, choose, judged, optima
 from bayes_scaling.questions.risk import RISK, RiskMeasure, risk_measure
-from bayes_scaling.questions.surface import DRAWS, Surface, Text, budgets_of, choose, optima
+from bayes_scaling.questions.surface import DRAWS, Surface, Text, budgets_of, thinned
 from bayes_scaling.questions.wording import number, short
 
 ROBUST: Final = "all laws"
@@ -33,17 +34,19 @@ def robust_choice(
     budget = np.atleast_1d(budgets_of(compute).values)[:1]
     refuse_unless(anyway, caveats(mixture, compute=compute, furthest=furthest, trade_off=True))
     weights = {name: weight for name, weight in mixture.weights.items() if weight > 0}
-    surfaces = {name: Surface.asked(mixture.fits[name], **text).thinned(DRAWS["robust"]) for name in weights}
+    surfaces = {name: Surface.asked(thinned(mixture.fits[name], "robust"), **text) for name in weights}
     measure = risk_measure(risk)
     best = {name: optima(surface, budget) for name, surface in surfaces.items()}
-    chosen = {name: choose(surface.along, budget, measure, best[name])[0] for name, surface in surfaces.items()}
+    chosen = {
+        name: choose(judged(surface, measure), budget, measure, among(best[name]))[0] for name, surface in surfaces.items()
+    }
     counts = shared_draws(weights, DRAWS["robust"])
 
     def of_all_laws(budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
-        losses = {name: surface.along(budgets, log_params) for name, surface in surfaces.items()}
+        losses = {name: judged(surface, measure)(budgets, log_params) for name, surface in surfaces.items()}
         return np.concatenate([_some(loss, counts[name]) for name, loss in losses.items()], axis=-1)
 
-    chosen[ROBUST] = choose(of_all_laws, budget, measure, np.concatenate(list(best.values()), axis=1))[0]
+    chosen[ROBUST] = choose(of_all_laws, budget, measure, among(np.concatenate(list(best.values()), axis=1)))[0]
     at = budget[:, None]
     size = np.array(list(chosen.values()))
     lost = pd.DataFrame(
@@ -68,7 +71,7 @@ class Robust(OfText):
     """One size over several laws, and its regret under each of them.
 
     Asked of a mixture of fits of laws of N and D, whose weights :func:`~bayes_scaling.weigh` gives. What is made small is a
-    risk of the loss over all laws and draws: a tail, such as ``cvar:0.9``, weighs the most pessimistic law.
+    risk of the loss over all laws and draws, of the expected one by the mean and of what a new run measures by others: a tail, such as ``cvar:0.9``, weighs the most pessimistic law.
 
     Table ``choices``: a row a ``choice``, that of each law alone and that over all of them, ``all laws``; ``weight``;
     ``params``, ``tokens``; ``regret_{law}``, the expected regret of the choice under that law, in the loss unit of the mixture;

@@ -11,17 +11,17 @@ import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.laws.batch import critical_batch
-from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.inputs import positive, warn_unless_converged
+from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
-from bayes_scaling.questions.base import Answer, OfSystem, with_interval
-from bayes_scaling.questions.frontier import efficient, laws_of, plain, stopped_at
+from bayes_scaling.questions.base import Answer, with_interval
+from bayes_scaling.questions.frontier import efficient, plain, stopped_at
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
-from bayes_scaling.questions.wording import credible, flop, number, short
+from bayes_scaling.questions.learning_curve import LearningCurve, OfCurve, laws_of, loss_at_compute
+from bayes_scaling.questions.wording import credible, flop, number, percent, short
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
@@ -39,8 +39,8 @@ def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[An
 def of_size(params: float, compute_min: float, **laws: Any) -> tuple[Any, Any, Any]:
     """Return size, least steps and loss of a model of a size, trained as far as a compute takes it."""
     converged = kaplan_n(params, N_c=laws["N_c"], alpha_N=laws["alpha_N"], E=laws.get("E", 0.0))
-    left = np.exp(_where(lambda x: compute_to_loss(params, converged + np.exp(x), **laws), compute_min, -40.0))
-    return converged * 0 + params, laws["S_c"] * left ** (-1 / laws["alpha_S"]), converged + left
+    loss = loss_at_compute(compute_min, params, **laws)
+    return converged * 0 + params, laws["S_c"] * (loss - converged) ** (-1 / laws["alpha_S"]), loss
 
 
 def _where(spent: Callable[[Any], Any], compute: float, low: float) -> np.ndarray:
@@ -49,16 +49,21 @@ def _where(spent: Callable[[Any], Any], compute: float, low: float) -> np.ndarra
     return (below + above) / 2
 
 
-class Stopping(OfSystem):
+class Stopping(OfCurve):
     """Compare a large model stopped early with a smaller one trained nearly to convergence, at equal compute.
 
     Kaplan et al. (2020), appendix B. Compute C_min is as it would be at a batch far below the critical one. Asked of a fit as
-    for :func:`~bayes_scaling.frontier`.
+    for :func:`~bayes_scaling.frontier`. What is trained are the runs of the law alone, each at its critical batch; their losses
+    are those of the first learning curve of the document unless another observation is named: the law with the model
+    discrepancy of the observation, where it has one, and, where they are measured, the scatter of runs.
 
     Table ``runs``: a row a ``run``, ``stopped early``, the compute-efficient one, ``nearly converged`` and, where a size is
-    given, ``own size``, trained as far as the compute takes it; medians of ``params``, ``steps_min`` and ``loss``, with
-    ``loss_lower`` and ``loss_upper``; ``gain``, by how much the loss of the run stopped early is less, with ``gain_lower``,
-    ``gain_upper``; ``chance`` that it is. Draws: ``params``, ``steps_min``, ``loss``, ``gain``, dims (run, chain, draw).
+    given, ``own size``, trained as far as the compute takes it; medians of ``params`` and ``steps_min``; ``loss``, the expected
+    one, with ``loss_lower`` and ``loss_upper``; ``measured_loss``, what a new run measures, and ``law_loss``, likewise; ``gain``,
+    by how much the expected loss of the run stopped early is less, and ``law_gain``, by the law alone, with their intervals;
+    ``chance`` that a new run stopped early measures less than a new one of this row, ``expected_chance`` that less is expected
+    of it. Draws: ``params``, ``steps_min``, the losses and gains, dims (run, chain, draw). Value ``observation``: whose losses
+    they are.
 
     Examples
     --------
@@ -86,8 +91,8 @@ class Stopping(OfSystem):
         return SPENT_OVER_LEAST * self.compute_min
 
     def runs(self, fit: Fit) -> xr.Dataset:
-        """Return size, least steps, loss and gain of each run, dims (run, chain, draw)."""
-        named, spent = laws_of(fit), float(positive("compute_min_flops", self.compute_min))
+        """Return size, least steps, losses and gain of each run, dims (run, chain, draw)."""
+        named, spent = laws_of(fit, self.observation), float(positive("compute_min_flops", self.compute_min))
         like, laws = plain(**named)
         early = efficient(xr.DataArray(spent), **named).transpose(*like.dims)
         runs: dict[str, tuple[Any, Any, Any]] = {
@@ -96,35 +101,55 @@ class Stopping(OfSystem):
         }
         if self.params is not None:
             runs["own size"] = of_size(float(positive("params", self.params)), spent, **laws)
-        columns = {
-            name: (("run", *like.dims), np.stack(values))
-            for name, values in zip(("params", "steps_min", "loss"), zip(*runs.values(), strict=True), strict=True)
+        params, steps, law = (
+            xr.DataArray(np.stack(values), {"run": list(runs), **like.coords}, ("run", *like.dims)).transpose(
+                "run", *SAMPLE_DIMS
+            )
+            for values in zip(*runs.values(), strict=True)
+        )
+        curve = LearningCurve.of(fit, self.observation, self.seed, runs=len(runs))
+
+        def judged(of_it: LearningCurve) -> xr.DataArray:
+            sizes, losses = (each.values.reshape(len(runs), -1) for each in (params, law))
+            return law.copy(data=of_it.measured(sizes, losses, of_it.critical_batch(losses)).reshape(law.shape))
+
+        losses = {"law_loss": law, "loss": judged(curve.expected), "measured_loss": judged(curve)}
+        draws = xr.Dataset({"params": params, "steps_min": steps, **losses}, attrs={"observation": curve.observation})
+        gains = {
+            name.replace("loss", "gain"): loss - loss.sel(run="stopped early", drop=True) for name, loss in losses.items()
         }
-        draws = xr.Dataset(columns, coords={"run": list(runs)})
-        return draws.assign(gain=draws["loss"] - draws["loss"].sel(run="stopped early", drop=True))
+        return draws.assign(gains)
 
     def table(self, runs: xr.Dataset) -> pd.DataFrame:
         """Return medians and intervals, one row a run."""
         columns: dict[str, Any] = {name: runs[name].median(SAMPLE_DIMS) for name in ("params", "steps_min")}
-        for name in ("loss", "gain"):
+        for name in ("loss", "measured_loss", "law_loss", "gain", "law_gain"):
             columns |= with_interval(name, interval(runs[name], self.prob))
-        columns["chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS)
+        columns["chance"] = (runs["measured_gain"] > 0).mean(SAMPLE_DIMS)
+        columns["expected_chance"] = (runs["gain"] > 0).mean(SAMPLE_DIMS)
         index = pd.Index(runs["run"].values, name="run")
         return pd.DataFrame({name: column.values for name, column in columns.items()}, index=index)
 
     def _result(self, posterior: Fit) -> Answer:
-        warn_unless_converged(posterior)
         runs = self.runs(posterior)
-        table = self.table(runs)
-        early, *others = table.reset_index().to_dict("records")
+        observation, moved = runs.attrs["observation"], bool((runs["law_loss"] != runs["loss"]).any())
+        early, *others = self.table(runs).reset_index().to_dict("records")
+
+        def width(row: dict[str, Any], name: str) -> str:
+            return f"{row[f'{name}_lower']:.4f} to {row[f'{name}_upper']:.4f}"
+
+        expected = f", with its discrepancy {width(early, 'loss')}" if moved else ""
         lines = [
             f"{flop(self.compute_min)} train {short(early['params'])} parameters for {short(early['steps_min'])} steps to a loss of "
-            f"{early['loss']:.4f} {posterior.loss_unit}."
+            f"{early['measured_loss']:.4f} {posterior.loss_unit} of a new run, as in {observation} ({percent(self.prob)} interval "
+            f"{width(early, 'measured_loss')}; the law alone {width(early, 'law_loss')}{expected})."
         ]
         for row in others:
-            width = credible(self.prob, number(row["gain_lower"]), number(row["gain_upper"]))
+            ends = credible(self.prob, number(row["gain_lower"]), number(row["gain_upper"]))
+            law = f"; the law alone: {number(row['law_gain'])}" if moved else ""
             lines.append(
-                f"{short(row['params'])} parameters ({row['run']}) end at {row['loss']:.4f}: stopping early lowers the loss by "
-                f"{number(row['gain'])} ({width}); the probability that it is lower is {row['chance']:.2f}."
+                f"{short(row['params'])} parameters ({row['run']}) are expected to end at {row['loss']:.4f}: stopping early lowers that "
+                f"by {number(row['gain'])} ({ends}{law}). The probability that less is expected is {row['expected_chance']:.2f}, and "
+                f"that a new run measures less than one of these {row['chance']:.2f}."
             )
-        return Answer("\n".join(lines), tables={"runs": table}, data=runs)
+        return Answer("\n".join(lines), {"observation": observation}, {"runs": self.table(runs)}, data=runs)

@@ -1,4 +1,4 @@
-"""How a budget splits between parameters and tokens: the law's loss over both, in every draw at once, and where it is least.
+"""The loss that is predicted over parameters and tokens, in every draw at once: the law times its discrepancy, and its noise.
 
 Plain arrays rather than named ones: a question about a budget asks for the loss of thousands of draws some dozen times,
 and names would cost more than the law.
@@ -16,23 +16,34 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws import Law
 from bayes_scaling.laws.repeated import effective_tokens
-from bayes_scaling.numerics import minimise, newton
+from bayes_scaling.model.noise import standard_deviation, variance_function
+from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, parameters_in
-from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
-from bayes_scaling.questions.risk import RiskMeasure, expectation
+from bayes_scaling.posterior.predict import (
+    SAMPLE_DIMS,
+    new_run_sd,
+    noise_generator,
+    parameters_in,
+    scattered,
+    standard_noise,
+    typical_relative_se,
+    with_effects,
+)
+from bayes_scaling.quantities import BY_COLUMN, tokens_at, training_compute
 from bayes_scaling.questions.wording import power
 
 FEWEST: Final = 1e3
 """Parameters, and tokens, that a run has at the least."""
 DRAWS: Final = {
     "start": 8,  # whose optima start Newton's method for all
+    "located": 256,  # whose optima say which sizes are plausible
     "target": 250,  # of each chain, for a probability over budgets: one half is then exact to 2 %
     "regret": 2000,  # for the regret of sizes
     "near_optimal": 400,  # for the mean loss over sizes
     "wasted": 200,  # for the budget that the best size would need
     "lifetime": 400,  # for the mean loss that sizes and tokens are to reach
+    "sure": 1000,  # for the probability that they reach it
     "recipes": 1000,  # for the probability that one recipe is better
     "robust": 2000,  # for the choice over several laws, shared by their weights
     "next_run": 1000,  # for the value of a run
@@ -42,10 +53,6 @@ DRAWS: Final = {
     "cost": 4000,  # of price and utilisation
 }
 """How many draws each answer rests on: of the posterior where a comment says nothing else, evenly spaced."""
-_APART: Final = 0.01
-"""Distance in log N over which the slope of the loss is taken."""
-_CLOSE: Final = 1e-6
-_TIE: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -86,16 +93,51 @@ class Text(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Surface:
-    """The law's loss over N and D, in every draw: parameters have one value a draw, or are a number.
+    """The loss over N and D that :func:`~bayes_scaling.predict` expects and measures, in every draw at once.
 
-    ``first`` is the column of the law's first input, ``shape`` chains and draws.
+    Arrays have one value a draw. A thinned surface has every ``step``-th draw of a ``total``, with the discrepancy of each.
+
+    Parameters
+    ----------
+    law : Law
+        The law.
+    first : str
+        Column of its first input.
+    parameters : mapping
+        Its parameters, an array or a number each.
+    shape : tuple of int
+        Chains and draws.
+    discrepancy : tuple of callable
+        What each model discrepancy adds to the log loss, from plain columns: :meth:`~bayes_scaling.model.effects.Placed.path`.
+    growth, floor : ndarray, optional
+        Exponent and floor of the variance function, where there are any.
+    typical : float
+        The loss at which scales are stated.
+    sd, error : ndarray, float
+        Residual standard deviation of a new run there, its nugget too, and its standard error.
+    noise : ndarray
+        Residual of a new run at scale one: the same at every size, so that risks are compared by common random numbers.
+    ratio : float
+        Compute as the table counts it over 6 N D.
+    supply : Supply, optional
+        Text there is.
     """
 
     law: Law
     first: str
     parameters: Mapping[str, Any]
     shape: tuple[int, int]
+    discrepancy: tuple[Callable[[Mapping[str, np.ndarray]], Any], ...]
+    growth: np.ndarray | None
+    floor: np.ndarray | None
+    typical: float
+    sd: np.ndarray
+    error: float
+    noise: np.ndarray
+    ratio: float
     supply: Supply | None = None
+    step: int = 1
+    total: int = 0
 
     @classmethod
     def of(cls, fit: Fit, labels: Mapping[str, str], seed: int = 0, supply: Supply | None = None) -> Surface:
@@ -105,13 +147,25 @@ class Surface:
                 f"The law {fit.model.only.law} takes {', '.join(fit.model.only.columns.values())}: a budget is split between N "
                 f"and D only by a law of both. Fit one of chinchilla, kappa or kaplan_nd."
             )
-        chains, draws = fit.posterior["sigma"].transpose(*SAMPLE_DIMS).shape
-        values = {
-            name: value.transpose(*SAMPLE_DIMS).values.ravel() if isinstance(value, xr.DataArray) else value
-            for name, value in parameters_in(fit, labels, seed=seed).items()
-        }
-        first = next(iter(fit.model.only.columns.values()))
-        return cls(fit.model.only.the_law, first, values, (chains, draws), supply)
+        draws, rows = fit.posterior, fit.layout.only
+        values = parameters_in(fit, labels, seed=seed)
+        sigma = draws["sigma"].transpose(*SAMPLE_DIMS)
+        return cls(
+            law=fit.model.only.the_law,
+            first=next(iter(fit.model.only.columns.values())),
+            parameters={n: _flat(value) if isinstance(value, xr.DataArray) else value for n, value in values.items()},
+            shape=(sigma.shape[0], sigma.shape[1]),
+            discrepancy=tuple(effect.path(draws, labels, seed) for effect in rows.discrepancy),
+            growth=_flat(draws["growth"]) if "growth" in draws else None,
+            floor=_flat(draws["floor"]) if "floor" in draws else None,
+            typical=rows.typical,
+            sd=_flat((new_run_sd(fit) ** 2 + draws.get("nugget", 0.0) ** 2) ** 0.5),
+            error=typical_relative_se(fit),
+            noise=_flat(standard_noise(fit, sigma, noise_generator(labels, seed))),
+            ratio=compute_ratio(fit),
+            supply=supply,
+            total=sigma.size,
+        )
 
     @classmethod
     def asked(
@@ -125,24 +179,89 @@ class Surface:
         """Draws of all chains."""
         return self.shape[0] * self.shape[1]
 
+    @property
+    def law_alone(self) -> Surface:
+        """The surface without its discrepancy."""
+        return replace(self, discrepancy=())
+
     def loss(self, params: Any, tokens: Any) -> np.ndarray:
-        """Return the loss of N and D, which broadcast with the draws along their last dimension."""
-        worth = tokens if self.supply is None else self.supply.worth(tokens)
-        given = (params, worth) if self.first == "params" else (worth, params)
-        return np.asarray(self.law(*given, **self.parameters)) + np.zeros(self.draws)
+        """Return the expected loss of N and D, which broadcast with the draws along their last dimension."""
+        return self._expected(params, tokens)[0]
+
+    def measured(self, params: Any, tokens: Any) -> np.ndarray:
+        """Return what a new run of N and D measures, which broadcast with the draws along their last dimension."""
+        expected, growth = self._expected(params, tokens)
+        return scattered(expected, standard_deviation(self.sd, self.error, growth), self.noise)
 
     def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
-        """Return the loss of sizes at budgets, last dimension the draws."""
+        """Return the expected loss of sizes at budgets, last dimension the draws."""
         params = np.exp(log_params)
         return self.loss(params, tokens_at(budgets, params))
 
+    def measured_along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
+        """Return what a new run of sizes at budgets measures, last dimension the draws."""
+        params = np.exp(log_params)
+        return self.measured(params, tokens_at(budgets, params))
+
     def thinned(self, most: int) -> Surface:
-        """Return the surface with at most some number of draws, evenly spaced."""
+        """Return the surface with at most some number of draws, evenly spaced, each with its own discrepancy."""
         if self.draws <= most:
             return self
         step = -(-self.draws // most)
         values = {n: v[::step] if isinstance(v, np.ndarray) else v for n, v in self.parameters.items()}
-        return replace(self, parameters=values, shape=(1, -(-self.draws // step)))
+        growth, floor = (None if each is None else each[::step] for each in (self.growth, self.floor))
+        return replace(
+            self,
+            parameters=values,
+            shape=(1, -(-self.draws // step)),
+            growth=growth,
+            floor=floor,
+            sd=self.sd[::step],
+            noise=self.noise[::step],
+            step=self.step * step,
+        )
+
+    def _expected(self, params: Any, tokens: Any) -> tuple[np.ndarray, Any]:
+        """Return the expected loss of N and D, and the variance function where the law expects it."""
+        worth = tokens if self.supply is None else self.supply.worth(tokens)
+        given = (params, worth) if self.first == "params" else (worth, params)
+        law = np.asarray(self.law(*given, **self.parameters)) + np.zeros(self.draws)
+        growth = 1.0 if self.growth is None else variance_function(law, self.typical, self.growth, self.floor)
+        if not self.discrepancy:
+            return law, growth
+        columns = {"params": params, "tokens": worth, "compute_flops": self.ratio * training_compute(params, tokens)}
+        return with_effects(law, self._added({n: np.asarray(value, float) for n, value in columns.items()}), growth), growth
+
+    def _added(self, columns: Mapping[str, np.ndarray]) -> Any:
+        """Return what the discrepancy adds to the log loss at scale of the typical one: of all draws, those that are kept."""
+        if self.step > 1:
+            columns = {n: v if v.shape[-1:] in ((), (1,)) else _spread(v, self.step, self.total) for n, v in columns.items()}
+        added = np.asarray(sum(path(columns) for path in self.discrepancy))
+        return added[..., :: self.step] if added.ndim else added
+
+
+def _flat(draws: xr.DataArray) -> np.ndarray:
+    """Return the draws of all chains, one chain after the other."""
+    return draws.transpose(*SAMPLE_DIMS).values.ravel()
+
+
+def _spread(values: np.ndarray, step: int, total: int) -> np.ndarray:
+    """Return values of every so many draws as values of all, each repeated until the next.
+
+    >>> _spread(np.array([1.0, 2.0]), 2, 3).tolist()
+    [1.0, 1.0, 2.0]
+    """
+    return np.repeat(values, step, axis=-1)[..., :total]
+
+
+def thinned(fit: Fit, purpose: str) -> Fit:
+    """Return a fit with the draws that an answer rests on."""
+    return fit.thinned(-(-DRAWS[purpose] // fit.posterior.sizes["chain"]))
+
+
+def budget_ratio(fit: Fit) -> float:
+    """Return the compute that the table counts for a budget of one: budgets are 6 N D where a law splits them."""
+    return compute_ratio(fit) if splits_a_budget(fit) else 1.0
 
 
 def splits_a_budget(fit: Fit) -> bool:
@@ -169,55 +288,3 @@ def budgets_of(compute: Any) -> xr.DataArray:
         given = power(wrong.flat[0]) if wrong.size else "an empty list"
         raise InvalidRequest(f"The compute is {given}: it has to be FLOP, between {power(least)} and {power(most)}.")
     return xr.DataArray(values, dims=("compute_flops",) if values.ndim else ())
-
-
-def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
-    """Return the log of the size with the least loss in each draw, shape (budget, draw), to a relative 1e-5 of N.
-
-    Newton's method from the optimum of a few draws, which is found on a grid and by golden sections; where it does not
-    come to rest, all draws take that way. The loss along a budget has one minimum in log N for every law of N and D here.
-
-    >>> from bayes_scaling.posterior.examples import example_fit
-    >>> surface = Surface.asked(example_fit(chains=1, draws=1))
-    >>> f"{np.exp(optima(surface, np.array([5.76e23]))).item():.4g}"
-    '7.225e+10'
-    """
-    at = np.asarray(budgets, float)[:, None]
-    ends = (np.log(FEWEST), np.log(params_at(at, FEWEST)))
-    few = surface.thinned(DRAWS["start"])
-    start = np.median(minimise(lambda x: few.along(at, x), *ends), axis=-1, keepdims=True)
-
-    def slope(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        below, here, above = (surface.along(at, x + d) for d in (-_APART, 0.0, _APART))
-        first, second = (above - below) / (2 * _APART), (above - 2 * here + below) / _APART**2
-        return first, np.where(second > 0, second, np.abs(first))  # where it bends down, one step downhill
-
-    x = start + np.zeros((1, surface.draws))
-    x, rests = newton(slope, x, steps=12, tolerance=_CLOSE, largest=1.0, bounds=ends)
-    return x if rests else minimise(lambda x: surface.along(at, x), *ends)
-
-
-Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From budgets and the log of sizes to losses, last dimension the draws, as :meth:`Surface.along`."""
-
-
-def choose(
-    losses: Losses, budgets: np.ndarray, measure: RiskMeasure, best: np.ndarray, limits: tuple[Any, Any] | None = None
-) -> np.ndarray:
-    """Return the log of the one size that makes the risk of the law's loss least, for each budget.
-
-    The choice lies among ``best``, what :func:`optima` returned, and between the limits, least and most log N, if any.
-    """
-    at = np.asarray(budgets, float)[:, None]
-
-    def risk(x: np.ndarray) -> np.ndarray:
-        loss = losses(at, x[:, None])
-        if measure is expectation:
-            return loss.mean(axis=-1)
-        # Where the risk is flat, as that of a loss that is reached for sure, the mean decides.
-        return np.asarray(measure(xr.DataArray(loss[None], dims=("chain", "budget", "draw")))) + _TIE * loss.mean(axis=-1)
-
-    low, high = best.min(axis=-1) - 0.1, best.max(axis=-1) + 0.1
-    if limits is not None:
-        low, high = (np.clip(end, *limits) for end in (low, high))
-    return minimise(risk, low, high, grid=13, steps=18)

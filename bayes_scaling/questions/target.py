@@ -16,11 +16,12 @@ from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.questions.allocation import allocate
+from bayes_scaling.questions.allocation import chosen_runs
 from bayes_scaling.questions.base import Answer, OfText, Positive
 from bayes_scaling.questions.cost import OnHardware
+from bayes_scaling.questions.optimum import least_loss
 from bayes_scaling.questions.picture import curve
-from bayes_scaling.questions.surface import DRAWS, Surface, Text, optima, splits_a_budget
+from bayes_scaling.questions.surface import DRAWS, Surface, Text, budget_ratio, splits_a_budget
 from bayes_scaling.questions.wording import flop, number, short
 
 _BUDGETS: Final = 25
@@ -54,7 +55,7 @@ def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[
     if not 0 < prob < 1:
         raise InvalidRequest(f"The probability is {prob:g}: it has to lie between 0 and 1, say 0.9.")
     smallest, furthest = _ends(fit)
-    middle = _even_law(fit, target, **text)
+    middle = _even_odds(fit, target, **text)
     near = np.geomspace(max(smallest, middle / 10), min(furthest, middle * 300), _NEAR)
     for budgets in (near, np.geomspace(smallest, furthest, 2 * _BUDGETS)):
         path = chance(fit, target=target, compute=budgets, **text)
@@ -74,7 +75,7 @@ def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[
         )
     run = {n: float(np.exp(np.interp(np.log(least), np.log(budgets), np.log(path[n])))) for n in path if n in _RUN}
     even = _place(budgets, chances, 0.5)
-    distance = float(reach(fit, "compute_flops", least))
+    distance = float(reach(fit, "compute_flops", budget_ratio(fit) * least))
     odds = {"chance": prob, "even": even if chances[0] <= 0.5 and even < np.inf else np.nan, "reach_compute_flops": distance}
     return pd.Series({"compute_flops": least, **run, **odds})
 
@@ -83,7 +84,7 @@ def _ends(fit: Fit) -> tuple[float, float]:
     """Return the smallest run's compute, and the furthest beyond the largest that is searched."""
     if "compute_flops" not in fit.table:
         raise InvalidRequest("The runs of this fit have no compute: a budget for a loss needs one.")
-    spent = fit.table["compute_flops"]
+    spent = fit.table["compute_flops"] / budget_ratio(fit)
     return float(spent.min()), float(min(spent.max() * 10**FURTHEST, BY_COLUMN["compute_flops"].maximum))
 
 
@@ -91,7 +92,7 @@ def _at_budgets(fit: Fit, compute: Any, **how: Any) -> xr.Dataset:
     """Return what a new run of each budget measures: a prediction, along compute."""
     thinned = fit.thinned(DRAWS["target"])
     if splits_a_budget(fit):
-        return allocate(thinned, compute=compute, **how)
+        return chosen_runs(thinned, compute=compute, **how)
     columns = list(fit.model.only.columns.values())
     if columns != ["compute_flops"]:
         raise InvalidRequest(
@@ -103,12 +104,12 @@ def _at_budgets(fit: Fit, compute: Any, **how: Any) -> xr.Dataset:
     return prediction.rename(query="compute_flops") if "query" in prediction.dims else prediction
 
 
-def _even_law(fit: Fit, target: float, **text: Unpack[Text]) -> float:
-    """Return about where the law's median loss reaches the target: a place to look closely at."""
+def _even_odds(fit: Fit, target: float, **text: Unpack[Text]) -> float:
+    """Return about where the median of the expected loss reaches the target: a place to look closely at."""
     budgets = np.geomspace(*_ends(fit), _BUDGETS)
     if splits_a_budget(fit):
         surface = Surface.asked(fit, **text).thinned(100)
-        losses = np.median(surface.along(budgets[:, None], optima(surface, budgets)), axis=-1)
+        losses = np.median(least_loss(surface, budgets), axis=-1)
     else:
         losses = _at_budgets(fit, budgets, **text)["expected_loss"].median(SAMPLE_DIMS).values
     return _place(budgets, -losses, -target, never=budgets[-1])

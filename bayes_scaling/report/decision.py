@@ -54,7 +54,10 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
         answers=answer.sentence.split("\n"),
         conventions=conventions(fit, asked.prob),
         sections={
-            "": [Text(f"Caveat overridden: {caveat}", "warning") for caveat in answer.caveats],
+            "": [
+                Text(f"Caveat{' overridden' if caveat in answer.overridden else ''}: {caveat}", "warning")
+                for caveat in answer.caveats
+            ],
             "Recommended run": [_run_table(row, asked.prob), _shapes_table(answer, fit.loss_unit)],
             f"Probability of a loss below {goal}": [_chance_picture(fit, asked, answer, choice)],
             "Cost": [_cost_table(answer, asked)],
@@ -78,7 +81,7 @@ def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Picture:
     axes.set(xscale="log", xlabel="N (parameters)", ylabel=f"regret ({fit.loss_unit})", ylim=(0, None))
     return Picture(
         figure,
-        f"Regret by size at this budget, the law's loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
+        f"Regret by size at this budget, the expected loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
         f"{short(choice)} parameters.",
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.certificate import Certificate
@@ -16,17 +15,20 @@ from bayes_scaling.evaluation.outcome import Backtest
 from bayes_scaling.posterior.checks import check, prior_predictive
 from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import REACHES, interval, law_loss, quantiles
+from bayes_scaling.posterior.predict import REACHES, interval, quantiles
 from bayes_scaling.posterior.rows import predict_table
+from bayes_scaling.posterior.suspects import suspects_sentence
 from bayes_scaling.posterior.variance import included
-from bayes_scaling.quantities import BY_COLUMN, tokens_at
+from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.allocation import allocate, budget_table
 from bayes_scaling.questions.claims import claims
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.early_stopping import early_stopping
-from bayes_scaling.questions.frontier import NEEDS, frontier, largest
+from bayes_scaling.questions.frontier import frontier, largest
 from bayes_scaling.questions.heterogeneity import agreement
-from bayes_scaling.questions.surface import splits_a_budget
+from bayes_scaling.questions.learning_curve import NEEDS
+from bayes_scaling.questions.sensitivity import Sensitivity
+from bayes_scaling.questions.surface import Surface, splits_a_budget
 from bayes_scaling.questions.wording import credible, flop, percent, short
 from bayes_scaling.report import pictures, system_pictures, tables
 from bayes_scaling.report.page import Sections, Text, conventions, write_page
@@ -35,6 +37,8 @@ from bayes_scaling.report.trials import backtest_picture
 _FOREST = 5
 """Fewest claims that are drawn as a picture."""
 _OF_SHAPE = {"aspect_best", "aspect_cost"}
+_MANY_ROWS = 2000
+"""Rows from which on the report leaves their sensitivity to the question, which then takes seconds."""
 _SHAPED = ("shaped_n", "shaped_with_heads")
 _CONTRACTION = (
     "Posterior contraction is 1 \N{MINUS SIGN} (posterior sd / prior sd)² on the log scale: near one the data inform the parameter, near "
@@ -120,6 +124,7 @@ def write_report(
         "Model and data": _setting(fit, group or {}) if one else [],
         "Observations": [] if one else [tables.observation_table(fit)],
         "Convergence and adequacy": [
+            Text(suspects_sentence(fit), "warning") if suspects_sentence(fit) else None,
             tables.checks_table(checks),
             *(Text(f"{c.check}: {c.advice}.", "warning") for c in checks.itertuples() if not c.passed),
         ],
@@ -237,7 +242,7 @@ def _two_laws(fit: Fit, prob: float) -> str:
     compute = largest(fit, "compute_flops")
     if not compute or not {"D_c", "alpha_D"} <= set(fit.learned):
         return ""
-    steps, data = frontier(fit, compute=compute)["params"], derive(fit, "one_pass_params", compute_flops=compute)
+    steps, data = frontier(fit, compute=compute)["law_params"], derive(fit, "one_pass_params", compute_flops=compute)
     ratio = [float(bound) for bound in interval(data / steps, prob)]
     exponents = [float(bound) for bound in interval(1 / (1 + fit.learned["alpha_N"] / fit.learned["alpha_D"]), prob)]
     covers = "which covers 1" if ratio[1] <= 1 <= ratio[2] else "which excludes 1: the two laws disagree"
@@ -292,6 +297,9 @@ def _forecast(
             tables.allocation_table(allocation, prob),
         ]
         answers.append(_budget_sentence(allocation.iloc[-1], prob, fit.loss_unit))
+    if len(fit.table) <= _MANY_ROWS:
+        rests_on = Sensitivity(group=group, override=True).answer(fit)
+        sections["Sensitivity"] = [rests_on.sentence.partition("\n")[0], tables.sensitivity_table(rests_on)]
     return [*answers, *measured[1:]], sections
 
 
@@ -330,11 +338,10 @@ def _budget_sentence(row: pd.Series, prob: float, unit: str) -> str:
 
 def _flatness(fit: Fit, row: pd.Series, group: Mapping[str, str]) -> str:
     """Return what the choice minimises, and how far the mean loss rises at either end of the interval of the optimum."""
-    params = xr.DataArray([row.params, row.params_lower, row.params_upper], dims="size")
-    at = {"params": params, "tokens": tokens_at(row.compute_flops, params)}
-    choice, low, high = law_loss(fit, at, group=group).mean(("chain", "draw")).values
+    sizes = np.log([row.params, row.params_lower, row.params_upper])[:, None]
+    choice, low, high = Surface.asked(fit, group=group).along(np.array([[row.compute_flops]]), sizes).mean(axis=-1)
     return (
-        "The choice minimises the posterior mean of the law's loss; the interval is the credible interval of the optimum. "
+        "The choice minimises the posterior mean of the expected loss; the interval is the credible interval of the optimum. "
         f"At {flop(row.compute_flops)}, the mean loss rises by {100 * (low / choice - 1):.2g} % at the lower end of the interval and by "
         f"{100 * (high / choice - 1):.2g} % at the upper end."
     )

@@ -10,18 +10,22 @@ import pandas as pd
 from bayes_scaling.evaluation.outcome import Backtest
 from bayes_scaling.laws.constants import Constant, comparable
 from bayes_scaling.model import names
-from bayes_scaling.model.document import Observation
 from bayes_scaling.posterior.checks import summarize
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import inside
+from bayes_scaling.posterior.reweighted import LARGEST_K
+from bayes_scaling.posterior.stated import noise_priors
 from bayes_scaling.posterior.variance import PARTS
 from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.questions.base import Answer
 from bayes_scaling.questions.frontier import frontier, frontier_table, largest
 from bayes_scaling.questions.wording import axis_label, number, percent, power, short
 from bayes_scaling.report.page import Table, table_of
 
 _PUBLISHED_AS = {"kaplan_nsb": "kaplan_ns", "noise_scale": "critical_batch", "steps_in_scan": "critical_batch"}
 """Laws whose constants are published under another."""
+_MOVERS = 5
+"""Priors, and rows, of the table of sensitivity."""
 _INTERVAL = "{median:.3f} ({lower:.3f} to {upper:.3f})"
 
 
@@ -114,31 +118,13 @@ def prior_table(fit: Fit) -> Table:
             why = f"Standard deviation of log {name} between levels of {grouping}."
             cells.append((spread, str(parameter.spread), f"{contraction[spread]:.2f}", why))
     for suffix, rows in fit.layout:
-        for name, prior, why in _noise_priors(rows.observation):
+        for name, prior, why in noise_priors(rows.observation):
             label = names.of_observation(name, suffix)
             cells.append((label, str(prior), f"{contraction[label]:.2f}", why))
     columns = {symbol: column for o in model.observations for symbol, column in o.columns.items()}
     point = ", ".join(f"{symbol} = {amount(value, columns.get(symbol, ''))}" for symbol, value in fit.reference.items())
     caption = f"Priors, at the reference point {point}."
     return Table(caption, ("parameter", "prior", "contraction", "reason"), cells, ("prior", "reason"))
-
-
-def _noise_priors(observation: Observation) -> list[tuple[str, object, str]]:
-    """Return name, prior and reason of the unknowns of an observation's noise and effects."""
-    likelihood, correlation = observation.likelihood, observation.correlation
-    priors: list[tuple[str, object, str]] = [("sigma", likelihood.sigma, likelihood.why)]
-    why = "Weight of the tail: 1 is a Cauchy distribution, 30 is close to a Normal one."
-    priors += [(name, prior, why) for name, prior in likelihood.unknowns.items()]
-    if likelihood.growth is not None:
-        why = "Noise and discrepancy are proportional to the expected loss to this power."
-        priors.append(("growth", likelihood.growth, why))
-    for (section, name), effect in observation.effects.items():
-        priors.append((names.scale_of_effect(section, name), effect.scale, effect.why))
-    if correlation is not None:
-        priors.append(("length", correlation.length, correlation.why))
-        if correlation.nugget is not None:
-            priors.append(("nugget", correlation.nugget, "Independent error of a row beside its standard error."))
-    return priors
 
 
 def forecast_table(forecasts: pd.DataFrame, column: str, prob: float) -> Table:
@@ -204,17 +190,24 @@ def backtest_table(backtest: Backtest) -> Table:
     """Return the scores of each method on this table's own larger runs."""
     cells = {
         "method": "{method}",
-        "forecasts": "{runs}",
-        "coverage of 50 %": "{coverage_0.5:.0f %}",
-        "coverage of 90 %": "{coverage_0.9:.0f %}",
-        "interval score": "{interval_score:.3g}",
-        "CRPS": "{crps:.3g}",
-        "log score": "{log_score:.2f}",
-        "median error": "{median_error:.2g %}",
+        "forecasts": "{forecasts}",
+        "runs": "{runs}",
+        "coverage of 50 %": "{coverage_0.5:.0f %} ± {coverage_0.5_se:.0f %}",
+        "coverage of 90 %": "{coverage_0.9:.0f %} ± {coverage_0.9_se:.0f %}",
+        "interval score": "{interval_score:.3g} ± {interval_score_se:.2g}",
+        "CRPS": "{crps:.3g} ± {crps_se:.2g}",
+        "log score": "{log_score:.2f} ± {log_score_se:.2f}",
+        "median error": "{median_error:.2g %} ± {median_error_se:.2g %}",
         "width of 90 %": "{width:.2g %}",
     }
-    caption = "Scores of the log loss: lower is better, except for the log score."
-    return table_of(backtest.scores, caption, cells, ("method",))
+    caption = (
+        "Scores of the log loss: lower is better, except for the log score. Each run counts once; ± one standard error by cuts and runs, "
+        "whose forecasts share errors."
+    )
+    scores = backtest.scores
+    if (scores["clusters"] < 2).any():  # one cut has no standard error
+        cells = {name: template.partition(" ± ")[0] for name, template in cells.items()}
+    return table_of(scores, caption, cells, ("method",))
 
 
 def heterogeneity_table(factors: pd.DataFrame, prob: float) -> Table:
@@ -267,7 +260,7 @@ def efficient_table(fit: Fit, prob: float) -> Table:
         "C (FLOP)": "{compute_flops:power}",
         "extrapolation (decades)": "{decades_beyond:.1f}",
         **{s: f"{{{c}_median:short}} ({{{c}_lower:short}} to {{{c}_upper:short}})" for s, c in symbols.items()},
-        "loss": "{loss_median:.3f} ({loss_lower:.3f} to {loss_upper:.3f})",
+        "loss of a new run": "{measured_loss_median:.3f} ({measured_loss_lower:.3f} to {measured_loss_upper:.3f})",
     }
     caption = f"Compute-optimal training at the critical batch, {percent(prob)} intervals."
     return table_of(frontier_table(fit, frontier(fit, compute=compute), prob), caption, cells)
@@ -309,3 +302,21 @@ def reproduce(fit: Fit) -> str:
     for option in ("sampler", "seed", "draws", "tune", "chains", "target_accept"):
         words += [f"--{option.replace('_', '-')}", str(facts[option])]
     return shlex.join([*words, "--out", "fit.nc"])
+
+
+def sensitivity_table(answer: Answer) -> Table:
+    """Return the priors and the rows that move the forecast most."""
+    priors, rows = (answer.tables[name].dropna(subset=["shift"]) for name in ("priors", "rows"))
+    unknown = len(answer.tables["rows"]) - len(rows)
+    priors, rows = priors.head(_MOVERS), rows.head(_MOVERS)
+    moved = pd.concat(
+        [
+            priors.assign(what="prior of " + priors["parameter"] + ", one prior sd up"),
+            rows.assign(what=rows["row"] + ", left out"),
+        ]
+    )
+    cells = {"change": "{what}", "forecast (posterior sd)": "{shift:+.2f}", "loss (%)": "{percent:+.2g}"}
+    caption = "How far the mean of the forecast moves: the priors and the rows that move it most."
+    if unknown:
+        caption += f" Of {unknown} rows these draws cannot say it: k-hat is above {LARGEST_K}."
+    return table_of(moved.assign(percent=100 * moved["change"]), caption, cells)

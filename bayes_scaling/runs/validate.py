@@ -55,6 +55,8 @@ def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Serie
         numbers = pd.to_numeric(cells.where(~blank & ~truth), errors="coerce").astype(float)
     finite, maximum = np.isfinite(numbers), _MAXIMUM[column]
     smallest = 0.0 if column == "loss_se" else np.nextafter(0, 1)
+    if (blank | (finite & (numbers >= smallest) & (numbers <= maximum))).all():
+        return numbers
     failures += _bad(column, cells[numbers.isna() & ~blank], "is not a number")
     failures += _bad(column, cells[np.isinf(numbers)], "has to be finite")
     failures += _bad(column, cells[finite & (numbers < smallest)], "has to be positive")

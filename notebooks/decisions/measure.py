@@ -27,11 +27,13 @@ from bayes_scaling.inference.sample import fit_table
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import read_model
+from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.examples import example_system
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.posterior.rows import predict_rows
-from bayes_scaling.questions.frontier import efficient, laws_of
+from bayes_scaling.questions.frontier import efficient
+from bayes_scaling.questions.learning_curve import laws_of
 from bayes_scaling.questions.live import live
 from bayes_scaling.questions.next_run import Forecast, next_runs
 from bayes_scaling.questions.regret import near_optimal, regret
@@ -143,7 +145,7 @@ class _Split:
     @property
     def name(self) -> str:
         """File name of the outcome."""
-        said = digest_of(self.ladder.name, self.cut, SETTINGS, read_model("kappa").digest, WIDTH, SIZES, OFF)
+        said = digest_of(self.ladder.name, self.cut, SETTINGS, read_model("kappa").digest, WIDTH, SIZES, OFF, "predicted")
         return f"allocation-{said}.csv"
 
 
@@ -211,11 +213,12 @@ def _ways(fit: Fit, known: pd.DataFrame) -> dict[str, Callable[[float], float | 
     constants = point_fit(known)
     bottoms = [(np.log(C), _bottom(at)) for C, at in _budgets(known)]
     bottoms = [(C, size) for C, size in bottoms if size is not None]
+    budget = 1 / compute_ratio(fit)  # of one, as the table counts compute: 6 N D
     line = np.polyfit(*np.array(bottoms).T, 1) if len(bottoms) >= 3 else None
     optimal = LAWS["chinchilla_optimal_params"]
     return {
-        "kappa, mean": lambda C: float(bs.allocate(fit, compute=C)["params"]),
-        "kappa, worst tenth": lambda C: float(bs.allocate(fit, compute=C, risk="cvar:0.9")["params"]),
+        "kappa, mean": lambda C: float(bs.allocate(fit, compute=C * budget)["params"]),
+        "kappa, worst tenth": lambda C: float(bs.allocate(fit, compute=C * budget, risk="cvar:0.9")["params"]),
         "Huber fit": lambda C: float(optimal(C, **{n: v for n, v in constants.items() if n != "E"})),
         "parabolas": lambda C: None if line is None else float(np.exp(np.polyval(line, np.log(C)))),
     }

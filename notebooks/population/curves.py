@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.optimize import least_squares
 
 from bayes_scaling.errors import BayesScalingWarning
+from bayes_scaling.evaluation.clusters import mean_error
 from bayes_scaling.evaluation.workers import digest_of, outcomes
 from bayes_scaling.inference import fit
 from bayes_scaling.laws import LAWS
@@ -72,6 +73,10 @@ def main() -> None:
     told = pd.DataFrame({"curves": by.size(), "median": by["rmse"].median(), "mean": by["rmse"].mean()})
     pooled = by[["points", "inside_0.5", "inside_0.9"]].sum(min_count=1)
     told["coverage_0.5"], told["coverage_0.9"] = (pooled[f"inside_{p}"] / pooled["points"] for p in (0.5, 0.9))
+    for p in (0.5, 0.9):  # a curve is covered or not nearly as a whole
+        told[f"coverage_{p}_se"] = by.apply(
+            lambda rows, p=p: mean_error(rows[f"inside_{p}"] / rows["points"], rows["points"], [rows["run_id"]])
+        )
     told["by_curve_0.9"] = by.apply(lambda rows: (rows["inside_0.9"] / rows["points"]).mean())
     told["width"] = by["width"].median()
     domains = every.pivot_table(index="way", columns="group", values="rmse", aggfunc="median")

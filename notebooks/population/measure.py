@@ -28,6 +28,8 @@ from notebooks.population.ladders import LADDERS, Ladder, runs_of
 HERE = Path(__file__).parent
 STORE = HERE.parent.parent / ".population"
 BESIDE = ("huber + bootstrap + residuals",)
+SOURCES = ("source",)
+"""Forecasts of one source share errors, where several are pooled."""
 SETTINGS = {"draws": 500, "tune": 700, "progress": False}
 
 
@@ -58,10 +60,12 @@ def main() -> None:
 
 def _write(told: Mapping[str, pd.DataFrame], priors: Mapping[str, pd.DataFrame], every: pd.DataFrame) -> None:
     """Write what there is: later methods add to it."""
+    # A cut and a run are those of one ladder; ladders of one source share more than that.
+    every = every.assign(**{name: every["ladder"] + "/" + every[name].astype(str) for name in ("cut", "run")})
     result = {
         "ladders": {name: table[["mean", "sd"]].round(4).to_dict("index") for name, table in told.items()},
         "priors": {source: table.round(4).to_dict("index") for source, table in priors.items()},
-        "pooled": summarized(every, ["method"]).round(5).to_dict("records"),
+        "pooled": summarized(every, ["method"], SOURCES).round(5).to_dict("records"),
         "by_source": summarized(every, ["method", "source"]).round(5).to_dict("records"),
         "by_distance": _by_distance(every).round(5).to_dict("records"),
         "splits": int(every[every["method"] == "kappa"].groupby("ladder")["cut"].nunique().sum()),
@@ -112,7 +116,7 @@ def _by_distance(every: pd.DataFrame) -> pd.DataFrame:
     ours: Mapping[str, Any] = every[every["method"] == "kappa"].assign(
         ahead=lambda table: pd.cut(table["ahead"], edges, labels=names, right=False).astype(str)
     )
-    return summarized(pd.DataFrame(ours).sort_values("ahead", key=lambda c: c.map(names.index)), ["ahead"])
+    return summarized(pd.DataFrame(ours).sort_values("ahead", key=lambda c: c.map(names.index)), ["ahead"], SOURCES)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_a_doubt_is_in_the_way_and_on_the_page(command, stored, tmp_path):  # no
     assert not (tmp_path / "no.html").exists()
     wanted = command("decide", stored, "--compute", "1e27", "--anyway", "--out", tmp_path / "yes.html")
     assert wanted.code == 0
-    assert wanted.out.startswith("DECIDED AGAINST ADVICE")
+    assert wanted.out.startswith("AGAINST ADVICE: ")
     assert "Caveat overridden" in (tmp_path / "yes.html").read_text()
 
 
@@ -98,7 +98,7 @@ def test_an_unconverged_fit_is_doubted(command, tmp_path):  # noqa: F811
     refused = command("regret", path, "--compute", "1e23")
     assert refused.code == 2
     assert "NOT converged" in refused.err
-    assert command("regret", path, "--compute", "1e23", "--anyway").out.startswith("DECIDED AGAINST ADVICE")
+    assert command("regret", path, "--compute", "1e23", "--anyway").out.startswith("AGAINST ADVICE: ")
 
 
 def test_regret_lifetime_and_the_next_run(command, stored, tmp_path):  # noqa: F811
@@ -168,6 +168,19 @@ def test_a_system_is_asked_about_time_and_early_stops(command, system):  # noqa:
     assert batch["chance"] >= 0.9
     runs = told(command("stop-early", system, "--compute-min", "1e21", "--params", "1e9", "--json"))["runs"]
     assert [row["run"] for row in runs] == ["stopped early", "nearly converged", "own size"]
+
+
+def test_a_deadline_is_asked_with_another_probability_and_for_another_observation(command, system):  # noqa: F811
+    asked = ("deadline", system, "--params", "1e9", "--loss", "2.9", "--days", "1", "--seconds-per-step", "1", "--json")
+    even, sure, other = (
+        told(command(*asked, "--sure", sure, "--observation", name, "--seed", "3"))
+        for sure, name in (("0.5", "curves"), ("0.95", "curves"), ("0.95", "decayed"))
+    )
+    assert even["deadline"][0]["chance"] == pytest.approx(0.5, abs=0.01)
+    assert sure["deadline"][0]["chance"] >= 0.95 > even["deadline"][0]["chance"]
+    assert sure["deadline"][0]["batch_tokens"] > even["deadline"][0]["batch_tokens"]
+    assert (sure["observation"], other["observation"]) == ("curves", "decayed")
+    assert "no learning curve" in command(*asked, "--observation", "limited").err
 
 
 def test_a_mixture_is_asked_for_one_size(command, tmp_path):  # noqa: F811

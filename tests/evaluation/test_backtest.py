@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from bayes_scaling.evaluation.origins import rolling_origins
 from bayes_scaling.evaluation.outcome import MODEL, read_backtest
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.laws import LAWS
+from bayes_scaling.report.tables import backtest_table
 from bayes_scaling.report.trials import plot_backtest
 from tests.command import command  # noqa: F401 - a fixture
 from tests.conftest import HOFFMANN_LIKE
@@ -75,10 +77,14 @@ def test_scores_are_of_every_split_and_method(counted):
     found = backtest(ladder(0.01), "kappa", per_decade=1, progress=False)
     cuts = rolling_origins(ladder(), per_decade=1)
     assert len(counted) == len(cuts) * 6
-    assert set(found.scores["runs"]) == {sum(len(o.ahead) for o in cuts)}
+    assert set(found.scores["forecasts"]) == {sum(len(o.ahead) for o in cuts)}
+    assert set(found.scores["runs"]) == {len(cuts[0].ahead)}
+    assert set(found.scores["clusters"]) == {len(cuts)}
     assert found.scores["median_error"].to_numpy() == pytest.approx(0.01, abs=2e-3)
     assert found.scores["method"].iloc[0] == MODEL
     assert f"with {len(cuts)} cuts" in found.sentence
+    assert re.search(r"90 % intervals covered \d+ % \(± \d+ % by cuts and runs\) of", found.sentence)
+    assert f"With {len(cuts)} cuts the standard errors are themselves uncertain" in found.sentence
     assert set(found.by_distance["ahead"].astype(str)) <= {"to 0.25", "0.25 to 0.5", "0.5 to 1", "1 to 2", "over 2"}
 
 
@@ -135,6 +141,19 @@ def test_json_is_read_back(counted, tmp_path):
         read_backtest(tmp_path / "none.json")
 
 
+def test_one_cut_has_no_standard_error(counted, command, tmp_path):  # noqa: F811
+    table = ladder(0.01)
+    found = backtest(table, "kappa", per_decade=1, least=26, progress=False)
+    assert set(found.scores["clusters"]) == {1}
+    assert found.scores["coverage_0.9_se"].isna().all()
+    assert "no standard error can be stated" in found.sentence
+    assert "(±" not in found.sentence
+    assert not any("±" in cell for row in backtest_table(found).cells for cell in map(str, row))
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    parsed = json.loads(command("backtest", tmp_path / "runs.csv", "--per-decade", "1", "--least", "26", "--json").out)
+    assert parsed["scores"][0]["coverage_0.9_se"] is None
+
+
 def test_the_picture_shows_every_method(counted):
     figure = plot_backtest(backtest(ladder(0.01), "kappa", per_decade=1, progress=False))
     assert len(figure.axes) == 3
@@ -147,8 +166,10 @@ def test_the_command_writes_table_figure_and_json(counted, tmp_path, command):  
     assert answer.code == 0, answer.err
     assert {"backtest.json", "scores.csv", "backtest.png", "splits"} == {p.name for p in (tmp_path / "out").iterdir()}
     assert "huber + bootstrap + residuals" in answer.out
+    assert re.search(r"^ *model +\d+ +\d+ +[\d.]+ ± [\d.]+ ", answer.out, re.MULTILINE)
     parsed = json.loads(command("backtest", tmp_path / "runs.csv", "--per-decade", "1", "--json").out)
     assert parsed["facts"]["over"] == "compute_flops"
+    assert parsed["scores"][0]["coverage_0.9_se"] == 0.5 / parsed["scores"][0]["clusters"]  # every forecast is covered
 
 
 def test_a_backtest_without_meaning_is_refused():

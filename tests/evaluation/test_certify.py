@@ -62,6 +62,7 @@ def test_a_table_from_the_model_scatters_as_its_truth_says(design):
             **{n: table.truth[n] for n in spec.only.the_law.parameters},
         )
         level = (law / np.exp(np.log(law).mean())) ** table.truth["growth"]
+        level = np.sqrt(table.truth["floor"] ** 2 + (1 - table.truth["floor"] ** 2) * level**2)
         left.append((np.log(table.runs.table["loss"]) - np.log(law)) / (table.truth["sigma"] * level))
     assert np.var(np.concatenate(left)) == pytest.approx(1.0, rel=0.08)
 

@@ -59,7 +59,7 @@ class Jump(Effect):
 
     def place(self, name, section, table):
         basis = (table["params"].to_numpy(float) > self.beyond).astype(float)[:, None]
-        return Placed(name, section, basis, np.array(["jump"]), np.ones(1), np.zeros(len(table)))
+        return Placed(name, section, basis, np.array(["jump"]), np.zeros(len(table)))
 
 
 class Laplace(Likelihood):

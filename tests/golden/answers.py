@@ -96,7 +96,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "predict table by group": lambda: plain(
         bs.predict_table(posterior("kappa by group"), pd.DataFrame({**LARGE, "group": ["news", "code"]}), prob=0.8)
     ),
-    "mixture": lambda: plain(bs.predict_table(mixture(), RUNS)),
+    "mixture": lambda: plain(bs.predict_table(mixture(), RUNS, anyway=True)),
     "allocate": lambda: plain(bs.budget_table(bs.allocate(posterior("kappa"), compute=BUDGETS))),
     **{
         f"allocate {risk}": (

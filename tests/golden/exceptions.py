@@ -18,6 +18,15 @@ _CONSTANT = (
     "an additive constant was worked out in single precision; gradients are compared as before, and numpy gives the new one"
 )
 _ERROR = "a standard error belongs to the single row, outside the correlated part"
+_PREDICTED = "decisions minimise the loss that is predicted, the law with its discrepancy; they minimised the law's alone"
+_MEASURED = "a risk other than the mean judges what a new run measures, noise too; it judged the law's loss"
+_LAW = "what the law alone says stands beside it"
+_STEP = "among optima that differ by more than a factor 40 the choice is found to a finer step, 6e-5 away; the law stands beside it"
+_LIFETIME = (
+    "the interval includes what the posterior does not know, and the chance of the loss is said; the tokens, and the compute "
+    "that rests on them, are found to another 1e-7"
+)
+_RUNS = "new runs of two recipes draw the noise that predictions of each draw"
 
 EXCEPTIONS: dict[str, str] = {
     **{
@@ -44,6 +53,19 @@ EXCEPTIONS: dict[str, str] = {
         f"answers/check {of}/{row}/check": _WORDS
         for of, last in (("chinchilla", 10), ("kappa", 10), ("kappa along runs", 10), ("kappa by group", 9), ("system", 20))
         for row in range(6, last + 1)
+    },
+    "answers/allocate/": _PREDICTED,
+    **{f"answers/{of}": _PREDICTED for of in ("regret of kappa", "robust", "next run for a budget", "next runs")},
+    **{f"answers/question {of}": _PREDICTED for of in ("regret", "next run")},
+    **{f"answers/allocate {risk}": _MEASURED for risk in ("quantile:0.9", "cvar:0.9", "exceed:2.2", "median")},
+    **{f"answers/allocate {how}/0/law_params": _LAW for how in ("within limits", "of limited text")},
+    "answers/allocate by group": _STEP,
+    **{f"answers/{of}/{row}/law_regret": _LAW for of in ("regret", "question allocation/regret") for row in (0, 1)},
+    "answers/question allocation/allocation/0/law_params": _LAW,
+    **{f"answers/{of}": _LIFETIME for of in ("lifetime", "question lifetime")},
+    **{
+        f"answers/{of}/{row}/chance_of_runs": _RUNS
+        for of, row in (("recipes", 0), ("recipes", 1), ("question recipes/recipes", 0))
     },
     **{f"answers/expected {of}/at/run": _LABEL for of in ("kappa along runs", "kappa by group")},
 }

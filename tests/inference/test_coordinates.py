@@ -11,12 +11,12 @@ from scipy import stats
 from bayes_scaling.inference import build_model
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import Model, read_model, shipped_models
-from bayes_scaling.model.effects import STEPS
 from bayes_scaling.model.grouping import member
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.reference import is_proportional, terms_of
 from bayes_scaling.quantities import QUANTITIES
 from bayes_scaling.runs.table import read_runs
+from tests.walks import walk_covariance
 
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
 RUNS = read_runs(
@@ -52,6 +52,8 @@ def believed(prior, value):
         "HalfNormal": lambda: stats.halfnorm.logpdf(value, scale=given["sigma"]) + np.log(value),
         "Gamma": lambda: stats.gamma.logpdf(value, given["alpha"], scale=1 / given["beta"]) + np.log(value),
         "Weibull": lambda: stats.weibull_min.logpdf(value, given["alpha"], scale=given["beta"]) + np.log(value),
+        # Of the log odds, for a number between 0 and 1.
+        "Uniform": lambda: np.log(value) + np.log1p(-value),
         "HalfCauchy": lambda: stats.halfcauchy.logpdf(value, scale=given["beta"]) + np.log(value),
     }
     return density[prior.dist]()
@@ -72,7 +74,7 @@ def by_hand(spec, at):
             centre = at[f"{name}_population"]
         else:
             centre = at.get(f"{name}_at_reference", at[name])
-        total += believed(parameter.prior, centre)
+        total += believed(parameter.prior, centre / layout.units.get(name, 1.0))
         values[name] = member(centre, effects)
     published = law.from_reference(values, layout.reference)
     of_run = {n: np.broadcast_to(v, len(groups.cells) or 1)[groups.of_run] for n, v in published.items()}
@@ -82,6 +84,9 @@ def by_hand(spec, at):
     if likelihood.growth is not None:
         level = (expected / np.exp(np.log(RUNS.table["loss"]).mean())) ** at["growth"]
         total += believed(likelihood.growth, at["growth"])
+        if likelihood.floor is not None:
+            level = np.sqrt(at["floor"] ** 2 + (1 - at["floor"] ** 2) * level**2)
+            total += believed(likelihood.floor, at["floor"])
     error = 0.01 / RUNS.table["loss"].to_numpy()
     scale = np.hypot(at["sigma"] * level, error)
     total += believed(likelihood.sigma, at["sigma"])
@@ -93,20 +98,31 @@ def by_hand(spec, at):
     for name in spec.only.noise:
         covariance = covariance + (at[f"noise_scale_{name}"] * level) ** 2 * ~np.isin(np.arange(len(RUNS)), SAME[name])
     covariance = np.diag(covariance)
-    if spec.only.correlation is not None:
-        total += believed(spec.only.correlation.length, at["length"])
-        place = np.log(RUNS.table[spec.only.correlation.along].to_numpy())
+    correlation = spec.only.correlation
+    if correlation is not None:
+        total += believed(correlation.length, at["length"])
+        for name in ("run_share", "nugget"):
+            prior = getattr(correlation, name)
+            total += believed(prior, at[name]) if prior is not None else 0.0
+        if correlation.nugget is not None:
+            error = np.hypot(error, at["nugget"] * level)
+        place = np.log(RUNS.table[correlation.along].to_numpy())
         for rows in ALONG:
             block = np.ix_(rows, rows)
             apart = np.abs(place[rows][:, None] - place[rows])
-            covariance[block] = np.sqrt(np.outer(*[np.diag(covariance)[rows]] * 2)) * np.exp(-apart / at["length"])
+            fading = np.exp(-apart / at["length"])
+            together = fading + at["run_share"] * (1 - fading) if correlation.run_share is not None else fading
+            covariance[block] = np.sqrt(np.outer(*[np.diag(covariance)[rows]] * 2)) * together
     covariance += np.diag(error**2)  # each row's own, outside the correlated part
     for symbol, walk in spec.only.discrepancy.items():
         tau = at[f"discrepancy_scale_{symbol}"]
         total += believed(walk.scale, tau)
         label = RUNS.table[list(walk.by)].agg(":".join, axis=1).to_numpy() if walk.by else np.zeros(len(RUNS))
-        apart = walk_covariance(RUNS.table[QUANTITIES[symbol].column]) * (label[:, None] == label)
-        covariance += tau**2 * np.outer(level, level) * apart
+        column = RUNS.table[QUANTITIES[symbol].column].to_numpy()
+        for one in np.unique(label):
+            block = np.ix_(label == one, label == one)
+            apart = walk_covariance(column[label == one], walk.smooth, origin=float(np.log10(column).mean()))
+            covariance[block] += tau**2 * np.outer(level, level)[block] * apart
     for name, part in spec.only.noise.items():
         tau = at[f"noise_scale_{name}"]
         total += believed(part.scale, tau)
@@ -114,16 +130,6 @@ def by_hand(spec, at):
             block = np.ix_(rows, rows)
             covariance[block] += tau**2 * np.outer(level, level)[block]
     return total + stats.multivariate_normal.logpdf(residual, cov=covariance)
-
-
-def walk_covariance(column):
-    """Covariance of a walk from the middle of the runs, straight between its knots, a unit of variance a decade."""
-    place = np.log10(np.asarray(column))
-    knots = np.linspace(place.min(), place.max(), STEPS + 1)
-    at_knots = np.minimum(knots[:, None], knots[None]) - place.min()  # of a walk from the first knot
-    between = np.array([[np.interp(x, knots, corner) for corner in np.eye(STEPS + 1)] for x in (*place, place.mean())])
-    from_middle = between[:-1] - between[-1]
-    return from_middle @ at_knots @ from_middle.T
 
 
 @pytest.mark.parametrize("name", ONE_TABLE)
@@ -167,7 +173,7 @@ def check_density(spec):
 @pytest.mark.parametrize("name", ["chinchilla", "kappa_by_group", "kaplan_nd"])
 def test_the_start_is_a_plausible_loss(name):
     start = build_model(read_model(name), RUNS).initial_point()
-    assert 1.2 < np.exp(start["log_loss_at_reference"]) < 8.0
+    assert 0.4 < np.exp(start["log_loss_at_reference"]) < 2.7  # of the typical loss
 
 
 def test_what_is_sampled_together():

@@ -148,7 +148,7 @@ def test_many_unknowns_go_to_nuts(monkeypatch):
     table = pd.DataFrame({"params": [1e8, 1e9] * 6, "tokens": 1e10, "loss": 3.0, "group": list("abcdef") * 2})
     monkeypatch.setattr(engine, "_MOST_UNKNOWNS", 11)
     monkeypatch.setattr(engine, "find_modes", lambda density, rng: [None])
-    monkeypatch.setattr(engine, "_by_nuts", lambda density, modes, compiled, settings, reason, progress: reason)
+    monkeypatch.setattr(engine, "_by_nuts", lambda density, modes, compiled, settings, reason, found, progress: reason)
     monkeypatch.setattr(engine, "_compiled", lambda layout: None)
     layout = Layout.of(read_model("chinchilla_by_group"), {"loss": read_runs(table).table})
     assert "12 unknowns are more than 11" in engine.sample_posterior(layout, Settings(), progress=False)

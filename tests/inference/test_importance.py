@@ -8,11 +8,12 @@ from scipy import stats
 
 from bayes_scaling.inference.importance import sample_by_importance
 from bayes_scaling.inference.modes import Mode, find_modes, with_modes_near
+from bayes_scaling.model.density import Surface
 
 RNG = 5
 
 
-class Known:
+class Known(Surface):
     """A mixture of Normals as a posterior: a wide Normal prior, and what is left as the likelihood."""
 
     size = 3
@@ -27,21 +28,8 @@ class Known:
         whole = np.logaddexp.reduce(kernels + np.log(self.shares)[:, None], axis=0)
         return prior, whole - prior
 
-    def of(self, points):
-        return sum(self.parts(points))
-
     def from_prior(self, rng, count):
         return 2.0 * rng.standard_normal((count, self.size))
-
-    def slope(self, point, tempered=1.0):
-        steps = 1e-5 * np.eye(self.size)
-        prior, measured = self.parts(np.vstack([point, point + steps, point - steps]))
-        values = prior + tempered * measured
-        return float(values[0]), (values[1 : self.size + 1] - values[self.size + 1 :]) / 2e-5
-
-    def curvature(self, point):
-        step = 1e-3 * np.eye(self.size)
-        return np.array([(self.slope(point + e)[1] - self.slope(point - e)[1]) / 2e-3 for e in step])
 
 
 ONE = Known([1.0], [[0.5, -0.5, 1.0]])

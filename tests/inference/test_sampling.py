@@ -124,5 +124,5 @@ def test_evaluation_error_is_taken_from_the_table(simulated_runs):
     spec = read_model("chinchilla")
     exact = build_model(spec, simulated_runs)
     noisy = build_model(spec, read_runs(simulated_runs.table.assign(loss_se=0.1)))
-    np.testing.assert_allclose(exact["relative_error"].get_value(), 0.0)
-    np.testing.assert_allclose(noisy["relative_error"].get_value(), 0.1 / simulated_runs.table["loss"])
+    np.testing.assert_allclose(exact["own_variance"].get_value(), 0.0)
+    np.testing.assert_allclose(noisy["own_variance"].get_value(), (0.1 / simulated_runs.table["loss"]) ** 2)

@@ -27,7 +27,6 @@ MODULE = '''
 from typing import ClassVar
 
 import numpy as np
-import xarray as xr
 
 from bayes_scaling.model.effects import Effect, Placed
 from bayes_scaling.model.noise import Likelihood
@@ -45,14 +44,15 @@ class Step(Effect):
 
     def place(self, name, section, table):
         basis = (table["params"].to_numpy(float) > self.beyond).astype(float)[:, None]
-        placed = Jump(name, section, basis, np.array(["jump"]), np.ones(1), np.zeros(len(table)))
+        placed = Jump(name, section, basis, np.array(["jump"]), np.zeros(len(table)))
         object.__setattr__(placed, "beyond", self.beyond)
         return placed
 
 
 class Jump(Placed):
-    def at(self, draws, columns, group, seed):
-        return draws[self.effect_name].isel({self.dim: 0}, drop=True) * (xr.DataArray(columns["params"]) > self.beyond)
+    def path(self, draws, group, seed):
+        jump = draws[self.effect_name].transpose("chain", "draw", ...).values.reshape(-1)
+        return lambda columns: jump * (columns["params"] > self.beyond)
 
 
 class Laplace(Likelihood):

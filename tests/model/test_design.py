@@ -56,7 +56,7 @@ def test_what_is_wrong_is_named_with_the_parameter(params, tokens, says, weak):
 
 def test_the_run_it_names_does_tell_more():
     bad = runs_at(SIZES, 1e10)
-    spec = read_model("kappa")
+    spec = read_model("kappa").without_discrepancy()
     before = identifiability(bad, spec)
     sentence = before.findings[-1]
     assert "most informative further run about b" in sentence

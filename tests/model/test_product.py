@@ -18,8 +18,8 @@ from bayes_scaling.errors import InvalidSpecification
 from bayes_scaling.inference.build import build
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import Model
-from bayes_scaling.model.effects import STEPS
 from bayes_scaling.model.layout import Layout
+from tests.walks import walk_covariance
 
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
 TABLE = pd.DataFrame(
@@ -35,7 +35,9 @@ TABLE = pd.DataFrame(
 )
 TABLE["compute_flops"] = 6 * TABLE["params"] * TABLE["tokens"]
 PRIOR = {"dist": "LogNormal", "mu": -1.0, "sigma": 0.5}
+SMOOTH = 0.4
 SMALL = {"dist": "LogNormal", "mu": -3.5, "sigma": 0.5}
+SHARE = {"dist": "Uniform", "lower": 0.0, "upper": 1.0}
 PARAMETERS = {"E": "LogNormal", "A": "LogNormal", "alpha": "LogNormal", "B": "LogNormal", "beta": "LogNormal"}
 CASES = [
     dict(zip(("several", "groups", "discrepancy", "shared", "correlation", "growth", "normal"), on, strict=True))
@@ -47,15 +49,15 @@ CASES = [
 def document(case: dict[str, bool]) -> dict:
     """Return the document of a composition."""
     likelihood = {"dist": "Normal", "sigma": SMALL} if case["normal"] else {"dist": "StudentT", "nu": 4.0, "sigma": SMALL}
-    likelihood |= {"growth": PRIOR} if case["growth"] else {}
+    likelihood |= {"growth": PRIOR, "floor": SHARE} if case["growth"] else {}
     observation = {"law": "chinchilla", "likelihood": likelihood}
     if case["discrepancy"]:
         by = {"by": "group"} if case["groups"] else {}
-        observation["discrepancy"] = {"C": {"scale": SMALL, **by}, "N": {"scale": SMALL}}
+        observation["discrepancy"] = {"C": {"scale": SMALL, "smooth": SMOOTH, **by}, "N": {"scale": SMALL, "smooth": SMOOTH}}
     if case["shared"]:
         observation["noise"] = {"recipe": {"by": "recipe", "scale": SMALL}}
     if case["correlation"]:
-        observation["correlation"] = {"along": "tokens", "length": PRIOR, "nugget": SMALL}
+        observation["correlation"] = {"along": "tokens", "length": PRIOR, "run_share": SHARE, "nugget": SMALL}
     varying = {"varies_by": "group", "spread": SMALL} if case["groups"] else {}
     parameters = {name: {"prior": PRIOR} for name in PARAMETERS}
     parameters["E"] |= varying
@@ -64,13 +66,16 @@ def document(case: dict[str, bool]) -> dict:
     return {"reference": {"N": 1e9, "D": 1e10}, "parameters": parameters, "observations": observations}
 
 
-def walk(column: str) -> np.ndarray:
-    """Covariance of a walk from the middle of the rows, straight between its knots, at scale one."""
-    place = np.log10(TABLE[column].to_numpy())
-    knots = np.linspace(place.min(), place.max(), STEPS + 1)
-    path = np.array([[np.interp(x, knots, corner) for corner in np.eye(STEPS + 1)] for x in (*place, place.mean())])
-    from_middle = path[:-1] - path[-1]
-    return from_middle @ (np.minimum(knots[:, None], knots[None]) - place.min()) @ from_middle.T
+def walk(column: str, *, by_group: bool = False) -> np.ndarray:
+    """Covariance of a walk from the middle of the rows, at scale one; of each group alone, from the middle of all."""
+    place = TABLE[column].to_numpy()
+    if not by_group:
+        return walk_covariance(place, SMOOTH)
+    whole = np.zeros((len(TABLE), len(TABLE)))
+    for label in "xy":
+        rows = np.flatnonzero(TABLE["group"] == label)
+        whole[np.ix_(rows, rows)] = walk_covariance(place[rows], SMOOTH, origin=float(np.log10(place).mean()))
+    return whole
 
 
 def same(column: str) -> np.ndarray:
@@ -93,7 +98,10 @@ def dense(case: dict[str, bool], at: dict[str, np.ndarray], suffix: str) -> floa
     expected = law(TABLE["params"].to_numpy(), TABLE["tokens"].to_numpy(), **parameters)
     residual = np.log(TABLE["loss"].to_numpy() / expected)
     typical = np.exp(np.log(TABLE["loss"]).mean())
-    grown = (expected / typical) ** of_it("growth") if case["growth"] else np.ones(len(TABLE))
+    grown = np.ones(len(TABLE))
+    if case["growth"]:
+        floor = of_it("floor")
+        grown = np.sqrt(floor**2 + (1 - floor**2) * (expected / typical) ** (2 * of_it("growth")))
     error = (TABLE["loss_se"] / TABLE["loss"]).to_numpy()
     own = np.full(len(TABLE), of_it("sigma") ** 2)
     if not case["normal"]:
@@ -107,13 +115,14 @@ def dense(case: dict[str, bool], at: dict[str, np.ndarray], suffix: str) -> floa
     correlated = np.diag(own)
     if case["correlation"]:
         place = np.log(TABLE["tokens"].to_numpy())
-        along = np.exp(-np.abs(place[:, None] - place) / of_it("length")) * same("run_id")
+        share = of_it("run_share")
+        fading = np.exp(-np.abs(place[:, None] - place) / of_it("length"))
+        along = (share + (1 - share) * fading) * same("run_id")
         correlated = np.sqrt(np.outer(own, own)) * along
         error = np.hypot(error, of_it("nugget") * grown)
     covariance += correlated
     if case["discrepancy"]:
-        apart = same("group") if case["groups"] else 1.0
-        covariance += of_it("discrepancy_scale_C") ** 2 * walk("compute_flops") * apart
+        covariance += of_it("discrepancy_scale_C") ** 2 * walk("compute_flops", by_group=case["groups"])
         covariance += of_it("discrepancy_scale_N") ** 2 * walk("params")
     covariance = covariance * np.outer(grown, grown) + np.diag(error**2)
     return float(stats.multivariate_normal.logpdf(residual, cov=covariance))

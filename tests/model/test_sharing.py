@@ -93,8 +93,8 @@ def test_simulated_points_go_together_along_their_run():
     only = layout.model.only
     assert only.correlation is not None
     length = Prior(dist="LogNormal", mu=np.log(2.0), sigma=1e-6)
-    update = {"discrepancy": {}, "likelihood": only.likelihood.model_copy(update={"growth": None})}
-    update["correlation"] = only.correlation.model_copy(update={"length": length})
+    update = {"discrepancy": {}, "likelihood": only.likelihood.model_copy(update={"growth": None, "floor": None})}
+    update["correlation"] = only.correlation.model_copy(update={"length": length, "run_share": None, "nugget": None})
     quiet = layout_of(runs, layout.model.model_copy(update={"observations": (only.model_copy(update=update),)}))
     for number in range(300):
         prior = draw_prior(quiet, np.random.default_rng(number), draws=1)

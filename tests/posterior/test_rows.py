@@ -24,7 +24,9 @@ def fit() -> Fit:
     plain = forecast_by_hand(scale=1e-9, sigma=SIGMA)
     size = plain.table["params"]
     last = (size == size.min()) & (plain.table["tokens"] == plain.table["tokens"].max())
-    correlation = read_model("kappa").only.correlation.model_copy(update={"along": "tokens"})
+    correlation = read_model("kappa").only.correlation.model_copy(
+        update={"along": "tokens", "run_share": None, "nugget": None}
+    )
     only = plain.model.only.model_copy(update={"correlation": correlation})
     model = plain.model.model_copy(update={"observations": (only,)})
     posterior = plain.posterior.assign(length=xr.full_like(plain.posterior["sigma"], LENGTH))

@@ -110,11 +110,11 @@ def test_the_words_are_the_numbers():
     row = answer("deadline").tables["deadline"].iloc[0]
     assert f"a probability of {row['chance']:.2f}" in answer("deadline").sentence
     found = answer("derive")
-    assert found.sentence == "critical_batch: 7.74M (90 % interval 7.58M to 7.88M)."
-    assert found.values["median"] == pytest.approx(7.74e6, rel=1e-3)
+    assert found.sentence == "critical_batch: 7.75M (90 % interval 7.36M to 8.07M)."
+    assert found.values["median"] == pytest.approx(7.745e6, rel=1e-3)
     claims = answer("claims").sentence
-    assert "size at one PF-day, (6.1): published 1.3B parameters; ours 584M (90 % interval 543M to 631M)" in claims
-    assert "(6.8): published 8.64e23 FLOP; ours 2.79e28 (90 % interval 3.91e27 to 2.28e29)" in claims
+    assert "size at one PF-day, (6.1): published 1.3B parameters; ours 584M (90 % interval 544M to 629M)" in claims
+    assert "(6.8): published 8.64e23 FLOP; ours 2.62e28 (90 % interval 6.3e27 to 1.26e29)" in claims
     assert found.data is not None
     assert found.to_dict()["loss"] == 2.0
 

@@ -16,7 +16,8 @@ from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import new_run_sd, predict
 from bayes_scaling.questions.base import question
 from bayes_scaling.questions.deadline import Deadline, front
-from bayes_scaling.questions.frontier import efficient, laws_of
+from bayes_scaling.questions.frontier import efficient
+from bayes_scaling.questions.learning_curve import laws_of
 from bayes_scaling.questions.next_run import Budget, Forecast, ladder_of, next_run, next_runs, risk_now
 from bayes_scaling.questions.preposterior import refits
 from bayes_scaling.questions.stop_early import Stopping, nearly_converged, of_size

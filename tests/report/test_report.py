@@ -64,6 +64,7 @@ def test_every_section_is_there_and_nothing_is_fetched(checked, tmp_path):
         "Loss surface",
         "Forecast",
         "Budget",
+        "Sensitivity",
         "Prior against posterior",
         "How to reproduce",
     ]

@@ -1,0 +1,106 @@
+"""A fit in plain values, for programs: verdict, checks, parameters with intervals, how it was sampled, and its modes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayes_scaling.model import names
+from bayes_scaling.numerics import smoothed_weights
+from bayes_scaling.posterior.checks import summarize
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.suspects import suspects
+
+_SAMPLING = ("sampler", "sampler_reason", "seed", "chains", "draws", "tune", "target_accept", "seconds_of_sampling")
+
+
+def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
+    """Return what is known of a fit as plain values.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit, with its checks.
+    prob : float
+        Probability of the equal-tailed intervals.
+
+    Returns
+    -------
+    dict
+        ``converged`` and ``verdict``; ``adequate`` and ``adequacy``, the same of how well the model describes the runs;
+        ``suspects``, the rows that may have gone wrong (:func:`~bayes_scaling.posterior.suspects.suspects`); ``checks``;
+        ``prob``; ``reference``, the point at which priors are stated; ``parameters`` by name, those
+        ``_at_reference`` too, each with ``median``, ``lower``, ``upper`` and ``contraction``; ``sampling``;
+        ``effective_sizes``; ``modes``, each with ``log_density``, ``share`` of the mass and ``draws``, the share of the draws
+        nearest to it.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> found = described(example_fit(), prob=0.5)
+    >>> found["prob"], sorted(found["parameters"]["E"]), found["modes"]
+    (0.5, ['contraction', 'lower', 'median', 'upper'], [])
+    """
+    return {
+        "converged": fit.converged,
+        "verdict": fit.verdict,
+        "adequate": fit.adequate,
+        "adequacy": fit.adequacy,
+        "suspects": suspects(fit).to_dict("records"),
+        "checks": list(fit.checks),
+        "prob": prob,
+        "reference": dict(fit.reference),
+        "parameters": summarize(fit, prob=prob).to_dict("index"),
+        "sampling": {name: fit.facts[name] for name in _SAMPLING if name in fit.facts},
+        "effective_sizes": effective_sizes(fit),
+        "modes": modes(fit),
+    }
+
+
+def effective_sizes(fit: Fit) -> dict[str, Any]:
+    """Return the effective sample size of the weights, or the smallest bulk and tail effective sizes of each variable.
+
+    Draws that were resampled by weight are worth what these say, whatever their autocorrelation; those of a chain are judged by it.
+
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> sorted(effective_sizes(example_fit(chains=2, draws=50)))
+    ['bulk', 'tail']
+    """
+    if "importance" in fit.tree:
+        weights, _ = smoothed_weights(fit.tree["importance"].to_dataset()["log_ratio"].values)
+        return {"weights": float(1 / (weights**2).sum())}
+    if fit.posterior.sizes["draw"] < 4:
+        return {}
+    import arviz_stats  # a second of imports that only draws of NUTS need
+
+    kinds = {kind: arviz_stats.ess(fit.posterior, method=kind) for kind in ("bulk", "tail")}
+    return {
+        kind: {str(name): float(array.min()) for name, array in sizes.data_vars.items()} for kind, sizes in kinds.items()
+    }
+
+
+def modes(fit: Fit) -> list[dict[str, float]]:
+    """Return the modes of the posterior that were found, in the order in which the draws name them."""
+    if "modes" not in fit.tree or not fit.tree["modes"].sizes["mode"]:
+        return []
+    stored, nearest = fit.tree["modes"].to_dataset(), fit.tree["sample_stats"].to_dataset()["mode"].values
+    return [
+        {"log_density": float(density), "share": float(share), "draws": float(np.mean(nearest == number))}
+        for number, (density, share) in enumerate(zip(stored["log_density"].values, stored["share"].values, strict=True))
+    ]
+
+
+def reference_rows(labels: list[str]) -> dict[str, str]:
+    """Return, of each parameter whose published value differs from that at the reference, the names of both.
+
+    >>> reference_rows(["A_at_reference", "A_at_reference[web]", "A", "A[web]", "alpha"])
+    {'A': 'A_at_reference', 'A[web]': 'A_at_reference[web]'}
+    """
+    found: dict[str, str] = {}
+    for label in labels:
+        name, bracket, rest = label.partition("[")
+        there = names.at_reference(name) + bracket + rest
+        if there in labels:
+            found[label] = there
+    return found
