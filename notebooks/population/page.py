@@ -85,8 +85,8 @@ def _today(results: Mapping[str, Any]) -> str:
         "The tables above and below are of `kappa` before its priors were stated in multiples of the typical loss, its walk was made "
         "smooth and bad rows were set aside. The document as it is now, on the same splits: 90 % intervals held "
         f"{100 * every['coverage_0.9']:.1f} %, 50 % intervals {100 * every['coverage_0.5']:.1f} %, interval score {every['interval_score']:.3f}, "
-        f"CRPS {every['crps']:.4f}, median error {100 * every['error']:.2f} %; by source: {each}. It decides better and stands bad rows and "
-        "any unit; its intervals are somewhat too narrow on some sources, which is not settled yet."
+        f"CRPS {every['crps']:.4f}, median error {100 * every['error']:.2f} %; by source: {each}. It decides better, and bad rows and "
+        "other units do not steer it; its intervals are somewhat too narrow on some sources, which is not settled yet."
     )
 
 
