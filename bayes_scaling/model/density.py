@@ -185,7 +185,7 @@ class LogDensity(Surface):
                 value = by_name.get(coordinate.name)
                 if value is None:
                     assert coordinate.prior is not None
-                    value = _unbounded(flat[coordinate.name], coordinate.prior.support)
+                    value = unbounded(flat[coordinate.name], coordinate.prior.support)
                 points[:, coordinate.place] = value.reshape(count, -1)
         if terms:
             # The loss at the reference point is proportional to the first term.
@@ -243,7 +243,7 @@ class _Values:
         return self.starts[-1][None]
 
     def positive(self, name: str, prior: Prior) -> np.ndarray:
-        start = _unbounded(prior.median, prior.support) if self.points is None else 0.0
+        start = unbounded(prior.median, prior.support) if self.points is None else 0.0
         free = self._take(name, start, prior=prior)
         value, log_determinant = _bounded(free, prior.support)
         self.prior = self.prior + (prior.log_density(value) + log_determinant)[:, 0]
@@ -324,7 +324,7 @@ def _bounded(free: np.ndarray, support: tuple[float, float]) -> tuple[np.ndarray
     return low + (high - low) * np.exp(share), np.log(high - low) + 2 * share - free
 
 
-def _unbounded(value: Any, support: tuple[float, float]) -> Any:
+def unbounded(value: Any, support: tuple[float, float]) -> Any:
     """Return the numbers on the real line of numbers within bounds."""
     low, high = support
     return np.log(value - low) if np.isinf(high) else np.log(value - low) - np.log(high - value)

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.model import names
+from bayes_scaling.model.density import unbounded
 from bayes_scaling.model.document import Observation
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Fit
@@ -78,8 +79,7 @@ def on_real_line(value: np.ndarray, prior: Prior) -> np.ndarray:
     >>> on_real_line(np.array([0.5]), Prior(dist="Uniform", lower=0.0, upper=1.0)).tolist()
     [0.0]
     """
-    low, high = prior.support
-    return np.log(value - low) if np.isinf(high) else np.log(value - low) - np.log(high - value)
+    return unbounded(value, prior.support)
 
 
 def stated_priors(fit: Fit) -> list[StatedPrior]:

@@ -119,12 +119,13 @@ def write_report(
         )
     checks, published, factors = check(fit), tables.published_table(fit), agreement(fit, prob=prob)
     statements = _if_learned(claims, fit, prob)
+    suspicion = suspects_sentence(fit)
     answers, forecast = _forecast(fit, prob, **asked) if one else ([], {})
     sections: Sections = {
         "Model and data": _setting(fit, group or {}) if one else [],
         "Observations": [] if one else [tables.observation_table(fit)],
         "Convergence and adequacy": [
-            Text(suspects_sentence(fit), "warning") if suspects_sentence(fit) else None,
+            Text(suspicion, "warning") if suspicion else None,
             tables.checks_table(checks),
             *(Text(f"{c.check}: {c.advice}.", "warning") for c in checks.itertuples() if not c.passed),
         ],
