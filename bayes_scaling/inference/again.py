@@ -19,6 +19,7 @@ from bayes_scaling.inference.engine import DRAWS
 from bayes_scaling.inference.sample import fit_layout
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.names import SAMPLE_DIMS, is_log
+from bayes_scaling.numerics import smoothed_weights
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.inputs import input_arrays
 from bayes_scaling.posterior.predict import predict_at
@@ -222,8 +223,8 @@ def _effective(fit: Fit, draws: np.ndarray) -> np.ndarray:
     count = draws.shape[0] * draws.shape[1]
     if "importance" in fit.tree:
         # Weighted draws are independent; equally weighted ones were drawn from them.
-        weights = np.exp(fit.tree["importance"].to_dataset()["log_ratio"].values)
-        return np.full(draws.shape[-1], 1 / (1 / count + (weights**2).sum() / weights.sum() ** 2))
+        weights, _ = smoothed_weights(fit.tree["importance"].to_dataset()["log_ratio"].values)
+        return np.full(draws.shape[-1], 1 / (1 / count + (weights**2).sum()))
     import arviz_stats  # a second of imports
 
     array = xr.DataArray(draws, dims=(*SAMPLE_DIMS, "parameter"))

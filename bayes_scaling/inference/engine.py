@@ -26,13 +26,14 @@ from bayes_scaling.inference.settings import Settings, enough_draws
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
+from bayes_scaling.posterior.checks import RULES
 
 if TYPE_CHECKING:
     from bayes_scaling.inference.nuts import Compiled
 
 _MOST_UNKNOWNS: Final = 25
 """Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
-_LARGEST_K: Final = 0.7
+_LARGEST_K: Final = RULES["Pareto k-hat of the weights"].threshold
 _FEWEST_EFFECTIVE: Final = 1000.0
 """Effective size below which chains of a quarter of the draws would differ by chance."""
 DRAWS: Final = 1000

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -64,6 +65,11 @@ class _State:
     def merit(self) -> float:
         """Log mass of the mode, less the odds below which no row is worth it."""
         return self.mode.log_mass - len(self.places) * float(np.log(_LEAST_ODDS))
+
+    @cached_property
+    def residuals(self) -> tuple[tuple[Place, float, float], ...]:
+        """Every row that can be wrong, how many standard deviations it is from what all others say, and the residual itself."""
+        return tuple(_residuals(self))
 
     def with_row(self, place: Place, off: float) -> _State | None:
         """Return the state of one row more, climbed to from where its error is as large as it is off.
@@ -126,7 +132,7 @@ def screened(density: LogDensity, modes: list[Mode]) -> tuple[LogDensity, list[M
     alone = _State(density, modes[0], ())
     named = _Named({})
     best = _searched(alone, named)
-    if max((abs(off) for _, _, off in _residuals(alone)), default=0.0) > _GROSS:
+    if max((abs(off) for _, _, off in alone.residuals), default=0.0) > _GROSS:
         begun = _begun(density.layout)
         best = max(best, best if begun is None else _searched(begun, named), key=lambda state: state.merit)
     best = _kept(best)
@@ -144,7 +150,7 @@ def _searched(start: _State, named: _Named) -> _State:
     limit = -NormalDist().inv_cdf(_BY_CHANCE / 2 / sum(len(rows) for _, rows in start.density.layout))
     in_vain, tried = 0, set[Place]()
     while in_vain < _IN_VAIN:
-        rows = list(_residuals(state))
+        rows = state.residuals
         far = _FAR * float(np.median([abs(off) for _, _, off in rows])) if rows else np.inf
         suspects = [(max(abs(z) / limit, abs(off) / far), place, off) for place, z, off in rows if _may_be(state, place)]
         worst = max((each for each in suspects if each[1] not in tried), default=(0.0, ("", -1), 0.0))
@@ -237,7 +243,7 @@ def _may_be(state: _State, place: Place) -> bool:
 
 
 def _residuals(state: _State) -> Iterator[tuple[Place, float, float]]:
-    """Yield every row that can be wrong, how many standard deviations it is from what all others say, and the residual itself."""
+    """Yield what :attr:`_State.residuals` holds."""
     steps = _STEP * np.eye(state.density.size)
     points = np.vstack([state.mode.point, state.mode.point + steps, state.mode.point - steps])
     at, residuals = state.density.rows_at(points)

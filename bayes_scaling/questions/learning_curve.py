@@ -18,22 +18,17 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch, steps_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.model.effects import Path
-from bayes_scaling.model.noise import standard_deviation, variance_function
 from bayes_scaling.numerics import bisect, newton
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import (
     SAMPLE_DIMS,
-    new_run_sd,
-    noise_generator,
-    scattered,
-    standard_noise,
-    typical_relative_se,
     with_effects,
 )
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import BY_COLUMN, training_compute, training_tokens
 from bayes_scaling.questions.base import OfSystem
+from bayes_scaling.questions.new_run import NewRunNoise
 
 _OF_CURVE: Final = ("N_c", "alpha_N", "S_c", "alpha_S")
 """Parameters that make a law of a loss a learning curve."""
@@ -91,15 +86,8 @@ class LearningCurve:
         What each model discrepancy adds to the log loss: :meth:`~bayes_scaling.model.effects.Placed.path`.
     along : frozenset of str
         Columns along which there is a discrepancy.
-    growth, floor : ndarray, optional
-        Exponent and floor of the variance function, where there are any.
-    typical : float
-        The loss at which scales are stated.
-    sd, error : ndarray, float
-        Residual standard deviation of a new run there, its nugget too, and its standard error. Noise that is correlated along
-        a run has its whole scale at any one point.
-    noise : ndarray
-        Residual of a new run at scale one, or of several, shape (run, draw).
+    noise : NewRunNoise
+        What a new run adds, or several do.
 
     Examples
     --------
@@ -114,12 +102,7 @@ class LearningCurve:
     laws: Mapping[str, np.ndarray]
     discrepancy: tuple[Path, ...]
     along: frozenset[str]
-    growth: np.ndarray | None
-    floor: np.ndarray | None
-    typical: float
-    sd: np.ndarray
-    error: float
-    noise: np.ndarray
+    noise: NewRunNoise
 
     @classmethod
     def of(cls, fit: Fit, observation: str | None = None, seed: int = 0, runs: int | None = None) -> LearningCurve:
@@ -141,25 +124,18 @@ class LearningCurve:
                 f"{name} has a model discrepancy along {', '.join(sorted(along - set(_AMOUNTS)))}, which this question does not ask "
                 f"for: fit a document without it."
             )
-        sigma = draws["sigma"].transpose(*SAMPLE_DIMS)
-        like = sigma if runs is None else sigma.expand_dims(run=runs)
         return cls(
             observation=name,
             laws={n: flat_draws(value) for n, value in laws.items()},
             discrepancy=tuple(effect.path(draws, {}, seed) for effect in rows.discrepancy),
             along=frozenset(along),
-            growth=flat_draws(draws["growth"]) if "growth" in draws else None,
-            floor=flat_draws(draws["floor"]) if "floor" in draws else None,
-            typical=rows.typical,
-            sd=flat_draws((new_run_sd(view) ** 2 + draws.get("nugget", 0.0) ** 2) ** 0.5),
-            error=typical_relative_se(view),
-            noise=flat_draws(standard_noise(view, like, noise_generator({}, seed))).T,
+            noise=NewRunNoise.of(view, {}, seed, runs),
         )
 
     @property
     def expected(self) -> LearningCurve:
         """The curve without noise: what it measures is the expected loss."""
-        return replace(self, noise=np.zeros(self.sd.shape))
+        return replace(self, noise=self.noise.zero)
 
     @property
     def law_alone(self) -> LearningCurve:
@@ -185,10 +161,9 @@ class LearningCurve:
 
     def measured(self, params: Any, loss: Any, batch: Any) -> np.ndarray:
         """Return what runs measure of which the law expects a loss."""
-        growth = 1.0 if self.growth is None else variance_function(loss, self.typical, self.growth, self.floor)
+        growth = self.noise.growth_at(loss)
         added = sum((path(self._columns(params, loss, batch)) for path in self.discrepancy), start=0.0)
-        expected = with_effects(loss, added, growth)
-        return scattered(expected, standard_deviation(self.sd, self.error, growth), self.noise)
+        return self.noise.measured(with_effects(loss, added, growth), growth)
 
     def reaching(self, target: float, params: Any, batch: Callable[[Any], Any]) -> np.ndarray:
         """Return what the law expects where a run measures the target, in each draw; not a number where it never does.

@@ -16,21 +16,17 @@ import xarray as xr
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws import Law
 from bayes_scaling.laws.repeated import effective_tokens
-from bayes_scaling.model.noise import standard_deviation, variance_function
 from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import (
     SAMPLE_DIMS,
-    new_run_sd,
-    noise_generator,
     parameters_in,
-    scattered,
-    standard_noise,
-    typical_relative_se,
     with_effects,
 )
+from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import BY_COLUMN, tokens_at, training_compute
+from bayes_scaling.questions.new_run import NewRunNoise
 from bayes_scaling.questions.wording import power
 
 FEWEST: Final = 1e3
@@ -109,14 +105,8 @@ class Surface:
         Chains and draws.
     discrepancy : tuple of callable
         What each model discrepancy adds to the log loss, from plain columns: :meth:`~bayes_scaling.model.effects.Placed.path`.
-    growth, floor : ndarray, optional
-        Exponent and floor of the variance function, where there are any.
-    typical : float
-        The loss at which scales are stated.
-    sd, error : ndarray, float
-        Residual standard deviation of a new run there, its nugget too, and its standard error.
-    noise : ndarray
-        Residual of a new run at scale one: the same at every size, so that risks are compared by common random numbers.
+    noise : NewRunNoise
+        What a new run adds: its residual is the same at every size, so that risks are compared by common random numbers.
     ratio : float
         Compute as the table counts it over 6 N D.
     supply : Supply, optional
@@ -128,12 +118,7 @@ class Surface:
     parameters: Mapping[str, Any]
     shape: tuple[int, int]
     discrepancy: tuple[Callable[[Mapping[str, np.ndarray]], Any], ...]
-    growth: np.ndarray | None
-    floor: np.ndarray | None
-    typical: float
-    sd: np.ndarray
-    error: float
-    noise: np.ndarray
+    noise: NewRunNoise
     ratio: float
     supply: Supply | None = None
     step: int = 1
@@ -147,21 +132,15 @@ class Surface:
                 f"The law {fit.model.only.law} takes {', '.join(fit.model.only.columns.values())}: a budget is split between N "
                 f"and D only by a law of both. Fit one of chinchilla, kappa or kaplan_nd."
             )
-        draws, rows = fit.posterior, fit.layout.only
         values = parameters_in(fit, labels, seed=seed)
-        sigma = draws["sigma"].transpose(*SAMPLE_DIMS)
+        sigma = fit.posterior["sigma"].transpose(*SAMPLE_DIMS)
         return cls(
             law=fit.model.only.the_law,
             first=next(iter(fit.model.only.columns.values())),
-            parameters={n: _flat(value) if isinstance(value, xr.DataArray) else value for n, value in values.items()},
+            parameters={n: flat_draws(value) if isinstance(value, xr.DataArray) else value for n, value in values.items()},
             shape=(sigma.shape[0], sigma.shape[1]),
-            discrepancy=tuple(effect.path(draws, labels, seed) for effect in rows.discrepancy),
-            growth=_flat(draws["growth"]) if "growth" in draws else None,
-            floor=_flat(draws["floor"]) if "floor" in draws else None,
-            typical=rows.typical,
-            sd=_flat((new_run_sd(fit) ** 2 + draws.get("nugget", 0.0) ** 2) ** 0.5),
-            error=typical_relative_se(fit),
-            noise=_flat(standard_noise(fit, sigma, noise_generator(labels, seed))),
+            discrepancy=tuple(effect.path(fit.posterior, labels, seed) for effect in fit.layout.only.discrepancy),
+            noise=NewRunNoise.of(fit, labels, seed),
             ratio=compute_ratio(fit),
             supply=supply,
             total=sigma.size,
@@ -190,8 +169,7 @@ class Surface:
 
     def measured(self, params: Any, tokens: Any) -> np.ndarray:
         """Return what a new run of N and D measures, which broadcast with the draws along their last dimension."""
-        expected, growth = self._expected(params, tokens)
-        return scattered(expected, standard_deviation(self.sd, self.error, growth), self.noise)
+        return self.noise.measured(*self._expected(params, tokens))
 
     def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
         """Return the expected loss of sizes at budgets, last dimension the draws."""
@@ -209,15 +187,11 @@ class Surface:
             return self
         step = -(-self.draws // most)
         values = {n: v[::step] if isinstance(v, np.ndarray) else v for n, v in self.parameters.items()}
-        growth, floor = (None if each is None else each[::step] for each in (self.growth, self.floor))
         return replace(
             self,
             parameters=values,
             shape=(1, -(-self.draws // step)),
-            growth=growth,
-            floor=floor,
-            sd=self.sd[::step],
-            noise=self.noise[::step],
+            noise=self.noise.thinned(step),
             step=self.step * step,
         )
 
@@ -226,7 +200,7 @@ class Surface:
         worth = tokens if self.supply is None else self.supply.worth(tokens)
         given = (params, worth) if self.first == "params" else (worth, params)
         law = np.asarray(self.law(*given, **self.parameters)) + np.zeros(self.draws)
-        growth = 1.0 if self.growth is None else variance_function(law, self.typical, self.growth, self.floor)
+        growth = self.noise.growth_at(law)
         if not self.discrepancy:
             return law, growth
         columns = {"params": params, "tokens": worth, "compute_flops": self.ratio * training_compute(params, tokens)}
@@ -238,11 +212,6 @@ class Surface:
             columns = {n: v if v.shape[-1:] in ((), (1,)) else _spread(v, self.step, self.total) for n, v in columns.items()}
         added = np.asarray(sum(path(columns) for path in self.discrepancy))
         return added[..., :: self.step] if added.ndim else added
-
-
-def _flat(draws: xr.DataArray) -> np.ndarray:
-    """Return the draws of all chains, one chain after the other."""
-    return draws.transpose(*SAMPLE_DIMS).values.ravel()
 
 
 def _spread(values: np.ndarray, step: int, total: int) -> np.ndarray:
