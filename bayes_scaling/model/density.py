@@ -213,7 +213,10 @@ class LogDensity(Surface):
     def basis(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> gaussian.Basis:
         """Return the bases of an observation side by side, made once."""
         if name not in self._bases:
-            self._bases[name] = gaussian.Basis(np.concatenate([basis for _, basis in effects], axis=1))
+            scales = [np.broadcast_to(np.arange(width.shape[1]), basis.shape[1]) for width, basis in effects]
+            starts = np.cumsum([0, *(width.shape[1] for width, _ in effects)])
+            numbers = np.concatenate([start + scale for start, scale in zip(starts, scales, strict=False)])
+            self._bases[name] = gaussian.Basis(np.concatenate([basis for _, basis in effects], axis=1), numbers)
         return self._bases[name]
 
 
