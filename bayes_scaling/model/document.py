@@ -448,7 +448,7 @@ class Model(Strict):
         ('LogNormal(mu=-3, sigma=0.7)', ('schedule',))
         """
         if not self.is_one or self.groupings:
-            why = f"varies by {', '.join(self.groupings)} already" if self.groupings else "has several observations"
+            why = f"varies by {', '.join(self.groupings)} already" if self.is_one else "has several observations"
             raise InvalidModel(
                 f"{self.title or 'The model'} {why}: give a model of one law without groups to fit by groups."
             )
