@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from bayes_scaling.cli.application import app
-from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Prob, Runs, Seed, Stored, Where, table_of
+from bayes_scaling.cli.options import (
+    AsJson,
+    By,
+    CardFile,
+    Columns,
+    LossUnit,
+    Model,
+    Prob,
+    Runs,
+    Seed,
+    Stored,
+    Where,
+    table_of,
+)
 from bayes_scaling.cli.printing import print_checks, print_json, print_parameters, print_table, say, verdict_of
 from bayes_scaling.errors import InvalidRequest
 
@@ -98,6 +111,10 @@ def fit(
     runs: Runs,
     out: Annotated[Path, typer.Option(metavar="FIT.nc", help="Where to write the fit.")],
     model: Model = None,
+    by: By = None,
+    shared_exponents: Annotated[
+        bool, typer.Option("--shared-exponents", help="Whether the groups share exponents.")
+    ] = False,
     discrepancy: Annotated[
         bool, typer.Option(help="Whether to include the model discrepancy of the document, where it has one.")
     ] = True,
@@ -145,12 +162,13 @@ def fit(
     from bayes_scaling.inference.sample import fit as sample
     from bayes_scaling.posterior.summary import described
 
-    if of_runs and not read.groupings:
+    if of_runs and not read.groupings and not by:
         from bayes_scaling.model.design import identifiability
 
         for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
             say(finding)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
+    settings |= {"by": by or (), "shared_exponents": shared_exponents}
     fitted = sample(table, read, curves=points, discrepancy=discrepancy, robust=robust, sampler=sampler, **settings)
     fitted.save(out)
     if as_json:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bayes_scaling.posterior.fit import Fit
     from bayes_scaling.posterior.mixture import Mixture
-    from bayes_scaling.questions.base import Question
+    from bayes_scaling.questions.base import Answer, Question
 
 PANELS = ("Fit", "Forecast", "Budget", "Training", "Constants", "Evaluation")
 """Groups of verbs, in the order of --help."""
@@ -113,6 +113,15 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
         write_whole(out, table.to_csv(index=bool(table.index.name)))
         notes |= {"out": str(out), "rows": len(table)}
         document = {n: v for n, v in document.items() if n != kind.writes} if isinstance(document, dict) else {}
+    _print(question, answer, document, notes, out, as_json=as_json)
+    if answer.passed is False:
+        raise typer.Exit(1)
+
+
+def _print(
+    question: Question, answer: Answer, document: Any, notes: dict[str, Any], out: Path | None, *, as_json: bool
+) -> None:
+    """Print an answer, and what was written beside it."""
     if as_json:
         print_json(document | notes if notes else document)
         return
@@ -184,7 +193,11 @@ def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
     if kind is bool:
         default = False
     elif kind is dict:
-        kind, default, metavar = list[str], None, f"COLUMN={_about(field).get('of', 'LABEL')}"
+        kind, default, metavar = (
+            list[str],
+            None,
+            f"{_about(field).get('column', 'COLUMN')}={_about(field).get('of', 'LABEL')}",
+        )
     elif _is_table(field):
         kind, default, metavar = Path, None, "TABLE.csv"
     elif kind is tuple:

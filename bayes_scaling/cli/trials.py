@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,11 @@ from bayes_scaling.cli import options
 from bayes_scaling.cli.application import app
 from bayes_scaling.cli.printing import print_json, print_table
 from bayes_scaling.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from bayes_scaling.model.document import Model as ModelDocument
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling design runs.csv --model kappa")
@@ -141,9 +146,14 @@ def certify(
 )
 def weigh(
     runs: options.Runs,
-    model: Annotated[list[str], typer.Option(help="TOML document, or name of a shipped model; at least two.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the fits and their weights, an input of predict.")],
-    over: options.Over = "compute_flops",
+    model: Annotated[
+        list[str] | None, typer.Option(help="TOML document, or name of a shipped model; at least two, or one with --by.")
+    ] = None,
+    by: options.By = None,
+    over: Annotated[
+        str | None, typer.Option(help="Column by which runs are split; by default compute_flops, or what the law takes.")
+    ] = None,
     per_decade: Annotated[int, typer.Option(help="Cuts per decade.")] = 2,
     least: options.Least = 15,
     workers: options.Workers = 1,
@@ -154,23 +164,39 @@ def weigh(
     card: options.CardFile = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Weigh several laws by their forecasts of the table's own larger runs, and save the mixture of their fits."""
+    """Weigh several laws by their forecasts of the table's own larger runs, and save the mixture of their fits.
+
+    With --by COLUMN each law counts twice: its groups with exponents of their own, and with shared ones.
+    """
     from bayes_scaling.files import make_folder, write_whole
+    from bayes_scaling.model.document import default_model, read_model
 
     make_folder(out)
-    named = {Path(entry).stem: entry for entry in model}
+    table = options.table_of(runs, columns, where, loss_unit, card)
+    model = model or ([default_model(table.table)] if by else [])
+    named = {Path(entry).stem: read_model(entry) for entry in model}
     if len(named) < len(model):
         raise InvalidRequest(f"Two of the models {', '.join(model)} have the same name: give each a name of its own.")
-    table = options.table_of(runs, columns, where, loss_unit, card)
+    if by:
+        named = _both_exponents(named, table.table, by)
+    from bayes_scaling.evaluation.origins import NoCut
     from bayes_scaling.evaluation.weights import weigh as weights_of
+    from bayes_scaling.evaluation.weights import weigh_left_out
     from bayes_scaling.inference.sample import fit
     from bayes_scaling.posterior.mixture import WEIGHTS, Mixture
 
-    result = weights_of(
-        table, named, over=over, per_decade=per_decade, least=least, seed=seed, workers=workers, store=out / "splits"
-    )
+    inputs = [column for document in named.values() for column in document.only.columns.values()]
+    over = over or ("compute_flops" if "compute_flops" in table.table else next(iter(inputs), "compute_flops"))
+    splits: dict[str, Any] = {"over": over, "per_decade": per_decade, "least": least, "store": out / "splits"}
+    try:
+        result = weights_of(table, named, seed=seed, workers=workers, **splits)
+    except NoCut:
+        if not by:
+            raise
+        result = None
     (out / WEIGHTS).unlink(missing_ok=True)  # until every fit is there, the folder is no mixture
     fits = {name: fit(table, entry, seed=seed) for name, entry in named.items()}
+    result = result or weigh_left_out(fits)
     mixture = Mixture(fits, result.weights)
     mixture.save(out)
     write_whole(out / WEIGHTS, result.to_json())
@@ -179,7 +205,21 @@ def weigh(
         return
     print(f"{mixture.verdict}\n{result.sentence}\n")
     print_table(result.table)
-    print(f"\nMixture: {out.resolve()}\nUse it: bayes-scaling predict {out} --params 7e10 --tokens 1.4e12")
+    use = "recipes {out} --baseline LABEL --compute 1e21" if by else "predict {out} --params 7e10 --tokens 1.4e12"
+    print(f"\nMixture: {out.resolve()}\nUse it: bayes-scaling {use.format(out=out)}")
+
+
+def _both_exponents(named: dict[str, ModelDocument], table: DataFrame, by: list[str]) -> dict[str, ModelDocument]:
+    """Return every model twice, pooled over groups with exponents of their own and with shared ones."""
+    from bayes_scaling.model.grouping import check_groups
+
+    check_groups(table, by)
+    forms = {"own_exponents": False, "shared_exponents": True}
+    return {
+        form if len(named) == 1 else f"{name}_{form}": model.by(*by, shared_exponents=shared)
+        for name, model in named.items()
+        for form, shared in forms.items()
+    }
 
 
 @app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling compare paper.nc offset.nc")

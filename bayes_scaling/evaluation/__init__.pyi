@@ -6,3 +6,4 @@ from .forecasts import score_forecasts as score_forecasts
 from .outcome import Backtest as Backtest
 from .outcome import read_backtest as read_backtest
 from .weights import Weights as Weights
+from .weights import weigh_left_out as weigh_left_out

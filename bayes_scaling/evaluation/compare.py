@@ -60,6 +60,24 @@ def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
     >>> compare({"one": example_fit(), "same": example_fit()})["difference"].tolist()
     [0.0, 0.0]
     """
+    elpd, estimates = left_out(fits)
+    difference = elpd.sub(elpd[elpd.sum().idxmax()], axis=0)
+    columns = {
+        "elpd": elpd.sum(),
+        "difference": difference.sum(),
+        "difference_se": np.sqrt(len(elpd)) * difference.std(ddof=0),
+        "effective_parameters": pd.Series({name: float(loo.p) for name, loo in estimates.items()}),
+        "unreliable": pd.Series({name: int((loo.pareto_k > loo.good_k).sum()) for name, loo in estimates.items()}),
+        "runs": len(elpd),
+    }
+    return pd.DataFrame(columns).sort_values("elpd", ascending=False).reset_index(names="model")
+
+
+def left_out(fits: Mapping[str, Fit]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the log predictive density of every run that is left out, a column a model, and the estimates of ArviZ.
+
+    Fits are refused as by :func:`compare`.
+    """
     if len(fits) < 2:
         raise InvalidRequest("Give at least two fits to compare.")
     for name, fit in fits.items():
@@ -81,17 +99,7 @@ def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
     for name in others:
         if rows[name] != rows[first]:
             raise InvalidRequest(f"{name} and {first} have not seen the same rows: fit them to the same table.")
-    elpd = pd.DataFrame({name: loo.elpd_i.values for name, loo in estimates.items()})
-    difference = elpd.sub(elpd[elpd.sum().idxmax()], axis=0)
-    columns = {
-        "elpd": elpd.sum(),
-        "difference": difference.sum(),
-        "difference_se": np.sqrt(len(elpd)) * difference.std(ddof=0),
-        "effective_parameters": pd.Series({name: float(loo.p) for name, loo in estimates.items()}),
-        "unreliable": pd.Series({name: int((loo.pareto_k > loo.good_k).sum()) for name, loo in estimates.items()}),
-        "runs": len(elpd),
-    }
-    return pd.DataFrame(columns).sort_values("elpd", ascending=False).reset_index(names="model")
+    return pd.DataFrame({name: loo.elpd_i.values for name, loo in estimates.items()}), estimates
 
 
 def _by_run(fit: Fit) -> xr.DataArray:

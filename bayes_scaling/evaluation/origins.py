@@ -10,6 +10,10 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRequest
 
 
+class NoCut(InvalidRequest):
+    """A table none of whose cuts leaves enough runs on either side."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """One split of a table: positions of the rows below a value of the resource, and of those at or above it."""
@@ -52,7 +56,7 @@ def rolling_origins(
         if 2 * below >= len(steps) and len(fitted) >= least and len(ahead) >= fewest_ahead:
             origins.append(Origin(float(10 ** (step / per_decade)), fitted, ahead))
     if not origins:
-        raise InvalidRequest(
+        raise NoCut(
             f"No cut of {over} leaves {least} of the {len(table)} runs and half of the {len(steps)} bins below it and "
             f"{fewest_ahead} runs at or above: measure more runs, or lower --least or --per-decade."
         )

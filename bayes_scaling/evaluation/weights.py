@@ -14,9 +14,11 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.backtest import backtest
 from bayes_scaling.evaluation.clusters import mean_error, once
+from bayes_scaling.evaluation.compare import left_out
 from bayes_scaling.evaluation.result import Result
 from bayes_scaling.evaluation.trial import on_trial
 from bayes_scaling.model.document import Model
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
 
@@ -26,6 +28,8 @@ _STEPS: Final = 2000
 @dataclass(frozen=True, eq=False)
 class Weights(Result):
     """Stacking weights of several models by their forecasts of larger runs.
+
+    Of tables too small for that, by each run left out of the others: see :func:`weigh_left_out`.
 
     ``table`` has one row a model, best first: ``weight`` in a mixture; ``log_score``, the mean log density of a larger run's log
     loss; ``difference`` to the best and ``difference_se``, its standard error by cuts and runs. ``facts`` are the runs and cuts they are based on.
@@ -43,6 +47,12 @@ class Weights(Result):
     def sentence(self) -> str:
         """The weights in a sentence."""
         listed = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
+        if not self.facts["cuts"]:
+            rough = f", {unreliable} of them roughly" if (unreliable := self.facts["unreliable"]) else ""
+            return (
+                f"Stacking weights from leaving out each of {self.facts['runs_forecast']} runs of {self.facts['runs']}{rough}, as "
+                f"they are too few to forecast larger ones from smaller: {listed}."
+            )
         return (
             f"Stacking weights from {self.facts['runs_forecast']} larger runs of {self.facts['runs']}, forecast at "
             f"{self.facts['cuts']} cuts: {listed}."
@@ -99,18 +109,49 @@ def weigh(
     score = pd.DataFrame(scores)
     # A run ahead of several cuts counts once.
     cuts, runs_ahead = (score.index.get_level_values(name) for name in ("cut", "run"))
-    share = once(runs_ahead)
-    mean = score.mul(share, axis=0).sum() / share.sum()
-    difference = score.sub(score[mean.idxmax()], axis=0)
-    rows = {"weight": stacked(score.to_numpy(), share), "log_score": mean, "difference": mean - mean.max()}
-    errors = {name: mean_error(column, share, [cuts, runs_ahead]) for name, column in difference.items()}
-    weights = pd.DataFrame({**rows, "difference_se": pd.Series(errors)})
     facts = {
         "runs": table.name,
         "runs_digest": table.digest,
         "runs_forecast": int(runs_ahead.nunique()),
         "cuts": int(cuts.nunique()),
     }
+    return _weights(score, once(runs_ahead), [cuts, runs_ahead], facts)
+
+
+def weigh_left_out(fits: Mapping[str, Fit]) -> Weights:
+    """Weigh fits of one table by each run left out of the others, where it has too few to forecast larger ones.
+
+    Stacking on the densities of :func:`~bayes_scaling.compare`: of interpolation, which tells laws less well apart.
+
+    Parameters
+    ----------
+    fits : mapping of str to Fit
+        At least two fits of the same rows.
+
+    Returns
+    -------
+    Weights
+        Weights that sum to one.
+
+    Raises
+    ------
+    InvalidRequest
+        As :func:`~bayes_scaling.compare`.
+    """
+    score, estimates = left_out(fits)
+    unreliable = max(int((loo.pareto_k > loo.good_k).sum()) for loo in estimates.values())
+    known = next(iter(fits.values())).facts
+    facts = {"runs": known["runs"], "runs_digest": known.get("runs_digest"), "runs_forecast": len(score), "cuts": 0}
+    return _weights(score, np.ones(len(score)), [score.index], facts | {"unreliable": unreliable})
+
+
+def _weights(score: pd.DataFrame, share: np.ndarray, clusters: list[Any], facts: dict[str, Any]) -> Weights:
+    """Return the weights for log densities, a row a forecast and a column a model."""
+    mean = score.mul(share, axis=0).sum() / share.sum()
+    difference = score.sub(score[mean.idxmax()], axis=0)
+    rows = {"weight": stacked(score.to_numpy(), share), "log_score": mean, "difference": mean - mean.max()}
+    errors = {name: mean_error(column, share, clusters) for name, column in difference.items()}
+    weights = pd.DataFrame({**rows, "difference_se": pd.Series(errors)})
     return Weights(weights.sort_values("log_score", ascending=False).reset_index(names="model"), facts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from bayes_scaling.errors import CheckpointWarning
 from bayes_scaling.inference.engine import sample_posterior
 from bayes_scaling.inference.settings import Settings, provenance
 from bayes_scaling.model.document import Model, default_model, read_model
+from bayes_scaling.model.grouping import check_groups
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.tables import curves_of, rows_of, tables_of
@@ -32,6 +33,8 @@ def fit(
     model: str | Path | Model | None = None,
     *,
     curves: RunTable | None = None,
+    by: str | Sequence[str] = (),
+    shared_exponents: bool = False,
     discrepancy: bool = True,
     robust: bool = True,
     sampler: str = "auto",
@@ -53,6 +56,11 @@ def fit(
         that forecasts from what the runs have: see :func:`~bayes_scaling.model.document.default_model`.
     curves : RunTable, optional
         Points along the runs, where an observation is about them: see :func:`~bayes_scaling.load_curves`.
+    by : str or sequence of str
+        One or two columns whose labels are groups of runs, such as a schedule or a variant: the parameters of the law vary
+        between them, partially pooled. See :meth:`~bayes_scaling.Model.by`.
+    shared_exponents : bool
+        Whether groups share their exponents.
     discrepancy : bool
         Whether model discrepancy is part of the model, where its document says how; without it, intervals take the form of
         the law for granted.
@@ -102,6 +110,11 @@ def fit(
         read = read.without_discrepancy()
     if not robust:
         read = read.without_outliers()
+    columns = (by,) if isinstance(by, str) else tuple(by)
+    if columns:
+        runs = runs_from(runs)
+        check_groups(runs.table, columns)
+        read = read.by(*columns, shared_exponents=shared_exponents)
     table = runs_from(runs, needs=read.needs)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None

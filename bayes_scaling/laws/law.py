@@ -106,7 +106,8 @@ def _unit(symbol: str) -> str:
 
 Loss = Annotated[Value, Kind("a loss", "loss")]
 Irreducible = Annotated[Loss, "irreducible loss"]
-Exponent = Annotated[Value, Kind("an exponent", "1")]
+EXPONENT = Kind("an exponent", "1")
+Exponent = Annotated[Value, EXPONENT]
 Number = Annotated[Value, Kind("a pure number", "1")]
 Tokens = Annotated[Value, Kind("a number of tokens", "batch_tokens")]
 Steps = Annotated[Value, Kind("a number of steps", "steps")]

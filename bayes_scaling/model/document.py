@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -19,8 +19,8 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator, mo
 from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose
 from bayes_scaling.files import MODELS
 from bayes_scaling.laws import LAWS, Law
-from bayes_scaling.laws.law import Kind
-from bayes_scaling.model.effects import Effect, one_or_many
+from bayes_scaling.laws.law import EXPONENT, Kind
+from bayes_scaling.model.effects import Effect, Shared, one_or_many
 from bayes_scaling.model.noise import Correlation, Likelihood
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import InvalidPart, Strict, sentence
@@ -31,6 +31,12 @@ OF_RUNS: Final = ("runs", "shapes")
 """Tables with a row a run; the others are about learning curves."""
 OBSERVATION: Final = "observation"
 """The grouping whose labels are the names of the observations."""
+_SPREADS: Final = {
+    kind: Prior.model_validate({"dist": "LogNormal", "mu": mu, "sigma": 0.7})
+    for kind, mu in (("offset", -2.5), ("term", -2.0), ("exponent", -3.0))
+}
+"""Priors on the standard deviation between groups, log scale, of :meth:`Model.by`: offsets differ by some 8 % from group to
+group, terms by 14 %, exponents by 5 %; each may be three times larger or smaller."""
 
 
 class Parameter(Strict):
@@ -413,6 +419,59 @@ class Model(Strict):
         )
         return self.model_copy(update={"observations": every})
 
+    def by(self, *columns: str, shared_exponents: bool = False) -> Model:
+        """Return the model pooled over the groups of rows that columns tell apart: a document as any other.
+
+        Every parameter that has a prior and is a loss, a scale or an exponent varies by each column, with a prior on its spread
+        (see ``_SPREADS``). Pure numbers, which say of what shape the law is, such as the kappa of ``kappa``, are shared: a group
+        rarely has the runs to tell its own. So are a break's place, and the exponents where that is asked for. Discrepancy and
+        noise have one scale for all groups, each group a discrepancy of its own.
+
+        Parameters
+        ----------
+        *columns : str
+            One or two columns; two are crossed.
+        shared_exponents : bool
+            Whether groups share their exponents.
+
+        Raises
+        ------
+        InvalidModel
+            If it is a model of several observations, or its parameters vary already, or none of them can.
+
+        Examples
+        --------
+        >>> model = read_model("kappa").by("schedule")
+        >>> [name for name, parameter in model.parameters.items() if parameter.varies_by]
+        ['E', 'A', 'a', 'B', 'b']
+        >>> str(model.parameters["a"].spread), model.discrepancy["C"].by
+        ('LogNormal(mu=-3, sigma=0.7)', ('schedule',))
+        """
+        if not self.is_one or self.groupings:
+            why = f"varies by {', '.join(self.groupings)} already" if self.is_one else "has several observations"
+            raise InvalidModel(
+                f"{self.title or 'The model'} {why}: give a model of one law without groups to fit by groups."
+            )
+        parameters = {}
+        for name, parameter in self.parameters.items():
+            spread = None if parameter.prior is None else _spread(self.kinds[name], shared_exponents)
+            varying = {} if spread is None else {"varies_by": columns, "spread": spread}
+            parameters[name] = parameter.model_copy(update=varying)
+        if not any(parameter.varies_by for parameter in parameters.values()):
+            raise InvalidModel(f"No parameter of {self.only.law} can vary by {', '.join(columns)}: none has a prior.")
+
+        def apart(effects: Mapping[str, Effect]) -> dict[str, Effect]:
+            return {
+                name: effect.model_copy(update={"by": tuple(dict.fromkeys((*effect.by, *columns)))})
+                if isinstance(effect, RandomWalk | Shared)
+                else effect
+                for name, effect in effects.items()
+            }
+
+        only = self.only.model_copy(update={part: apart(getattr(self.only, part)) for part in ("discrepancy", "noise")})
+        title = f"{self.title or self.only.law}, by {', '.join(columns)}{' with shared exponents' * shared_exponents}"
+        return self.model_copy(update={"title": title, "parameters": parameters, "observations": (only,)})
+
     def of(self, observation: Observation) -> Model:
         """Return the model of one observation alone; what varies over columns still does."""
         law, parameters = observation.the_law, {}
@@ -461,6 +520,15 @@ class Model(Strict):
         return f"<Model of {laws}: {len(self.parameters)} parameters, {len(self.observations)} kind(s) of observation>"
 
     __str__ = __repr__
+
+
+def _spread(kind: Kind, shared_exponents: bool) -> Prior | None:
+    """Return the prior on how far a parameter differs between groups; None for one that they share."""
+    if kind == EXPONENT:
+        return None if shared_exponents else _SPREADS["exponent"]
+    if kind.unit == "1":
+        return None
+    return _SPREADS["term" if kind.moves else "offset"]
 
 
 def _stated(value: Any, without: Collection[str] = ()) -> Any:

@@ -25,6 +25,7 @@ from bayes_scaling.elementwise import exp, expm1, log
 
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 _DRAWS_AT_ONCE: Final = 200
+_MOST_BLOCKS: Final = 12
 _CELLS: Final = 5_000_000
 """Draws, and numbers of one array, that are held in memory together."""
 
@@ -217,9 +218,52 @@ def log_density(white: Whitened, rows: Any) -> Any:
 
 @dataclass(frozen=True)
 class Basis:
-    """Bases of all effects side by side, shape (row, effect), and products of them that densities at many draws share."""
+    """Bases of all effects side by side, shape (row, effect), and products of them that densities at many draws share.
+
+    ``scale`` numbers the scales: effects of one number have one standard deviation.
+    """
 
     matrix: np.ndarray
+    scale: np.ndarray
+
+    @cached_property
+    def blocks(self) -> list[tuple[np.ndarray, np.ndarray, Basis]]:
+        """Rows, effects and basis of each part of the table that shares no effect with another, such as a group.
+
+        Empty where there is one part, or so many that one after another is no faster than all at once.
+
+        >>> basis = Basis(np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]), np.array([0, 0]))
+        >>> [(rows.tolist(), effects.tolist()) for rows, effects, _ in basis.blocks]
+        [([0, 2], [0]), ([1], [1])]
+        """
+        there = self.matrix != 0
+        count = len(there)
+        label = np.arange(count)
+        while True:
+            of_effect = np.where(there, label[:, None], count).min(axis=0)
+            lowest = np.minimum(label, np.where(there, of_effect, count).min(axis=1, initial=count))
+            if (lowest == label).all():
+                break
+            label = lowest
+        parts = [(np.flatnonzero(label == one), np.flatnonzero(of_effect == one)) for one in np.unique(label)]
+        if not 1 < len(parts) <= _MOST_BLOCKS:
+            return []
+        return [(rows, effects, Basis(self.matrix[np.ix_(rows, effects)], self.scale[effects])) for rows, effects in parts]
+
+    def covariance(self, widths: np.ndarray) -> np.ndarray:
+        """Return the covariance of rows that effects of these standard deviations bring, (draw, row, row)."""
+        rows = len(self.matrix)
+        return (widths[:, self._first] ** 2 @ self._kernels).reshape(-1, rows, rows)
+
+    @cached_property
+    def _first(self) -> np.ndarray:
+        return np.unique(self.scale, return_index=True)[1]
+
+    @cached_property
+    def _kernels(self) -> np.ndarray:
+        """Products of rows, summed over the effects of each scale, shape (scale, row times row)."""
+        of_scale = (self.matrix[:, self.scale == number] for number in self.scale[self._first])
+        return np.stack([(part @ part.T).ravel() for part in of_scale])
 
     @cached_property
     def gram(self) -> np.ndarray:
@@ -247,13 +291,36 @@ def log_density_at_draws(
     It is what :func:`log_density` is of the same rows whitened, by products of the basis that all draws share.
     ``residual`` and ``own_variance`` are (draw, row), ``deviation`` and ``growth`` too, or one for all rows, ``widths`` the
     standard deviation of each effect, (draw, effect); noise and effects grow by ``growth``, each row's own error does not.
+    Parts of the table that share no effect are independent.
     """
+    if basis.blocks:
+
+        def of(rows: np.ndarray, values: Any) -> Any:
+            return values[..., rows] if np.shape(values)[-1:] == residual.shape[1:] else values
+
+        parts = (
+            log_density_at_draws(
+                residual[:, rows], of(rows, deviation), of(rows, growth), of(rows, own_variance), widths[:, effects], part
+            )
+            for rows, effects, part in basis.blocks
+        )
+        return sum(parts, start=np.zeros(len(residual)))
     rows = residual.shape[1]
     # Relative to the variance function rows have this scale, and effects do not depend on the row.
     scale = deviation if own_variance is None else (deviation**2 + own_variance / growth**2) ** 0.5
     deviation = growth * scale
     z = residual / deviation
     square, effects = (z**2).sum(axis=-1), widths.shape[1]
+    log_scale = np.broadcast_to(np.log(deviation), residual.shape).sum(axis=-1)
+    if rows < effects:  # their covariance is the smaller matrix
+        joint = np.empty((len(z), rows + 1, rows + 1))
+        joint[:, :-1, :-1] = basis.covariance(widths)
+        place = np.arange(rows)
+        joint[:, place, place] += scale**2
+        joint[:, -1, :-1], joint[:, -1, -1] = z * scale, square + 1.0
+        root = diagonal(np.linalg.cholesky(joint))
+        spread = 2 * np.log(root[:, :-1] / scale).sum(axis=-1) + rows * _LOG_TWO_PI
+        return -0.5 * (square + 1.0 - root[:, -1] ** 2 + spread) - log_scale
     # The last row of the factor of the effects' precision, with what the rows say of them beside it, is what they explain.
     joint = np.empty((len(z), effects + 1, effects + 1))
     if scale.shape[1] == 1:
@@ -268,7 +335,6 @@ def log_density_at_draws(
     joint[:, place, place] += 1.0
     root = diagonal(np.linalg.cholesky(joint))
     spread = 2 * np.log(root[:, :-1]).sum(axis=-1) + rows * _LOG_TWO_PI
-    log_scale = np.broadcast_to(np.log(deviation), residual.shape).sum(axis=-1)
     return -0.5 * (root[:, -1] ** 2 - 1.0 + spread) - log_scale
 
 

@@ -13,8 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.elementwise import exp
-from bayes_scaling.errors import InvalidModel
+from bayes_scaling.errors import InvalidModel, choose
 from bayes_scaling.model import names
+from bayes_scaling.quantities import BY_COLUMN
 
 _WHOLE = re.compile(r"-?\d+\.0+")
 _RESERVED = {"chain", "draw", "run", "sample"}
@@ -38,6 +39,34 @@ def dimension(columns: tuple[str, ...] | str) -> str:
     'corpus_arch'
     """
     return "_".join(columns.split(":") if isinstance(columns, str) else columns)
+
+
+def check_groups(table: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse columns whose labels are no groups of rows to fit by: absent, incomplete, of one label, or a label a row.
+
+    >>> check_groups(pd.DataFrame({"schedule": ["cosine", "cosine"]}), ["schedule"])
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.InvalidModel: Every run has the schedule 'cosine': there are no groups to tell apart, leave by='schedule' (--by schedule) out.
+    """
+    for column in columns:
+        if column in BY_COLUMN:
+            raise InvalidModel(f"{column} is a quantity of the runs, no grouping: fit by a column of labels.")
+        if column not in table:
+            raise InvalidModel(f"The runs have no column {column!r} to fit by; {choose(column, map(str, table))}.")
+        labels = table[column].map(label_of).where(table[column].notna(), "")
+        if (labels.str.strip() == "").any():
+            row = int(np.flatnonzero(labels.str.strip() == "")[0]) + 1
+            raise InvalidModel(
+                f"{column} is missing in row {row} of the runs: label every run, or keep those that have one (--where)."
+            )
+        if len(labels.unique()) == 1:
+            raise InvalidModel(
+                f"Every run has the {column} {labels.iloc[0]!r}: there are no groups to tell apart, leave by={column!r} "
+                f"(--by {column}) out."
+            )
+        if labels.nunique() == len(labels):
+            raise InvalidModel(f"Every run has a {column} of its own: a group needs several runs, fit by another column.")
 
 
 @dataclass(frozen=True)

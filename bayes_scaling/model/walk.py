@@ -25,7 +25,7 @@ class RandomWalk(Effect):
     """What the law gets wrong along one quantity: a random walk of the log loss over the quantity's decades.
 
     Independent Normal steps, averaged over ``smooth`` decades, so that the walk has a slope everywhere. It is zero in the
-    middle of the runs (at their geometric mean), follows them where they are dense, and widens with the square root of the
+    middle of the runs (at their geometric mean; walks of several labels between the runs nearest to it), follows them where they are dense, and widens with the square root of the
     distance from them; among the runs and beyond them it is the same. The scale is its standard deviation a decade away,
     less what the averaging takes. One seed draws what no row has seen always the same, so that predictions and decisions
     of one request lie on one walk.
@@ -57,7 +57,7 @@ class RandomWalk(Effect):
         """Place the walk on a table: the directions of the steps that its rows tell apart."""
         column = QUANTITIES[self.along or name].column
         decades = np.log10(table[column].to_numpy(float))
-        origin = float(decades.mean())
+        origin = _between_rows(decades, self.smooth) if self.by else float(decades.mean())
         place = (decades - origin) / self.smooth
         label = table[list(self.by)].map(label_of).agg(":".join, axis=1) if self.by else pd.Series("", index=table.index)
         informed, bases, labels = {}, [], []
@@ -84,6 +84,24 @@ class _Informed:
     first: int
     directions: np.ndarray
     rest: np.ndarray
+
+
+def _between_rows(decades: np.ndarray, smooth: float) -> float:
+    """Return the middle of the rows, or of the wider gap beside a row that lies there.
+
+    Walks of several labels would all leave such a row to its law, which passes through it, and the noise would go to nothing.
+
+    >>> _between_rows(np.array([1.0, 2.0, 4.0]), 0.07), round(_between_rows(np.array([1.0, 2.0, 2.0, 3.5]), 0.2), 3)
+    (2.3333333333333335, 2.75)
+    """
+    middle, places = float(decades.mean()), np.unique(decades)
+    nearest = int(np.abs(places - middle).argmin())
+    if abs(places[nearest] - middle) > smooth or len(places) < 2:
+        return middle
+    gaps = np.diff(places)
+    beside = [number for number in (nearest - 1, nearest) if 0 <= number < len(gaps)]
+    widest = max(beside, key=lambda number: gaps[number])
+    return float(places[widest] + gaps[widest] / 2)
 
 
 def _directions(place: np.ndarray, smooth: float) -> tuple[_Informed, np.ndarray]:

@@ -31,7 +31,7 @@ _FORMAT: Final = 2
 _GROUPS: Final = {"posterior", "prior", "sample_stats", "observations"}
 _EXTRAS: Final = (
     *("run_id", "series", "params", "params_total", "tokens", "dataset_tokens", "steps", "batch_tokens"),
-    *("compute_flops", "loss"),
+    *("compute_flops", "loss", "tokens_per_second"),
 )
 """Columns that a fit keeps of its rows beside those its model needs."""
 

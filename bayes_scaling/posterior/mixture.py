@@ -177,3 +177,12 @@ def shared_draws(weights: Mapping[str, float], draws: int) -> dict[str, int]:
     for name in sorted(exact, key=lambda n: counts[n] - exact[n])[: draws - sum(counts.values())]:
         counts[name] += 1
     return counts
+
+
+def some_of(draws: np.ndarray, count: int) -> np.ndarray:
+    """Return a number of draws along the last dimension, evenly spaced, some repeated where it is larger than theirs.
+
+    >>> some_of(np.arange(6.0), 3).tolist()
+    [1.0, 3.0, 5.0]
+    """
+    return draws[..., np.floor((np.arange(count) + 0.5) * draws.shape[-1] / count).astype(int)]

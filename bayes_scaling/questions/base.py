@@ -69,6 +69,8 @@ class Answer:
         From the answer to its figure; a function of a module, or a partial of one, so that an answer can be pickled.
     compute : float, optional
         Compute that the answer came to, FLOP, where it was not asked for: its extrapolation distance is checked.
+    passed : bool, optional
+        Whether what was asked for is so, where the question is a gate: the command line exits with 1 where it is not.
     """
 
     sentence: str
@@ -80,6 +82,7 @@ class Answer:
     about: Mapping[str, Any] = field(default_factory=dict)
     draw: Callable[[Answer], Figure] | None = None
     compute: float | None = None
+    passed: bool | None = None
 
     def figure(self) -> Figure:
         """Return the figure of the answer.
@@ -97,8 +100,9 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the draws as plain values, for JSON; what is not finite is None."""
+        gate = {} if self.passed is None else {"passed": self.passed}
         return plain(
-            {**self.about, **self.values, "sentence": self.sentence, "caveats": self.caveats}
+            {**self.about, **self.values, **gate, "sentence": self.sentence, "caveats": self.caveats}
             | {name: records(table) for name, table in self.tables.items()}
         )
 

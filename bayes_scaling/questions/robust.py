@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.posterior.mixture import Mixture, shared_draws
+from bayes_scaling.posterior.mixture import Mixture, shared_draws, some_of
 from bayes_scaling.quantities import tokens_at
 from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
@@ -44,7 +44,7 @@ def robust_choice(
 
     def of_all_laws(budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
         losses = {name: judged(surface, measure)(budgets, log_params) for name, surface in surfaces.items()}
-        return np.concatenate([_some(loss, counts[name]) for name, loss in losses.items()], axis=-1)
+        return np.concatenate([some_of(loss, counts[name]) for name, loss in losses.items()], axis=-1)
 
     chosen[ROBUST] = choose(of_all_laws, budget, measure, among(np.concatenate(list(best.values()), axis=1)))[0]
     at = budget[:, None]
@@ -60,11 +60,6 @@ def robust_choice(
     table = table.join(lost.add_prefix("regret_"))
     table["regret"] = sum(weight * lost[law] for law, weight in weights.items())
     return table.assign(worst=lost.max(axis=1)).set_index(pd.Index(list(chosen), name="choice"))
-
-
-def _some(loss: np.ndarray, count: int) -> np.ndarray:
-    """Return the losses of a number of draws, evenly spaced, some repeated where it is larger than theirs."""
-    return loss[..., np.floor((np.arange(count) + 0.5) * loss.shape[-1] / count).astype(int)]
 
 
 class Robust(OfText):

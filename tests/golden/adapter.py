@@ -38,6 +38,18 @@ from bayes_scaling.questions.surface import Supply as Supply
 from bayes_scaling.runs.table import RunTable, read_runs
 
 
+def compare_recipes(fit: Fit, a: dict[str, str], b: dict[str, str], *, compute: list[float]) -> pd.DataFrame:
+    """Return the table of two recipes, as far as it was there when it was written."""
+    answer = bs.question("recipes", a=a, b=b, compute=compute, anyway=True).answer(fit)
+    return answer.tables["recipes"].drop(columns=["variant", "against", "chance_best"])
+
+
+def crossing(fit: Fit, a: dict[str, str], b: dict[str, str]) -> pd.Series:
+    """Return where two recipes cross."""
+    answer = bs.question("recipes", a=a, b=b, compute=[1e20], anyway=True).answer(fit)
+    return answer.tables["crossing"].iloc[0].drop(["variant", "against"])
+
+
 def _both(stored: str, now: str, documents: tuple[str, ...]) -> dict[str, str]:
     return {f"{document}/{stored}": now for document in documents}
 

@@ -19,13 +19,14 @@ from bayes_scaling.questions.frontier import frontier_table
 from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.questions.lifetime import lifetime, overtraining
 from bayes_scaling.questions.next_run import Budget, Forecast, next_run, next_runs
-from bayes_scaling.questions.recipes import compare_recipes, crossing
 from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.robust import robust_choice
 from bayes_scaling.questions.target import chance, least_compute
 from tests.golden import tables
 from tests.golden.adapter import (
     Supply,
+    compare_recipes,
+    crossing,
     design_of,
     effort,
     front_of,

@@ -27,6 +27,7 @@ _LIFETIME = (
     "that rests on them, are found to another 1e-7"
 )
 _RUNS = "new runs of two recipes draw the noise that predictions of each draw"
+_MANY = "many variants are compared at once: which one, against which, and the chance that it is the best of all"
 
 EXCEPTIONS: dict[str, str] = {
     **{
@@ -66,6 +67,11 @@ EXCEPTIONS: dict[str, str] = {
     **{
         f"answers/{of}/{row}/chance_of_runs": _RUNS
         for of, row in (("recipes", 0), ("recipes", 1), ("question recipes/recipes", 0))
+    },
+    **{
+        f"answers/question recipes/{table}/0/{column}": _MANY
+        for table in ("recipes", "crossing")
+        for column in ("variant", "against", "chance_best")
     },
     **{f"answers/expected {of}/at/run": _LABEL for of in ("kappa along runs", "kappa by group")},
 }

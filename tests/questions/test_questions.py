@@ -23,7 +23,6 @@ from bayes_scaling.questions.base import QUESTIONS, question
 from bayes_scaling.questions.cost import Device, compute_in, cost, device
 from bayes_scaling.questions.guardrails import Refused, caveats
 from bayes_scaling.questions.lifetime import lifetime, overtraining
-from bayes_scaling.questions.recipes import compare_recipes, crossing
 from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.robust import robust_choice
 from bayes_scaling.questions.surface import Supply
@@ -266,22 +265,25 @@ def test_overtraining_costs_what_the_law_says(exact_fit):
 
 def test_the_better_recipe_is_better_by_brute_force():
     fit = grouped_fit()
-    found = compare_recipes(fit, {"group": "a"}, {"group": "b"}, compute=[1e21])
+
+    def compared(a, b):
+        return question("recipes", a={"group": a}, b={"group": b}, compute=[1e21], anyway=True).answer(fit).tables
+
+    found = compared("a", "b")["recipes"]
     best = [allocate(fit, compute=1e21, group={"group": g})["law_loss"] for g in "ab"]
     assert found["chance"].item() == pytest.approx(float((best[0] < best[1]).mean()), abs=0.02)
     # With as many times the compute, the one behind is as good.
     again = allocate(fit, compute=1e21 * found["multiplier"].item(), group={"group": "b"})["law_loss"]
     assert float(again.median()) == pytest.approx(float(best[0].median()), rel=3e-3)
-    swapped = compare_recipes(fit, {"group": "b"}, {"group": "a"}, compute=[1e21])
-    assert swapped["gain"].item() == pytest.approx(-found["gain"].item())
-    assert 0 <= crossing(fit, {"group": "a"}, {"group": "b"})["chance"] <= 1
+    assert compared("b", "a")["recipes"]["gain"].item() == pytest.approx(-found["gain"].item())
+    assert 0 <= compared("a", "b")["crossing"]["chance"].item() <= 1
 
 
 def test_what_cannot_be_compared_is_a_sentence(fit_by_hand):
     with pytest.raises(InvalidRequest, match="no groups"):
-        compare_recipes(fit_by_hand, {}, {}, compute=1e22)
+        question("recipes", baseline="a", compute=[1e22]).answer(fit_by_hand)
     with pytest.raises(InvalidRequest, match="name two"):
-        compare_recipes(grouped_fit(), {"group": "a"}, {"group": "a"}, compute=1e22)
+        question("recipes", a={"group": "a"}, b={"group": "a"}, compute=[1e21], anyway=True).answer(grouped_fit())
 
 
 # Doubts
