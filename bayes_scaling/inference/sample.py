@@ -25,6 +25,7 @@ from bayes_scaling.posterior.residuals import draw_effects
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
+from bayes_scaling.runs.to_fit import runs_to_fit
 
 
 def fit(
@@ -34,6 +35,7 @@ def fit(
     curves: RunTable | None = None,
     discrepancy: bool = True,
     robust: bool = True,
+    anyway: bool = False,
     sampler: str = "auto",
     seed: int = 0,
     draws: int | None = None,
@@ -59,6 +61,9 @@ def fit(
     robust : bool
         Whether rows that may have gone wrong have an error of their own, where the document has a prior on it: see
         :mod:`bayes_scaling.inference.outliers`.
+    anyway : bool
+        Whether to take the table as it stands. By default a loss that rises with size and data, or lies above that of guessing, is
+        refused, and rows that repeat another to the last digit under another name are counted once.
     sampler : {"auto", "importance", "nuts"}
         ``"importance"``: adaptive importance sampling over the modes of the posterior, in numpy, some seconds; ``"nuts"``:
         Hamiltonian Monte Carlo (nutpie) on the PyMC model, started at the modes; ``"auto"``: the first where its own
@@ -102,7 +107,7 @@ def fit(
         read = read.without_discrepancy()
     if not robust:
         read = read.without_outliers()
-    table = runs_from(runs, needs=read.needs)
+    table = runs_to_fit(runs, read.needs, anyway=anyway)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None
     facts: dict[str, Any] = {"curves_origin": None if curves is None else list(curves.origin)} if not read.is_one else {}
