@@ -82,6 +82,10 @@ class CheckpointWarning(BayesScalingWarning):
     """A fit takes points along a run for runs."""
 
 
+class RepeatedRunsWarning(BayesScalingWarning):
+    """A run table has rows that repeat another under another name."""
+
+
 class NotConvergedWarning(BayesScalingWarning):
     """A posterior failed a convergence check: nothing derived from it can be relied on."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from math import lgamma
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -189,6 +190,28 @@ def binomial_below(count: int, trials: int, prob: float) -> float:
     k = np.arange(1, count + 1)
     ratios = np.log((trials - k + 1) / k) + np.log(prob) - np.log1p(-prob)
     return min(1.0, float(np.exp(trials * np.log1p(-prob) + np.append(0.0, np.cumsum(ratios))).sum()))
+
+
+def beta_below(x: np.ndarray, a: float, b: float, *, terms: int = 300) -> np.ndarray:
+    """Return the probability that a Beta(a, b) variable lies below x, by its continued fraction (DLMF 8.17.22).
+
+    >>> beta_below(np.array([0.0, 0.3, 0.5, 1.0]), 2.0, 2.0).round(6).tolist()
+    [0.0, 0.216, 0.5, 1.0]
+    """
+    x = np.asarray(x, float)
+    far = x > (a + 1) / (a + b + 2)  # from the other end it converges faster
+    y, first, second = np.where(far, 1 - x, x), np.where(far, b, a), np.where(far, a, b)
+    whole = np.zeros_like(y)
+    for m in range(terms, 0, -1):
+        odd = -(first + m) * (first + second + m) * y / ((first + 2 * m) * (first + 2 * m + 1))
+        even = m * (second - m) * y / ((first + 2 * m - 1) * (first + 2 * m))
+        whole = even / (1 + odd / (1 + whole))
+    whole = -(first + second) * y / (first + 1) / (1 + whole)
+    log_scale = lgamma(a + b) - lgamma(a) - lgamma(b)
+    with np.errstate(divide="ignore"):
+        front = np.exp(first * np.log(y) + second * np.log1p(-y) + log_scale) / first
+    below = front / (1 + whole)
+    return np.where(far, 1 - below, below)
 
 
 def smoothed_weights(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ FLOP_PER_PARAMETER_AND_TOKEN: Final = 6.0
 COMPUTE_TOLERANCE: Final = 2.0
 """A run whose compute is further than this factor from 6 N D is warned about."""
 
-LOSS_UNITS: Final = ("nats/token", "bits/token", "bits/byte")
+LOSS_UNITS: Final = ("nats/token", "bits/token", "bits/byte", "error rate")
 
 
 @dataclass(frozen=True)
@@ -105,3 +105,16 @@ def completed(columns: Any) -> tuple[str, ...]:
             columns[column] = identity(columns[first], columns[second])
             added.append(column)
     return tuple(added)
+
+
+def sources(needed: Collection[str], columns: Collection[str]) -> set[str]:
+    """Return the columns that are needed, and those that one that is missing follows from.
+
+    >>> sorted(sources(["compute_flops", "loss"], ["params", "steps", "batch_tokens", "loss"]))
+    ['batch_tokens', 'compute_flops', 'loss', 'params', 'steps', 'tokens']
+    """
+    found = set(needed)
+    for column, parts, _ in reversed(_IDENTITIES):
+        if column in found and column not in columns and any(part in columns for part in parts):
+            found.update(parts)
+    return found

@@ -122,6 +122,9 @@ def fit(
         bool,
         typer.Option(help="Whether to look for rows that went wrong and set them aside, each named with its probability."),
     ] = True,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Take the table as it stands: a loss may rise with size, equal rows count each.")
+    ] = False,
     sampler: Annotated[
         str,
         typer.Option(help="auto, importance (numpy, seconds) or nuts (PyMC); auto takes the first that is exact enough."),
@@ -147,6 +150,7 @@ def fit(
     from bayes_scaling.files import check_writable
     from bayes_scaling.model.document import default_model, read_model
     from bayes_scaling.runs.catalog import runs_from
+    from bayes_scaling.runs.to_fit import runs_to_fit
 
     check_writable(out)
     given = (runs, columns, where, loss_unit, card)
@@ -155,6 +159,7 @@ def fit(
     read = read_model(model)
     if not table.has(read.needs):
         table = table_of(*given, read.needs)  # which says what is missing, and in which rows of the file
+    table = runs_to_fit(table, read.needs, anyway=anyway)
     of_runs = read.is_one and read.only.table == "runs"
     if curves is not None and of_runs:
         raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")
@@ -168,7 +173,7 @@ def fit(
         for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
             say(finding)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
-    settings |= {"by": by or (), "shared_exponents": shared_exponents}
+    settings |= {"by": by or (), "shared_exponents": shared_exponents, "anyway": anyway}
     fitted = sample(table, read, curves=points, discrepancy=discrepancy, robust=robust, sampler=sampler, **settings)
     fitted.save(out)
     if as_json:

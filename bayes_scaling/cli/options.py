@@ -32,7 +32,7 @@ By = Annotated[
     ),
 ]
 Where = Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")]
-LossUnit = Annotated[str | None, typer.Option(help="nats/token, bits/token or bits/byte; overrides the card.")]
+LossUnit = Annotated[str | None, typer.Option(help="nats/token, bits/token, bits/byte or error rate; overrides the card.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Data card; by default card.toml beside the table.")]
 Workers = Annotated[int, typer.Option(help="Parallel processes.")]
 ChainDraws = Annotated[int, typer.Option("--draws", help="Draws of each of four chains.")]
@@ -40,7 +40,11 @@ ChainTune = Annotated[int, typer.Option("--tune", help="Warm-up draws of each ch
 Over = Annotated[str, typer.Option(help="Column by which runs are split, such as compute_flops or params.")]
 Least = Annotated[int, typer.Option(help="Fewest runs below a cut.")]
 Columns = Annotated[
-    str | None, typer.Option(metavar="params=N,...", help="Canonical names of columns and their names in the table.")
+    str | None,
+    typer.Option(
+        metavar="params=N,...",
+        help="Canonical names of columns and their names in the table; loss=ln(perplexity) and loss='1 - score' convert.",
+    ),
 ]
 OfOne = Annotated[
     str | None, typer.Option("--observation", metavar="NAME", help="Observation to use, where the model has several.")

@@ -22,8 +22,8 @@ from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.document import Model, model_from_json, read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.tables import tables_of
-from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
+from bayes_scaling.runs.to_fit import runs_to_fit
 
 LAW_ALONE: Final = "model without discrepancy"
 PLAIN: Final = "plain posterior"
@@ -110,7 +110,7 @@ def backtest(
     runs, spec = on_trial(runs, model, "a backtest")
     if workers < 1:
         raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
-    table = runs_from(runs, needs=dict.fromkeys((*spec.needs, over)))
+    table = runs_to_fit(runs, dict.fromkeys((*spec.needs, over)))
     layout = Layout.of(spec, tables_of(spec, table))
     cuts: dict[str, Any] = {"over": over, "per_decade": per_decade, "least": least, "fewest_ahead": fewest_ahead}
     origins = rolling_origins(table.table, **cuts)

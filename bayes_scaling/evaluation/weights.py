@@ -19,8 +19,8 @@ from bayes_scaling.evaluation.result import Result
 from bayes_scaling.evaluation.trial import on_trial
 from bayes_scaling.model.document import Model
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
+from bayes_scaling.runs.to_fit import runs_to_fit
 
 _STEPS: Final = 2000
 
@@ -101,7 +101,7 @@ def weigh(
     if len(named) < 2:
         raise InvalidRequest("Give at least two models: a single model has weight 1.")
     specs = {name: on_trial(runs, model, "a weight")[1] for name, model in named.items()}
-    table = runs_from(runs, needs=dict.fromkeys(column for spec in specs.values() for column in spec.needs))
+    table = runs_to_fit(runs, dict.fromkeys(column for spec in specs.values() for column in spec.needs))
     scores = {
         name: backtest(table, spec, baselines=False, **settings).predictions.set_index(["cut", "run"])["log_score"]
         for name, spec in specs.items()

@@ -26,6 +26,7 @@ from bayes_scaling.posterior.residuals import draw_effects
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
+from bayes_scaling.runs.to_fit import runs_to_fit
 
 
 def fit(
@@ -37,6 +38,7 @@ def fit(
     shared_exponents: bool = False,
     discrepancy: bool = True,
     robust: bool = True,
+    anyway: bool = False,
     sampler: str = "auto",
     seed: int = 0,
     draws: int | None = None,
@@ -67,6 +69,9 @@ def fit(
     robust : bool
         Whether rows that may have gone wrong have an error of their own, where the document has a prior on it: see
         :mod:`bayes_scaling.inference.outliers`.
+    anyway : bool
+        Whether to take the table as it stands. By default a loss that rises with size and data, or lies above that of guessing, is
+        refused, and rows that repeat another to the last digit under another name are counted once.
     sampler : {"auto", "importance", "nuts"}
         ``"importance"``: adaptive importance sampling over the modes of the posterior, in numpy, some seconds; ``"nuts"``:
         Hamiltonian Monte Carlo (nutpie) on the PyMC model, started at the modes; ``"auto"``: the first where its own
@@ -115,7 +120,7 @@ def fit(
         runs = runs_from(runs)
         check_groups(runs.table, columns)
         read = read.by(*columns, shared_exponents=shared_exponents)
-    table = runs_from(runs, needs=read.needs)
+    table = runs_to_fit(runs, read.needs, anyway=anyway)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None
     facts: dict[str, Any] = {"curves_origin": None if curves is None else list(curves.origin)} if not read.is_one else {}

@@ -12,6 +12,7 @@ from bayes_scaling.model.document import OF_RUNS, Model, Observation
 from bayes_scaling.runs.catalog import available_curves, load_curves, runs_from
 from bayes_scaling.runs.derived import DERIVED
 from bayes_scaling.runs.table import RunTable
+from bayes_scaling.runs.validate import has_words
 
 
 def tables_of(model: Model, runs: Any, curves: RunTable | None = None) -> dict[str, pd.DataFrame]:
@@ -44,7 +45,7 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
         )
     table = (source.where(observation.where) if observation.where else source).table
     table = DERIVED[observation.table](table) if observation.table in DERIVED else table
-    missing = [column for column in observation.needs if column not in table]
+    missing = [column for column in observation.needs if column not in table or has_words(table, column)]
     if missing:
         raise InvalidRuns(
             f"The observation {observation.name} needs {', '.join(map(repr, missing))}; its rows have "

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.model.document import OF_RUNS
 from bayes_scaling.model.names import SAMPLE_DIMS, is_log
 from bayes_scaling.numerics import binomial_below, normal_scores, smoothed_weights
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.predict import inside, interval, quantiles
 from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
+from bayes_scaling.posterior.structure import LEVEL, differences
 from bayes_scaling.quantities import BY_COLUMN
 
 CONVERGENCE: Final = "convergence"
@@ -52,6 +54,7 @@ _PRIORS = "the prior predictive distribution excludes such runs: check the unit 
 _TREND = (
     "the residuals have a trend that the law misses: try a more flexible law, leave out the smallest runs, or group the runs"
 )
+_OTHER_COLUMN = "residuals differ by {column}, which the law leaves out: fit the runs by groups (--by {column}), or keep those of one label (--where)"
 RULES: Final = {
     "largest R-hat": Rule(CONVERGENCE, "<=", 1.01, _LONGER),
     "smallest bulk ESS": Rule(CONVERGENCE, ">=", 400, _LONGER),
@@ -71,6 +74,7 @@ RULES: Final = {
     "coverage test, p-value": Rule(ADEQUACY, ">=", 0.01, _NOISE),
     "share of runs in the 99 % prior predictive interval": Rule(ADEQUACY, ">=", 0.9, _PRIORS),
     "trend test": Rule(ADEQUACY, ">=", 0.01, _TREND),
+    "residuals by": Rule(ADEQUACY, ">=", LEVEL, _OTHER_COLUMN),
 }
 """Every check by the name it begins with; thresholds stand here and nowhere else."""
 
@@ -107,12 +111,16 @@ def check(fit: Fit) -> pd.DataFrame:
         adequacy = _adequacy(_thinned(view))
         results |= adequacy if fit.model.is_one else {f"{check}, {name}": value for check, value in adequacy.items()}
     rows = [
-        (name, rule.about, value, str(rule), rule.passes(value), where, rule.advice)
+        (name, rule.about, value, str(rule), rule.passes(value), where, rule.advice.format(column=_column_of(name)))
         for beginning, rule in RULES.items()
         for name, (value, where) in results.items()
         if name.startswith(beginning)
     ]
     return pd.DataFrame(rows, columns=["check", "about", "value", "rule", "passed", "where", "advice"])
+
+
+def _column_of(check: str) -> str:
+    return check.removeprefix("residuals by ").partition(", p-value")[0]
 
 
 def contraction(fit: Fit) -> pd.DataFrame:
@@ -290,7 +298,19 @@ def _adequacy(fit: Fit) -> dict[str, tuple[float, str]]:
     results["share of runs in the 99 % prior predictive interval"] = (share, "")
     usual = ("params", "tokens", "compute_flops") if rows.observation.table == "runs" else ()
     columns = usual or tuple(rows.observation.columns.values())
-    return results | _trends(z, fit.table, columns, rng)
+    return results | _trends(z, fit.table, columns, rng) | (_structure(fit) if rows.observation.table in OF_RUNS else {})
+
+
+def _structure(fit: Fit) -> dict[str, tuple[float, str]]:
+    """Return the corrected p-value of every column by which the residuals differ; of the clearest one where they do not."""
+    results: dict[str, tuple[float, str]] = {}
+    for each in differences(fit):
+        if results and not each.found:
+            break
+        of_tests = f"after correction for {each.tests} column{'s' * (each.tests > 1)}"
+        what = f"{'thirds' if each.of_thirds else 'levels'} {100 * each.spread:.2g} % apart, " if each.found else ""
+        results[f"residuals by {each.column}, p-value"] = (each.p, what + of_tests)
+    return results
 
 
 def _trends(

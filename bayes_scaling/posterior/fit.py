@@ -22,11 +22,14 @@ from bayes_scaling.model import names
 from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json
 from bayes_scaling.model.grouping import Groups, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
+from bayes_scaling.model.other_columns import other_columns
 from bayes_scaling.model.prior_draws import draw_prior, stored_parameters
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.table import RunTable
 
 _ATTRIBUTE = "bayes_scaling"
+_SLASH: Final = "\N{DIVISION SLASH}"
+"""In place of the slash in the name of a column, which a netCDF file does not take."""
 _FORMAT: Final = 2
 _GROUPS: Final = {"posterior", "prior", "sample_stats", "observations"}
 _EXTRAS: Final = (
@@ -141,7 +144,8 @@ class Fit:
     def rows(self, name: str) -> pd.DataFrame:
         """Return the rows of one observation: the columns its law uses, and what was measured."""
         stored = self.tree[f"observations/{self.model.observation(name).name}"]
-        return stored.to_dataset().to_dataframe().reset_index(drop=True)
+        table = stored.to_dataset().to_dataframe().reset_index(drop=True)
+        return table.rename(columns=lambda column: str(column).replace(_SLASH, "/"))
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -423,9 +427,13 @@ def observation_draws(layout: Layout, name: str, draws: xr.Dataset, alone: Layou
 
 
 def kept_rows(rows: Rows) -> xr.Dataset:
-    """Return the rows of an observation as a netCDF file takes them: numbers, or words, an empty one where there is none."""
+    """Return the rows of an observation as a netCDF file takes them: numbers, or words, an empty one where there is none.
+
+    Columns that the model does not use are kept where they could divide the rows.
+    """
     observation, table = rows.observation, rows.table
-    columns = (*observation.needs, *rows.groups.columns, *observation.labels_by, f"{observation.output}_se", *_EXTRAS)
+    used = (*observation.needs, *rows.groups.columns, *observation.labels_by, f"{observation.output}_se", *_EXTRAS)
+    columns = (*used, *other_columns(rows))
 
     def stored(name: str) -> np.ndarray:
         column = table[name]
@@ -436,7 +444,7 @@ def kept_rows(rows: Rows) -> xr.Dataset:
             return column.to_numpy(float)
         return column.map(str).where(column.notna(), "").to_numpy(dtype=str)
 
-    return xr.Dataset({name: ("run", stored(name)) for name in dict.fromkeys(columns) if name in table})
+    return xr.Dataset({name.replace("/", _SLASH): ("run", stored(name)) for name in dict.fromkeys(columns) if name in table})
 
 
 def scalars(draws: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:

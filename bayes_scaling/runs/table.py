@@ -7,17 +7,25 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
-from bayes_scaling.quantities import COMPUTE_TOLERANCE, completed, training_compute
+from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
 from bayes_scaling.runs.card import Card, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
+from bayes_scaling.runs.measure import converted, remedy, source_of, unit_of
 from bayes_scaling.runs.readers import read_file
-from bayes_scaling.runs.validate import missing_cells, parse_cells, repeated_runs
+from bayes_scaling.runs.validate import has_words, missing_cells, parse_cells, repeated_runs
+
+_ALWAYS: Final = {"params", "tokens", "compute_flops"}
+"""Columns whose cells are checked where nothing says which ones a model needs."""
+_OF_ONE_UNIT: Final = ("loss_unit", "unit", "units", "metric")
+"""Columns that say what the loss of a row is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +77,27 @@ class RunTable:
         return f"<p>{escape(repr(self)[1:-1])}</p>{self.table.to_html(max_rows=10, max_cols=12)}"
 
     @property
+    def measure(self) -> str:
+        """What the column of losses is in the table as it came, as far as its origin says.
+
+        >>> table = pd.DataFrame({"params": [1e8, 1e9], "nll": [3.4, 2.8]})
+        >>> read_runs(table, columns={"loss": "nll"}).measure
+        'nll'
+        """
+        renamed = (pairs for option, pairs in pairwise(self.origin) if option == "--columns")
+        named = (pair.partition("=") for pairs in renamed for pair in pairs.split(","))
+        return next((theirs for ours, _, theirs in named if ours == "loss"), "loss")
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the table and the units: two tables with one digest are the same data."""
         text = self.table.to_csv(index=False, lineterminator="\n", float_format="%.12g")
         return hashlib.sha256(f"{self.card.loss_unit}\n{self.card.params}\n{text}".encode()).hexdigest()
 
     def has(self, columns: Iterable[str]) -> bool:
-        """Whether every one of some columns is there, without gaps."""
-        return all(column in self.table and bool(self.table[column].notna().all()) for column in columns)
+        """Whether every one of some columns is there, without gaps, and of numbers where these belong."""
+        there = (c for c in columns if c in self.table and self.table[c].notna().all() and not has_words(self.table, c))
+        return set(columns) <= set(there)
 
     def where(self, condition: str) -> RunTable:
         """Return the rows for which a condition on the columns holds, such as ``compute_flops < 1e20 and corpus == 'C4'``.
@@ -109,13 +130,16 @@ def read_runs(
     source : path, DataFrame or RunTable
         CSV (``.csv``, ``.csv.gz``), Parquet (``.parquet``) or JSON Lines (``.jsonl``, ``.ndjson``).
     columns : mapping, optional
-        Canonical name to the name in the table, such as ``{"params": "N"}``.
+        Canonical name to the name in the table, such as ``{"params": "N"}``, or to what is made of a column: the logarithm of a
+        perplexity, ``{"loss": "ln(ppl)"}``, and what a score lacks, ``{"loss": "1 - accuracy"}`` or ``"100 - accuracy"``.
     loss_unit : str, optional
-        Unit of the loss, over the card's: ``"nats/token"``, ``"bits/token"`` or ``"bits/byte"``.
+        Unit of the loss, over the card's: ``"nats/token"``, ``"bits/token"``, ``"bits/byte"`` or ``"error rate"``. By default what the
+        name of the column states, such as ``bpb``.
     card : path or Card, optional
         What the numbers mean; by default ``card.toml`` beside the table, if there is one.
     needs : collection of str
-        Columns that must be there without gaps.
+        Columns that must be there without gaps. Of the others a cell that is no number is missing; where none are named beside the
+        loss, the cells of ``params``, ``tokens`` and ``compute_flops`` are checked too.
     name : str, optional
         Short name; by default that of the file.
     where : str, optional
@@ -156,13 +180,17 @@ def read_runs(
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
     if where:  # by the rows' own numbers; a cell that is no number is missing to it
-        numbers, _ = parse_cells(raw)
-        completed(numbers)
+        numbers, _ = _completed(parse_cells(raw)[0])
         raw = raw[rows_where(where, numbers, name or place)]
-    card = _card(card, path, loss_unit, raw, place)
+    measure = (columns or {}).get("loss", "loss")
+    card = _card(card, path, loss_unit, raw, place, unit_of(measure))
     if columns and columns.get("params") == "params_total":
         card = replace(card, params="total")
-    table, derived = _checked_table(raw, place, {"loss", *needs}, repeats=False)
+    needed = {"loss", *needs}
+    used = {"loss_se", *needed, *(_ALWAYS if needed == {"loss"} else ())}
+    table, derived = _checked_table(raw, place, needed, used, repeats=False)
+    if no_loss := remedy(measure):
+        raise InvalidRuns(f"{place}: {no_loss} (in Python columns={{'loss': ...}}).")
     _warn_of_compute(table, place)
     renamed = ",".join(f"{ours}={theirs}" for ours, theirs in (columns or {}).items())
     options = {"--columns": renamed, "--loss-unit": loss_unit, "--where": where}
@@ -181,7 +209,7 @@ def read_inputs(
     100000000000.0
     """
     raw, place = _raw(source, columns)
-    return _checked_table(raw, place, set(needs), repeats=True)[0]
+    return _checked_table(raw, place, set(needs), {*needs, *BY_COLUMN}, repeats=True)[0]
 
 
 def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
@@ -197,16 +225,23 @@ def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -
 
 
 def _checked_table(
-    raw: pd.DataFrame, place: str, needed: set[str], *, repeats: bool
+    raw: pd.DataFrame, place: str, needed: set[str], used: set[str], *, repeats: bool
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the table with numbers where numbers belong and whole columns filled in, or list every bad cell."""
-    table, failures = parse_cells(raw)
-    derived = completed(table)
-    missing = sorted(needed - set(table))
+    """Return the table with numbers where numbers belong and whole columns filled in, or list every bad cell that is used."""
+    parsed, failures = parse_cells(raw)
+    used = {*sources(used, set(raw)), "checkpoint"}
+    failures = [cell for cell in failures if cell.column in used]
+    table, derived = _completed(parsed)
+    missing = sorted(needed - set(table) - {cell.column for cell in failures})
     if missing:
+        no_loss = [found for found in map(remedy, map(str, raw)) if found] if "loss" in missing else []
+        advice = (
+            f"{'; '.join(no_loss)}"
+            if no_loss
+            else f"Rename with read_runs(table, columns={{'{missing[0]}': '...'}}) (on the command line: --columns {missing[0]}=...)"
+        )
         raise InvalidRuns(
-            f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(map(str, raw))}. "
-            f"Rename with read_runs(table, columns={{'{missing[0]}': '...'}}) (on the command line: --columns {missing[0]}=...)."
+            f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(map(str, raw))}. {advice}.", failures
         )
     failures += missing_cells(table, needed, failures)
     if not repeats:
@@ -214,34 +249,65 @@ def _checked_table(
     if failures:
         failures.sort(key=lambda cell: (cell.row or 0, cell.column))
         count = f"{len(failures)} bad cell{'s' * (len(failures) > 1)}"
-        raise InvalidRuns(f"{place} has {count} (rows count from 1, after the header).", failures)
+        gaps = [cell.column for cell in failures if cell.reason in ("is not a number", "is missing") and not repeats]
+        some = gaps and len({cell.row for cell in failures}) < len(table)
+        hint = f" Rows without a number are left out by a condition: --where '{gaps[0]} > 0'." if some else ""
+        raise InvalidRuns(f"{place} has {count} (rows count from 1, after the header).{hint}", failures)
     return table, derived
 
 
+def _completed(parsed: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return a table with the columns that others give, and their names; columns of words give none."""
+    words = [str(column) for column in parsed if has_words(parsed, str(column))]
+    table = parsed.drop(columns=words)
+    derived = completed(table)
+    return table.assign(**{column: parsed[column] for column in words}), tuple(c for c in derived if c not in words)
+
+
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.DataFrame:
+    names, made = {}, {}
     for canonical, theirs in columns.items():
-        if theirs not in table:
-            raise InvalidRuns(f"{place} has no column {theirs!r} to use as {canonical}; {choose(theirs, map(str, table))}.")
-    twice = [theirs for theirs, count in Counter(columns.values()).items() if count > 1]
+        names[canonical], made[canonical] = source_of(theirs, table)
+        if names[canonical] not in table:
+            raise InvalidRuns(
+                f"{place} has no column {names[canonical]!r} to use as {canonical}; {choose(names[canonical], map(str, table))}."
+            )
+    twice = [theirs for theirs, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise InvalidRuns(f"The column {twice[0]!r} cannot be used twice: give each canonical column one of its own.")
-    replaced = [canonical for canonical in columns if canonical in table and canonical not in columns.values()]
-    table = table.drop(columns=replaced).rename(columns={theirs: canonical for canonical, theirs in columns.items()})
+    if made.get("loss") is np.log and "loss_se" in names:
+        raise InvalidRuns(f"{names['loss_se']!r} is no standard error of a logarithm: leave loss_se out of the columns.")
+    replaced = [canonical for canonical in names if canonical in table and canonical not in names.values()]
+    table = table.drop(columns=replaced).rename(columns={theirs: canonical for canonical, theirs in names.items()})
     repeated = table.columns[table.columns.duplicated()]
     if len(repeated):
         raise InvalidRuns(f"{place} has more than one column {repeated[0]!r}: keep one.")
-    return table
+    return table.assign(
+        **{name: converted(table[name], function) for name, function in made.items() if function is not None}
+    )
 
 
-def _card(card: str | Path | Card | None, path: Path | None, loss_unit: str | None, table: pd.DataFrame, place: str) -> Card:
-    """Return the card given, or the one beside the table, with the unit of the loss that the call or the table states."""
+def _card(
+    card: str | Path | Card | None,
+    path: Path | None,
+    loss_unit: str | None,
+    table: pd.DataFrame,
+    place: str,
+    by_name: str | None,
+) -> Card:
+    """Return the card given, or the one beside the table, with the unit of the loss that the call, the table or a name states."""
     if card is None and path is not None and (path.parent / "card.toml").is_file():
         card = path.parent / "card.toml"
     if not isinstance(card, Card):
-        card = Card() if card is None else read_card(card)
-    stated = sorted({str(unit) for unit in table["loss_unit"]}) if "loss_unit" in table else []
-    if len(stated) > 1:
-        raise InvalidRuns(f"{place} mixes losses in {' and '.join(stated)}: one fit takes one unit; convert them first.")
+        card = Card(loss_unit=by_name or Card.loss_unit) if card is None else read_card(card)
+    kinds = {name: sorted({str(value) for value in table[name].dropna()}) for name in _OF_ONE_UNIT if name in table}
+    for column, found in kinds.items():
+        if len(found) > 1:
+            raise InvalidRuns(
+                f"{place} mixes losses in {' and '.join(found)}: one fit takes one unit; convert them first, or keep one, "
+                f"--where \"{column} == '{found[0]}'\"."
+            )
+    stated = kinds.get("loss_unit", [])
     unit = loss_unit or (stated[0] if stated else card.loss_unit)
     if stated and unit != stated[0]:
         raise InvalidRuns(f"{place} says its loss is in {stated[0]}, the call says {unit}: they have to agree.")

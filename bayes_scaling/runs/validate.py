@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -14,16 +15,30 @@ _LARGEST_OF_OTHERS = {"loss_se": 1e3, "epochs": 1e9, "depth": 1e6, "width": 1e9,
 _MAXIMUM: Final = {column: quantity.maximum for column, quantity in BY_COLUMN.items()} | _LARGEST_OF_OTHERS
 _TRUTH: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": False}
 _MISSING: Final = {"", "nan", "na", "n/a", "null", "none"}
+_DASHES: Final = {"-", "\N{EN DASH}", "\N{EM DASH}"}
+"""What stands for a number that is missing."""
+_WRITTEN: Final = re.compile(r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:e[+-]?\d+)?)\s*([kmbgt]?)", re.IGNORECASE)
+_SUFFIXES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
 def parse_cells(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[BadCell]]:
-    """Return the table with numbers where numbers belong, and the cells that are none."""
+    """Return the table with numbers where numbers belong, and the cells that are none.
+
+    Numbers may be written with separators of thousands and with a suffix: ``3,728,993``, ``18M``, ``0.6B``. A cell that is none is
+    missing, and a column in which no cell is one is of words.
+
+    >>> table, failures = parse_cells(pd.DataFrame({"params": ["18M", "925,921", "many"], "width": ["d64", "d128", "d256"]}))
+    >>> table["params"].tolist(), table["width"].tolist(), len(failures)
+    ([18000000.0, 925921.0, nan], ['d64', 'd128', 'd256'], 4)
+    """
     failures: list[BadCell] = []
     table = pd.DataFrame(index=raw.index)
     for name, cells in raw.items():
         column = str(name)
         if column in _MAXIMUM:
-            table[column] = _numbers(column, cells, failures)
+            numbers = _numbers(column, cells, failures)
+            words = bool(numbers.isna().all()) and not cells.map(_blank).all()
+            table[column] = _labels(column, cells) if words else numbers
         elif column == "checkpoint":
             words = cells.map(lambda cell: "" if _blank(cell) else str(cell).strip().lower())
             failures += _bad(column, cells[~words.isin(_TRUTH)], "has to be true or false")
@@ -46,23 +61,40 @@ def _labels(column: str, cells: pd.Series) -> pd.Series:
 
 
 def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Series:
-    if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "iuf":  # numbers already
-        numbers = cells.astype(float)
-        blank = numbers.isna()
-    else:
-        blank = cells.map(_blank)
-        truth = cells.map(lambda cell: isinstance(cell, bool | np.bool_))
-        numbers = pd.to_numeric(cells.where(~blank & ~truth), errors="coerce").astype(float)
+    numbers = as_numbers(cells)
+    blank = cells.map(lambda cell: _blank(cell) or cell in _DASHES) & numbers.isna()
     finite, maximum = np.isfinite(numbers), _MAXIMUM[column]
     smallest = 0.0 if column == "loss_se" else np.nextafter(0, 1)
-    if (blank | (finite & (numbers >= smallest) & (numbers <= maximum))).all():
+    good = finite & (numbers >= smallest) & (numbers <= maximum)
+    if (blank | good).all():
         return numbers
     failures += _bad(column, cells[numbers.isna() & ~blank], "is not a number")
     failures += _bad(column, cells[np.isinf(numbers)], "has to be finite")
     failures += _bad(column, cells[finite & (numbers < smallest)], "has to be positive")
     too_large = f"is larger than {maximum:.0e}, which no run has; check the unit"
     failures += _bad(column, cells[finite & (numbers > maximum)], too_large)
-    return numbers
+    return numbers.where(good)
+
+
+def as_numbers(cells: pd.Series) -> pd.Series:
+    """Return cells as numbers, NaN where one is none.
+
+    >>> as_numbers(pd.Series(["2.5e9", "11.1B", "1,234.5", "12,34", True])).tolist()
+    [2500000000.0, 11100000000.0, 1234.5, nan, nan]
+    """
+    if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "iuf":  # numbers already
+        return cells.astype(float)
+    truth = cells.map(lambda cell: isinstance(cell, bool | np.bool_)).astype(bool)
+    numbers = pd.to_numeric(cells.where(~truth), errors="coerce").astype(float)
+    return numbers.fillna(cells[numbers.isna()].map(_written).astype(float))
+
+
+def _written(cell: Any) -> float:
+    """Return a number as people write it."""
+    match = _WRITTEN.fullmatch(cell.strip()) if isinstance(cell, str) else None
+    if match is None or not any(digit.isdigit() for digit in match[1]):
+        return np.nan
+    return float(match[1].replace(",", "")) * _SUFFIXES[match[2].lower()]
 
 
 def _blank(cell: Any) -> bool:
@@ -75,6 +107,11 @@ def _bad(column: str, cells: pd.Series, reason: str) -> list[BadCell]:
     """Return cells that cannot be used, with the numbers of their rows, which count from 1."""
     shown = ("nothing" if _blank(cell) else repr(cell.item() if isinstance(cell, np.generic) else cell) for cell in cells)
     return [BadCell(int(row) + 1, column, value, reason) for row, value in zip(cells.index, shown, strict=True)]
+
+
+def has_words(table: pd.DataFrame, column: str) -> bool:
+    """Whether a column is of words where numbers belong."""
+    return column in _MAXIMUM and not pd.api.types.is_numeric_dtype(table[column])
 
 
 def missing_cells(table: pd.DataFrame, needed: set[str], failures: list[BadCell]) -> list[BadCell]:
