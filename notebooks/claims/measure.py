@@ -28,6 +28,8 @@ from notebooks.claims import draw
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+_EFFECTIVE = ("smallest bulk ESS", "effective sample size of the weights")
+"""Checks of how many independent draws the draws are worth, of NUTS and of importance sampling."""
 
 
 def public(name: str, suffix: str = "") -> pd.DataFrame:
@@ -48,20 +50,23 @@ def told(fit: Fit, **facts: Any) -> dict[str, Any]:
         "verdict": fit.verdict,
         "failed": [c["check"] for c in adequacy if not c["passed"]],
         "checks": len(adequacy),
+        "sampler": fit.facts["sampler"],
         "seconds": fit.facts["seconds_of_sampling"],
         "parameters": {
             str(n): [float(row[c]) for c in ("median", "lower", "upper", "contraction")] for n, row in summary.iterrows()
         },
-        "claims": {r.claim: [r.median, r.lower, r.upper, r.verdict] for r in _claims(fit).itertuples()},
+        "claims": claims_of(fit),
         **facts,
     }
 
 
-def _claims(fit: Fit) -> pd.DataFrame:
+def claims_of(fit: Fit) -> dict[str, list[float]]:
+    """Return the numbers that the page judges claims by, of those that follow from a fit."""
     try:
-        return claims(fit)
+        table = claims(fit).set_index("claim")
     except bs.BayesScalingError:
-        return pd.DataFrame(columns=["claim", "median", "lower", "upper", "verdict"])
+        return {}
+    return table[["median", "lower", "upper", "prior_lower", "prior_upper", "contraction"]].T.to_dict("list")
 
 
 def ladder() -> dict[str, Any]:
@@ -77,11 +82,11 @@ def ladder() -> dict[str, Any]:
     )
     equal = bs.load_runs("ladder").where("series == 'compute'").table
     iso = bs.fit(with_budgets(equal, "{:.1g}"), HERE / "ladder_isoflop.toml", seed=1, draws=4000)
-    ess = float(min(c["value"] for c in fit.checks if "bulk ESS" in c["check"]))
+    effective = min(c["value"] for c in fit.checks if c["check"] in _EFFECTIVE)
     return told(
         fit,
         figure=draw.save(figure, "ladder"),
-        ess_per_second=ess / fit.facts["seconds_of_sampling"],
+        effective=float(effective),
         alone=alone(fit),
         agreement=agreement(fit).to_dict("records"),
         offset=told(offset),
@@ -95,8 +100,8 @@ def ladder() -> dict[str, Any]:
     )
 
 
-def alone(joint: Fit) -> dict[str, dict[str, list[float]]]:
-    """Return the intervals that each observation gives by itself: parameters, by observation."""
+def alone(joint: Fit) -> dict[str, dict[str, Any]]:
+    """Return the intervals that each observation gives by itself: parameters and claims, by observation."""
     found = {}
     for observation in joint.model.observations:
         used = {
@@ -107,8 +112,10 @@ def alone(joint: Fit) -> dict[str, dict[str, list[float]]]:
         system = joint.model.model_copy(update={"parameters": used, "observations": (observation,)})
         fit = bs.fit(str(joint.facts["origin"][0]), system, seed=1)
         summary = bs.summarize(fit)
-        found[observation.name] = {n: [float(summary.loc[n, c]) for c in ("median", "lower", "upper")] for n in used} | {
-            "converged": fit.converged
+        found[observation.name] = {
+            "parameters": {n: [float(summary.loc[n, c]) for c in ("median", "lower", "upper")] for n in used},
+            "claims": claims_of(fit),
+            "converged": fit.converged,
         }
     return found
 
@@ -193,7 +200,9 @@ def steplaw2025() -> dict[str, Any]:
     best = table.loc[table.groupby(["params", "tokens", "batch_tokens"])["loss"].idxmin()].reset_index(drop=True)
     best["cell"] = [f"{n:.3g} {d:.3g}" for n, d in zip(best["params"], best["tokens"], strict=True)]
     best["above_best"] = best["loss"] / best.groupby("cell")["loss"].transform("min") - 1
-    fit = bs.fit(bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1, draws=8000, tune=2000)
+    fit = bs.fit(
+        bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1, sampler="nuts", draws=8000, tune=2000
+    )
     return told(fit, figure=draw.save(draw.best_batch(fit), "steplaw2025"))
 
 
