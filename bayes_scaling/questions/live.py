@@ -172,7 +172,7 @@ def _rows(
     missing = [column for column in (*columns, "loss") if column not in curve]
     if missing or not len(curve):
         raise InvalidRequest(
-            f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}. {_advice(missing)}".strip()
+            f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}. {_advice(missing, curve)}".strip()
         )
     points = curve.sort_values(along).reset_index(drop=True)
     stated = {name: points[name].iloc[-1] for name in points if name not in ALONG_A_RUN} | dict(end)
@@ -192,9 +192,10 @@ def _rows(
     return points, rows
 
 
-def _advice(missing: list[str]) -> str:
+def _advice(missing: list[str], curve: pd.DataFrame) -> str:
     """Return how to give what a curve lacks and does not change along it."""
     fixed = [name for name in missing if name not in ALONG_A_RUN]
+    fixed += ["batch_tokens"] if "tokens" in missing and "steps" in curve else []
     at_end = " ".join(f"--end {name}=..." for name in fixed)
     return f"What does not change along it may be said of its end: {at_end}." if fixed else ""
 

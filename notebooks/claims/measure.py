@@ -87,7 +87,7 @@ def ladder() -> dict[str, Any]:
         fit,
         figure=draw.save(figure, "ladder"),
         effective=float(effective),
-        alone=alone(fit),
+        alone=alone(fit, "ladder"),
         agreement=agreement(fit).to_dict("records"),
         offset=told(offset),
         prefer_offset=compare({"paper": fit, "offset": offset}).to_dict("records"),
@@ -100,7 +100,7 @@ def ladder() -> dict[str, Any]:
     )
 
 
-def alone(joint: Fit) -> dict[str, dict[str, Any]]:
+def alone(joint: Fit, runs: Any, curves: bs.RunTable | None = None) -> dict[str, dict[str, Any]]:
     """Return the intervals that each observation gives by itself: parameters and claims, by observation."""
     found = {}
     for observation in joint.model.observations:
@@ -110,7 +110,7 @@ def alone(joint: Fit) -> dict[str, dict[str, Any]]:
             if n in observation.the_law.parameters
         }
         system = joint.model.model_copy(update={"parameters": used, "observations": (observation,)})
-        fit = bs.fit(str(joint.facts["origin"][0]), system, seed=1)
+        fit = bs.fit(runs, system, curves=curves, seed=1)
         summary = bs.summarize(fit)
         found[observation.name] = {
             "parameters": {n: [float(summary.loc[n, c]) for c in ("median", "lower", "upper")] for n in used},
@@ -132,7 +132,7 @@ def shehper2023() -> dict[str, Any]:
     points["run_id"] = points["run_id"].str.replace("LNS", "LN")
     runs, points = bs.read_runs(public("shehper2023"), name="shehper2023"), bs.read_runs(points, name="curves")
     fit = bs.fit(runs, HERE / "shehper2023.toml", curves=points, seed=1)
-    return told(fit, figure=draw.save(draw.curves(fit, "curves"), "shehper2023"))
+    return told(fit, figure=draw.save(draw.curves(fit, "curves"), "shehper2023"), alone=alone(fit, runs, points))
 
 
 def moser2025() -> dict[str, Any]:
@@ -148,10 +148,10 @@ def olmo_ladder2024() -> dict[str, Any]:
     points["high_rate"] = points["lr"] >= 0.75 * points["run_id"].map(runs.set_index("run_id")["lr"])
     points["place"] = (np.log(points["steps"]) / 0.2).round()
     points = points[points["high_rate"]].groupby(["run_id", "place"], sort=False).head(1).reset_index(drop=True)
-    named = (bs.read_runs(table, name="olmo_ladder2024") for table in (runs, points))
-    fit = bs.fit(next(named), HERE / "olmo_ladder2024.toml", curves=next(named), seed=1, draws=3500)
+    runs, points = (bs.read_runs(table, name="olmo_ladder2024") for table in (runs, points))
+    fit = bs.fit(runs, HERE / "olmo_ladder2024.toml", curves=points, seed=1, draws=3500)
     figure = draw.save(draw.ends(fit, "ends"), "olmo_ladder2024")
-    return told(fit, figure=figure, agreement=agreement(fit).to_dict("records"))
+    return told(fit, figure=figure, agreement=agreement(fit).to_dict("records"), alone=alone(fit, runs, points))
 
 
 RECIPE = {

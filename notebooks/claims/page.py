@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
-from bayes_scaling.questions.claims import CLAIMS
+from bayes_scaling.questions.claims import AGREES, CANNOT_TELL, CLAIMS
 from bayes_scaling.questions.wording import number
 from notebooks.markdown import table
 
@@ -22,6 +24,8 @@ SYSTEMS = {
     "olmo_ladder2024": "olmo_ladder2024",
 }
 """Data sets that tell claims of the whole system, in the order of the columns."""
+BY_NAME = {claim.statement: claim for claim in CLAIMS}
+_SHAPE = "cost of the ends of a 40-fold range of aspect ratios"
 _BATCH = "critical batch at the convergence of the paper's largest model"
 _KAPLAN, _TUNED = "Kaplan's recipe and count", "or rate, batch and beta tuned"
 """The ends of the way of porian2024."""
@@ -88,29 +92,63 @@ def _introduction() -> str:
 
 
 def _claims_table(results: Mapping[str, Any]) -> str:
-    by_name = {claim.statement: claim for claim in CLAIMS}
-    head = ["claim", "paper", *SYSTEMS.values()]
+    head = ["claim", "paper", "equal to it", "its constants give", *SYSTEMS.values()]
     rows = []
-    for says in SHOWN:
-        claim = by_name[says]
-        published = " to ".join(number(value) for value in claim.published)
-        row = [f"{says}, {claim.equation}", published]
-        for name in SYSTEMS:
-            told = results[name]["claims"].get(says)
-            row.append(_cell(told, results[name]["converged"]))
-        rows.append(row)
-    shape = by_name["cost of the ends of a 40-fold range of aspect ratios"]
-    ours, theirs = results["ladder"]["shape"], results["gemstones2025"]
-    cells = [_cell(each["claims"][shape.statement], each["converged"]) for each in (ours, theirs)]
-    rows.append([f"{shape.statement}, {shape.equation}", "below 0.03", cells[0], f"gemstones2025: {cells[1]}", "", ""])
+    for statement in SHOWN:
+        judged = [_judged(results[name], statement) for name in SYSTEMS]
+        rows.append([*_stated(statement), *(_cell(each) for each in judged)])
+    cells = [_cell(_judged(each, _SHAPE)) for each in (results["ladder"]["shape"], results["gemstones2025"])]
+    rows.append([*_stated(_SHAPE), cells[0], f"gemstones2025: {cells[1]}", "", ""])
     return table(head, rows)
 
 
-def _cell(told: Sequence[Any] | None, converged: bool) -> str:
-    """Write one answer: nothing where the data do not tell, bold where the paper's number is allowed."""
-    if told is None or told[0] is None or told[3] == "the prior's" or not converged:
+def _stated(statement: str) -> list[str]:
+    """Write what the paper says: the statement, its number, what is practically equal to it, and what its constants give."""
+    claim = BY_NAME[statement]
+    published = " to ".join(number(value) for value in claim.published)
+    gives = "" if isnan(claim.of_constants) else number(claim.of_constants)
+    return [f"{statement}, {claim.equation}", published, " to ".join(map(number, claim.region)), gives]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one data set says of a claim: the interval, the verdict, and the measurements in it that exclude each other."""
+
+    numbers: Sequence[float]
+    verdict: str
+    against: Mapping[str, Sequence[float]]
+
+
+def _judged(result: Mapping[str, Any], statement: str) -> Judged | None:
+    """Judge a claim by a data set, or say nothing where the claim does not follow from the fit.
+
+    Where observations that tell the number by themselves exclude each other, a verdict stands only if each of them gives it.
+    """
+    numbers = result["claims"].get(statement)
+    if numbers is None or numbers[0] is None or not result["converged"]:
+        return None
+    alone = {n: each["claims"].get(statement) for n, each in result.get("alone", {}).items() if each["converged"]}
+    told = {n: each for n, each in alone.items() if each is not None and each[0] is not None and each[5] >= 0.5}
+    against = {n: each for n, each in told.items() if any(each[1] > o[2] or each[2] < o[1] for o in told.values())}
+    verdicts = {BY_NAME[statement].verdict(each[1], _end(each[2]), each[5]) for each in (numbers, *against.values())}
+    return Judged(numbers, verdicts.pop() if len(verdicts) == 1 else CANNOT_TELL, against)
+
+
+def _end(upper: float | None) -> float:
+    """Return the upper end of an interval, which JSON cannot hold where it is infinite."""
+    return inf if upper is None else upper
+
+
+def _cell(judged: Judged | None) -> str:
+    """Write one answer with its verdict, what its measurements say where they disagree, and the prior where it says much."""
+    if judged is None:
         return ""
-    return f"**{spread(told)}**" if told[3] == "agrees" else spread(told)
+    said = spread(judged.numbers)
+    if judged.against:
+        said += "; " + ", ".join(f"{name} alone {spread(each)}" for name, each in judged.against.items())
+    if judged.numbers[5] < 0.9:
+        said += f"; prior {number(judged.numbers[3])} to {number(_end(judged.numbers[4]))}"
+    return f"{said}: {'**agrees**' if judged.verdict == AGREES else judged.verdict}"
 
 
 def _verdicts(results: Mapping[str, Any]) -> str:
@@ -262,7 +300,7 @@ def _curves(results: Mapping[str, Any], curves: Mapping[str, float]) -> str:
 
 def spread(told: Sequence[Any]) -> str:
     """Write a median with its interval."""
-    return f"{number(told[0])} ({number(told[1])} to {number(told[2])})"
+    return f"{number(told[0])} ({number(told[1])} to {number(_end(told[2]))})"
 
 
 def spread_of(row: Mapping[str, float]) -> str:
