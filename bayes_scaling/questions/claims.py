@@ -198,6 +198,11 @@ def _table(fit: Fit, told: list[_Told], prob: float) -> pd.DataFrame:
     return table
 
 
+def verdict_counts(table: pd.DataFrame) -> tuple[int, ...]:
+    """Return how many claims of a table have each of the three verdicts."""
+    return tuple(int((table["verdict"] == verdict).sum()) for verdict in VERDICTS)
+
+
 def contradiction(*, laws: Mapping[str, Any], D_c: Any, alpha_D: Any, E: Any = 0.0) -> xr.Dataset:
     """Return where efficient training would do better than its own tokens allow: the crossing of section 6.3.
 
@@ -403,8 +408,7 @@ class Claims(OfSystem):
     def _result(self, posterior: Fit) -> Answer:
         told = _numbers(posterior)
         table = _table(posterior, told, self.prob)
-        counts = table["verdict"].value_counts()
-        agree, disagree, open_ = (int(counts.get(verdict, 0)) for verdict in VERDICTS)
+        agree, disagree, open_ = verdict_counts(table)
         lines = [
             f"Of {len(table)} statements, {agree} agree with this posterior, {disagree} disagree, and of {open_} it cannot tell: by "
             f"whether the {percent(self.prob)} interval lies inside what is practically equal to the published number, or outside."

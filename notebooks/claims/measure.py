@@ -81,7 +81,7 @@ def ladder() -> dict[str, Any]:
         for name in ("critical_batch", "critical_batch_of_data")
     )
     equal = bs.load_runs("ladder").where("series == 'compute'").table
-    iso = bs.fit(with_budgets(equal, "{:.1g}"), HERE / "ladder_isoflop.toml", seed=1, draws=4000)
+    iso = bs.fit(with_budgets(equal, "{:.1g}"), HERE / "ladder_isoflop.toml", seed=1)
     effective = min(c["value"] for c in fit.checks if c["check"] in _EFFECTIVE)
     return told(
         fit,
@@ -149,7 +149,7 @@ def olmo_ladder2024() -> dict[str, Any]:
     points["place"] = (np.log(points["steps"]) / 0.2).round()
     points = points[points["high_rate"]].groupby(["run_id", "place"], sort=False).head(1).reset_index(drop=True)
     runs, points = (bs.read_runs(table, name="olmo_ladder2024") for table in (runs, points))
-    fit = bs.fit(runs, HERE / "olmo_ladder2024.toml", curves=points, seed=1, draws=3500)
+    fit = bs.fit(runs, HERE / "olmo_ladder2024.toml", curves=points, seed=1)
     figure = draw.save(draw.ends(fit, "ends"), "olmo_ladder2024")
     return told(fit, figure=figure, agreement=agreement(fit).to_dict("records"), alone=alone(fit, runs, points))
 
@@ -173,7 +173,7 @@ def porian2024() -> dict[str, Any]:
         if (runs["param_count"] == "standard").all():
             runs = runs.assign(params=runs["params_total"])
         runs = with_budgets(runs.drop(columns=["params_total"]), "{:.3g}")
-        fit = bs.fit(runs, HERE / "porian2024.toml", seed=1, draws=6000, tune=2000, target_accept=0.99)
+        fit = bs.fit(runs, HERE / "porian2024.toml", seed=1)
         fits[name] = told(fit)
         ours.append(fits[name]["parameters"]["size_power"][:3])
     published = [numbers for _, numbers in RECIPE.values()]
@@ -188,7 +188,7 @@ def porian2024() -> dict[str, Any]:
 def gemstones2025() -> dict[str, Any]:
     """Sixteen shapes at five sizes."""
     runs = bs.read_runs(public("gemstones2025"), name="gemstones2025")
-    fit = bs.fit(runs, HERE / "gemstones2025.toml", seed=1, draws=6000, tune=2000)
+    fit = bs.fit(runs, HERE / "gemstones2025.toml", seed=1)
     figure = shape_figure(fit, fit.model.observations[0], 0.9)
     return told(fit, figure=draw.save(figure, "gemstones2025"))
 
@@ -200,9 +200,7 @@ def steplaw2025() -> dict[str, Any]:
     best = table.loc[table.groupby(["params", "tokens", "batch_tokens"])["loss"].idxmin()].reset_index(drop=True)
     best["cell"] = [f"{n:.3g} {d:.3g}" for n, d in zip(best["params"], best["tokens"], strict=True)]
     best["above_best"] = best["loss"] / best.groupby("cell")["loss"].transform("min") - 1
-    fit = bs.fit(
-        bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1, sampler="nuts", draws=8000, tune=2000
-    )
+    fit = bs.fit(bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1)
     return told(fit, figure=draw.save(draw.best_batch(fit), "steplaw2025"))
 
 

@@ -26,6 +26,7 @@ _LIFETIME = (
     "the interval includes what the posterior does not know, and the chance of the loss is said; the tokens, and the compute "
     "that rests on them, are found to another 1e-7"
 )
+_VERDICTS = "verdicts are three, by a region around what is published; the contraction is that of the number itself"
 _RUNS = "new runs of two recipes draw the noise that predictions of each draw"
 
 EXCEPTIONS: dict[str, str] = {
@@ -66,6 +67,14 @@ EXCEPTIONS: dict[str, str] = {
     **{
         f"answers/{of}/{row}/chance_of_runs": _RUNS
         for of, row in (("recipes", 0), ("recipes", 1), ("question recipes/recipes", 0))
+    },
+    **{
+        f"answers/claims/{row}/{name}": _VERDICTS
+        for row in range(31)
+        for name in (
+            *("verdict of claim", "contraction", "region", "region_lower", "region_upper"),
+            *("constants_give", "prior_lower", "prior_upper"),
+        )
     },
     **{f"answers/expected {of}/at/run": _LABEL for of in ("kappa along runs", "kappa by group")},
 }
