@@ -55,6 +55,9 @@ QUANTITIES: Final = {quantity.symbol: quantity for quantity in _ALL}
 BY_COLUMN: Final = {quantity.column: quantity for quantity in _ALL}
 """Every quantity by its canonical column."""
 
+ALONG_A_RUN: Final = ("steps", "tokens", "epochs", "compute_flops", "loss", "loss_se")
+"""Columns that change along a run."""
+
 
 def training_compute(N: Any, D: Any) -> Any:
     """Return the compute C = 6 N D of a training run, FLOP: two forward and four backward for each parameter and token.

@@ -13,6 +13,7 @@ from bayes_scaling.cli.options import (
     By,
     CardFile,
     Columns,
+    Given,
     LossUnit,
     Model,
     Prob,
@@ -20,6 +21,7 @@ from bayes_scaling.cli.options import (
     Seed,
     Stored,
     Where,
+    facts_of,
     table_of,
 )
 from bayes_scaling.cli.printing import print_checks, print_json, print_parameters, print_table, say, verdict_of
@@ -143,6 +145,7 @@ def fit(
     where: Where = None,
     loss_unit: LossUnit = None,
     card: CardFile = None,
+    facts: Given = None,
     prob: Prob = 0.9,
     as_json: AsJson = False,
 ) -> None:
@@ -154,16 +157,16 @@ def fit(
 
     check_writable(out)
     given = (runs, columns, where, loss_unit, card)
-    table = table_of(*given) if model is None else table_of(*given, read_model(model).needs)
+    table = table_of(*given, facts=facts) if model is None else table_of(*given, read_model(model).needs, facts)
     model = model or default_model(table.table)
     read = read_model(model)
     if not table.has(read.needs):
-        table = table_of(*given, read.needs)  # which says what is missing, and in which rows of the file
+        table = table_of(*given, read.needs, facts)  # which says what is missing, and in which rows of the file
     table = runs_to_fit(table, read.needs, anyway=anyway)
     of_runs = read.is_one and read.only.table == "runs"
     if curves is not None and of_runs:
         raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")
-    points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
+    points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card, facts=facts_of(facts))
     from bayes_scaling.inference.sample import fit as sample
     from bayes_scaling.posterior.summary import described
 

@@ -46,6 +46,14 @@ Columns = Annotated[
         help="Canonical names of columns and their names in the table; loss=ln(perplexity) and loss='1 - score' convert.",
     ),
 ]
+Given = Annotated[
+    str | None,
+    typer.Option(
+        "--facts",
+        metavar="params=N,...",
+        help="What the table does not say: values for all its runs, or a table with run_id.",
+    ),
+]
 OfOne = Annotated[
     str | None, typer.Option("--observation", metavar="NAME", help="Observation to use, where the model has several.")
 ]
@@ -59,11 +67,13 @@ def table_of(
     loss_unit: str | None,
     card: Path | None,
     needs: Iterable[str] = ("loss",),
+    facts: str | None = None,
 ) -> RunTable:
-    """Return the runs of a verb: a table or data set, with columns renamed and rows selected."""
+    """Return the runs of a verb: a table or data set, with columns renamed, rows selected and facts added."""
     from bayes_scaling.runs.catalog import runs_from
 
-    return runs_from(runs, columns=columns_of(columns), loss_unit=loss_unit, card=card, needs=tuple(needs), where=where)
+    named, given = columns_of(columns), facts_of(facts)
+    return runs_from(runs, columns=named, loss_unit=loss_unit, card=card, needs=tuple(needs), where=where, facts=given)
 
 
 def stored_fit(stored: Path, observation: str | None) -> Fit:
@@ -90,6 +100,11 @@ def pairs(entries: list[str] | None, option: str) -> dict[str, str]:
 def columns_of(text: str | None) -> dict[str, str]:
     """Read canonical=actual names of columns."""
     return pairs(text.split(",") if text else [], "--columns")
+
+
+def facts_of(text: str | None) -> dict[str, str] | str | None:
+    """Read COLUMN=VALUE facts, or return the path of their table."""
+    return pairs(text.split(","), "--facts") if text and "=" in text else text
 
 
 def numbers(entries: list[str] | None, option: str) -> dict[str, float]:

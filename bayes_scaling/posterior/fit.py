@@ -371,6 +371,11 @@ class Fit:
         step = -(-self.posterior.sizes["draw"] // draws)
         return self._with_posterior(self.posterior.isel(draw=slice(None, None, step)))
 
+    @cached_property
+    def of_prior(self) -> Self:
+        """The fit with draws of the prior in place of those of the posterior: what the document says without the runs."""
+        return self._with_posterior(self.prior)
+
     def _with_posterior(self, draws: xr.Dataset, **changes: Any) -> Self:
         groups = {group.path: group.to_dataset(inherit=False) for group in self.tree.subtree}
         tree = xr.DataTree.from_dict(groups | {"/posterior": draws})
@@ -385,8 +390,10 @@ class Fit:
 
 def _alone(layout: Layout, observation: Observation) -> Layout:
     """Return the layout of one observation alone, with priors stated where they were."""
-    rows = layout.rows[observation.name]
-    alone = Layout.of(layout.model.of(observation), {observation.name: rows.table})
+    rows, model = layout.rows[observation.name], layout.model.of(observation)
+    # Its own rows may lack the quantity whose typical value a reference point is.
+    stated = {axis: layout.reference[axis] for axis in model.reference}
+    alone = Layout.of(model.model_copy(update={"reference": stated}), {observation.name: rows.table})
     alone = replace(alone, reference={axis: value for axis, value in layout.reference.items() if axis in alone.reference})
     return alone.with_outliers({observation.name: rows.outliers})
 

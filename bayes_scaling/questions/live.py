@@ -28,6 +28,7 @@ from bayes_scaling.posterior.predict import (
 )
 from bayes_scaling.posterior.residuals import decay_of, flat_draws
 from bayes_scaling.posterior.rows import Seen
+from bayes_scaling.quantities import ALONG_A_RUN, completed
 from bayes_scaling.questions.base import ENDS, Answer, Question
 from bayes_scaling.questions.wording import credible
 from bayes_scaling.runs.table import read_inputs
@@ -100,7 +101,8 @@ def live(
     curve : DataFrame
         Points of the run: the law's inputs and ``loss``.
     end : mapping
-        The law's inputs at the end of the run; those that do not change may be left out.
+        The law's inputs at the end of the run. Those that do not change along it, such as ``params`` and ``batch_tokens``, are
+        said by the curve or here.
     observation : str, optional
         Of a system: the observation that is of curves.
     group : mapping, optional
@@ -165,11 +167,17 @@ def _rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the points of a curve in order, and the inputs of these and of the end, or refuse the curve."""
     along, columns = correlation.along, list(dict.fromkeys([*inputs, correlation.along]))
+    curve = curve.assign(**{name: value for name, value in end.items() if name not in (*curve, *ALONG_A_RUN)})
+    completed(curve)
     missing = [column for column in (*columns, "loss") if column not in curve]
     if missing or not len(curve):
-        raise InvalidRequest(f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}.")
+        raise InvalidRequest(
+            f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}. {_advice(missing, curve)}".strip()
+        )
     points = curve.sort_values(along).reset_index(drop=True)
-    last = {column: end.get(column, points[column].iloc[-1]) for column in columns}
+    stated = {name: points[name].iloc[-1] for name in points if name not in ALONG_A_RUN} | dict(end)
+    completed(stated)
+    last = {column: stated.get(column, points[column].iloc[-1]) for column in columns}
     rows = pd.concat([points[columns], pd.DataFrame([last])], ignore_index=True)
     place = rows[along].to_numpy(float)
     if not (np.isfinite(points["loss"]) & (points["loss"] > 0)).all() or not (np.isfinite(place) & (place > 0)).all():
@@ -182,6 +190,14 @@ def _rows(
     if place[-1] <= place[-2]:
         raise InvalidRequest(f"The end of the run has {along} {place[-1]:g}, no further than its curve.")
     return points, rows
+
+
+def _advice(missing: list[str], curve: pd.DataFrame) -> str:
+    """Return how to give what a curve lacks and does not change along it."""
+    fixed = [name for name in missing if name not in ALONG_A_RUN]
+    fixed += ["batch_tokens"] if "tokens" in missing and "steps" in curve else []
+    at_end = " ".join(f"--end {name}=..." for name in fixed)
+    return f"What does not change along it may be said of its end: {at_end}." if fixed else ""
 
 
 def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
@@ -228,10 +244,11 @@ class Live(Question):
     writes = "curve"
 
     curve: tuple[dict[str, str | int | float | bool | None], ...] = Field(
-        min_length=1, description="Points of the run so far: the inputs of the law and loss."
+        min_length=1,
+        description="Points of the run so far: the inputs of the law and loss; or the log of a trainer, trainer_state.json.",
     )
     end: dict[str, float] = Field(
-        description="Inputs of the law at the end; those that do not change may be left out.",
+        description="Inputs of the law at the end; those that do not change are said by the curve, or here.",
         json_schema_extra={"of": "NUMBER"},
     )
     observation: str | None = Field(default=None, description="Observation of curves, where the model has several.")

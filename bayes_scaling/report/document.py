@@ -21,7 +21,7 @@ from bayes_scaling.posterior.suspects import suspects_sentence
 from bayes_scaling.posterior.variance import included
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.allocation import allocate, budget_table
-from bayes_scaling.questions.claims import claims
+from bayes_scaling.questions.claims import claims, verdict_counts
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.early_stopping import early_stopping
 from bayes_scaling.questions.frontier import frontier, largest
@@ -197,10 +197,11 @@ def _agreement(fit: Fit, statements: pd.DataFrame | None, factors: pd.DataFrame,
     """Return how far published statements agree with the posterior, and observations with each other."""
     sentences = []
     if statements is not None and len(statements) > 1:
-        agrees = int((statements["verdict"] == "agrees").sum())
+        agree, disagree, open_ = verdict_counts(statements)
         sentences.append(
-            f"Of {len(statements)} statements of Kaplan et al. (2020) that this posterior implies, {agrees} agree with its "
-            f"{percent(prob)} interval; they were published without intervals, for another tokenizer, corpus and scale."
+            f"Of {len(statements)} statements of Kaplan et al. (2020), {agree} agree with the {percent(prob)} interval of this posterior, "
+            f"{disagree} disagree, and of {open_} it cannot tell; they were published without intervals, for another tokenizer, corpus and "
+            "scale."
         )
     for row in factors.itertuples():
         if not row.agree:

@@ -16,6 +16,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval
 from bayes_scaling.posterior.residuals import loss_at_runs
 from bayes_scaling.quantities import PF_DAY
+from bayes_scaling.questions.claims import VERDICTS
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.effort import effort
 from bayes_scaling.questions.frontier import frontier, largest
@@ -32,21 +33,28 @@ _SHAPE_COST: Final = 0.03
 
 @styled
 def claims_figure(table: pd.DataFrame) -> Figure:
-    """Draw ours over the published number, one line a claim that is a pure number; the vertical line is a ratio of one."""
-    rows = table[(table["unit"] == "1") & table["median"].notna() & ~table["published"].str.startswith("0 to")]
-    middle = rows["published"].map(lambda text: np.mean([float(end) for end in text.split(" to ")])).to_numpy()
-    ratio, lower, upper = (rows[name].to_numpy() / middle for name in ("median", "lower", "upper"))
+    """Draw ours over the published number, or over the limit, one line a claim that is a pure number; bars are what is equal to it."""
+    rows = table[(table["unit"] == "1") & table["median"].notna()]
+    ends = rows["published"].map(lambda text: [float(end) for end in text.split(" to ")])
+    is_limit = ends.str[0] == rows["region_lower"]
+    middle = ends.map(np.mean).where(~is_limit, ends.str[-1]).to_numpy(float)
+    ours = {name: rows[name].to_numpy() / middle for name in ("median", "lower", "upper", "region_lower", "region_upper")}
     place, height = np.arange(len(rows))[::-1], 0.24 * len(rows) + 0.7
     figure, axes = one_axes(6.4, height)
     axes.axvline(1.0, color=INK, lw=0.8, alpha=0.6)
-    for agrees, colour, label in ((True, BLUE, "interval covers 1"), (False, ORANGE, "interval excludes 1")):
-        chosen = (rows["verdict"] == "agrees").to_numpy() == agrees
-        dots(axes, (ratio[chosen], lower[chosen], upper[chosen]), place[chosen], label, color=colour)
-    axes.set(xscale="log", xlabel="ours over published", ylim=(-0.8, len(rows) - 0.2))
+    least = 0.5 * min(ours["lower"].min(), 1.0)
+    left = np.maximum(ours["region_lower"], least)  # a limit may begin at zero
+    axes.barh(
+        place, ours["region_upper"] - left, left=left, height=0.7, color=INK, alpha=0.1, lw=0, label="practically equal"
+    )
+    for verdict, colour in zip(VERDICTS, (BLUE, ORANGE, INK), strict=True):
+        chosen = (rows["verdict"] == verdict).to_numpy()
+        dots(axes, tuple(ours[name][chosen] for name in ("median", "lower", "upper")), place[chosen], verdict, color=colour)
+    axes.set(xscale="log", xlabel="ours over published, or over the limit", ylim=(-0.8, len(rows) - 0.2), xlim=(least, None))
     axes.set_yticks(place, labels=rows["claim"].tolist())
     axes.tick_params(axis="y", labelsize=7, length=0)
     plain_log_ticks(axes, "x")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.9 / height), ncols=2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.2, -0.9 / height), ncols=4)
     return figure
 
 
@@ -54,7 +62,8 @@ def claims_picture(table: pd.DataFrame, prob: float) -> Picture:
     """Show ours over the published number for every claim."""
     return Picture(
         claims_figure(table),
-        f"Each claim of Kaplan et al. (2020): our {percent(prob)} interval over the number, which was published without one. Exponents and "
+        f"Each claim of Kaplan et al. (2020): our {percent(prob)} interval over the number, which was published without one. Bars: what is "
+        "practically equal to it; an interval inside agrees, one wholly outside disagrees, another cannot tell. Exponents and "
         "ratios are shown; sizes, batches and losses depend on tokenizer, corpus and count of parameters and are in the table.",
     )
 

@@ -233,19 +233,24 @@ def claims_table(claims: pd.DataFrame, prob: float) -> Table:
     cells = {
         "claim": "{claim}, {equation}",
         "published": "{published}{of_unit}",
+        "practically equal": "{region_lower:number} to {region_upper:number}",
+        "its constants give": "{gives}",
         "ours": "{median:number} ({lower:number} to {upper:number}){exists}",
+        "prior": "{prior_lower:number} to {prior_upper:number}",
         "probability above": "{above:.3f}",
         "extrapolation (decades)": "{beyond}",
         "verdict": "{verdict}",
     }
     rows = claims.assign(
         of_unit=claims["unit"].map(lambda unit: "" if unit == "1" else f" {unit}"),
+        gives=claims["constants_give"].map(lambda value: number(value) if np.isfinite(value) else ""),
         exists=claims["defined"].map(lambda share: f" in {100 * share:.3g} % of draws" if share < 1 else ""),
         beyond=claims["decades_beyond"].map(lambda decades: f"{decades:.1f}" if decades > 0 else ""),
     )
     return table_of(
         rows,
-        f"Published claims and this posterior, {percent(prob)} credible intervals; probability that ours is above the published number.",
+        f"Published claims and this posterior, {percent(prob)} credible intervals; probability that ours is above the published number. A "
+        "claim agrees where the interval lies inside what is practically equal to it, disagrees where it lies wholly outside.",
         cells,
         ("claim", "verdict"),
     )

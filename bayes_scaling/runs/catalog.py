@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayes_scaling.errors import BayesScalingError, InvalidRuns, UnknownName, choose
 from bayes_scaling.files import DATA
+from bayes_scaling.quantities import ALONG_A_RUN
 from bayes_scaling.runs.card import Card, read_card
 from bayes_scaling.runs.table import RunTable, read_runs
 
@@ -19,9 +20,6 @@ MIRROR: Final = "BAYES_SCALING_MIRROR"
 """Environment variable that names a folder of already fetched files, ``raw/NAME/FILE``."""
 CACHE: Final = "BAYES_SCALING_CACHE"
 """Environment variable that names the folder for fetched files, over the system's cache folder."""
-
-_GROW: Final = ("steps", "tokens", "epochs", "compute_flops", "loss", "loss_se")
-"""Columns that change along a run."""
 
 
 class DownloadFailed(BayesScalingError):
@@ -126,7 +124,7 @@ def load_curves(name: str) -> RunTable:
     if name not in available_curves():
         raise UnknownName(f"There are no curves of {name!r}; {choose(name, available_curves())}.")
     runs, points = load_runs(name), pd.read_csv(DATA / name / "curves.csv")
-    fixed = [column for column in runs.table if column == "run_id" or column not in {*points, *_GROW}]
+    fixed = [column for column in runs.table if column == "run_id" or column not in {*points, *ALONG_A_RUN}]
     joined = points.assign(checkpoint=True).merge(runs.table[fixed], on="run_id", validate="many_to_one")
     return read_runs(joined, card=runs.card, name=f"{name}_curves")
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
 from bayes_scaling.runs.card import Card, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
+from bayes_scaling.runs.facts import Facts, refuse_lacking, with_facts
 from bayes_scaling.runs.measure import converted, remedy, source_of, unit_of
 from bayes_scaling.runs.readers import read_file
 from bayes_scaling.runs.validate import has_words, missing_cells, parse_cells, repeated_runs
@@ -122,13 +123,15 @@ def read_runs(
     needs: Collection[str] = ("loss",),
     name: str | None = None,
     where: str | None = None,
+    facts: Facts | None = None,
 ) -> RunTable:
     """Read a table of measured runs and check every cell of it.
 
     Parameters
     ----------
     source : path, DataFrame or RunTable
-        CSV (``.csv``, ``.csv.gz``), Parquet (``.parquet``) or JSON Lines (``.jsonl``, ``.ndjson``).
+        CSV (``.csv``, ``.csv.gz``), Parquet (``.parquet``) or JSON Lines (``.jsonl``, ``.ndjson``); learning curves too as a tracker
+        exports its chart (CSV) and as the trainer of Hugging Face logs them (``trainer_state.json``).
     columns : mapping, optional
         Canonical name to the name in the table, such as ``{"params": "N"}``, or to what is made of a column: the logarithm of a
         perplexity, ``{"loss": "ln(ppl)"}``, and what a score lacks, ``{"loss": "1 - accuracy"}`` or ``"100 - accuracy"``.
@@ -145,6 +148,9 @@ def read_runs(
     where : str, optional
         Condition on the rows to keep, as for :meth:`RunTable.where`. Rows that it leaves out are not checked: a run that
         crashed may have no loss.
+    facts : mapping, DataFrame or path, optional
+        Columns that the source lacks: one value for all rows, such as ``{"params": 1.2e8, "batch_tokens": 2**19}``, or a table
+        with a row a run, joined by ``run_id``.
 
     Returns
     -------
@@ -175,10 +181,14 @@ def read_runs(
         derived = [column for column in source.derived if not columns or column in columns.values()]
         table = source.table.drop(columns=[column for column in source.derived if column not in derived])
         card, name = card or source.card, name or source.name
-        again = read_runs(table, columns=columns, loss_unit=loss_unit, card=card, needs=needs, name=name, where=where)
+        again = read_runs(
+            table, columns=columns, loss_unit=loss_unit, card=card, needs=needs, name=name, where=where, facts=facts
+        )
         return replace(again, derived=(*derived, *again.derived), origin=(*source.origin, *again.origin))
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
+    raw = with_facts(raw, facts, place)
+    refuse_lacking(raw, place)
     if where:  # by the rows' own numbers; a cell that is no number is missing to it
         numbers, _ = _completed(parse_cells(raw)[0])
         raw = raw[rows_where(where, numbers, name or place)]
@@ -193,7 +203,9 @@ def read_runs(
         raise InvalidRuns(f"{place}: {no_loss} (in Python columns={{'loss': ...}}).")
     _warn_of_compute(table, place)
     renamed = ",".join(f"{ours}={theirs}" for ours, theirs in (columns or {}).items())
-    options = {"--columns": renamed, "--loss-unit": loss_unit, "--where": where}
+    given = ",".join(f"{ours}={value}" for ours, value in facts.items()) if isinstance(facts, Mapping) else facts
+    stated = None if isinstance(given, pd.DataFrame) else given and str(given)
+    options = {"--columns": renamed, "--facts": stated, "--loss-unit": loss_unit, "--where": where}
     origin = [str(path)] if path else []
     origin += [word for option, value in options.items() if value for word in (option, value)]
     name = name or (path.name.split(".")[0] if path else "runs")

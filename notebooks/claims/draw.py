@@ -95,7 +95,9 @@ def best_batch(fit: Fit) -> Figure:
     data = xr.DataArray(np.geomspace(rows["tokens"].min(), rows["tokens"].max(), 30), dims="tokens")
     band = [
         bound.values
-        for bound in interval(bs.derive(fit, "critical_batch_of_data", tokens=data, B_one=fit.posterior["B_one"]), 0.9)
+        for bound in interval(
+            bs.derive(fit, "critical_batch_of_data", tokens=data, B_one=fit.posterior["B_one_population"]), 0.9
+        )
     ]
     axes.fill_between(data, band[1], band[2], color=BLUE, alpha=0.3, lw=0, label="ours, 90 %")
     axes.plot(data, band[0], color=BLUE, lw=1.4)

@@ -28,6 +28,8 @@ from notebooks.claims import draw
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+_EFFECTIVE = ("smallest bulk ESS", "effective sample size of the weights")
+"""Checks of how many independent draws the draws are worth, of NUTS and of importance sampling."""
 
 
 def public(name: str, suffix: str = "") -> pd.DataFrame:
@@ -48,20 +50,23 @@ def told(fit: Fit, **facts: Any) -> dict[str, Any]:
         "verdict": fit.verdict,
         "failed": [c["check"] for c in adequacy if not c["passed"]],
         "checks": len(adequacy),
+        "sampler": fit.facts["sampler"],
         "seconds": fit.facts["seconds_of_sampling"],
         "parameters": {
             str(n): [float(row[c]) for c in ("median", "lower", "upper", "contraction")] for n, row in summary.iterrows()
         },
-        "claims": {r.claim: [r.median, r.lower, r.upper, r.verdict] for r in _claims(fit).itertuples()},
+        "claims": claims_of(fit),
         **facts,
     }
 
 
-def _claims(fit: Fit) -> pd.DataFrame:
+def claims_of(fit: Fit) -> dict[str, list[float]]:
+    """Return the numbers that the page judges claims by, of those that follow from a fit."""
     try:
-        return claims(fit)
+        table = claims(fit).set_index("claim")
     except bs.BayesScalingError:
-        return pd.DataFrame(columns=["claim", "median", "lower", "upper", "verdict"])
+        return {}
+    return table[["median", "lower", "upper", "prior_lower", "prior_upper", "contraction"]].T.to_dict("list")
 
 
 def ladder() -> dict[str, Any]:
@@ -76,13 +81,13 @@ def ladder() -> dict[str, Any]:
         for name in ("critical_batch", "critical_batch_of_data")
     )
     equal = bs.load_runs("ladder").where("series == 'compute'").table
-    iso = bs.fit(with_budgets(equal, "{:.1g}"), HERE / "ladder_isoflop.toml", seed=1, draws=4000)
-    ess = float(min(c["value"] for c in fit.checks if "bulk ESS" in c["check"]))
+    iso = bs.fit(with_budgets(equal, "{:.1g}"), HERE / "ladder_isoflop.toml", seed=1)
+    effective = min(c["value"] for c in fit.checks if c["check"] in _EFFECTIVE)
     return told(
         fit,
         figure=draw.save(figure, "ladder"),
-        ess_per_second=ess / fit.facts["seconds_of_sampling"],
-        alone=alone(fit),
+        effective=float(effective),
+        alone=alone(fit, "ladder"),
         agreement=agreement(fit).to_dict("records"),
         offset=told(offset),
         prefer_offset=compare({"paper": fit, "offset": offset}).to_dict("records"),
@@ -95,8 +100,8 @@ def ladder() -> dict[str, Any]:
     )
 
 
-def alone(joint: Fit) -> dict[str, dict[str, list[float]]]:
-    """Return the intervals that each observation gives by itself: parameters, by observation."""
+def alone(joint: Fit, runs: Any, curves: bs.RunTable | None = None) -> dict[str, dict[str, Any]]:
+    """Return the intervals that each observation gives by itself: parameters and claims, by observation."""
     found = {}
     for observation in joint.model.observations:
         used = {
@@ -105,10 +110,12 @@ def alone(joint: Fit) -> dict[str, dict[str, list[float]]]:
             if n in observation.the_law.parameters
         }
         system = joint.model.model_copy(update={"parameters": used, "observations": (observation,)})
-        fit = bs.fit(str(joint.facts["origin"][0]), system, seed=1)
+        fit = bs.fit(runs, system, curves=curves, seed=1)
         summary = bs.summarize(fit)
-        found[observation.name] = {n: [float(summary.loc[n, c]) for c in ("median", "lower", "upper")] for n in used} | {
-            "converged": fit.converged
+        found[observation.name] = {
+            "parameters": {n: [float(summary.loc[n, c]) for c in ("median", "lower", "upper")] for n in used},
+            "claims": claims_of(fit),
+            "converged": fit.converged,
         }
     return found
 
@@ -125,7 +132,7 @@ def shehper2023() -> dict[str, Any]:
     points["run_id"] = points["run_id"].str.replace("LNS", "LN")
     runs, points = bs.read_runs(public("shehper2023"), name="shehper2023"), bs.read_runs(points, name="curves")
     fit = bs.fit(runs, HERE / "shehper2023.toml", curves=points, seed=1)
-    return told(fit, figure=draw.save(draw.curves(fit, "curves"), "shehper2023"))
+    return told(fit, figure=draw.save(draw.curves(fit, "curves"), "shehper2023"), alone=alone(fit, runs, points))
 
 
 def moser2025() -> dict[str, Any]:
@@ -141,10 +148,10 @@ def olmo_ladder2024() -> dict[str, Any]:
     points["high_rate"] = points["lr"] >= 0.75 * points["run_id"].map(runs.set_index("run_id")["lr"])
     points["place"] = (np.log(points["steps"]) / 0.2).round()
     points = points[points["high_rate"]].groupby(["run_id", "place"], sort=False).head(1).reset_index(drop=True)
-    named = (bs.read_runs(table, name="olmo_ladder2024") for table in (runs, points))
-    fit = bs.fit(next(named), HERE / "olmo_ladder2024.toml", curves=next(named), seed=1, draws=3500)
+    runs, points = (bs.read_runs(table, name="olmo_ladder2024") for table in (runs, points))
+    fit = bs.fit(runs, HERE / "olmo_ladder2024.toml", curves=points, seed=1)
     figure = draw.save(draw.ends(fit, "ends"), "olmo_ladder2024")
-    return told(fit, figure=figure, agreement=agreement(fit).to_dict("records"))
+    return told(fit, figure=figure, agreement=agreement(fit).to_dict("records"), alone=alone(fit, runs, points))
 
 
 RECIPE = {
@@ -166,7 +173,7 @@ def porian2024() -> dict[str, Any]:
         if (runs["param_count"] == "standard").all():
             runs = runs.assign(params=runs["params_total"])
         runs = with_budgets(runs.drop(columns=["params_total"]), "{:.3g}")
-        fit = bs.fit(runs, HERE / "porian2024.toml", seed=1, draws=6000, tune=2000, target_accept=0.99)
+        fit = bs.fit(runs, HERE / "porian2024.toml", seed=1)
         fits[name] = told(fit)
         ours.append(fits[name]["parameters"]["size_power"][:3])
     published = [numbers for _, numbers in RECIPE.values()]
@@ -181,7 +188,7 @@ def porian2024() -> dict[str, Any]:
 def gemstones2025() -> dict[str, Any]:
     """Sixteen shapes at five sizes."""
     runs = bs.read_runs(public("gemstones2025"), name="gemstones2025")
-    fit = bs.fit(runs, HERE / "gemstones2025.toml", seed=1, draws=6000, tune=2000)
+    fit = bs.fit(runs, HERE / "gemstones2025.toml", seed=1)
     figure = shape_figure(fit, fit.model.observations[0], 0.9)
     return told(fit, figure=draw.save(figure, "gemstones2025"))
 
@@ -193,7 +200,7 @@ def steplaw2025() -> dict[str, Any]:
     best = table.loc[table.groupby(["params", "tokens", "batch_tokens"])["loss"].idxmin()].reset_index(drop=True)
     best["cell"] = [f"{n:.3g} {d:.3g}" for n, d in zip(best["params"], best["tokens"], strict=True)]
     best["above_best"] = best["loss"] / best.groupby("cell")["loss"].transform("min") - 1
-    fit = bs.fit(bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1, draws=8000, tune=2000)
+    fit = bs.fit(bs.read_runs(best, name="steplaw2025"), HERE / "steplaw2025.toml", seed=1)
     return told(fit, figure=draw.save(draw.best_batch(fit), "steplaw2025"))
 
 

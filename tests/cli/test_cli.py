@@ -206,11 +206,13 @@ def system(tmp_path_factory):
 def test_claims_of_a_system(command, system):  # noqa: F811
     answer = command("claims", system)
     assert answer.code == 0
-    assert "statements agree with the 90 % interval of this posterior" in answer.out
+    assert "Of 31 statements, 20 agree with this posterior, 11 disagree" in answer.out
     assert "exponent of size in compute, (1.7): published 0.73; ours 0.681" in answer.out
     found = json.loads(command("claims", system, "--json").out)
     assert found["converged"] is True
-    assert {row["verdict"] for row in found["claims"]} == {"agrees", "ours is larger", "ours is smaller"}
+    assert {row["verdict"] for row in found["claims"]} == {"agrees", "disagrees"}
+    steps = next(row for row in found["claims"] if row["claim"] == "exponent of the steps in compute")
+    assert round(steps["constants_give"], 3) == 0.069
 
 
 def test_frontier_of_a_system(command, system):  # noqa: F811

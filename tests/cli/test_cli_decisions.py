@@ -220,3 +220,28 @@ def test_a_run_under_way_is_updated(command, system, tmp_path):  # noqa: F811
     )
     answer = told(command("live", system, "--curve", curve, "--end", "steps=200000", "--json"))
     assert answer["now"]["lower"] < answer["now"]["median"] < answer["now"]["upper"]
+
+
+def test_a_run_under_way_is_read_from_the_log_of_its_trainer(command, system, tmp_path):  # noqa: F811
+    state, curve = tmp_path / "trainer_state.json", tmp_path / "curve.csv"
+    points = pd.DataFrame({"step": [20_000, 40_000, 80_000], "eval_loss": [3.3, 3.15, 3.0]})
+    state.write_text(json.dumps({"log_history": points.to_dict("records"), "max_steps": 200_000}))
+    asked = ("live", system, "--end", "steps=200000", "--json", "--curve")
+    lacking = command(*asked, state)
+    assert lacking.code == 2
+    assert "lacks params, batch_tokens" in lacking.err
+    assert "--end params=... --end batch_tokens=..." in lacking.err
+    found = told(command(*asked, state, "--end", "params=1e8", "--end", "batch_tokens=5e5"))
+    points.set_axis(["steps", "loss"], axis=1).assign(params=1e8, batch_tokens=5e5).to_csv(curve, index=False)
+    assert found["now"] == told(command(*asked, curve))["now"]
+
+
+def test_curves_of_a_chart_are_fitted_with_their_facts(command, tmp_path):  # noqa: F811
+    chart, facts = tmp_path / "chart.csv", tmp_path / "facts.csv"
+    pd.DataFrame({"Step": [1000, 2000], "a - loss": [3.4, 3.2], "b - loss": [3.0, 2.8]}).to_csv(chart, index=False)
+    refused = command("fit", chart, "--out", tmp_path / "fit.nc")
+    assert refused.code == 2
+    assert "is a chart of loss of 2 runs (a, b), which does not say params (parameters) and batch_tokens" in refused.err
+    facts.write_text("run_id,params,batch_tokens\na,1e8,5e5\n")
+    unknown = command("fit", chart, "--facts", facts, "--out", tmp_path / "fit.nc")
+    assert "says nothing of the run 'b'" in unknown.err

@@ -26,6 +26,7 @@ _LIFETIME = (
     "the interval includes what the posterior does not know, and the chance of the loss is said; the tokens, and the compute "
     "that rests on them, are found to another 1e-7"
 )
+_VERDICTS = "verdicts are three, by a region around what is published; the contraction is that of the number itself"
 _RUNS = "new runs of two recipes draw the noise that predictions of each draw"
 _MANY = "many variants are compared at once: which one, against which, and the chance that it is the best of all"
 
@@ -72,6 +73,14 @@ EXCEPTIONS: dict[str, str] = {
         f"answers/question recipes/{table}/0/{column}": _MANY
         for table in ("recipes", "crossing")
         for column in ("variant", "against", "chance_best")
+    },
+    **{
+        f"answers/claims/{row}/{name}": _VERDICTS
+        for row in range(31)
+        for name in (
+            *("verdict of claim", "contraction", "region", "region_lower", "region_upper"),
+            *("constants_give", "prior_lower", "prior_upper"),
+        )
     },
     **{f"answers/expected {of}/at/run": _LABEL for of in ("kappa along runs", "kappa by group")},
 }
