@@ -9,6 +9,8 @@ from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN
 
 CoefficientN = Annotated[Value, coefficient("N", "alpha")]
 CoefficientD = Annotated[Value, coefficient("D", "beta")]
+InnerA = Annotated[Value, coefficient("N", "a", outer="kappa")]
+InnerB = Annotated[Value, coefficient("D", "b", outer="kappa")]
 
 
 @law(output="loss", source="hoffmann2022", equation="(2), approach 3")
@@ -44,9 +46,9 @@ def kappa(
     D: Value,
     *,
     E: Irreducible,
-    A: Annotated[Value, coefficient("N", "a", outer="kappa")],
+    A: InnerA,
     a: Annotated[Exponent, "inner exponent: the loss falls as N^(-a kappa) where N limits it"],
-    B: Annotated[Value, coefficient("D", "b", outer="kappa")],
+    B: InnerB,
     b: Annotated[Exponent, "inner exponent: the loss falls as D^(-b kappa) where D limits it"],
     kappa: Annotated[
         Number, "how the two limits meet: below one the larger rules, above one they add up to more than their sum"

@@ -35,6 +35,11 @@ class Kind:
     meaning: str
     unit: str
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Symbols of what the reference point is a point of, as far as the value there rests on it."""
+        return ()
+
     def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
         """Return the published parameter for ``value`` at the reference point."""
         return value
@@ -65,12 +70,20 @@ class Coefficient(Kind):
     """The coefficient A of a term (A x^-power)^outer; at the reference point, the term's whole value.
 
     With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what the data measure.
-    ``of`` is the symbol of x.
+    ``of`` is the symbol of x, ``also`` are those of other axes, and ``through`` names parameters whose own values at the
+    reference point the value is stated through.
     """
 
     of: str = ""
     power: Power = 1.0
     outer: Power = 1.0
+    also: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Symbols of the axes."""
+        return (self.of, *self.also)
 
     def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
         """Return A = term^(1/outer) x0^power."""
@@ -201,7 +214,7 @@ class Law:
     @property
     def axes(self) -> tuple[str, ...]:
         """What the reference point is a point of: the inputs that a parameter is stated at a value of."""
-        return tuple(dict.fromkeys(kind.of for kind in self.parameters.values() if isinstance(kind, Coefficient)))
+        return tuple(dict.fromkeys(axis for kind in self.parameters.values() for axis in kind.axes))
 
     @property
     def summary(self) -> str:

@@ -20,6 +20,7 @@ RUNS = read_runs(
         {
             "params": np.geomspace(1e7, 1e10, 12),
             "tokens": np.tile([1e9, 1e10, 1e11], 4),
+            "params_total": 4 * np.geomspace(1e7, 1e10, 12),
             "dataset_tokens": np.tile([1e9, 2e9], 6),
             "loss": np.linspace(4.0, 2.2, 12),
             "group": ["a", "b"] * 6,
