@@ -117,6 +117,13 @@ def fit(
         float, typer.Option(help="Target acceptance rate of NUTS; raise it when there are divergences.")
     ] = 0.98,
     columns: Columns = None,
+    best_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN,...",
+            help="Columns that were swept, such as lr,warmup: fits the best of each cell, without its selection bias.",
+        ),
+    ] = None,
     curves: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="For a system: points along the runs; a data set includes its own.")
     ] = None,
@@ -143,8 +150,12 @@ def fit(
         raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card)
     from bayes_scaling.inference.sample import fit as sample
+    from bayes_scaling.inference.sample import reduced
     from bayes_scaling.posterior.summary import described
 
+    table = reduced(table, read, [column.strip() for column in best_of.split(",")] if best_of else ())
+    for note in table.notes:
+        say(note)
     if of_runs and not read.groupings:
         from bayes_scaling.model.design import identifiability
 
