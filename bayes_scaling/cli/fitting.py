@@ -139,6 +139,13 @@ def fit(
         float, typer.Option(help="Target acceptance rate of NUTS; raise it when there are divergences.")
     ] = 0.98,
     columns: Columns = None,
+    best_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN,...",
+            help="Columns that were swept, such as lr,warmup: fits the best of each cell, without its selection bias.",
+        ),
+    ] = None,
     curves: Annotated[
         Path | None, typer.Option(metavar="TABLE", help="For a system: points along the runs; a data set includes its own.")
     ] = None,
@@ -168,16 +175,21 @@ def fit(
         raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card, facts=facts_of(facts))
     from bayes_scaling.inference.sample import fit as sample
+    from bayes_scaling.inference.sample import grouped, reduced
     from bayes_scaling.posterior.summary import described
 
-    if of_runs and not read.groupings and not by:
+    read = grouped(read, table, by or (), shared_exponents=shared_exponents)
+    table = reduced(table, read, [column.strip() for column in best_of.split(",")] if best_of else ())
+    for note in table.notes:
+        say(note)
+    if of_runs and not read.groupings:
         from bayes_scaling.model.design import identifiability
 
         for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
             say(finding)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
-    settings |= {"by": by or (), "shared_exponents": shared_exponents, "anyway": anyway}
-    fitted = sample(table, read, curves=points, discrepancy=discrepancy, robust=robust, sampler=sampler, **settings)
+    settings |= {"anyway": anyway, "sampler": sampler}
+    fitted = sample(table, read, curves=points, discrepancy=discrepancy, robust=robust, **settings)
     fitted.save(out)
     if as_json:
         print_json({"fit": str(out), **described(fitted, prob=prob)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from bayes_scaling.errors import CheckpointWarning
+from bayes_scaling.errors import CheckpointWarning, InvalidRequest
 from bayes_scaling.inference.engine import sample_posterior
 from bayes_scaling.inference.settings import Settings, provenance
 from bayes_scaling.model.document import Model, default_model, read_model
@@ -23,6 +23,7 @@ from bayes_scaling.model.tables import curves_of, rows_of, tables_of
 from bayes_scaling.posterior.checks import checked
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.residuals import draw_effects
+from bayes_scaling.runs import sweeps
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
@@ -36,6 +37,7 @@ def fit(
     curves: RunTable | None = None,
     by: str | Sequence[str] = (),
     shared_exponents: bool = False,
+    best_of: Collection[str] = (),
     discrepancy: bool = True,
     robust: bool = True,
     anyway: bool = False,
@@ -63,6 +65,9 @@ def fit(
         between them, partially pooled. See :meth:`~bayes_scaling.Model.by`.
     shared_exponents : bool
         Whether groups share their exponents.
+    best_of : collection of str
+        Columns that were swept, such as ``("lr", "warmup")``: the best run of each cell of runs equal in all other inputs of the
+        model is fitted, without its selection bias: see :func:`~bayes_scaling.runs.sweeps.best_of`.
     discrepancy : bool
         Whether model discrepancy is part of the model, where its document says how; without it, intervals take the form of
         the law for granted.
@@ -115,12 +120,10 @@ def fit(
         read = read.without_discrepancy()
     if not robust:
         read = read.without_outliers()
-    columns = (by,) if isinstance(by, str) else tuple(by)
-    if columns:
+    if by:
         runs = runs_from(runs)
-        check_groups(runs.table, columns)
-        read = read.by(*columns, shared_exponents=shared_exponents)
-    table = runs_to_fit(runs, read.needs, anyway=anyway)
+        read = grouped(read, runs, by, shared_exponents=shared_exponents)
+    table = reduced(runs_to_fit(runs, read.needs, anyway=anyway), read, best_of)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None
     facts: dict[str, Any] = {"curves_origin": None if curves is None else list(curves.origin)} if not read.is_one else {}
@@ -131,9 +134,33 @@ def fit(
     return fit_layout(layout, settings, facts | facts_of(table), table.card, progress=progress)
 
 
+def grouped(model: Model, runs: RunTable, by: str | Sequence[str], *, shared_exponents: bool = False) -> Model:
+    """Return a model whose parameters vary by columns of runs, whose labels are checked; no column leaves it as it is."""
+    columns = (by,) if isinstance(by, str) else tuple(by)
+    if not columns:
+        return model
+    check_groups(runs.table, columns)
+    return model.by(*columns, shared_exponents=shared_exponents)
+
+
+def reduced(runs: RunTable, model: Model, best_of: Collection[str]) -> RunTable:
+    """Return the best run of each cell of a sweep; cells are equal in what a model needs of runs. Nothing swept leaves all."""
+    if not best_of:
+        return runs
+    if not (model.is_one and model.only.table == "runs" and model.only.output == "loss"):
+        raise InvalidRequest("The best of a sweep is a loss of runs: the model observes something else, leave best_of out.")
+    inputs = [column for column in model.needs if column != "loss"]
+    if asked := [column for column in best_of if column in inputs]:
+        raise InvalidRequest(
+            f"{model.only.law} is a law of {', '.join(asked)}, and takes every run: leave best_of {asked[0]} out."
+        )
+    return sweeps.best_of(runs, best_of, of=inputs).runs
+
+
 def facts_of(runs: RunTable) -> dict[str, Any]:
     """Return where a table came from, as a fit keeps it."""
-    return {"runs": runs.name, "origin": list(runs.origin), "runs_digest": runs.digest}
+    facts = {"runs": runs.name, "origin": list(runs.origin), "runs_digest": runs.digest}
+    return facts | ({"notes": list(runs.notes)} if runs.notes else {})
 
 
 def fit_table(model: Model, runs: RunTable, settings: Settings) -> Fit:

@@ -45,6 +45,8 @@ class RunTable:
         Columns computed from others by C = 6 N D or D = B S.
     origin : tuple of str
         What to give the command line for the same table: its file or name, then options.
+    notes : tuple of str
+        What was done to the rows before they were fitted, sentences.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class RunTable:
     card: Card = field(default_factory=Card)
     derived: tuple[str, ...] = ()
     origin: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -184,7 +187,8 @@ def read_runs(
         again = read_runs(
             table, columns=columns, loss_unit=loss_unit, card=card, needs=needs, name=name, where=where, facts=facts
         )
-        return replace(again, derived=(*derived, *again.derived), origin=(*source.origin, *again.origin))
+        origin = (*source.origin, *again.origin)
+        return replace(again, derived=(*derived, *again.derived), origin=origin, notes=source.notes)
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
     raw = with_facts(raw, facts, place)
