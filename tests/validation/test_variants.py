@@ -92,8 +92,8 @@ def test_stated_chances_of_the_better_variant_come_true(public_runs, source):
     print(f"\n{source}, {told['pair'].nunique()} pairs, {len(told)} forecasts; 90 % intervals of the difference cover "
           f"{told['covered'].mean():.2f}\n{table.round(2)}")  # fmt: skip
     assert told["covered"].mean() >= 0.8
-    sure = told[told["stated"] > 0.99]
-    assert sure["true"].mean() >= 0.95
+    sure = told[told["stated"] > 0.95]
+    assert sure["true"].mean() >= 0.9
 
 
 def test_speed_ups_of_public_variants_have_intervals(public_runs):
