@@ -66,6 +66,7 @@ EVALUATION = [
     "read_certificate",
     "register_forecasts",
     "score_forecasts",
+    "weigh_left_out",
 ]
 LAWS = [
     "LAWS",

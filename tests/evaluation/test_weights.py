@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.evaluation import backtest as room
 from bayes_scaling.evaluation.scores import scored
-from bayes_scaling.evaluation.weights import stacked, weigh
+from bayes_scaling.evaluation.weights import stacked, weigh, weigh_left_out
 from bayes_scaling.model.document import model_from_json
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.mixture import Mixture, load_mixture
@@ -37,6 +37,14 @@ def test_stacking_is_the_best_log_score():
     best = minimize(loss, np.zeros(3)).x
     np.testing.assert_allclose(weights, np.exp(best) / np.exp(best).sum(), atol=2e-3)
     assert weights.sum() == pytest.approx(1)
+
+
+def test_where_runs_are_too_few_to_forecast_each_is_left_out():
+    found = weigh_left_out({"one": example_fit(), "same": example_fit(), "other": example_fit(draws=50)})
+    assert found.weights["one"] == pytest.approx(found.weights["same"])
+    assert sum(found.weights.values()) == pytest.approx(1)
+    assert found.facts["cuts"] == 0
+    assert found.sentence.startswith("Stacking weights from leaving out each of 25 runs of example")
 
 
 def test_a_model_that_adds_nothing_has_no_weight():

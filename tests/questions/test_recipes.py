@@ -41,7 +41,7 @@ def test_a_smaller_term_is_a_speed_up_of_the_same_factor_everywhere(three):
     assert reached.loc["better", "multiplier"] == pytest.approx(FASTER, rel=2e-3)
     assert loss(reached.loc["better", "needed"], factor=0.9) == pytest.approx(2.0, rel=1e-4)
     assert (answer.tables["crossing"]["chance"] == 0).all()
-    assert answer.sentence.startswith("At 3B tokens, against base:\n  better: speed-up in tokens 1.52")
+    assert answer.sentence.startswith("At 3B tokens, against base:\n  better: speed-up in tokens 1.53")
 
 
 def test_a_pair_is_what_it_is_among_many(three):
