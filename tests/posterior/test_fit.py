@@ -123,6 +123,6 @@ def test_an_observation_may_lack_the_quantity_of_a_reference_point():
     """The document takes its reference from the typical data, which only one of its two kinds of rows knows."""
     model, steps = read_model("critical_batch_of_data"), np.geomspace(1e3, 1e5, 6)
     scans = pd.DataFrame({"scan": "one", "batch_tokens": 1e5 * np.arange(1, 7), "steps": steps})
-    noise = pd.DataFrame({"tokens": 1e5 * steps, "noise_tokens": 1e4 * np.sqrt(steps), "loss": 3.0, "steps": steps})
+    noise = pd.DataFrame({"tokens": 1e5 * steps, "noise_tokens": 1e4 * np.sqrt(steps), "batch_tokens": 1e5})
     layout = Layout.of(model, {"scans": scans, "noise": noise})
     assert _alone(layout, model.observation("scans")).reference == layout.reference
