@@ -168,7 +168,9 @@ def _rows(
     """Return the points of a curve in order, and the inputs of these and of the end, or refuse the curve."""
     along, columns = correlation.along, list(dict.fromkeys([*inputs, correlation.along]))
     curve = curve.assign(**{name: value for name, value in end.items() if name not in (*curve, *ALONG_A_RUN)})
-    completed(curve)
+    whole = curve.copy()
+    completed(whole)
+    curve = curve.assign(**{name: whole[name] for name in columns if name in whole and name not in curve})
     missing = [column for column in (*columns, "loss") if column not in curve]
     if missing or not len(curve):
         raise InvalidRequest(

@@ -30,8 +30,8 @@ def with_facts(table: pd.DataFrame, facts: Facts | None, place: str) -> pd.DataF
         return table
     if isinstance(facts, Mapping):
         return table.assign(**{name: value for name, value in facts.items() if name not in table})
-    of_runs = facts if isinstance(facts, pd.DataFrame) else read_file(Path(facts))
-    given = "The table of facts" if isinstance(facts, pd.DataFrame) else str(facts)
+    of_runs = read_file(Path(facts)) if isinstance(facts, str | Path) else facts
+    given = str(facts) if isinstance(facts, str | Path) else "The table of facts"
     for has, it in ((of_runs, given), (table, place)):
         if "run_id" not in has:
             raise InvalidRuns(f"{it} has no column 'run_id' to join the facts by; found {', '.join(map(str, has))}.")

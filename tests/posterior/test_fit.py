@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 from bayes_scaling.errors import InvalidFit, Unwritable
-from bayes_scaling.posterior.fit import load_fit
+from bayes_scaling.model.document import read_model
+from bayes_scaling.model.layout import Layout
+from bayes_scaling.posterior.fit import _alone, load_fit
 
 
 def test_save_and_load_keep_everything(fit_by_hand, tmp_path):
@@ -114,3 +117,12 @@ def test_the_repr_says_the_verdict_first(fit_by_hand):
     thin = fit_by_hand.thinned(10)
     assert thin.posterior.sizes["draw"] == 10
     np.testing.assert_array_equal(thin.posterior["E"][0, 1], fit_by_hand.posterior["E"][0, 10])
+
+
+def test_an_observation_may_lack_the_quantity_of_a_reference_point():
+    """The document takes its reference from the typical data, which only one of its two kinds of rows knows."""
+    model, steps = read_model("critical_batch_of_data"), np.geomspace(1e3, 1e5, 6)
+    scans = pd.DataFrame({"scan": "one", "batch_tokens": 1e5 * np.arange(1, 7), "steps": steps})
+    noise = pd.DataFrame({"tokens": 1e5 * steps, "noise_tokens": 1e4 * np.sqrt(steps), "batch_tokens": 1e5})
+    layout = Layout.of(model, {"scans": scans, "noise": noise})
+    assert _alone(layout, model.observation("scans")).reference == layout.reference

@@ -30,10 +30,10 @@ READERS: Final[Registry[tuple[Reader, ...]]] = Registry("reader")
 """Readers by suffix, without its dot, in the order in which they are asked."""
 
 
-def reader(*suffixes: str) -> Callable[[Reader], Reader]:
+def reader[R: Reader](*suffixes: str) -> Callable[[R], R]:
     """Register a function as the reader of files with these suffixes."""
 
-    def register(read: Reader) -> Reader:
+    def register(read: R) -> R:
         READERS.update({suffix: (read, *READERS.get(suffix, ())) for suffix in suffixes})
         return read
 

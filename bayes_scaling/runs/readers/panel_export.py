@@ -26,17 +26,16 @@ def read_panel_export(path: Path) -> pd.DataFrame | None:
     ``loss_max`` are the least and the largest of it, and left out where they are the value itself.
     """
     place, *columns = read_csv_header(path)
-    found = [_COLUMN.fullmatch(column) for column in columns]
-    cells = [(column, match) for column, match in zip(columns, found, strict=True) if match is not None]
+    cells = [match for column in columns if (match := _COLUMN.fullmatch(column))]
     if not cells or len(cells) < len(columns):
         return None
-    metric = _loss_of(dict.fromkeys(match["metric"] for _, match in cells), path)
+    metric = _loss_of(dict.fromkeys(match["metric"] for match in cells), path)
     if place not in _STEPS:
         raise InvalidRuns(f"{path} is a chart over {place!r}: export it with the step on its horizontal axis.")
     table, curves = read_csv(path), {}
-    for column, match in cells:
+    for match in cells:
         if match["metric"] == metric:
-            curves.setdefault(match["run"], {})[_ENDS[match["end"]]] = table[column]
+            curves.setdefault(match["run"], {})[_ENDS[match["end"]]] = table[match[0]]
     points = pd.concat([_curve(run, table[place], ends) for run, ends in curves.items()], ignore_index=True)
     if all(
         (points[end].fillna(points["loss"]) == points["loss"]).all() for end in ("loss_min", "loss_max") if end in points
