@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.laws.law import Coefficient
 from bayes_scaling.model import names
 from bayes_scaling.model.document import OBSERVATION, Model, Observation
 from bayes_scaling.model.effects import Placed
@@ -207,7 +206,7 @@ class Layout:
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
         kinds = (self.model.kinds[name] for name in self.model.priors)
-        axes = dict.fromkeys(kind.of for kind in kinds if isinstance(kind, Coefficient))
+        axes = dict.fromkeys(axis for kind in kinds for axis in kind.axes)
         axes |= dict.fromkeys(self.model.units.values())
         if self.terms:
             axes |= dict.fromkeys(self.only.inputs)
