@@ -121,7 +121,7 @@ def off_best_rate(
     >>> best = dict(lr_one=1.79, lr_N=0.713, lr_D=0.307, B_one=0.58, batch_D=0.571)
     >>> cost = dict(lr_B=0.5, rate_cost=0.1, batch_cost=0.08)
     >>> [round(float(off_best_rate(1e9, 1e11, lr, 1.11e6, **loss, **best, **cost)), 3) for lr in (4e-4, 1.63e-3, 6.4e-3)]
-    [2.333, 2.331, 2.333]
+    [2.405, 2.386, 2.404]
     """
     worth = useful_tokens(
         N,
