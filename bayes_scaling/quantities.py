@@ -46,6 +46,7 @@ _ALL = (
     Quantity("C_min", "compute_min_flops", "compute at a batch far below the critical one", "FLOP", 1e40),
     Quantity("aspect", "aspect", "width over depth", "1", 1e9),
     Quantity("head_width", "head_width", "width of one attention head", "1", 1e9),
+    Quantity("lr", "lr", "peak learning rate", "1", 1e3),
     Quantity("L", "loss", "cross-entropy on held-out text", "nats per token unless declared", 1e3),
 )
 

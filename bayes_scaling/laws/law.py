@@ -54,6 +54,11 @@ class Kind:
         return self.meaning, BY_COLUMN[self.unit].unit if self.unit in BY_COLUMN else self.unit
 
     @property
+    def axes(self) -> tuple[str, ...]:
+        """Symbols of what the reference point is a point of."""
+        return ()
+
+    @property
     def moves(self) -> bool:
         """Whether the value at the reference point differs from the published parameter."""
         return type(self) is not Kind
@@ -94,6 +99,11 @@ class Coefficient(Kind):
         return (value * reference[self.of] ** -_power(self.power, parameters)) ** _power(self.outer, parameters)
 
     @property
+    def axes(self) -> tuple[str, ...]:
+        """The symbol of x."""
+        return (self.of,)
+
+    @property
     def published(self) -> tuple[str, str]:
         """The coefficient, and its unit; where the power is a function, the unit of the term at x = 1."""
         unit = self.unit if self.unit not in BY_COLUMN or self.unit == "loss" else BY_COLUMN[self.unit].unit
@@ -111,6 +121,33 @@ class Scale(Coefficient):
     def published(self) -> tuple[str, str]:
         """The scale, in the unit of x."""
         return f"scale of {self.of}", _unit(self.of)
+
+
+@dataclass(frozen=True)
+class PowerLaw(Kind):
+    """The coefficient A of a power law A x^p y^q of several inputs; at the reference point, its value there.
+
+    ``powers`` are the symbol and the exponent of each input.
+    """
+
+    powers: tuple[tuple[str, Power], ...] = ()
+
+    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return A = value x0^-p y0^-q."""
+        for symbol, power in self.powers:
+            value = value * reference[symbol] ** -_power(power, parameters)
+        return value
+
+    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return A x0^p y0^q."""
+        for symbol, power in self.powers:
+            value = value * reference[symbol] ** _power(power, parameters)
+        return value
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The symbols of the inputs."""
+        return tuple(symbol for symbol, _ in self.powers)
 
 
 def _unit(symbol: str) -> str:

@@ -27,7 +27,7 @@ from bayes_scaling.model.registry import InvalidPart, Strict, sentence
 from bayes_scaling.model.walk import RandomWalk
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 
-OF_RUNS: Final = ("runs", "shapes")
+OF_RUNS: Final = ("runs", "shapes", "near_best")
 """Tables with a row a run; the others are about learning curves."""
 OBSERVATION: Final = "observation"
 """The grouping whose labels are the names of the observations."""
@@ -94,7 +94,7 @@ class Observation(Strict):
         Name of the law.
     inputs : dict
         Column for each input of the law; by default the canonical one.
-    table : {"runs", "shapes", "curves", "lowest", "steps_to_loss", "gradient_noise"}
+    table : {"runs", "shapes", "near_best", "curves", "lowest", "steps_to_loss", "gradient_noise"}
         Runs, points along them, or what follows from the points: see :mod:`~bayes_scaling.runs.derived`.
     where : str
         Condition on its rows; all of them by default.
@@ -115,7 +115,7 @@ class Observation(Strict):
     name: str = ""
     law: str
     inputs: dict[str, str] = Field(default_factory=dict)
-    table: Literal["runs", "shapes", "curves", "lowest", "steps_to_loss", "gradient_noise"] = "runs"
+    table: Literal["runs", "shapes", "near_best", "curves", "lowest", "steps_to_loss", "gradient_noise"] = "runs"
     where: str = ""
     measured: str = ""
     likelihood: SerializeAsAny[Likelihood]

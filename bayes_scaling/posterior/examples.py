@@ -12,7 +12,7 @@ import xarray as xr
 from bayes_scaling.laws.constants import published
 from bayes_scaling.model.document import Observation, read_model
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.model.prior_draws import draw_prior
+from bayes_scaling.model.prior_draws import draw_prior, stored_parameters
 from bayes_scaling.model.reference import publish
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import training_compute, training_tokens
@@ -72,6 +72,37 @@ def example_system(model: str = "kaplan_system", *, chains: int = 4, draws: int 
             by_hand[str(name)] = xr.DataArray(np.zeros((chains, draws, *sizes)), dims=array.dims)
         elif name not in by_hand:
             by_hand[str(name)] = scattered(0.01)
+    return _fit(layout, by_hand, prior, params="non-embedding")
+
+
+@cache
+def example_rates(*, chains: int = 4, draws: int = 100) -> Fit:
+    """Return a fit of ``best_rate`` whose draws scatter by hand around the rule of Li et al. (2025), and costs of our own.
+
+    The optima of its four sweeps lie on the rule.
+
+    >>> example_rates(chains=1, draws=1).posterior["lr_N"].item()
+    0.713
+    """
+    model, rule = read_model("best_rate"), published("steplaw2025").values
+    truth = {"E": 1.69, "A_N": 406.4, "alpha_N": 0.34, "A_D": 410.7, "alpha_D": 0.28}
+    truth |= {"lr_one": rule["lr_coefficient"], "lr_N": -rule["lr_power_N"], "lr_D": rule["lr_power_D"], "lr_B": 0.5}
+    truth |= {"B_one": rule["batch_coefficient"], "batch_D": rule["batch_power_D"], "batch_N": 1e-9}
+    truth |= {"rate_cost": 0.1, "batch_cost": 0.08}
+    axes = np.meshgrid([1e8, 1e9], [1e10, 1e11], [1e-3, 2e-3, 4e-3], [2.0**18, 2.0**20], indexing="ij")
+    columns = model.only.columns.values()
+    table = pd.DataFrame(dict(zip(columns, (axis.ravel() for axis in axes), strict=True)))
+    table["cell"] = [f"N {params:g}, D {tokens:g}" for params, tokens in zip(table["params"], table["tokens"], strict=True)]
+    table["loss"] = model.only.the_law(*(table[column] for column in columns), **truth)
+    layout = Layout.of(model, {model.only.name: table})
+    rng = np.random.default_rng(0)
+    scattered, prior = _scatter(rng, chains, draws), draw_prior(layout, rng)
+    centres = {name: scattered(value) for name, value in model.only.the_law.at_reference(truth, layout.reference).items()}
+    nothing = xr.DataArray(np.zeros((chains, draws, 4)), dims=("chain", "draw", "cell"))
+    effects = {name: [(nothing, layout.codings[name, "cell"])] for name in ("lr_one", "B_one")}
+    by_hand = stored_parameters(layout, centres, effects)
+    for name in (str(name) for name in prior if name not in by_hand):
+        by_hand[name] = nothing.rename(cell=prior[name].dims[2]) if prior[name].ndim > 2 else scattered(1e-4)
     return _fit(layout, by_hand, prior, params="non-embedding")
 
 

@@ -15,7 +15,7 @@ from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, training_compute
 
-_FRACTIONS = ("loss", "aspect", "head_width")
+_FRACTIONS = ("loss", "aspect", "head_width", "lr")
 """Quantities that may be less than one."""
 
 

@@ -10,6 +10,10 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.numerics import first_crossing
+from bayes_scaling.runs.sweeps import cells_of
+
+_FEWEST_NEAR: Final = 3
+"""Runs near the best of a cell below which it was not swept."""
 
 
 def steps_to_loss(curves: pd.DataFrame, *, every: float = 0.04, least_batches: int = 4) -> pd.DataFrame:
@@ -102,6 +106,29 @@ def shapes(runs: pd.DataFrame, *, apart: float = 0.2, least_aspects: int = 2) ->
     return ordered.assign(size=[f"N {value:.3g}" for value in middle])[enough].sort_index()
 
 
+def near_best(runs: pd.DataFrame, *, within: float = 0.01, fewest: int = 5, furthest: float = 0.05) -> pd.DataFrame:
+    """Return the runs of sweeps that are near the best of their size and data, ``cell`` in the table.
+
+    Near is a loss at most a share ``within`` above the least of the cell, or one of the ``fewest`` least and at most
+    ``furthest``. Sizes and data equal to a per cent are one cell; one with fewer than three such runs is left out.
+
+    >>> runs = pd.DataFrame({"params": 1e8, "tokens": [1e9, 1.001e9, 1e9, 1e9, 9e9], "loss": [3.0, 3.01, 3.1, 3.2, 2.0]})
+    >>> near_best(runs)["cell"].tolist()
+    ['N 1e+08, D 1e+09', 'N 1e+08, D 1e+09', 'N 1e+08, D 1e+09']
+    """
+    _need(runs, ("params", "tokens", "loss"))
+    cell = cells_of(runs, ("params", "tokens"))
+    of_cell = runs["loss"].groupby(cell)
+    above, rank = runs["loss"] / of_cell.transform("min") - 1, of_cell.rank(method="first")
+    near = (above <= within) | ((rank <= fewest) & (above <= furthest))
+    enough = near & (near.groupby(cell).transform("sum") >= _FEWEST_NEAR)
+    if not enough.any():
+        raise InvalidRuns(f"No size and data have {_FEWEST_NEAR} runs near the best of them: there is no sweep.")
+    middle = {column: np.exp(np.log(runs[column]).groupby(cell).transform("mean")) for column in ("params", "tokens")}
+    labels = [f"N {params:.3g}, D {tokens:.3g}" for params, tokens in zip(middle["params"], middle["tokens"], strict=True)]
+    return runs.assign(cell=labels)[enough]
+
+
 def lowest(curves: pd.DataFrame) -> pd.DataFrame:
     """Return the lowest point of each run's curve, where training with early stopping would have ended.
 
@@ -117,8 +144,9 @@ def lowest(curves: pd.DataFrame) -> pd.DataFrame:
 
 DERIVED: Final[dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "lowest": lowest,
+    "near_best": near_best,
     "shapes": shapes,
     "steps_to_loss": steps_to_loss,
     "gradient_noise": gradient_noise,
 }
-"""Tables that follow from another, by name: those but ``shapes`` from learning curves."""
+"""Tables that follow from another, by name: those but ``near_best`` and ``shapes`` from learning curves."""

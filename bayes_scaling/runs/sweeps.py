@@ -118,7 +118,7 @@ def best_of(runs: RunTable, columns: Collection[str], *, of: Iterable[str] = ("p
         if column not in table or table[column].isna().any():
             here = "has gaps" if column in table else f"is not there; {choose(column, map(str, table))}"
             raise InvalidRuns(f"The best of a sweep of {', '.join(columns)}: in {runs.name} the column {column!r} {here}.")
-    cell = _cells(table, of)
+    cell = cells_of(table, of)
     _refuse_other_differences(table, cell, columns, of)
     numbers = [column for column in columns if _is_number(table[column], cell)]
     words = table[[column for column in columns if column not in numbers]].map(str).agg(", ".join, axis=1)
@@ -139,8 +139,8 @@ def best_of(runs: RunTable, columns: Collection[str], *, of: Iterable[str] = ("p
     return Sweep(replace(runs, table=kept, origin=origin, notes=(*runs.notes, sentence)), cells, sentence, surface.noise)
 
 
-def _cells(table: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
-    """Return the number of each row's cell, in the order of the table."""
+def cells_of(table: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
+    """Return the number of each row's cell, in the order of the table: runs equal in some columns, numbers to a per cent."""
     keys = pd.DataFrame(index=table.index)
     for column in of:
         values = table[column]

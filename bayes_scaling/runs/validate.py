@@ -11,7 +11,7 @@ import pandas as pd
 from bayes_scaling.errors import BadCell
 from bayes_scaling.quantities import BY_COLUMN
 
-_LARGEST_OF_OTHERS = {"loss_se": 1e3, "epochs": 1e9, "depth": 1e6, "width": 1e9, "heads": 1e6, "lr": 1e3}
+_LARGEST_OF_OTHERS = {"loss_se": 1e3, "epochs": 1e9, "depth": 1e6, "width": 1e9, "heads": 1e6}
 _MAXIMUM: Final = {column: quantity.maximum for column, quantity in BY_COLUMN.items()} | _LARGEST_OF_OTHERS
 _TRUTH: Final = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": False}
 _MISSING: Final = {"", "nan", "na", "n/a", "null", "none"}

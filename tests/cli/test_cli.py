@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -185,6 +186,20 @@ def test_fit_from_a_renamed_table(command, tmp_path, simulated_runs):  # noqa: F
     assert {"median", "lower", "upper", "contraction"} == set(parsed["parameters"]["alpha"])
     assert load_fit(out).loss_unit == "bits/byte"
     assert command("check", out).code == 0
+
+
+def test_fit_of_the_best_of_a_sweep(command, tmp_path, simulated_runs):  # noqa: F811
+    table, out = tmp_path / "runs.csv", tmp_path / "fit.nc"
+    swept = simulated_runs.table.merge(
+        pd.DataFrame({"lr": [1e-3, 2e-3, 4e-3, 8e-3], "lost": [0.02, 0.0, 0.01, 0.06]}), how="cross"
+    )
+    swept["loss"] *= 1 + swept["lost"] + 0.002 * np.random.default_rng(0).standard_normal(len(swept))
+    swept.to_csv(table, index=False)
+    answer = command("fit", table, "--model", "chinchilla", "--out", out, "--best-of", "lr", "--json")
+    assert answer.code == 0, answer.err
+    assert "Best of 4 over lr in 40 cells of equal params, tokens: the least loss is corrected by" in answer.err
+    assert json.loads(answer.out)["notes"] == load_fit(out).facts["notes"]
+    assert command("fit", table, "--model", "chinchilla", "--out", out, "--best-of", "rate").code == 2
 
 
 def test_the_installed_command_has_no_traceback(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from bayes_scaling.errors import BayesScalingError
 from bayes_scaling.posterior.checks import check
-from bayes_scaling.posterior.examples import example_fit, example_system
+from bayes_scaling.posterior.examples import example_fit, example_rates, example_system
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.base import QUESTIONS
 from tests.command import command  # noqa: F401 - a fixture
@@ -42,6 +42,7 @@ def folder(posteriors, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stored")
     for name, posterior in posteriors.items():
         posterior.save(folder / (name if name == "mixture" else f"{name}.nc"))
+    checked(example_rates()).save(folder / "rates.nc")
     points = {"params": 1e8, "batch_tokens": 5e5, "steps": [1e4, 2e4, 4e4], "loss": [3.4, 3.3, 3.2]}
     pd.DataFrame(points).to_csv(folder / "run.csv", index=False)
     return folder
@@ -50,7 +51,7 @@ def folder(posteriors, tmp_path_factory):
 def words_of(name, folder, of=None):
     """Return the words of a question's example, about the files of a folder."""
     words = shlex.split(QUESTIONS[name].example)
-    stored = {"fit.nc": "grouped.nc" if name == "recipes" else "fit.nc"}
+    stored = {"fit.nc": {"recipes": "grouped.nc", "rate": "rates.nc"}.get(name, "fit.nc")}
     places = {word: str(folder / (of or stored.get(word, word))) for word in ("fit.nc", "system.nc", "mixture")}
     places |= {word: str(folder / word) for word in ("run.csv", "decision.html")}
     return [places.get(word, word).replace("group=C4", "group=a").replace("group=RedPajama", "group=b") for word in words]

@@ -41,6 +41,7 @@ CASES: dict[str, tuple[str, _Runs]] = {
     "critical_batch": ("critical_batch", ladder),
     "critical_batch_of_data": ("critical_batch_of_data", ladder),
     "shape": ("shape", ladder),
+    "best_rate": ("best_rate", ladder),
 }
 """A document and its runs, by name of the case."""
 

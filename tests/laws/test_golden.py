@@ -180,6 +180,7 @@ def test_facts_without_a_law_are_as_published():
     step = published("steplaw2025").values
     assert [step[n] for n in ("lr_coefficient", "lr_power_N", "lr_power_D")] == [1.79, -0.713, 0.307]
     assert (step["batch_coefficient"], step["batch_power_D"]) == (0.58, 0.571)
+    assert published("bergsma2025").values == {"batch_power_D": 0.383}
     steps = published("porian2024").values
     assert list(steps.values()) == [0.835, 0.706, 0.602, 0.571, 0.497]
 
@@ -189,3 +190,24 @@ def test_besiroglu_has_its_errors():
     assert a.constants["B"].se == 1293.0
     assert a.constants["beta"].interval == (0.331, 0.415)
     assert a.values["beta"] / (a.values["alpha"] + a.values["beta"]) == rounded(0.513, 3)
+
+
+def test_the_rule_of_li_et_al():
+    step = published("steplaw2025").values
+    rule = {"lr_one": step["lr_coefficient"], "lr_N": -step["lr_power_N"], "lr_D": step["lr_power_D"]}
+    batch = {"B_one": step["batch_coefficient"], "batch_D": step["batch_power_D"]}
+    # 1.79 N^-0.713 D^0.307 and 0.58 D^0.571 at one billion parameters and a hundred billion tokens.
+    assert LAWS["best_rate"](1e9, 1e11, **rule) == pytest.approx(1.79 * 10 ** (-0.713 * 9 + 0.307 * 11))
+    assert LAWS["best_batch"](1e9, 1e11, **batch) == pytest.approx(0.58 * 10 ** (0.571 * 11))
+    cost = {"lr_B": 0.5, "rate_cost": 0.1, "batch_cost": 0.08}
+    lr, B = LAWS["best_rate"](1e9, 1e11, **rule), LAWS["best_batch"](1e9, 1e11, **batch)
+    useful = LAWS["useful_tokens"]
+    assert useful(1e9, 1e11, lr, B, **rule, **batch, **cost) == pytest.approx(1e11)
+    assert useful(1e9, 1e11, np.e * lr, B, **rule, **batch, **cost) == pytest.approx(1e11 * np.exp(-0.1))
+    # Four times the batch at twice the rate is off the batch alone.
+    assert useful(1e9, 1e11, 2 * lr, 4 * B, **rule, **batch, **cost) == pytest.approx(1e11 * np.exp(-0.08 * np.log(4) ** 2))
+    loss = {"E": 1.69, "A_N": 406.4, "alpha_N": 0.34, "A_D": 410.7, "alpha_D": 0.28}
+    law = {"E": 1.69, "A": 406.4, "alpha": 0.34, "B": 410.7, "beta": 0.28}
+    assert LAWS["off_best_rate"](1e9, 1e11, lr, B, **loss, **rule, **batch, **cost) == pytest.approx(
+        LAWS["chinchilla"](1e9, 1e11, **law)
+    )

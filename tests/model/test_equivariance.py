@@ -40,7 +40,7 @@ def density_of(name: str) -> LogDensity:
 
 def in_other_units(table: pd.DataFrame, loss: float, size: float, tokens: float) -> pd.DataFrame:
     by = dict.fromkeys(OF_SIZE, size) | dict.fromkeys(OF_TOKENS, tokens)
-    by |= {"loss": loss, "loss_se": loss, "compute_flops": size * tokens}
+    by |= {"loss": loss, "loss_se": loss, "compute_flops": size * tokens, "lr": size}
     return table.assign(**{column: table[column] * factor for column, factor in by.items() if column in table})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy.stats import norm
 
 from bayes_scaling.errors import InvalidRequest, InvalidRuns
@@ -109,18 +110,40 @@ def test_two_numbers_are_swept_at_once_and_repeats_count():
     assert found.noise == pytest.approx(NOISE, rel=0.1)
 
 
+def swept_law(seed):
+    """Sweeps of five rates at 24 sizes and lengths, whose losses at the best rate are those of a law."""
+    rng = np.random.default_rng(seed)
+    axes = np.geomspace(5e7, 5e9, 6), np.geomspace(2e9, 1e11, 4), np.arange(-2, 3)
+    N, D, steps = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    best = -0.3 * np.log(N / 5e8) + np.repeat(rng.uniform(-0.5, 0.5, 24), 5)
+    lost = 0.01 * (np.log(2) * steps - best) ** 2
+    loss = LAWS["chinchilla"](N, D, **HOFFMANN_LIKE) * np.exp(lost + NOISE * rng.standard_normal(len(N)))
+    tokens = D * (1 + 1e-3 * rng.random(len(N)))
+    return read_runs(pd.DataFrame({"params": N, "tokens": tokens, "lr": 3e-3 * 2.0**steps, "loss": loss}))
+
+
+@pytest.mark.slow
+def test_laws_of_corrected_rows_cover():
+    at = xr.Dataset({"N": ("point", [1e8, 5e8, 2e9, 3e10]), "D": ("point", [1e10, 3e9, 1e11, 6e11])})
+    truth = LAWS["chinchilla"](at["N"], at["D"], **HOFFMANN_LIKE)
+    inside, off = {"corrected": [], "least": []}, {"corrected": [], "least": []}
+    for seed in range(40):
+        runs = swept_law(seed)
+        least = runs.table.loc[runs.table["loss"].groupby(np.repeat(np.arange(24), 5)).idxmin()]
+        for name, table, how in (("corrected", runs, {"best_of": ["lr"]}), ("least", read_runs(least), {})):
+            found = fit(table, "chinchilla", seed=seed, progress=False, **how)
+            loss = LAWS["chinchilla"](at["N"], at["D"], **{each: found.posterior[each] for each in HOFFMANN_LIKE})
+            low, high = (loss.quantile(q, dim=("chain", "draw")) for q in (0.05, 0.95))
+            inside[name].append(((low < truth) & (truth < high)).to_numpy())
+            off[name].append(np.log(loss.median(("chain", "draw")) / truth).to_numpy())
+    covered = {name: np.mean(each, axis=0).round(3) for name, each in inside.items()}
+    print(f"covered {covered}; off, per cent { ({n: (100 * np.mean(e, axis=0)).round(3) for n, e in off.items()}) }")
+    assert np.mean(inside["corrected"]) == pytest.approx(0.9, abs=0.06)
+    assert abs(np.mean(off["corrected"], axis=0)[:3]).max() < 2e-4
+
+
 def test_a_fit_of_the_best_of_a_sweep_finds_the_law_and_says_what_was_done():
-    rng = np.random.default_rng(5)
-    N, D, steps = (
-        a.ravel()
-        for a in np.meshgrid(np.geomspace(5e7, 5e9, 6), np.geomspace(2e9, 1e11, 4), np.arange(-2, 3), indexing="ij")
-    )
-    best = np.log(3e-3) - 0.3 * np.log(N / 5e8)
-    rate = np.exp(np.log(3e-3) + np.log(2) * steps)
-    loss = LAWS["chinchilla"](N, D, **HOFFMANN_LIKE) * np.exp(
-        0.02 * (np.log(rate) - best) ** 2 + NOISE * rng.standard_normal(len(N))
-    )
-    runs = read_runs(pd.DataFrame({"params": N, "tokens": D * (1 + 1e-3 * rng.random(len(N))), "lr": rate, "loss": loss}))
+    runs = swept_law(5)
     found = fit(runs, "chinchilla", best_of=["lr"], seed=1, progress=False)
     assert found.converged
     assert len(found.table) == 24

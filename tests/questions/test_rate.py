@@ -1,0 +1,140 @@
+"""The rate and batch to choose: closed forms, brute force, and sweeps whose optimum lies beyond what was tried."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.inference import fit
+from bayes_scaling.laws import LAWS
+from bayes_scaling.model.document import read_model
+from bayes_scaling.posterior.examples import example_fit, example_rates
+from bayes_scaling.questions.base import question
+from bayes_scaling.questions.rate import Rate
+from bayes_scaling.runs.table import read_runs
+
+TRUTH = {
+    "E": 1.69,
+    "A_N": 406.4,
+    "alpha_N": 0.34,
+    "A_D": 410.7,
+    "alpha_D": 0.28,
+    "lr_one": 1.79,
+    "lr_N": 0.713,
+    "lr_D": 0.307,
+}
+TRUTH |= {"lr_B": 0.5, "rate_cost": 0.15, "B_one": 0.58, "batch_D": 0.571, "batch_N": 0.1, "batch_cost": 0.1}
+NOISE = 0.001
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """The rule of Li et al. (2025), in one draw."""
+    return example_rates(chains=1, draws=1)
+
+
+def test_one_draw_chooses_its_optimum_and_wastes_nothing(exact):
+    choice = Rate(params=1e9, tokens=1e11).answer(exact).tables["choice"].iloc[0]
+    assert choice["lr"] == pytest.approx(1.79 * 1e9**-0.713 * 1e11**0.307, rel=1e-6)
+    assert choice["batch_tokens"] == pytest.approx(0.58 * 1e11**0.571, rel=1e-6)
+    assert choice["wasted"] == pytest.approx(0.0, abs=1e-9)
+    assert choice["reach_params"] == 0.0
+
+
+def test_a_given_batch_takes_the_rate_that_is_best_for_it(exact):
+    best, given = (
+        Rate(params=1e9, tokens=1e11, batch=batch).answer(exact).tables["choice"].iloc[0]
+        for batch in (None, 4 * 0.58 * 1e11**0.571)
+    )
+    assert given["lr"] / best["lr"] == pytest.approx(2.0, rel=1e-6)  # the square root, lr_B of one half
+    assert given["wasted"] == pytest.approx(1 - np.exp(-0.08 * np.log(4) ** 2), rel=1e-6)
+    worth = 1e11 * (1 - given["wasted"])
+    assert given["lost"] == pytest.approx(410.7 * (worth**-0.28 - 1e11**-0.28), rel=1e-6)
+
+
+def test_the_choice_makes_the_mean_cost_least():
+    posterior = example_rates()
+    draws = {
+        name: posterior.posterior[name].values.ravel()
+        for name in ("lr_N", "lr_D", "lr_B", "rate_cost", "batch_D", "batch_N", "batch_cost")
+    }
+    choice = Rate(params=3e9, tokens=3e11).answer(posterior)
+    best = {name: choice.data[name].values.ravel() for name in ("lr", "batch_tokens")}
+
+    def cost(lr, batch):
+        off = np.log(batch / best["batch_tokens"])
+        return float(
+            (draws["rate_cost"] * (np.log(lr / best["lr"]) - draws["lr_B"] * off) ** 2 + draws["batch_cost"] * off**2).mean()
+        )
+
+    row = choice.tables["choice"].iloc[0]
+    least = cost(row["lr"], row["batch_tokens"])
+    for by in (0.97, 1.03):
+        assert least < min(cost(by * row["lr"], row["batch_tokens"]), cost(row["lr"], by * row["batch_tokens"]))
+        assert least < cost(by * row["lr"], by * row["batch_tokens"])
+    assert row["best_lr_lower"] < row["lr"] < row["best_lr_upper"]
+    assert 0 < row["wasted"] < row["wasted_upper"]
+
+
+def test_other_laws_are_refused_and_choices_beyond_the_sweep_are_named():
+    with pytest.raises(InvalidRequest, match="say of the model best_rate; chinchilla has no learning rate"):
+        Rate(params=1e9, tokens=1e11).answer(example_fit())
+    answer = Rate(params=1e11, tokens=1e12).answer(example_rates())
+    assert any(
+        "batch_tokens" in caveat and "lies outside those of the runs near the best" in caveat for caveat in answer.caveats
+    )
+
+
+def sweeps(seed, *, cut):
+    """Twelve sweeps of rate and batch, the rates of every one cut off below the best one of half of them."""
+    rng = np.random.default_rng(seed)
+    N, D, lr, B = (
+        a.ravel()
+        for a in np.meshgrid(
+            np.geomspace(1e8, 1.6e9, 4),
+            np.geomspace(5e9, 8e10, 3),
+            2.0 ** -np.arange(6.5, 12),
+            2.0 ** np.arange(16, 22),
+            indexing="ij",
+        )
+    )
+    kept = lr <= cut
+    N, D, lr, B = N[kept], D[kept], lr[kept], B[kept]
+    loss = LAWS["off_best_rate"](N, D, lr, B, **TRUTH) * np.exp(NOISE * rng.standard_normal(len(N)))
+    return read_runs(pd.DataFrame({"params": N, "tokens": D, "lr": lr, "batch_tokens": B, "loss": loss}))
+
+
+def test_sweeps_that_do_not_reach_their_optimum_count_as_far_as_they_go():
+    cut = 2.0**-9.4
+    runs = sweeps(1, cut=cut)
+    cells = runs.table.drop_duplicates(["params", "tokens"])
+    best = LAWS["best_rate"](cells["params"], cells["tokens"], **{name: TRUTH[name] for name in ("lr_one", "lr_N", "lr_D")})
+    beyond = int((best > cut).sum())
+    assert 5 <= beyond <= 9  # so many of twelve optima lie above every rate that was tried
+    found = fit(runs, "best_rate", seed=1, progress=False)
+    assert found.converged, found.verdict
+    for name in ("lr_N", "lr_D", "lr_B", "batch_D", "batch_N", "rate_cost"):
+        low, high = (float(found.posterior[name].quantile(q)) for q in (0.005, 0.995))
+        print(f"{name}: {low:.3f} to {high:.3f}, truth {TRUTH[name]}")
+        assert low < TRUTH[name] < high, name
+    choice = question("rate", params=1e8, tokens=8e10).answer(found).tables["choice"].iloc[0]
+    truth = 1.79 * 1e8**-0.713 * 8e10**0.307
+    assert truth > 2 * cut
+    assert choice["best_lr_lower"] < truth < choice["best_lr_upper"]
+    assert choice["wasted_upper"] < 0.1
+
+
+def test_a_swept_size_and_data_have_the_optimum_of_their_own_sweep():
+    assert read_model("best_rate").parameters["lr_one"].varies_by == ("cell",)
+    posterior = example_rates()
+    effect = posterior.posterior["lr_one_effect_cell"].copy()
+    effect.loc[{"cell": "N 1e+09, D 1e+11"}] = np.log(2.0)
+    tree = posterior.tree.copy()
+    tree["posterior"] = posterior.posterior.assign(lr_one_effect_cell=effect)
+    moved = replace(posterior, tree=tree)
+    own, other = (Rate(params=n, tokens=1e11).answer(moved).tables["choice"].iloc[0]["lr"] for n in (1e9, 1.1e9))
+    assert own / other == pytest.approx(2.0 * 1.1**0.713, rel=0.01)
