@@ -8,7 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from bayes_scaling.cli.application import app
-from bayes_scaling.cli.options import AsJson, CardFile, Columns, LossUnit, Model, Prob, Runs, Seed, Stored, Where, table_of
+from bayes_scaling.cli.options import (
+    AsJson,
+    CardFile,
+    Columns,
+    LossUnit,
+    Model,
+    Pins,
+    Prob,
+    Runs,
+    Seed,
+    Stored,
+    Where,
+    pairs,
+    table_of,
+)
 from bayes_scaling.cli.printing import print_checks, print_json, print_parameters, print_table, say, verdict_of
 from bayes_scaling.errors import InvalidRequest
 
@@ -101,6 +115,7 @@ def fit(
     discrepancy: Annotated[
         bool, typer.Option(help="Whether to include the model discrepancy of the document, where it has one.")
     ] = True,
+    pin: Pins = None,
     robust: Annotated[
         bool,
         typer.Option(help="Whether to look for rows that went wrong and set them aside, each named with its probability."),
@@ -132,6 +147,7 @@ def fit(
     from bayes_scaling.runs.catalog import runs_from
 
     check_writable(out)
+    pins = pairs(pin, "--pin")
     given = (runs, columns, where, loss_unit, card)
     table = table_of(*given) if model is None else table_of(*given, read_model(model).needs)
     model = model or default_model(table.table)
@@ -148,10 +164,12 @@ def fit(
     if of_runs and not read.groupings:
         from bayes_scaling.model.design import identifiability
 
-        for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
+        for finding in identifiability(table, (read if discrepancy else read.without_discrepancy()).pinned(pins)).findings:
             say(finding)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
-    fitted = sample(table, read, curves=points, discrepancy=discrepancy, robust=robust, sampler=sampler, **settings)
+    fitted = sample(
+        table, read, curves=points, pin=pins, discrepancy=discrepancy, robust=robust, sampler=sampler, **settings
+    )
     fitted.save(out)
     if as_json:
         print_json({"fit": str(out), **described(fitted, prob=prob)})

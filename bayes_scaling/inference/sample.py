@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bayes_scaling.inference.engine import sample_posterior
 from bayes_scaling.inference.settings import Settings, provenance
 from bayes_scaling.model.document import Model, default_model, read_model
 from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.pins import Pin
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.tables import curves_of, rows_of, tables_of
 from bayes_scaling.posterior.checks import checked
@@ -32,6 +34,7 @@ def fit(
     model: str | Path | Model | None = None,
     *,
     curves: RunTable | None = None,
+    pin: Mapping[str, Any] | None = None,
     discrepancy: bool = True,
     robust: bool = True,
     sampler: str = "auto",
@@ -53,6 +56,10 @@ def fit(
         that forecasts from what the runs have: see :func:`~bayes_scaling.model.document.default_model`.
     curves : RunTable, optional
         Points along the runs, where an observation is about them: see :func:`~bayes_scaling.load_curves`.
+    pin : mapping, optional
+        Parameters whose value is known from elsewhere, in the table's own units: ``{"E": 1.69}`` is taken for exact,
+        ``{"E": (1.69, 0.02)}`` has a standard error. See :meth:`~bayes_scaling.Model.pinned`. The fit says where the runs
+        alone put what was pinned, as far as importance sampling tells it.
     discrepancy : bool
         Whether model discrepancy is part of the model, where its document says how; without it, intervals take the form of
         the law for granted.
@@ -102,15 +109,30 @@ def fit(
         read = read.without_discrepancy()
     if not robust:
         read = read.without_outliers()
+    free, read = read, read.pinned(pin or {})
     table = runs_from(runs, needs=read.needs)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None
     facts: dict[str, Any] = {"curves_origin": None if curves is None else list(curves.origin)} if not read.is_one else {}
     if points is not None:
         facts["curves_digest"] = points.digest
-    layout = Layout.of(read, {observation.name: rows_of(observation, table, points) for observation in read.observations})
+    tables = {observation.name: rows_of(observation, table, points) for observation in read.observations}
+    layout = Layout.of(read, tables)
     warn_of_checkpoints(table, layout, stacklevel=3)
-    return fit_layout(layout, settings, facts | facts_of(table), table.card, progress=progress)
+    fitted = fit_layout(layout, settings, facts | facts_of(table), table.card, progress=progress)
+    if not pin or fitted.facts["sampler"] != "importance":
+        return fitted.with_facts(pins={name: {"pin": str(Pin.of(name, given))} for name, given in (pin or {}).items()})
+    alone = fit_layout(Layout.of(free, tables), replace(settings, sampler="importance"), {}, table.card, progress=progress)
+    return fitted.with_facts(pins={name: _beside(name, Pin.of(name, given), alone) for name, given in pin.items()})
+
+
+def _beside(name: str, pin: Pin, alone: Fit) -> dict[str, Any]:
+    """Return a pin and what the runs alone say of the parameter: median, 90 % interval, and the quantile of the pin."""
+    draws = alone.learned.get(name)
+    if draws is None or not alone.converged:
+        return {"pin": str(pin)}
+    low, median, high = (float(draws.quantile(q)) for q in (0.05, 0.5, 0.95))
+    return {"pin": str(pin), "median": median, "lower": low, "upper": high, "quantile": float((draws < pin.value).mean())}
 
 
 def facts_of(runs: RunTable) -> dict[str, Any]:

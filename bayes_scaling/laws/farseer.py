@@ -64,7 +64,9 @@ class _DataTerm(Coefficient):
 
 
 def _slope(of: str, power: str, sign: float) -> _Slope:
-    return _Slope(f"exponent of N with which {of} falls at the reference", "1", "N", lambda p: sign * p[power], through=(power,))
+    return _Slope(
+        f"exponent of N with which {of} falls at the reference", "1", "N", lambda p: sign * p[power], through=(power,)
+    )
 
 
 def _none(parameters: Mapping[str, Value]) -> float:

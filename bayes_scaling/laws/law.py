@@ -70,8 +70,7 @@ class Coefficient(Kind):
     """The coefficient A of a term (A x^-power)^outer; at the reference point, the term's whole value.
 
     With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what the data measure.
-    ``of`` is the symbol of x, ``also`` are those of other axes, and ``through`` names parameters whose own values at the
-    reference point the value is stated through.
+    ``of`` is the symbol of x, ``also`` are those of other axes.
     """
 
     of: str = ""
@@ -79,6 +78,7 @@ class Coefficient(Kind):
     outer: Power = 1.0
     also: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
+    """Parameters through whose own values at the reference point this one's is stated."""
 
     @property
     def axes(self) -> tuple[str, ...]:

@@ -53,7 +53,15 @@ def effective_experts(N: Value, N_total: Value) -> Value:
     return 1 / (1 / experts + 1 / _MOST)
 
 
-_A = _Term("loss left by N at its reference", "loss", "N", "alpha", also=("N_total",), names=("alpha", "gamma", "delta"), signs=(-1.0, -1.0))
+_A = _Term(
+    "loss left by N at its reference",
+    "loss",
+    "N",
+    "alpha",
+    also=("N_total",),
+    names=("alpha", "gamma", "delta"),
+    signs=(-1.0, -1.0),
+)
 _B = _Term("loss left by D at its reference", "loss", "D", "beta", also=("N", "N_total"), names=("beta", "zeta", "omega"))
 
 

@@ -11,7 +11,9 @@ from bayes_scaling.laws.chinchilla import CoefficientD, CoefficientN, chinchilla
 from bayes_scaling.laws.law import Coefficient, Exponent, Irreducible, Number, Tokens, Value, law
 
 _Repetitions = Annotated[Number, "repetitions after which a further one is worth a third of a fresh token, R*_D"]
-_Excess = Annotated[Number, "excess parameters, over those fitting the distinct tokens, after which more are worth a third, R*_N"]
+_Excess = Annotated[
+    Number, "excess parameters, over those fitting the distinct tokens, after which more are worth a third, R*_N"
+]
 _NEXT_TO_NOTHING: Final = 1e-30
 """Added to the repetitions, so that a power of none has a derivative."""
 

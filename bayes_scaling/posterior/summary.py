@@ -29,6 +29,7 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
     -------
     dict
         ``converged`` and ``verdict``; ``adequate`` and ``adequacy``, the same of how well the model describes the runs;
+        ``pinned``, what is fixed and where the runs alone put it;
         ``suspects``, the rows that may have gone wrong (:func:`~bayes_scaling.posterior.suspects.suspects`); ``checks``;
         ``prob``; ``reference``, the point at which priors are stated; ``parameters`` by name, those
         ``_at_reference`` too, each with ``median``, ``lower``, ``upper`` and ``contraction``; ``sampling``;
@@ -47,6 +48,7 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
         "verdict": fit.verdict,
         "adequate": fit.adequate,
         "adequacy": fit.adequacy,
+        "pinned": fit.pinned,
         "suspects": suspects(fit).to_dict("records"),
         "checks": list(fit.checks),
         "prob": prob,
