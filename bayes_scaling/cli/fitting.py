@@ -16,12 +16,14 @@ from bayes_scaling.cli.options import (
     Given,
     LossUnit,
     Model,
+    Pins,
     Prob,
     Runs,
     Seed,
     Stored,
     Where,
     facts_of,
+    pairs,
     table_of,
 )
 from bayes_scaling.cli.printing import print_checks, print_json, print_parameters, print_table, say, verdict_of
@@ -120,6 +122,7 @@ def fit(
     discrepancy: Annotated[
         bool, typer.Option(help="Whether to include the model discrepancy of the document, where it has one.")
     ] = True,
+    pin: Pins = None,
     robust: Annotated[
         bool,
         typer.Option(help="Whether to look for rows that went wrong and set them aside, each named with its probability."),
@@ -163,6 +166,7 @@ def fit(
     from bayes_scaling.runs.to_fit import runs_to_fit
 
     check_writable(out)
+    pins = pairs(pin, "--pin")
     given = (runs, columns, where, loss_unit, card)
     table = table_of(*given, facts=facts) if model is None else table_of(*given, read_model(model).needs, facts)
     model = model or default_model(table.table)
@@ -185,11 +189,11 @@ def fit(
     if of_runs and not read.groupings:
         from bayes_scaling.model.design import identifiability
 
-        for finding in identifiability(table, read if discrepancy else read.without_discrepancy()).findings:
+        for finding in identifiability(table, (read if discrepancy else read.without_discrepancy()).pinned(pins)).findings:
             say(finding)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
     settings |= {"anyway": anyway, "sampler": sampler}
-    fitted = sample(table, read, curves=points, discrepancy=discrepancy, robust=robust, **settings)
+    fitted = sample(table, read, curves=points, pin=pins, discrepancy=discrepancy, robust=robust, **settings)
     fitted.save(out)
     if as_json:
         print_json({"fit": str(out), **described(fitted, prob=prob)})

@@ -34,6 +34,14 @@ By = Annotated[
 Where = Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")]
 LossUnit = Annotated[str | None, typer.Option(help="nats/token, bits/token, bits/byte or error rate; overrides the card.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Data card; by default card.toml beside the table.")]
+Pins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pin",
+        metavar="NAME=VALUE",
+        help="Parameter known from elsewhere, in the table's units: E=1.69, or E=1.69+-0.02; repeat for several.",
+    ),
+]
 Workers = Annotated[int, typer.Option(help="Parallel processes.")]
 ChainDraws = Annotated[int, typer.Option("--draws", help="Draws of each of four chains.")]
 ChainTune = Annotated[int, typer.Option("--tune", help="Warm-up draws of each chain.")]

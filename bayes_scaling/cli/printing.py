@@ -25,7 +25,7 @@ def print_checks(fit: Fit) -> None:
     """Print the verdicts on convergence and, where it failed, adequacy; suspect rows; then every check, then advice."""
     from bayes_scaling.posterior.suspects import suspects_sentence
 
-    lines = [fit.verdict, "" if fit.adequate else fit.adequacy, suspects_sentence(fit), fit.how_sampled]
+    lines = [fit.verdict, "" if fit.adequate else fit.adequacy, *fit.pinned, suspects_sentence(fit), fit.how_sampled]
     print("\n".join(filter(None, lines)) + "\n")
     for check in fit.checks:
         mark, place = "passed" if check["passed"] else "FAILED", f" ({check['where']})" if check["where"] else ""

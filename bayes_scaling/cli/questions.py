@@ -17,7 +17,7 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from bayes_scaling.cli.extras import EXTRAS, Extra
-from bayes_scaling.cli.options import AsJson, Columns, OfOne, columns_of, numbers, pairs, stored_fit
+from bayes_scaling.cli.options import AsJson, Columns, LossUnit, OfOne, columns_of, numbers, pairs, stored_fit
 from bayes_scaling.cli.printing import print_json, say
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.questions.registry import entries, find
@@ -97,10 +97,17 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     observation = given.pop("observation", None) if "observation" in kind.takes else None
     further = [(extra, given.pop(extra.name)) for extra in extras]
     columns = columns_of(given.pop("columns", None))
+    loss_unit = given.pop("loss_unit", None)
     if out is not None:
         check_writable(out)
     question = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
-    posterior = None if stored is None else _posterior(stored, observation)
+    if kind.fits and stored is not None and stored.suffix != ".nc" and not stored.is_dir():
+        from bayes_scaling.inference.sample import fit
+        from bayes_scaling.runs.table import read_runs
+
+        posterior = fit(read_runs(stored, columns=columns, loss_unit=loss_unit), kind.fits)
+    else:
+        posterior = None if stored is None else _posterior(stored, observation)
     answer = question.answer(posterior)
     notes: dict[str, Any] = {}
     for extra, value in further:
@@ -152,6 +159,8 @@ def _parameters(kind: type[Question], extras: tuple[Extra, ...]) -> list[inspect
         metavar, what = "FIT.nc", "Fit written by `bayes-scaling fit`."
         if kind.takes == ("mixture",):
             metavar, what = "MIXTURE", "Folder written by `bayes-scaling weigh`."
+        elif kind.fits:
+            metavar, what = "FIT.nc", f"Fit written by `bayes-scaling fit`, or a table of runs to fit {kind.fits} to first."
         elif "mixture" in kind.takes:
             what = "Fit written by `bayes-scaling fit`, or the folder of a mixture."
         required.append(_parameter("stored", Annotated[Path, typer.Argument(metavar=metavar, help=what)]))
@@ -161,8 +170,10 @@ def _parameters(kind: type[Question], extras: tuple[Extra, ...]) -> list[inspect
         (required if parameter.default is inspect.Parameter.empty else optional).append(parameter)
     if "observation" in kind.takes:
         optional.append(_parameter("observation", OfOne, None))
-    if any(map(_is_table, fields.values())):
+    if kind.fits or any(map(_is_table, fields.values())):
         optional.append(_parameter("columns", Columns, None))
+    if kind.fits:
+        optional.append(_parameter("loss_unit", LossUnit, None))
     optional += [_parameter(extra.name, extra.annotation, None) for extra in extras]
     if kind.writes:
         option = typer.Option(metavar="TABLE.csv", help=f"Where to write the table of {kind.writes}.")

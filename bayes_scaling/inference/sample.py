@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bayes_scaling.inference.settings import Settings, provenance
 from bayes_scaling.model.document import Model, default_model, read_model
 from bayes_scaling.model.grouping import check_groups
 from bayes_scaling.model.layout import Layout
+from bayes_scaling.model.pins import Pin
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.tables import curves_of, rows_of, tables_of
 from bayes_scaling.posterior.checks import checked
@@ -38,6 +40,7 @@ def fit(
     by: str | Sequence[str] = (),
     shared_exponents: bool = False,
     best_of: Collection[str] = (),
+    pin: Mapping[str, Any] | None = None,
     discrepancy: bool = True,
     robust: bool = True,
     anyway: bool = False,
@@ -68,6 +71,10 @@ def fit(
     best_of : collection of str
         Columns that were swept, such as ``("lr", "warmup")``: the best run of each cell of runs equal in all other inputs of the
         model is fitted, without its selection bias: see :func:`~bayes_scaling.runs.sweeps.best_of`.
+    pin : mapping, optional
+        Parameters whose value is known from elsewhere, in the table's own units: ``{"E": 1.69}`` is taken for exact,
+        ``{"E": (1.69, 0.02)}`` has a standard error. See :meth:`~bayes_scaling.Model.pinned`. The fit says where the runs
+        alone put what was pinned, as far as importance sampling tells it.
     discrepancy : bool
         Whether model discrepancy is part of the model, where its document says how; without it, intervals take the form of
         the law for granted.
@@ -123,15 +130,30 @@ def fit(
     if by:
         runs = runs_from(runs)
         read = grouped(read, runs, by, shared_exponents=shared_exponents)
+    free, read = read, read.pinned(pin or {})
     table = reduced(runs_to_fit(runs, read.needs, anyway=anyway), read, best_of)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None
     facts: dict[str, Any] = {"curves_origin": None if curves is None else list(curves.origin)} if not read.is_one else {}
     if points is not None:
         facts["curves_digest"] = points.digest
-    layout = Layout.of(read, {observation.name: rows_of(observation, table, points) for observation in read.observations})
+    tables = {observation.name: rows_of(observation, table, points) for observation in read.observations}
+    layout = Layout.of(read, tables)
     warn_of_checkpoints(table, layout, stacklevel=3)
-    return fit_layout(layout, settings, facts | facts_of(table), table.card, progress=progress)
+    fitted = fit_layout(layout, settings, facts | facts_of(table), table.card, progress=progress)
+    if not pin or fitted.facts["sampler"] != "importance":
+        return fitted.with_facts(pins={name: {"pin": str(Pin.of(name, given))} for name, given in (pin or {}).items()})
+    alone = fit_layout(Layout.of(free, tables), replace(settings, sampler="importance"), {}, table.card, progress=progress)
+    return fitted.with_facts(pins={name: _beside(name, Pin.of(name, given), alone) for name, given in pin.items()})
+
+
+def _beside(name: str, pin: Pin, alone: Fit) -> dict[str, Any]:
+    """Return a pin and what the runs alone say of the parameter: median, 90 % interval, and the quantile of the pin."""
+    draws = alone.learned.get(name)
+    if draws is None or not alone.converged:
+        return {"pin": str(pin)}
+    low, median, high = (float(draws.quantile(q)) for q in (0.05, 0.5, 0.95))
+    return {"pin": str(pin), "median": median, "lower": low, "upper": high, "quantile": float((draws < pin.value).mean())}
 
 
 def grouped(model: Model, runs: RunTable, by: str | Sequence[str], *, shared_exponents: bool = False) -> Model:

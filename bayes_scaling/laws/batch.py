@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from bayes_scaling.elementwise import exp, log
@@ -22,6 +24,27 @@ _LeastSteps = Annotated[Steps, "steps at an endless batch, S_min, one number for
 _NoiseRatio = Annotated[Number, "noise scale over critical batch"]
 _NoiseScale = Annotated[Tokens, "gradient noise scale"]
 _NEWTON_STEPS = 8
+
+
+@dataclass(frozen=True)
+class _StepsAtReference(Coefficient):
+    """The least steps; at the reference point, the steps at the batch and the loss there, which is what runs measure."""
+
+    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return S_min = steps / (1 + B_crit/B0)."""
+        return value / (1 + parameters["B_star"] / reference["B"])
+
+    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return the steps S_min (1 + B_crit/B0)."""
+        return value * (1 + parameters["B_star"] * reference["L"] ** (-1 / parameters["alpha_B"]) / reference["B"])
+
+    @property
+    def published(self) -> tuple[str, str]:
+        """What the least steps are, and their unit."""
+        return "a number of steps", "steps"
+
+
+_STEPS = _StepsAtReference("steps at the reference batch and loss", "steps", "B", 0.0, also=("L",), through=("B_star",))
 
 
 @law(output="batch_tokens", source="kaplan2020", equation="(1.4), (5.3)")
@@ -54,6 +77,20 @@ def steps_in_scan(B: Value, L: Value, *, S_least: _LeastSteps, B_star: BatchAtOn
     10011
     """
     return steps_to_loss(B, S_least=S_least, B_crit=critical_batch(L, B_star=B_star, alpha_B=alpha_B))
+
+
+@law(output="steps", source="kaplan2020", equation="(5.1) with (5.3)")
+def steps_of_batches(
+    B: Value, L: Value, *, S_least: Annotated[_LeastSteps, _STEPS], B_star: BatchAtOneNat, alpha_B: Exponent
+) -> Value:
+    r"""Steps to loss L at batch B, :func:`steps_in_scan` with a prior on the steps at the reference batch, :math:`S_{min} (1 + B^* L^{-1/\alpha_B} / B)`.
+
+    Where few batches were tried, steps at one of them are known, and the least steps go with the critical batch.
+
+    >>> round(steps_of_batches(1.12e6, 3.0, S_least=5000.0, B_star=2.1e8, alpha_B=0.21))
+    10011
+    """
+    return steps_in_scan(B, L, S_least=S_least, B_star=B_star, alpha_B=alpha_B)
 
 
 @law(output="batch_tokens", source="mccandlish2018", equation="(2.9)")

@@ -54,11 +54,6 @@ class Kind:
         return self.meaning, BY_COLUMN[self.unit].unit if self.unit in BY_COLUMN else self.unit
 
     @property
-    def axes(self) -> tuple[str, ...]:
-        """Symbols of what the reference point is a point of."""
-        return ()
-
-    @property
     def moves(self) -> bool:
         """Whether the value at the reference point differs from the published parameter."""
         return type(self) is not Kind
@@ -75,8 +70,7 @@ class Coefficient(Kind):
     """The coefficient A of a term (A x^-power)^outer; at the reference point, the term's whole value.
 
     With x in raw units, A and its exponent are one ridge; the term at a point inside the data is what the data measure.
-    ``of`` is the symbol of x, ``also`` are those of other axes, and ``through`` names parameters whose own values at the
-    reference point the value is stated through.
+    ``of`` is the symbol of x, ``also`` are those of other axes.
     """
 
     of: str = ""
@@ -84,6 +78,7 @@ class Coefficient(Kind):
     outer: Power = 1.0
     also: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
+    """Parameters through whose own values at the reference point this one's is stated."""
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -97,11 +92,6 @@ class Coefficient(Kind):
     def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
         """Return the term (A x0^-power)^outer."""
         return (value * reference[self.of] ** -_power(self.power, parameters)) ** _power(self.outer, parameters)
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """The symbol of x."""
-        return (self.of,)
 
     @property
     def published(self) -> tuple[str, str]:

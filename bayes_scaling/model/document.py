@@ -19,15 +19,16 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator, mo
 from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose
 from bayes_scaling.files import MODELS
 from bayes_scaling.laws import LAWS, Law
-from bayes_scaling.laws.law import EXPONENT, Kind
+from bayes_scaling.laws.law import EXPONENT, Coefficient, Kind
 from bayes_scaling.model.effects import Effect, Shared, one_or_many
 from bayes_scaling.model.noise import Correlation, Likelihood
+from bayes_scaling.model.pins import Pin
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import InvalidPart, Strict, sentence
 from bayes_scaling.model.walk import RandomWalk
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 
-OF_RUNS: Final = ("runs", "shapes", "near_best")
+OF_RUNS: Final = ("runs", "shapes", "near_best", "scans")
 """Tables with a row a run; the others are about learning curves."""
 OBSERVATION: Final = "observation"
 """The grouping whose labels are the names of the observations."""
@@ -53,6 +54,9 @@ class Parameter(Strict):
         ``["corpus", "arch"]`` is crossed, ``["corpus", "corpus:arch"]`` is arch nested in corpus.
     spread : Prior, optional
         Prior on the standard deviation between groups, on the log scale; one for each grouping.
+    unit : str
+        ``"table"`` where the prior is on the value in the table's own unit, although the others are on multiples of the
+        typical one.
     why : str
         Why this prior, in a sentence.
     """
@@ -61,6 +65,7 @@ class Parameter(Strict):
     fixed: float | None = Field(default=None, ge=0)
     varies_by: tuple[str, ...] = ()
     spread: Prior | None = None
+    unit: Literal["", "table"] = ""
     why: str = ""
 
     _varies_by = field_validator("varies_by", mode="before")(one_or_many)
@@ -94,7 +99,7 @@ class Observation(Strict):
         Name of the law.
     inputs : dict
         Column for each input of the law; by default the canonical one.
-    table : {"runs", "shapes", "near_best", "curves", "lowest", "steps_to_loss", "gradient_noise"}
+    table : {"runs", "shapes", "near_best", "scans", "curves", "lowest", "steps_to_loss", "gradient_noise"}
         Runs, points along them, or what follows from the points: see :mod:`~bayes_scaling.runs.derived`.
     where : str
         Condition on its rows; all of them by default.
@@ -115,7 +120,7 @@ class Observation(Strict):
     name: str = ""
     law: str
     inputs: dict[str, str] = Field(default_factory=dict)
-    table: Literal["runs", "shapes", "near_best", "curves", "lowest", "steps_to_loss", "gradient_noise"] = "runs"
+    table: Literal["runs", "shapes", "near_best", "scans", "curves", "lowest", "steps_to_loss", "gradient_noise"] = "runs"
     where: str = ""
     measured: str = ""
     likelihood: SerializeAsAny[Likelihood]
@@ -279,6 +284,10 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        return self._checked()
+
+    def _checked(self) -> Self:
+        """Return the model, or refuse observations and parameters that do not go together."""
         names = [observation.name for observation in self.observations]
         if not names:
             raise InvalidSpecification("observations: give at least one")
@@ -300,6 +309,11 @@ class Model(Strict):
                     raise InvalidSpecification(f"parameters.{name}: {other.name} and {law.name} mean different things by it")
                 if name not in self.parameters and name not in law.optional:
                     raise InvalidSpecification(f"parameters.{name}: {law.name} has it, the document gives it no prior")
+                for other in kind.through if isinstance(kind, Coefficient) else ():
+                    if other in self.fixed and law.parameters[other].moves:
+                        raise InvalidSpecification(
+                            f"parameters.{other}: {name} is stated through it: give it a prior, not a value"
+                        )
         self._check_reference()
         return self
 
@@ -363,7 +377,8 @@ class Model(Strict):
     def units(self) -> dict[str, str]:
         """Symbol of the quantity whose geometric mean the prior of a parameter is on multiples of."""
         symbols = {name: BY_COLUMN[kind.unit].symbol for name, kind in self.kinds.items() if kind.unit in BY_COLUMN}
-        return {name: symbol for name, symbol in symbols.items() if isinstance(self.reference.get(symbol), str)}
+        of_mean = (name for name, symbol in symbols.items() if isinstance(self.reference.get(symbol), str))
+        return {n: symbols[n] for n in of_mean if self.parameters[n].prior is not None and not self.parameters[n].unit}
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -397,6 +412,24 @@ class Model(Strict):
     def of_curves(self) -> bool:
         """Whether an observation is about learning curves."""
         return any(observation.table not in OF_RUNS for observation in self.observations)
+
+    def pinned(self, pins: Mapping[str, Any]) -> Model:
+        """Return the model with parameters whose value is known from elsewhere: published values, in the table's own units.
+
+        A pin is a number, taken for exact, or a value and its standard error, ``(1.69, 0.02)`` or ``"1.69+-0.02"``, which
+        becomes a LogNormal prior. One that varied over groups does so no longer.
+
+        >>> model = read_model("chinchilla").pinned({"E": 1.69, "alpha": "0.34+-0.02"})
+        >>> model.fixed, str(model.priors["alpha"])
+        ({'E': 1.69}, 'LogNormal(mu=-1.08054, sigma=0.0587727)')
+        """
+        kinds = {name: kind for o in self.observations for name, kind in o.the_law.parameters.items()}
+        parameters = dict(self.parameters)
+        for name, given in pins.items():
+            if name not in kinds:
+                raise InvalidModel(f"There is no parameter {name!r} to pin; {choose(name, kinds)}.")
+            parameters[name] = Parameter(**Pin.of(name, given).stated(name, kinds[name]))
+        return self.model_copy(update={"parameters": parameters})._checked()
 
     def without_discrepancy(self) -> Model:
         """Return the model with its laws taken for granted.

@@ -31,8 +31,8 @@ def law_parameters(law: Law, model: Model, values: Mapping[str, Any], reference:
 def terms_of(model: Model) -> tuple[str, ...]:
     """Return the parameters that are losses and are sampled together, through the loss at the reference point.
 
-    None are where there are several observations, or one term alone, where one is fixed or has bounds, or where the law
-    is not proportional to them.
+    None are where there are several observations, or one term alone, where one is fixed or has bounds, where their priors
+    are in several units, or where the law is not proportional to them.
 
     >>> from bayes_scaling.model.document import read_model
     >>> terms_of(read_model("chinchilla"))
@@ -44,6 +44,7 @@ def terms_of(model: Model) -> tuple[str, ...]:
     losses = tuple(name for name, kind in law.parameters.items() if kind.unit == "loss" and name in model.parameters)
     priors = [model.parameters[name].prior for name in losses]
     unbounded = all(prior is not None and not prior.has_bounds for prior in priors)
+    unbounded = unbounded and len({model.units.get(name) for name in losses}) == 1
     return losses if len(losses) > 1 and unbounded and is_proportional(law, losses, model.parameters) else ()
 
 

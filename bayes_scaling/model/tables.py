@@ -42,6 +42,10 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
         raise InvalidRuns(
             f"The observation {observation.name} is about {observation.table}: hand over the learning curves "
             f"(on the command line: --curves TABLE)."
+            + (
+                " A table with the steps to a loss at each batch goes with the model steps_to_loss."
+                * (observation.table == "steps_to_loss")
+            )
         )
     table = (source.where(observation.where) if observation.where else source).table
     table = DERIVED[observation.table](table) if observation.table in DERIVED else table

@@ -220,6 +220,29 @@ class Fit:
         return self.view(observation.name)
 
     @property
+    def pinned(self) -> list[str]:
+        """What is fixed, or was pinned, and where the runs alone put it, a sentence each."""
+        pins = dict(self.facts.get("pins") or {})
+        found = {name: str(pins.get(name, {}).get("pin", f"{value:g}")) for name, value in self.model.fixed.items()}
+        lines = {name: f"{name} = {value} is fixed: no interval includes its uncertainty." for name, value in found.items()}
+        kinds = self.model.kinds
+        lines |= {
+            name: f"{name} was pinned to {pin['pin']}." for name, pin in pins.items() if name in kinds and name not in found
+        }
+        for name in lines.keys() & pins.keys():
+            if "quantile" in (pin := pins[name]):
+                lines[name] += (
+                    f" The runs alone put it at {pin['median']:.4g} (90 % interval {pin['lower']:.4g} to {pin['upper']:.4g}): "
+                    f"{pin['pin'].partition(' ')[0]} lies at the quantile {min(max(pin['quantile'], 0.001), 0.999):.3f} of that."
+                )
+        return list(lines.values())
+
+    def with_facts(self, **facts: Any) -> Self:
+        """Return the fit with further facts on how it was made; empty ones are left out."""
+        added = {name: value for name, value in facts.items() if value}
+        return replace(self, facts={**self.facts, **added}).with_layout(self.layout) if added else self
+
+    @property
     def parts(self) -> dict[str, Fit]:
         """The fit itself: what a mixture has several of."""
         return {"": self}
@@ -313,7 +336,11 @@ class Fit:
         one: dict[str, xr.DataArray] = {}
         for view in reversed(list(self.views.values())):
             draws, kinds = view.posterior, view.model.kinds
-            one |= {name: draws[name] for name in kinds if name in draws and set(draws[name].dims) == {*names.SAMPLE_DIMS}}
+            for name in (n for n in kinds if n in draws and not view.model.parameters[n].varies_by):
+                # What follows from a parameter that varies has a number a group: in the one group of a table, one.
+                groups = [dim for dim in draws[name].dims if dim not in names.SAMPLE_DIMS]
+                if all(draws.sizes[dim] == 1 for dim in groups):
+                    one[name] = draws[name].squeeze(groups, drop=True)
             if not self.model.is_one or self.model.only.table != "runs":
                 centres = {name: names.population(name) for name, kind in kinds.items() if not kind.moves}
                 one |= {name: draws[label] for name, label in centres.items() if label in draws}

@@ -30,6 +30,8 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
     dict
         ``converged`` and ``verdict``; ``adequate`` and ``adequacy``, the same of how well the model describes the runs;
         ``notes``, what was done to the rows before; ``suspects``, the rows that may have gone wrong (:func:`~bayes_scaling.posterior.suspects.suspects`); ``checks``;
+        ``pinned``, what is fixed and where the runs alone put it;
+        ``suspects``, the rows that may have gone wrong (:func:`~bayes_scaling.posterior.suspects.suspects`); ``checks``;
         ``prob``; ``reference``, the point at which priors are stated; ``parameters`` by name, those
         ``_at_reference`` too, each with ``median``, ``lower``, ``upper`` and ``contraction``; ``sampling``;
         ``effective_sizes``; ``modes``, each with ``log_density``, ``share`` of the mass and ``draws``, the share of the draws
@@ -48,6 +50,7 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
         "adequate": fit.adequate,
         "adequacy": fit.adequacy,
         "notes": list(fit.facts.get("notes", ())),
+        "pinned": fit.pinned,
         "suspects": suspects(fit).to_dict("records"),
         "checks": list(fit.checks),
         "prob": prob,

@@ -150,6 +150,8 @@ class Question(Strict):
     """Fields of this class that the question has no use for."""
     writes: ClassVar[str] = ""
     """The table that ``--out`` writes."""
+    fits: ClassVar[str] = ""
+    """Shipped model that the command line fits first where it is given a table of runs instead of a fit."""
 
     group: dict[str, str] = Field(
         default_factory=dict, description="Group of the run; repeat for several columns.", json_schema_extra={"of": "LABEL"}
@@ -226,7 +228,8 @@ class Question(Strict):
         if posterior is not None:
             about |= {name: getattr(posterior, name) for name in ("loss_unit", "converged", "verdict")}
         inadequate = [] if posterior is None or posterior.adequate else [posterior.adequacy]
-        said = [*reasons, *far, *inadequate, *result.caveats]
+        pinned = [] if posterior is None else [line for part in posterior.parts.values() for line in part.pinned]
+        said = [*reasons, *far, *inadequate, *dict.fromkeys(pinned), *result.caveats]
         return replace(result, caveats=said, overridden=overridden, about={**about, **result.about})
 
     def document(self, answer: Answer) -> Any:

@@ -1,4 +1,4 @@
-"""Tables that follow from others: shapes of one size, lowest points of curves, steps to a loss, gradient noise scales."""
+"""Tables that follow from others: scans over batches, shapes of one size, lowest points of curves, steps to a loss, gradient noise scales."""
 
 from __future__ import annotations
 
@@ -129,6 +129,27 @@ def near_best(runs: pd.DataFrame, *, within: float = 0.01, fewest: int = 5, furt
     return runs.assign(cell=labels)[enough]
 
 
+def scans(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return runs that were trained to one loss or several at several batches, those of one size and loss labelled by ``scan``.
+
+    Where the table has no steps, they are the tokens over the batch.
+
+    >>> runs = pd.DataFrame({"params": 1e9, "batch_tokens": [1e6, 4e6], "tokens": [8e9, 1.6e10], "loss": 3.0})
+    >>> scans(runs)[["steps", "scan"]].to_dict("list")
+    {'steps': [8000.0, 4000.0], 'scan': ['N 1e+09, L 3.0000', 'N 1e+09, L 3.0000']}
+    """
+    missing = [column for column in ("batch_tokens", "loss") if column not in runs]
+    missing += [] if {"steps", "tokens"} & set(runs) else ["steps"]
+    if missing:
+        raise InvalidRuns(
+            f"The runs have no column {', '.join(map(repr, missing))}: a scan of batches has the batch, the steps (or tokens) "
+            f"that a loss took, and the loss; found {', '.join(map(str, runs))}."
+        )
+    steps = runs["steps"] if "steps" in runs else runs["tokens"] / runs["batch_tokens"]
+    sizes = [f"N {size:.3g}, " for size in runs["params"]] if "params" in runs else [""] * len(runs)
+    return runs.assign(steps=steps, scan=[f"{size}L {loss:.4f}" for size, loss in zip(sizes, runs["loss"], strict=True)])
+
+
 def lowest(curves: pd.DataFrame) -> pd.DataFrame:
     """Return the lowest point of each run's curve, where training with early stopping would have ended.
 
@@ -145,8 +166,9 @@ def lowest(curves: pd.DataFrame) -> pd.DataFrame:
 DERIVED: Final[dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "lowest": lowest,
     "near_best": near_best,
+    "scans": scans,
     "shapes": shapes,
     "steps_to_loss": steps_to_loss,
     "gradient_noise": gradient_noise,
 }
-"""Tables that follow from another, by name: those but ``near_best`` and ``shapes`` from learning curves."""
+"""Tables that follow from another, by name: those but ``near_best``, ``scans`` and ``shapes`` from learning curves."""

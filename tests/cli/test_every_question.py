@@ -45,6 +45,8 @@ def folder(posteriors, tmp_path_factory):
     checked(example_rates()).save(folder / "rates.nc")
     points = {"params": 1e8, "batch_tokens": 5e5, "steps": [1e4, 2e4, 4e4], "loss": [3.4, 3.3, 3.2]}
     pd.DataFrame(points).to_csv(folder / "run.csv", index=False)
+    scan = {"params": 1e8, "batch_tokens": [2.5e5, 1e6], "steps": [4e4, 1.4e4], "loss": 3.0}
+    pd.DataFrame(scan).to_csv(folder / "steps.csv", index=False)
     return folder
 
 
@@ -53,7 +55,7 @@ def words_of(name, folder, of=None):
     words = shlex.split(QUESTIONS[name].example)
     stored = {"fit.nc": {"recipes": "grouped.nc", "rate": "rates.nc"}.get(name, "fit.nc")}
     places = {word: str(folder / (of or stored.get(word, word))) for word in ("fit.nc", "system.nc", "mixture")}
-    places |= {word: str(folder / word) for word in ("run.csv", "decision.html")}
+    places |= {word: str(folder / word) for word in ("run.csv", "steps.csv", "decision.html")}
     return [places.get(word, word).replace("group=C4", "group=a").replace("group=RedPajama", "group=b") for word in words]
 
 
