@@ -25,9 +25,9 @@ from bayes_scaling.model.unknowns import JointlyNormal
 
 _CELLS: Final = 500_000
 """Numbers of one array that are in memory together: points times rows times effects."""
-_STEP: Final = 1e-8
+_STEP: Final = 1e-6
 _LONG_STEP: Final = 1e-3
-"""Steps of first and second differences, in logarithms: a longer first one bends the gradient of runs that fit the law to 1e-5."""
+"""Steps of first and second differences, in logarithms: their errors are some 1e-6 of the curvature."""
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 
 

@@ -26,6 +26,9 @@ from bayes_scaling.elementwise import exp, expm1, log
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 _DRAWS_AT_ONCE: Final = 200
 _MOST_BLOCKS: Final = 12
+"""Parts of a table that are worked through one after another; more are no faster than all at once."""
+_FEW_ROWS: Final = 0.75
+"""Rows over effects below which the covariance of the rows is worked with: from there on it gains next to nothing."""
 _CELLS: Final = 5_000_000
 """Draws, and numbers of one array, that are held in memory together."""
 
@@ -312,7 +315,7 @@ def log_density_at_draws(
     z = residual / deviation
     square, effects = (z**2).sum(axis=-1), widths.shape[1]
     log_scale = np.broadcast_to(np.log(deviation), residual.shape).sum(axis=-1)
-    if rows < effects:  # their covariance is the smaller matrix
+    if rows < _FEW_ROWS * effects:  # their covariance is the smaller matrix
         joint = np.empty((len(z), rows + 1, rows + 1))
         joint[:, :-1, :-1] = basis.covariance(widths)
         place = np.arange(rows)

@@ -22,7 +22,7 @@ from bayes_scaling.questions.base import Answer, Positive, Question, with_interv
 from bayes_scaling.questions.guardrails import distance
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.resource import RESOURCES, Along, along, amount, resource_of, spent
-from bayes_scaling.questions.surface import DRAWS, budgets_of, thinned
+from bayes_scaling.questions.surface import DRAWS, budgets_of, splits_a_budget, thinned
 from bayes_scaling.questions.wording import credible, number
 
 _GRID: Final = 121
@@ -105,10 +105,8 @@ class Recipes(Question):
         budgets, losses = self._points(column), np.array(self.loss)
         variants, baseline = self._variants(first)
         faster = self._faster(first, [*variants, baseline], column)
-        drawn = {
-            form: _drawn(thinned(fit, "recipes"), variants, baseline, budgets, losses, self.seed)
-            for form, fit in fits.items()
-        }
+        of_draws = {form: thinned(fit, "recipes") if splits_a_budget(fit) else fit for form, fit in fits.items()}
+        drawn = {form: _drawn(fit, variants, baseline, budgets, losses, self.seed) for form, fit in of_draws.items()}
         if len(fits) > 1:
             counts = shared_draws({form: posterior.weights[form] for form in fits}, DRAWS["recipes"])
             drawn[_TOGETHER] = {

@@ -40,7 +40,7 @@ DRAWS: Final = {
     "wasted": 200,  # for the budget that the best size would need
     "lifetime": 400,  # for the mean loss that sizes and tokens are to reach
     "sure": 1000,  # for the probability that they reach it
-    "recipes": 1000,  # for the probability that one recipe is better
+    "recipes": 1000,  # for the probability that one recipe is better, each at its best sizes
     "robust": 2000,  # for the choice over several laws, shared by their weights
     "next_run": 1000,  # for the value of a run
     "risk": 4000,  # for the risk of a decision, which two posteriors are compared by
