@@ -153,7 +153,7 @@ def claims(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     >>> from bayes_scaling.posterior.examples import example_system
     >>> table = claims(example_system()).set_index("claim")
     >>> row = table.loc["compute-optimal training stops above the converged loss by"]
-    >>> float(row["median"].round(2)), row["published"], round(row["constants_give"], 3), row["verdict"]
+    >>> float(row["median"].round(2)), row["published"], float(row["constants_give"].round(3)), row["verdict"]
     (0.1, '0.1', 0.101, 'agrees')
     """
     return _table(fit, _numbers(fit), prob)
@@ -426,7 +426,7 @@ class Claims(OfSystem):
             )
             lines.append(
                 f"{claim.statement}, {claim.equation}: published {' to '.join(map(write, claim.published))}{unit}; ours {median} "
-                f"({credible(self.prob, lower, upper)}; prior {prior}){beyond}{exists}{gives}: {row['verdict']}, {region} being equal ({claim.why})."
+                f"({credible(self.prob, lower, upper)}){beyond}{exists}; prior {prior}{gives}: {row['verdict']}, {region} being equal ({claim.why})."
             )
         values = ("claim", *SAMPLE_DIMS), np.stack([each.draws for each in told])
         data = xr.Dataset({"value": values}, coords={"claim": table["claim"].to_numpy()})
