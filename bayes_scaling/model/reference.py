@@ -9,7 +9,7 @@ import numpy as np
 
 from bayes_scaling.laws import Law
 from bayes_scaling.model import names
-from bayes_scaling.model.document import Model
+from bayes_scaling.model.document import OF_RUNS, Model
 
 
 def publish(model: Model, values: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def terms_of(model: Model) -> tuple[str, ...]:
     >>> terms_of(read_model("chinchilla"))
     ('E', 'A', 'B')
     """
-    if not model.is_one or model.only.output != "loss" or model.only.table != "runs":
+    if not model.is_one or model.only.output != "loss" or model.only.table not in OF_RUNS:
         return ()
     law = model.only.the_law
     losses = tuple(name for name, kind in law.parameters.items() if kind.unit == "loss" and name in model.parameters)
