@@ -18,7 +18,7 @@ from bayes_scaling.runs.table import read_runs
 from tests.command import command  # noqa: F401 - a fixture
 
 KNOWN = {"S_least": 5000.0, "B_star": 1e8, "alpha_B": 0.22}
-SETTINGS = {"seed": 1, "sampler": "importance", "draws": 500, "progress": False}
+SETTINGS = {"seed": 1, "sampler": "importance", "progress": False}
 
 
 def table(batches, losses=(2.8,), scatter=0.0, params=1e9):
