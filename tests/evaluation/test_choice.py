@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
 from bayes_scaling.evaluation import backtest as room
@@ -27,8 +28,10 @@ def by_hand(monkeypatch):
 
 
 def test_candidates_follow_from_the_columns():
-    assert candidates(["params", "tokens"]) == ("kappa", "farseer")
-    assert candidates(["params"]) == ("offset_n",)
+    runs = pd.DataFrame({"params": [1e8, 1e9], "tokens": [4e9, 4e10], "dataset_tokens": [4e9, 4e10]})
+    assert candidates(runs[["params", "tokens"]]) == candidates(runs) == ("kappa", "farseer")
+    assert candidates(runs.assign(dataset_tokens=1e9)) == ("kappa", "farseer", "repeated_penalty")
+    assert candidates(runs[["params"]]) == ("offset_n",)
 
 
 @pytest.mark.parametrize("better", ["kappa", "farseer"])
