@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from bayes_scaling.evaluation.scores import scored
+from bayes_scaling.evaluation.trial import sampled
 from bayes_scaling.inference import fit
+from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws.constants import published
-from bayes_scaling.posterior.residuals import flat_draws
-from bayes_scaling.posterior.rows import predict_rows
+from bayes_scaling.model.document import read_model
 from bayes_scaling.runs.table import read_runs
 
 pytestmark = pytest.mark.slow
@@ -23,13 +24,9 @@ def runs(public_runs):
     return table[["run_id", "params", "tokens", "dataset_tokens", "loss", "epochs"]]
 
 
-def fitted(table, law):
-    return fit(read_runs(table, name="muennighoff2023"), law, seed=1, sampler="importance", progress=False)
-
-
 def test_worth_of_repetition_and_of_excess_parameters_up_to_four_epochs(runs):
     """Of the 61 runs of at most four epochs; of more, the interval moves up: 24 (12 to 72) to ten epochs, 60 and above to sixty."""
-    found = fitted(runs[runs["epochs"] <= 4.05], "repeated_excess")
+    found = fit(read_runs(runs[runs["epochs"] <= 4.05]), "repeated_excess", seed=1, sampler="importance", progress=False)
     assert found.converged, found.verdict
     paper = published("muennighoff2023 repetition").values
     for name, theirs in (("R_D", paper["R_D_star"]), ("R_N", paper["R_N_star"])):
@@ -43,7 +40,7 @@ def test_forecasts_of_held_out_repetitions(runs):
     known, ahead = (runs[rows].reset_index(drop=True) for rows in (runs["epochs"] <= 10, runs["epochs"] > 10))
     scores = {}
     for law in LAWS:
-        draws = np.log(flat_draws(predict_rows(fitted(known, law), ahead, seed=1)["measured_loss"]))
+        _, draws = sampled(read_model(law), read_runs(known), ahead, Settings("importance", seed=1))
         outcome = scored(np.log(ahead["loss"].to_numpy()), draws)
         scores[law] = outcome["interval_score_0.9"].mean(), outcome["inside_0.9"].mean()
         print(f"{law}: interval score {scores[law][0]:.2f}, {scores[law][1]:.0%} of {len(outcome)} inside 90 %")
