@@ -61,7 +61,9 @@ PUBLIC = [
 EVALUATION = [
     "Backtest",
     "Certificate",
+    "Choice",
     "Weights",
+    "choose",
     "read_backtest",
     "read_certificate",
     "register_forecasts",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,7 +16,7 @@ from bayes_scaling.cli.options import (
     Columns,
     Given,
     LossUnit,
-    Model,
+    ModelOrAuto,
     Pins,
     Prob,
     Runs,
@@ -28,6 +29,12 @@ from bayes_scaling.cli.options import (
 )
 from bayes_scaling.cli.printing import print_checks, print_json, print_parameters, print_table, say, verdict_of
 from bayes_scaling.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from bayes_scaling.runs.table import RunTable
+
+AUTO: Final = "auto"
+"""What `fit --model` takes beside models: the laws that forecast the table's larger runs best."""
 
 
 @app.command(epilog="Example: bayes-scaling demo --out demo")
@@ -113,8 +120,10 @@ def data(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: bayes-scaling fit runs.csv --model kappa --out fit.nc --seed 1 --columns params=N,tokens=D")
 def fit(
     runs: Runs,
-    out: Annotated[Path, typer.Option(metavar="FIT.nc", help="Where to write the fit.")],
-    model: Model = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FIT.nc", help="Where to write the fit; with auto, a folder if laws are mixed.")
+    ],
+    model: ModelOrAuto = None,
     by: By = None,
     shared_exponents: Annotated[
         bool, typer.Option("--shared-exponents", help="Whether the groups share exponents.")
@@ -165,8 +174,18 @@ def fit(
     from bayes_scaling.runs.catalog import runs_from
     from bayes_scaling.runs.to_fit import runs_to_fit
 
-    check_writable(out)
     pins = pairs(pin, "--pin")
+    if model == AUTO:
+        if pins or by or best_of or curves is not None:
+            raise InvalidRequest(
+                "--model auto weighs several laws of all runs: leave --pin, --by, --best-of and --curves out, or name one model."
+            )
+        settings = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
+        flags = {"discrepancy": discrepancy, "robust": robust, "sampler": sampler}
+        table = runs_to_fit(table_of(runs, columns, where, loss_unit, card, facts=facts), anyway=anyway)
+        _fit_by_forecasts(table, out, prob, {**settings, **flags}, as_json=as_json)
+        return
+    check_writable(out)
     given = (runs, columns, where, loss_unit, card)
     table = table_of(*given, facts=facts) if model is None else table_of(*given, read_model(model).needs, facts)
     model = model or default_model(table.table)
@@ -202,6 +221,47 @@ def fit(
     print()
     print_parameters(fitted, prob)
     print(f"\nFit: {out}")
+
+
+def _fit_by_forecasts(table: RunTable, out: Path, prob: float, settings: dict[str, Any], *, as_json: bool) -> None:
+    """Fit the laws that forecast the table's larger runs best; a mixture of several is a folder, as `weigh` writes it."""
+    import time
+
+    from bayes_scaling.evaluation.choice import candidates, choose
+    from bayes_scaling.files import check_writable, write_whole
+    from bayes_scaling.posterior.fit import Fit
+    from bayes_scaling.posterior.mixture import WEIGHTS
+    from bayes_scaling.posterior.summary import described
+
+    if not (out / WEIGHTS).is_file():
+        check_writable(out)
+    started, names = time.monotonic(), candidates(table.table)
+    if len(names) > 1:
+        say(f"Weighing {' and '.join(names)} by forecasts of the table's larger runs, where there are enough of them.")
+    chosen = choose(table, **settings)
+    posterior, sentence = chosen.posterior, f"{chosen.sentence} It took {time.monotonic() - started:.0f} s."
+    if isinstance(posterior, Fit):
+        posterior.save(out)
+        if as_json:
+            print_json({"fit": str(out), "choice": sentence, **described(posterior, prob=prob)})
+            return
+        print(sentence)
+        print_checks(posterior)
+        print()
+        print_parameters(posterior, prob)
+        print(f"\nFit: {out}")
+        return
+    assert chosen.weights is not None
+    (out / WEIGHTS).unlink(missing_ok=True)
+    posterior.save(out)
+    document = {**json.loads(chosen.weights.to_json()), "weights": dict(posterior.weights)}
+    write_whole(out / WEIGHTS, json.dumps(document, indent=1))
+    if as_json:
+        print_json({"mixture": str(out), "choice": sentence, **document})
+        return
+    print(f"{posterior.verdict}\n{sentence}\n")
+    print_table(chosen.weights.table)
+    print(f"\nMixture, a folder with a fit of each law: {out}")
 
 
 @app.command(epilog="Example: bayes-scaling check fit.nc --again")

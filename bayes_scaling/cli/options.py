@@ -31,6 +31,14 @@ By = Annotated[
         metavar="COLUMN", help="Column of groups, such as a variant, that the parameters vary by; two are crossed."
     ),
 ]
+ModelOrAuto = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="TOML document, or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource. auto weighs "
+        "laws by their forecasts of the table's larger runs: minutes.",
+    ),
+]
 Where = Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")]
 LossUnit = Annotated[str | None, typer.Option(help="nats/token, bits/token, bits/byte or error rate; overrides the card.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Data card; by default card.toml beside the table.")]

@@ -44,7 +44,11 @@ class _StepsAtReference(Coefficient):
         return "a number of steps", "steps"
 
 
-_STEPS = _StepsAtReference("steps at the reference batch and loss", "steps", "B", 0.0, also=("L",), through=("B_star",))
+_StepsThere = Annotated[
+    Value,
+    _StepsAtReference("steps at the reference batch and loss", "steps", "B", 0.0, also=("L",), through=("B_star",)),
+    "steps at an endless batch, S_min, one number for each model and loss",
+]
 
 
 @law(output="batch_tokens", source="kaplan2020", equation="(1.4), (5.3)")
@@ -80,9 +84,7 @@ def steps_in_scan(B: Value, L: Value, *, S_least: _LeastSteps, B_star: BatchAtOn
 
 
 @law(output="steps", source="kaplan2020", equation="(5.1) with (5.3)")
-def steps_of_batches(
-    B: Value, L: Value, *, S_least: Annotated[_LeastSteps, _STEPS], B_star: BatchAtOneNat, alpha_B: Exponent
-) -> Value:
+def steps_of_batches(B: Value, L: Value, *, S_least: _StepsThere, B_star: BatchAtOneNat, alpha_B: Exponent) -> Value:
     r"""Steps to loss L at batch B, :func:`steps_in_scan` with a prior on the steps at the reference batch, :math:`S_{min} (1 + B^* L^{-1/\alpha_B} / B)`.
 
     Where few batches were tried, steps at one of them are known, and the least steps go with the critical batch.

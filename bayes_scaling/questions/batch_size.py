@@ -63,7 +63,7 @@ class CriticalBatch(OfSystem):
         for name, factor in (("steps_factor", 1 + 1 / ratio), ("tokens_factor", 1 + ratio)):
             table = table.assign(**with_interval(name, np.quantile(factor, [0.5, *_ends(self.prob)], axis=1)))
         sentence = (
-            f"At a loss of {number(loss)} the critical batch is {short(ends[0])} tokens "
+            f"At a loss of {loss:.4g} the critical batch is {short(ends[0])} tokens "
             f"({credible(self.prob, short(ends[1]), short(ends[2]))}; before the runs {short(prior[1])} to {short(prior[2])})."
         )
         if asked:

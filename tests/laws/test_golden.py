@@ -185,6 +185,61 @@ def test_facts_without_a_law_are_as_published():
     assert list(steps.values()) == [0.835, 0.706, 0.602, 0.571, 0.497]
 
 
+@pytest.mark.parametrize(
+    ("experts", "m", "mu", "n", "nu"),
+    [
+        (1, 30.3640, 0.1817, 53.9838, 0.1965),
+        (2, 27.7982, 0.1780, 66.8401, 0.2065),
+        (4, 24.8462, 0.1731, 87.7022, 0.2192),
+        (8, 21.8330, 0.1676, 119.9126, 0.2338),
+        (16, 19.0159, 0.1617, 167.5073, 0.2494),
+        (32, 16.5424, 0.1557, 234.6726, 0.2652),
+    ],
+)
+def test_experts_reduce_to_table_4_of_ludziejewski(experts, m, mu, n, nu):
+    # Table 4 is what Table 3's rounded constants give at each number of experts, to 3e-3 of the coefficients.
+    share = 1 + 9 / 13 * (experts - 1)
+    paper, N, D = published("ludziejewski2025").values, np.array([1e8, 1e9]), np.array([1e9, 1e10])
+    size = LAWS["moe"](N, share * N, 1e60, **paper) - paper["E"]
+    data = LAWS["moe"](1e9, share * 1e9, D, **paper) - LAWS["moe"](1e9, share * 1e9, 1e60, **paper)
+    assert -np.log10(size[1] / size[0]) == pytest.approx(mu, abs=1.5e-4)
+    assert -np.log10(data[1] / data[0]) == pytest.approx(nu, abs=1.5e-4)
+    assert size[1] * 1e9**mu == pytest.approx(m, rel=3e-3)
+    assert data[1] * 1e10**nu == pytest.approx(n, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("compute", "experts", "params", "tokens"),
+    [(1e20, 1, 1.7e9, 9.7e9), (1e20, 32, 669e6, 24.9e9), (1e21, 8, 3.8e9, 44.3e9), (1e22, 16, 13.2e9, 126.5e9)],
+)
+def test_experts_have_the_optima_of_table_1_of_ludziejewski(compute, experts, params, tokens):
+    N = np.geomspace(1e8, 1e11, 20_001)
+    share = 1 + 9 / 13 * (experts - 1)
+    best = N[np.argmin(LAWS["moe"](N, share * N, tokens_at(compute, N), **published("ludziejewski2025").values))]
+    assert best == pytest.approx(params, rel=0.04)
+    assert tokens_at(compute, best) == pytest.approx(tokens, rel=0.04)
+
+
+def test_the_released_code_of_muennighoff():
+    # Models of Figure 1, right: what scaling_law() of the README returns.
+    known = published("muennighoff2023").values | {"R_D": 15.387756, "R_N": 5.309743}
+    assert LAWS["repeated_excess"](6.34e9, 242e9, 25e9, **known) == pytest.approx(2.2256440889984477, rel=1e-6)
+    assert LAWS["repeated_excess"](8.67e9, 178e9, 25e9, **known) == pytest.approx(2.2269634075087867, rel=1e-6)
+    # "MassiveText optimal": about twenty tokens fit a parameter where alpha is beta.
+    fitting = LAWS["effective_params"](1e30, 1e9, 1e9, **{k: v for k, v in known.items() if k not in ("E", "R_D")})
+    assert fitting / (1 + known["R_N"]) / 1e9 == pytest.approx(0.051, abs=5e-4)
+
+
+def test_farseer_at_its_published_constants():
+    # exp(a3 N^gamma + b3) + exp(a2 N^beta + b2) D^-exp(a1 N^alpha + b1), as the paper writes it.
+    N, D = 1e9, 1e11
+    limit = np.exp(-0.062465473 * N**0.13 + 0.1284880679442551)
+    coefficient = np.exp(230.73437075885855 * N**-0.1729 - 1.544209554)
+    exponent = np.exp(-1.665630816 * N**0.0458999999999619 + 3.133347198805445)
+    found = LAWS["farseer"](N, D, **published("farseer2025").values)
+    assert found == pytest.approx(limit + coefficient * D**-exponent, rel=1e-8)
+
+
 def test_besiroglu_has_its_errors():
     a = published("besiroglu2024")
     assert a.constants["B"].se == 1293.0

@@ -117,6 +117,79 @@ def test_repetition_of_nothing_is_the_law_without_it():
     assert LAWS["repeated"](1e9, 2e10, 1e9, R_D=1e9, **known) == pytest.approx(once)  # repetition costs nothing
 
 
+def test_excess_parameters_that_count_in_full_are_the_law_without_them():
+    known = {"E": 1.9, "A": 520.0, "alpha": 0.35, "B": 1500.0, "beta": 0.3, "R_D": 15.0}
+    plain = LAWS["repeated"](N, 4e9, 1e9, **known)
+    np.testing.assert_allclose(LAWS["repeated_excess"](N, 4e9, 1e9, R_N=1e12, **known), plain, rtol=1e-9)
+    small, large = LAWS["repeated_excess"](N, 4e9, 1e9, R_N=5.0, **known)[[0, -1]]
+    assert small == pytest.approx(plain[0], rel=1e-12)  # a model that fits its data has no excess
+    assert large > plain[-1]
+
+
+def test_a_penalty_of_nothing_or_for_nothing_is_the_law_without_it():
+    known = {"E": 1.9, "A": 520.0, "alpha": 0.35, "B": 1500.0, "beta": 0.35}
+    penalty = {"P": 0.01, "delta": 0.8, "kappa": 0.6}
+    once = LAWS["chinchilla"](N, 2e10, **known)
+    np.testing.assert_allclose(LAWS["repeated_penalty"](N, 2e10, 2e10, **penalty, **known), once, rtol=1e-12)
+    np.testing.assert_allclose(LAWS["repeated_penalty"](N, 2e10, 1e9, **penalty | {"P": 0.0}, **known), once, rtol=1e-12)
+    added = LAWS["repeated_penalty"](1e9, 2e9, 1e9, **penalty, **known) - LAWS["chinchilla"](1e9, 2e9, **known)
+    assert added == pytest.approx(0.01)  # one repetition, as many parameters as distinct tokens
+
+
+def test_an_endless_ceiling_is_kappa_and_guessing_is_the_most():
+    known = {"E": 0.2, "A": 500.0, "a": 0.5, "B": 900.0, "b": 0.5, "kappa": 0.6}
+    np.testing.assert_allclose(LAWS["ceiling"](N, D, gap=1e60, **known), LAWS["kappa"](N, D, **known), rtol=1e-12)
+    assert LAWS["ceiling"](1e-30, 1e-30, gap=0.8, **known) == pytest.approx(1.0)
+
+
+def test_farseer_that_does_not_change_with_size_is_a_power_of_the_data():
+    flat = {"E": 1.9, "s": 0.0, "q": 0.13, "B": 1500.0, "t": 0.0, "b": 0.17, "beta": 0.35, "r": 0.0, "a": 0.05}
+    np.testing.assert_allclose(LAWS["farseer"](N, D, **flat), 1.9 + 1500.0 * D**-0.35, rtol=1e-12)
+
+
+def test_priors_of_farseer_are_stated_for_the_model_of_the_reference():
+    law, at = LAWS["farseer"], {"N": 1e9, "D": 1e10}
+    paper = published("farseer2025").values
+    there, step = law.at_reference(paper, at), 1e-5
+
+    def slope(function, x):
+        return (np.log(function(x * np.exp(step))) - np.log(function(x * np.exp(-step)))) / (2 * step)
+
+    def limit(size):
+        return law(size, 1e300, **paper)
+
+    def data(size, tokens):
+        return law(size, tokens, **paper) - limit(size)
+
+    assert limit(1e9) == pytest.approx(there["E"])
+    assert slope(limit, 1e9) == pytest.approx(-there["s"], rel=1e-6)
+    assert data(1e9, 1e10) == pytest.approx(there["B"])
+    assert slope(lambda tokens: data(1e9, tokens), 1e10) == pytest.approx(-there["beta"], rel=1e-6)
+    assert slope(lambda size: data(size, 1.0), 1e9) == pytest.approx(-there["t"], rel=1e-6)
+    exponent = lambda size: -slope(lambda tokens: data(size, tokens), 1e10)  # noqa: E731
+    assert slope(exponent, 1e9) == pytest.approx(-there["r"], rel=1e-3)
+
+
+def test_a_law_of_dense_models_is_a_mixture_of_one_expert():
+    paper = published("ludziejewski2025").values
+    experts = np.log(2.0732)
+    dense = {
+        "E": paper["E"],
+        "A": paper["A"] * np.exp(-paper["delta"] * experts),
+        "alpha": paper["alpha"] - paper["gamma"] * experts,
+        "B": paper["B"] * np.exp(paper["omega"] * experts),
+        "beta": paper["beta"] + paper["zeta"] * experts,
+    }
+    np.testing.assert_allclose(LAWS["moe"](N, N, D, **paper), LAWS["chinchilla"](N, D, **dense), rtol=1e-9)
+
+
+def test_steps_of_batches_are_stated_where_they_are_measured():
+    law, at = LAWS["steps_of_batches"], {"B": 1e6, "L": 3.0}
+    known = {"S_least": 5000.0, "B_star": 2.1e8, "alpha_B": 0.21}
+    assert law(1e6, 3.0, **known) == pytest.approx(law.at_reference(known, at)["S_least"])
+    assert law(1e6, 3.0, **known) == LAWS["steps_in_scan"](1e6, 3.0, **known)
+
+
 def test_a_scan_of_data_is_a_scan_at_its_own_critical_batch():
     least = {"S_least": 500.0, "B_one": 0.3, "gamma_B": 0.6}
     critical = (0.3 * 500.0**0.6) ** (1 / 0.4)
