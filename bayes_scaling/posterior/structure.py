@@ -19,7 +19,8 @@ from bayes_scaling.posterior.residuals import decay_of, flat_draws, law_at_runs,
 
 LEVEL: Final = 0.01
 """Corrected p-value below which residuals differ."""
-_DRAWS: Final = 400
+_DRAWS, _USUAL = 1200, 1 / 3
+"""Draws that are looked at, and the share of them whose noise is nearest to its median."""
 _FURTHEST: Final = 4.0
 """Robust standard deviations beyond which a residual counts as one there."""
 _LEFT: Final = 0.05
@@ -143,7 +144,11 @@ def _around(fit: Fit, runs: np.ndarray) -> _Around:
     added = sum((effect.at_rows(fit.posterior) for effect in rows.discrepancy), start=0.0)
     expected = flat_draws(np.log(with_effects(law, added, growth)))
     scale, own_variance = row_scales(fit, growth)
-    deviation = ((scale**2 + own_variance) ** 0.5).median(SAMPLE_DIMS).values
+    deviations = flat_draws((scale**2 + own_variance) ** 0.5)
+    deviation = np.median(deviations, axis=0)
+    # Of draws of other noise the law has another covariance: those of the usual noise are taken.
+    off = np.abs(np.log(deviations / deviation).mean(axis=1))
+    expected = expected[np.argsort(off, kind="stable")[: max(2, int(_USUAL * len(off)))]]
     middle = growth.median(SAMPLE_DIMS).values / deviation
     shared = [e.basis * float(fit.posterior[e.scale_name].median()) * middle[:, None] for e in rows.noise]
     shared = np.concatenate([*shared, np.zeros((len(rows), 0))], axis=1)

@@ -103,9 +103,9 @@ def refuse_what_is_no_loss(table: pd.DataFrame, theirs: str, unit: str, place: s
     """
     losses, name = table["loss"].to_numpy(float), "loss" if theirs == "loss" else f"loss, which is {theirs},"
     middle, guessing = float(np.median(losses)), _GUESSING.get(unit, np.inf)
-    varying = [column for column in _RESOURCES if column in table and table[column].nunique() > 1]
+    varying = [column for column in _RESOURCES if column in table and table[column].min() < table[column].max()]
     counts = [column for column in varying if column != "compute_flops"] or varying
-    if counts and len(table) >= _FEWEST and table["loss"].nunique() > 1:
+    if counts and len(table) >= _FEWEST and losses.min() < losses.max():
         p = _p_of_rise(standing(table[counts].to_numpy(float)), table["loss"].rank().to_numpy())
         if p <= (_OF_A_SHARE if losses.max() < 1 or middle > guessing else _CLEARLY):
             symbols = " and ".join(dict.fromkeys(BY_COLUMN[column].symbol for column in counts))
@@ -127,7 +127,7 @@ def _p_of_rise(standing: np.ndarray, ranks: np.ndarray) -> float:
         by_chance = np.array(list(permutations(ranks))) @ place
         return float((by_chance >= ranks @ place - 1e-9).mean())
     sd = np.sqrt((place @ place) * (ranks @ ranks) / (len(ranks) - 1))
-    return NormalDist().cdf(-float(ranks @ place) / sd) if sd else 1.0
+    return NormalDist().cdf(float(-(ranks @ place) / sd)) if sd else 1.0
 
 
 def standing(resources: np.ndarray) -> np.ndarray:
