@@ -125,9 +125,7 @@ def best_of(runs: RunTable, columns: Collection[str], *, of: Iterable[str] = ("p
     log_loss = np.log(table["loss"].to_numpy(float))
     best = pd.Series(log_loss).groupby(cell).idxmin().to_numpy()
     x = np.log(table[numbers].to_numpy(float))
-    surface = _Surface.of(
-        log_loss, cell, x - pd.DataFrame(x).groupby(cell).transform("mean").to_numpy(), words.to_numpy(str), best
-    )
+    surface = _Surface.of(log_loss, cell, x, words.to_numpy(str))
     optimum, error, said = surface.optima(log_loss)
     loss, measured = np.exp(optimum), np.exp(log_loss[best])
     edge = _edges(table[numbers], cell, best)
@@ -149,6 +147,15 @@ def cells_of(table: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
             values = (ordered.diff() > _EQUAL).cumsum()
         keys[column] = values
     return keys.groupby(list(of), sort=False).ngroup().to_numpy() if of else np.zeros(len(table), int)
+
+
+def above_best(table: pd.DataFrame, cell: np.ndarray, columns: Iterable[str]) -> np.ndarray:
+    """Return how far the log loss that the surface of all cells expects of a run is above the least it expects in its cell."""
+    numbers = [column for column in columns if _is_number(table[column], cell)]
+    log_loss, x = np.log(table["loss"].to_numpy(float)), np.log(table[numbers].to_numpy(float))
+    surface = _Surface.of(log_loss, cell, x, np.full(len(x), ""))
+    expected = pd.Series(surface.expected)
+    return (expected - expected.groupby(cell).transform("min")).to_numpy()
 
 
 def _refuse_other_differences(table: pd.DataFrame, cell: np.ndarray, columns: tuple[str, ...], of: tuple[str, ...]) -> None:
@@ -197,10 +204,11 @@ class _Surface:
     is_refuted: bool
 
     @classmethod
-    def of(cls, log_loss: np.ndarray, cell: np.ndarray, x: np.ndarray, words: np.ndarray, best: np.ndarray) -> _Surface:
+    def of(cls, log_loss: np.ndarray, cell: np.ndarray, x: np.ndarray, words: np.ndarray) -> _Surface:
         """Fit the widest window that is a parabola; where none is, the narrowest whose noise is known."""
-        above = log_loss - log_loss[best][cell]
-        rank = pd.Series(log_loss).groupby(cell).rank(method="first").to_numpy()
+        of_cell = pd.Series(log_loss).groupby(cell)
+        above, rank = log_loss - of_cell.transform("min").to_numpy(), of_cell.rank(method="first").to_numpy()
+        x = x - pd.DataFrame(x).groupby(cell).transform("mean").to_numpy()
         word = np.unique(words, return_inverse=True)[1]
         fitted: _Surface | None = None
         for window in _WINDOWS:
@@ -229,6 +237,11 @@ class _Surface:
     def count(self) -> int:
         """Number of cells."""
         return int(self.cell.max()) + 1
+
+    @property
+    def expected(self) -> np.ndarray:
+        """The log loss expected of every run."""
+        return _design(self.cell, self.x, self.word, self.count, int(self.word.max()) + 1) @ self.coefficients
 
     @cached_property
     def _shared(self) -> slice:

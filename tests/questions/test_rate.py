@@ -27,7 +27,7 @@ TRUTH = {
     "lr_N": 0.713,
     "lr_D": 0.307,
 }
-TRUTH |= {"lr_B": 0.5, "rate_cost": 0.15, "B_one": 0.58, "batch_D": 0.571, "batch_N": 0.1, "batch_cost": 0.1}
+TRUTH |= {"lr_B": 0.5, "rate_cost": 0.15, "B_one": 4.0, "batch_D": 0.571, "batch_N": 0.1, "batch_cost": 0.1}
 NOISE = 0.001
 
 
@@ -121,11 +121,28 @@ def test_sweeps_that_do_not_reach_their_optimum_count_as_far_as_they_go():
         low, high = (float(found.posterior[name].quantile(q)) for q in (0.005, 0.995))
         print(f"{name}: {low:.3f} to {high:.3f}, truth {TRUTH[name]}")
         assert low < TRUTH[name] < high, name
-    choice = question("rate", params=1e8, tokens=8e10).answer(found).tables["choice"].iloc[0]
+    choice = question("rate", params=1e8, tokens=8e10, prob=0.99).answer(found).tables["choice"].iloc[0]
     truth = 1.79 * 1e8**-0.713 * 8e10**0.307
     assert truth > 2 * cut
     assert choice["best_lr_lower"] < truth < choice["best_lr_upper"]
     assert choice["wasted_upper"] < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", [2.0**-9.4, 1.0])
+def test_intervals_cover_whether_the_optimum_was_swept_or_not(cut):
+    inside = []
+    for seed in range(1, 9):
+        found = fit(sweeps(seed, cut=cut), "best_rate", seed=1, progress=False)
+        for name in ("lr_N", "lr_D", "lr_B", "batch_D", "batch_N", "rate_cost", "batch_cost"):
+            low, high = (float(found.posterior[name].quantile(q)) for q in (0.05, 0.95))
+            inside.append(low < TRUTH[name] < high)
+        for N, D in ((1e8, 8e10), (1e8, 5e9), (1.6e9, 8e10), (5e9, 3e11)):
+            best = Rate(params=N, tokens=D, override=True).answer(found).tables["choice"].iloc[0]
+            truth = {"lr": 1.79 * N**-0.713 * D**0.307, "batch_tokens": 4.0 * D**0.571 * N**-0.1}
+            inside += [best[f"best_{name}_lower"] < value < best[f"best_{name}_upper"] for name, value in truth.items()]
+    print(f"rates up to {cut:.2g}: 90 % intervals cover {np.mean(inside):.3f} of {len(inside)}")
+    assert 0.83 < np.mean(inside) < 0.97
 
 
 def test_a_swept_size_and_data_have_the_optimum_of_their_own_sweep():
