@@ -97,7 +97,8 @@ def farseer(
     r"""Loss of N parameters on D tokens, :math:`E e^{-s N^q} + B e^{t N^{-b}} D^{-\beta e^{-r N^a}}`.
 
     The paper writes exp(a3 N^gamma + b3) + exp(a2 N^beta + b2) D^(-exp(a1 N^alpha + b1)), in bits a character. Priors are
-    stated as what a model of the reference size has: its loss on endless data, what D leaves, its exponents.
+    stated as what a model of the reference size has: its loss on endless data, what D leaves, its exponents. It is a law of tokens: since
+    the exponent of D changes with N, it has another form in another unit of data.
 
     >>> from bayes_scaling.laws.constants import published
     >>> round(float(farseer(1e9, 1e11, **published("farseer2025").values)), 3)

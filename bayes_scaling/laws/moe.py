@@ -17,28 +17,43 @@ _OF_EXPERTS: Final = 9 / 13
 
 
 @dataclass(frozen=True)
-class _Term(Coefficient):
-    """The coefficient of a term of N or D whose exponent changes with the experts; at the reference point, the term.
+class _Power(Coefficient):
+    """The power of the experts in a term of x; at the reference point of x, the factor by which a factor e of experts changes it.
 
-    ``signs`` are those of the power of the experts and of what they add to the exponent.
+    That is the same in any unit of x, which the power is not, since the exponent of x changes with the experts.
     """
 
-    names: tuple[str, str, str] = ("", "", "")
-    signs: tuple[float, float] = (1.0, 1.0)
-
-    def _log_term(self, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
-        """Return the logarithm of the term with a coefficient of one."""
-        exponent, change, power = (parameters[name] for name in self.names)
-        experts = log(effective_experts(reference["N"], reference["N_total"]))
-        return self.signs[0] * power * experts - (exponent + self.signs[1] * change * experts) * log(reference[self.of])
+    change: str = ""
+    sign: float = 1.0
 
     def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
-        """Return the coefficient of a term."""
-        return value * exp(-self._log_term(reference, parameters))
+        """Return the power for a factor."""
+        return parameters[self.change] * log(reference[self.of]) + self.sign * log(value)
+
+    def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return the factor for a power."""
+        return exp(self.sign * (value - parameters[self.change] * log(reference[self.of])))
+
+
+@dataclass(frozen=True)
+class _Term(Coefficient):
+    """The coefficient of a term of x whose exponent changes with the experts; at the reference point, the term."""
+
+    sign: float = 1.0
+
+    def from_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
+        """Return the coefficient of a term: of the experts the factor at the reference is known."""
+        (factor,) = self.through
+        experts = log(effective_experts(reference["N"], reference["N_total"]))
+        return super().from_reference(value, reference, parameters) * exp(-log(parameters[factor]) * experts)
 
     def at_reference(self, value: Value, reference: Mapping[str, Value], parameters: Mapping[str, Value]) -> Value:
         """Return the term."""
-        return value * exp(self._log_term(reference, parameters))
+        (power,) = self.through
+        change = parameters["gamma"] if self.of == "N" else parameters["zeta"]
+        experts = log(effective_experts(reference["N"], reference["N_total"]))
+        factor = exp(self.sign * (parameters[power] - change * log(reference[self.of])) * experts)
+        return super().at_reference(value, reference, parameters) * factor
 
 
 def effective_experts(N: Value, N_total: Value) -> Value:
@@ -53,16 +68,11 @@ def effective_experts(N: Value, N_total: Value) -> Value:
     return 1 / (1 / experts + 1 / _MOST)
 
 
-_A = _Term(
-    "loss left by N at its reference",
-    "loss",
-    "N",
-    "alpha",
-    also=("N_total",),
-    names=("alpha", "gamma", "delta"),
-    signs=(-1.0, -1.0),
-)
-_B = _Term("loss left by D at its reference", "loss", "D", "beta", also=("N", "N_total"), names=("beta", "zeta", "omega"))
+_A = _Term("loss left by N at its reference", "loss", "N", "alpha", also=("N_total",), through=("delta",), sign=-1.0)
+_B = _Term("loss left by D at its reference", "loss", "D", "beta", also=("N", "N_total"), through=("omega",))
+_FACTOR = "factor by which a factor e of experts changes the term of {} at its reference"
+_DELTA = _Power(_FACTOR.format("N"), "1", "N", lambda _: 0.0, change="gamma", sign=-1.0)
+_OMEGA = _Power(_FACTOR.format("D"), "1", "D", lambda _: 0.0, change="zeta")
 
 
 @law(output="loss", source="ludziejewski2025", equation="(6) with (4), (9) and (10), signs written out")
@@ -75,11 +85,11 @@ def moe(
     A: Annotated[Value, _A],
     alpha: Annotated[Exponent, "exponent of N"],
     gamma: Annotated[Number, "what a factor e of experts takes off the exponent of N"],
-    delta: Annotated[Exponent, "exponent of the experts in the term of N"],
+    delta: Annotated[Value, _DELTA, "exponent of the experts in the term of N, at one parameter"],
     B: Annotated[Value, _B],
     beta: Annotated[Exponent, "exponent of D"],
     zeta: Annotated[Number, "what a factor e of experts adds to the exponent of D"],
-    omega: Annotated[Exponent, "exponent with which experts raise the term of D"],
+    omega: Annotated[Value, _OMEGA, "exponent with which experts raise the term of D, at one token"],
 ) -> Value:
     r"""Loss of a mixture of experts, :math:`E + A \hat{E}^{-\delta} N^{-\alpha + \gamma \ln \hat{E}} + B \hat{E}^{\omega} D^{-\beta - \zeta \ln \hat{E}}`.
 

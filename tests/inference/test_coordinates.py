@@ -26,6 +26,7 @@ RUNS = read_runs(
             "run_id": ["p", "p", "p", "q", "q", "r", "s", "t", "u"],
             "checkpoint": [True, True, False, True, False, False, False, False, False],
             "params": [*np.geomspace(1e7, 1e10, 8), 1e10],
+            "params_total": [*np.geomspace(2e7, 6e10, 8), 6e10],
             "tokens": [1e9, 3e9, 1e10, 1e9, 1e11, 1e9, 1e11, 1e11, 1e11],
             "dataset_tokens": [*np.tile([1e9, 1e10], 4), 1e10],
             "loss": np.linspace(4.0, 2.2, 9),
