@@ -27,7 +27,7 @@ _RESOURCES: Final = ("params", "params_total", "tokens", "dataset_tokens", "comp
 _FEWEST, _ALL_PERMUTATIONS = 4, 7
 _CLEARLY, _OF_A_SHARE = 1e-3, 0.05
 """p-value at which a loss rises; and where scores lie and hardly any loss, below one or above that of guessing."""
-_ANYWAY: Final = "If it is a loss all the same: --anyway (in Python anyway=True)."
+_ANYWAY: Final = "If it is a loss all the same, of repeated data, say: --anyway (in Python anyway=True)."
 
 
 def source_of(theirs: str, columns: Container[Any]) -> tuple[str, Callable[[Any], Any] | None]:
@@ -110,8 +110,8 @@ def refuse_what_is_no_loss(table: pd.DataFrame, theirs: str, unit: str, place: s
         if p <= (_OF_A_SHARE if losses.max() < 1 or middle > guessing else _CLEARLY):
             symbols = " and ".join(dict.fromkeys(BY_COLUMN[column].symbol for column in counts))
             raise InvalidRuns(
-                f"{place}: {name} rises with {symbols} (p = {p:.2g} where it does not): it is a score, not a loss. Give 1 - score, "
-                f"--columns 'loss=1 - {theirs}'. {_ANYWAY}"
+                f"{place}: {name} rises with {symbols} (p = {p:.2g} where it does not), as a score does and no law of a loss: give "
+                f"1 - score, --columns 'loss=1 - {theirs}'. {_ANYWAY}"
             )
     if middle > guessing:
         raise InvalidRuns(

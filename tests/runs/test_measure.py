@@ -92,7 +92,7 @@ def test_a_perplexity_is_named_and_its_logarithm_taken():
 
 def test_losses_above_guessing_are_refused_but_one_that_diverged_is_not():
     table = ladder(0, 0.0, 12)
-    with pytest.raises(InvalidRuns, match=r"above the 12\.5 of guessing"):
+    with pytest.raises(InvalidRuns, match="of guessing"):
         runs_to_fit(table.assign(loss=np.exp(table["loss"])))
     assert len(runs_to_fit(table.assign(loss=table["loss"].where(table.index > 0, 13.0)))) == 12
 
