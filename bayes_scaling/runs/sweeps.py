@@ -149,15 +149,6 @@ def cells_of(table: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
     return keys.groupby(list(of), sort=False).ngroup().to_numpy() if of else np.zeros(len(table), int)
 
 
-def above_best(table: pd.DataFrame, cell: np.ndarray, columns: Iterable[str]) -> np.ndarray:
-    """Return how far the log loss that the surface of all cells expects of a run is above the least it expects in its cell."""
-    numbers = [column for column in columns if _is_number(table[column], cell)]
-    log_loss, x = np.log(table["loss"].to_numpy(float)), np.log(table[numbers].to_numpy(float))
-    surface = _Surface.of(log_loss, cell, x, np.full(len(x), ""))
-    expected = pd.Series(surface.expected)
-    return (expected - expected.groupby(cell).transform("min")).to_numpy()
-
-
 def _refuse_other_differences(table: pd.DataFrame, cell: np.ndarray, columns: tuple[str, ...], of: tuple[str, ...]) -> None:
     for column in _RECIPE:
         if column in table and column not in (*columns, *of):
@@ -237,11 +228,6 @@ class _Surface:
     def count(self) -> int:
         """Number of cells."""
         return int(self.cell.max()) + 1
-
-    @property
-    def expected(self) -> np.ndarray:
-        """The log loss expected of every run."""
-        return _design(self.cell, self.x, self.word, self.count, int(self.word.max()) + 1) @ self.coefficients
 
     @cached_property
     def _shared(self) -> slice:
