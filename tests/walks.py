@@ -26,3 +26,16 @@ def walk_covariance(column: np.ndarray, smooth: float, origin: float | None = No
     left = np.sqrt(np.cumsum(np.maximum(variances, 0.0)) / len(variances))  # from the smallest on
     kept = left > LEFT_OUT
     return (directions[:, kept] * variances[kept]) @ directions[:, kept].T
+
+
+def zero_of_several(column: np.ndarray, smooth: float) -> float:
+    """Return the decade at which walks of several labels are zero: the middle of all rows, or, where a row lies there, the middle of the
+    wider of the gaps beside it."""
+    decades = np.log10(np.asarray(column, float))
+    middle, places = float(decades.mean()), sorted(set(decades.tolist()))
+    at = min(range(len(places)), key=lambda number: abs(places[number] - middle))
+    if abs(places[at] - middle) > smooth or len(places) == 1:
+        return middle
+    below, above = (places[low : low + 2] for low in (at - 1, at)) if at else ([], places[:2])
+    gaps = [pair for pair in (below, above) if len(pair) == 2]
+    return sum(max(gaps, key=lambda pair: pair[1] - pair[0])) / 2

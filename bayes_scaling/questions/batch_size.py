@@ -45,6 +45,7 @@ class CriticalBatch(OfSystem):
     example = "critical-batch steps.csv --batch-tokens 2097152"
     fits = "steps_to_loss"
     writes = "batches"
+    unused = (*OfSystem.unused, "override", "furthest")
 
     loss: float | None = Field(default=None, gt=0, description="Loss; by default the typical one of the rows.")
     batch_tokens: float | None = Field(default=None, gt=0, description="Batch to judge, tokens a step.")

@@ -16,7 +16,7 @@ from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.reference import is_proportional, terms_of
 from bayes_scaling.quantities import QUANTITIES
 from bayes_scaling.runs.table import read_runs
-from tests.walks import walk_covariance
+from tests.walks import walk_covariance, zero_of_several
 
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
 RUNS = read_runs(
@@ -120,9 +120,10 @@ def by_hand(spec, at):
         total += believed(walk.scale, tau)
         label = RUNS.table[list(walk.by)].agg(":".join, axis=1).to_numpy() if walk.by else np.zeros(len(RUNS))
         column = RUNS.table[QUANTITIES[symbol].column].to_numpy()
+        zero = zero_of_several(column, walk.smooth) if walk.by else float(np.log10(column).mean())
         for one in np.unique(label):
             block = np.ix_(label == one, label == one)
-            apart = walk_covariance(column[label == one], walk.smooth, origin=float(np.log10(column).mean()))
+            apart = walk_covariance(column[label == one], walk.smooth, origin=zero)
             covariance[block] += tau**2 * np.outer(level, level)[block] * apart
     for name, part in spec.only.noise.items():
         tau = at[f"noise_scale_{name}"]

@@ -19,7 +19,7 @@ from bayes_scaling.inference.build import build
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import Model
 from bayes_scaling.model.layout import Layout
-from tests.walks import walk_covariance
+from tests.walks import walk_covariance, zero_of_several
 
 PLAIN = pytensor.compile.Mode(linker="py", optimizer=None)
 TABLE = pd.DataFrame(
@@ -67,14 +67,14 @@ def document(case: dict[str, bool]) -> dict:
 
 
 def walk(column: str, *, by_group: bool = False) -> np.ndarray:
-    """Covariance of a walk from the middle of the rows, at scale one; of each group alone, from the middle of all."""
+    """Covariance of a walk from the middle of the rows, at scale one; of each group alone, from one place for all."""
     place = TABLE[column].to_numpy()
     if not by_group:
         return walk_covariance(place, SMOOTH)
     whole = np.zeros((len(TABLE), len(TABLE)))
     for label in "xy":
         rows = np.flatnonzero(TABLE["group"] == label)
-        whole[np.ix_(rows, rows)] = walk_covariance(place[rows], SMOOTH, origin=float(np.log10(place).mean()))
+        whole[np.ix_(rows, rows)] = walk_covariance(place[rows], SMOOTH, origin=zero_of_several(place, SMOOTH))
     return whole
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 import bayes_scaling as bs
 from bayes_scaling.errors import InvalidRequest, NotConvergedWarning
-from bayes_scaling.posterior.examples import example_fit, example_system
+from bayes_scaling.posterior.examples import example_fit, example_rates, example_system
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.base import QUESTIONS, question
 from bayes_scaling.questions.guardrails import FURTHEST, Refused, beyond, resources, too_far
@@ -51,9 +51,10 @@ ASKED = {
     "stop-early": (example_system, {"compute_min": FAR}),
     "derive": (example_system, {"law": "kaplan_n", "inputs": {"params": 1e15}}),
     "live": (example_system, None),
+    "rate": (example_rates, {"params": 1e15, "tokens": 1e16}),
 }
 """Every question that names a run or a budget, asked too far away."""
-NOWHERE = {"cost", "claims", "early-stopping", "heterogeneity"}
+NOWHERE = {"cost", "claims", "critical-batch", "early-stopping", "heterogeneity"}
 """Questions that name none."""
 
 
