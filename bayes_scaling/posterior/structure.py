@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -21,6 +22,8 @@ LEVEL: Final = 0.01
 """Corrected p-value below which residuals differ."""
 _DRAWS, _USUAL = 1200, 1 / 3
 """Draws that are looked at, and the share of them whose noise is nearest to its median."""
+_FEWEST, _CELLS = 120, 12_000_000
+"""Draws at the least, and draws times rows at the most."""
 _FURTHEST: Final = 4.0
 """Robust standard deviations beyond which a residual counts as one there."""
 _LEFT: Final = 0.05
@@ -138,7 +141,8 @@ def _stretched(columns: np.ndarray, vectors: np.ndarray, factors: np.ndarray) ->
 
 
 def _around(fit: Fit, runs: np.ndarray) -> _Around:
-    fit = fit.thinned(max(1, _DRAWS // fit.posterior.sizes["chain"]))
+    draws = min(_DRAWS, max(_FEWEST, _CELLS // len(runs)))
+    fit = fit.thinned(max(1, draws // fit.posterior.sizes["chain"]))
     rows, law = fit.layout.only, law_at_runs(fit)
     growth = growth_at(fit, law) + 0.0 * law
     added = sum((effect.at_rows(fit.posterior) for effect in rows.discrepancy), start=0.0)
@@ -155,11 +159,11 @@ def _around(fit: Fit, runs: np.ndarray) -> _Around:
     residual = (rows.log_measured - expected.mean(axis=0)) / deviation
     learned = ((expected - expected.mean(axis=0)) / deviation).T / len(expected) ** 0.5
     means = _means(fit, runs)
-    residual = means @ residual
+    residual = means(residual)
     furthest = _FURTHEST * 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
     residual = np.clip(residual, np.median(residual) - furthest, np.median(residual) + furthest)
     first = np.unique(runs, return_index=True)[1]
-    return _Around(residual, deviation[first], means @ shared, means @ learned)
+    return _Around(residual, deviation[first], means(shared), means(learned))
 
 
 def _runs(fit: Fit) -> np.ndarray:
@@ -171,18 +175,23 @@ def _runs(fit: Fit) -> np.ndarray:
     return pd.factorize(table["run_id"].map(str).where(known, [f"\0{row}" for row in range(len(table))]))[0]
 
 
-def _means(fit: Fit, runs: np.ndarray) -> np.ndarray:
-    """Return the mean of the rows of each run, shape (run, row), over the standard deviation of it that serial correlation leaves."""
-    member = (np.unique(runs)[:, None] == runs).astype(float)
-    means = member / member.sum(axis=1, keepdims=True)
+def _means(fit: Fit, runs: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what takes columns to their means over the rows of each run, over the standard deviation that serial correlation leaves."""
+    counts = np.bincount(runs)
+    divided_by = counts.astype(float)
     serial = fit.layout.only.serial
     if serial is not None:
         decay = decay_of(fit.posterior)
         share = None if decay.run_share is None else float(np.median(decay.run_share))
         correlation = Decay(float(np.median(decay.length)), share).correlation(serial.distance)
         there = serial.there / serial.there.sum(axis=1, keepdims=True)
-        variance = np.einsum("bi,bij,bj->b", there, correlation, there)
-        means[runs[serial.rows[:, 0]]] /= variance[:, None] ** 0.5
+        divided_by[runs[serial.rows[:, 0]]] *= np.einsum("bi,bij,bj->b", there, correlation, there) ** 0.5
+
+    def means(columns: np.ndarray) -> np.ndarray:
+        sums = np.zeros((len(counts), *columns.shape[1:]))
+        np.add.at(sums, runs, columns)
+        return (sums.T / divided_by).T
+
     return means
 
 
