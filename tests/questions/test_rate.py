@@ -89,9 +89,10 @@ def test_other_laws_are_refused_and_choices_beyond_the_sweep_are_named():
     )
 
 
-def sweeps(seed, *, cut):
-    """Twelve sweeps of rate and batch, the rates of every one cut off below the best one of half of them."""
+def sweeps(seed, *, cut, scatter=0.0):
+    """Twelve sweeps of rate and batch up to some rate, and factors by which their best rates and batches are off the powers."""
     rng = np.random.default_rng(seed)
+    off = np.exp(scatter * rng.standard_normal((2, 12)))
     N, D, lr, B = (
         a.ravel()
         for a in np.meshgrid(
@@ -102,15 +103,16 @@ def sweeps(seed, *, cut):
             indexing="ij",
         )
     )
-    kept = lr <= cut
-    N, D, lr, B = N[kept], D[kept], lr[kept], B[kept]
-    loss = LAWS["off_best_rate"](N, D, lr, B, **TRUTH) * np.exp(NOISE * rng.standard_normal(len(N)))
-    return read_runs(pd.DataFrame({"params": N, "tokens": D, "lr": lr, "batch_tokens": B, "loss": loss}))
+    kept, cell = lr <= cut, np.repeat(np.arange(12), len(N) // 12)
+    N, D, lr, B, cell = N[kept], D[kept], lr[kept], B[kept], cell[kept]
+    own = {"lr_one": TRUTH["lr_one"] * off[0, cell], "B_one": TRUTH["B_one"] * off[1, cell]}
+    loss = LAWS["off_best_rate"](N, D, lr, B, **TRUTH | own) * np.exp(NOISE * rng.standard_normal(len(N)))
+    return read_runs(pd.DataFrame({"params": N, "tokens": D, "lr": lr, "batch_tokens": B, "loss": loss})), off
 
 
 def test_sweeps_that_do_not_reach_their_optimum_count_as_far_as_they_go():
     cut = 2.0**-9.4
-    runs = sweeps(1, cut=cut)
+    runs, _ = sweeps(1, cut=cut)
     cells = runs.table.drop_duplicates(["params", "tokens"])
     best = LAWS["best_rate"](cells["params"], cells["tokens"], **{name: TRUTH[name] for name in ("lr_one", "lr_N", "lr_D")})
     beyond = int((best > cut).sum())
@@ -133,14 +135,23 @@ def test_sweeps_that_do_not_reach_their_optimum_count_as_far_as_they_go():
 def test_intervals_cover_whether_the_optimum_was_swept_or_not(cut):
     inside, cost = [], []
     for seed in range(1, 9):
-        found = fit(sweeps(seed, cut=cut), "best_rate", seed=1, progress=False)
+        runs, off = sweeps(seed, cut=cut, scatter=0.1)
+        found = fit(runs, "best_rate", seed=1, progress=False)
         for name in ("lr_N", "lr_D", "lr_B", "batch_D", "batch_N"):
             low, high = (float(found.posterior[name].quantile(q)) for q in (0.05, 0.95))
             inside.append(low < TRUTH[name] < high)
         cost.append(float(found.posterior["rate_cost"].mean()) / TRUTH["rate_cost"])
-        for N, D in ((1e8, 8e10), (1e8, 5e9), (1.6e9, 8e10), (5e9, 3e11)):
+        fresh = np.exp(0.1 * np.random.default_rng([seed, 1]).standard_normal((2, 2)))
+        of_cells = {
+            (1e8, 8e10): off[:, 2],
+            (1e8, 5e9): off[:, 0],
+            (1.6e9, 8e10): off[:, 11],
+            (5e9, 3e11): fresh[0],
+            (3e7, 2e9): fresh[1],
+        }
+        for (N, D), (of_rate, of_batch) in of_cells.items():
             best = Rate(params=N, tokens=D, override=True).answer(found).tables["choice"].iloc[0]
-            truth = {"lr": 1.79 * N**-0.713 * D**0.307, "batch_tokens": 4.0 * D**0.571 * N**-0.1}
+            truth = {"lr": of_rate * 1.79 * N**-0.713 * D**0.307, "batch_tokens": of_batch * 4.0 * D**0.571 * N**-0.1}
             inside += [best[f"best_{name}_lower"] < value < best[f"best_{name}_upper"] for name, value in truth.items()]
     print(
         f"rates up to {cut:.2g}: 90 % intervals cover {np.mean(inside):.3f} of {len(inside)}; cost over its truth {np.mean(cost):.3f}"
