@@ -51,9 +51,6 @@ def main() -> None:
         "kappa": lambda _: shipped,
         "kappa, its source left out": lambda source: stating(shipped, priors[source]),
         "kappa without discrepancy": lambda _: shipped.without_discrepancy(),
-        "kappa, walks half as wide": lambda _: widened(shipped, -0.6931),
-        "kappa, walks twice as wide": lambda _: widened(shipped, 0.6931),
-        "kappa, vague priors": lambda _: vague,
     }
     frames = []
     for number, (method, model) in enumerate(methods.items()):
@@ -86,16 +83,6 @@ def stating(spec: Model, learned: pd.DataFrame) -> Model:
         prior = Prior(dist="LogNormal", mu=float(row["mu"]), sigma=float(row["sigma"]))
         parameters[name] = belief.model_copy(update={"prior": prior})
     return spec.model_copy(update={"parameters": parameters})
-
-
-def widened(spec: Model, by: float) -> Model:
-    """Return a model whose walks are wider by a factor, given as its logarithm."""
-    walks = {}
-    for symbol, walk in spec.discrepancy.items():
-        given = walk.scale.arguments
-        scale = Prior(dist="LogNormal", mu=given["mu"] + by, sigma=given["sigma"])
-        walks[symbol] = walk.model_copy(update={"scale": scale})
-    return spec.model_copy(update={"discrepancy": walks})
 
 
 def _told(ladder: Ladder, vague: Model) -> pd.DataFrame:
