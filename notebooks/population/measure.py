@@ -49,8 +49,8 @@ def main() -> None:
         priors[source] = population({name: table for name, table in told.items() if sources[name] != source}, sources)
     methods: dict[str, Any] = {
         "kappa": lambda _: shipped,
-        "kappa, its source left out": lambda source: stating(shipped, priors[source]),
         "kappa without discrepancy": lambda _: shipped.without_discrepancy(),
+        "kappa, its source left out": lambda source: stating(shipped, priors[source]),
     }
     frames = []
     for number, (method, model) in enumerate(methods.items()):
