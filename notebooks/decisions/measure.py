@@ -145,7 +145,7 @@ class _Split:
     @property
     def name(self) -> str:
         """File name of the outcome."""
-        said = digest_of(self.ladder.name, self.cut, SETTINGS, read_model("kappa").digest, WIDTH, SIZES, OFF, "predicted")
+        said = digest_of(self.ladder.name, self.cut, SETTINGS, read_model("kappa").digest, WIDTH, SIZES, OFF, "stated")
         return f"allocation-{said}.csv"
 
 
@@ -162,6 +162,11 @@ def allocations() -> dict[str, Any]:
     choices, chances = every[every["what"] == "choice"], every[every["what"] == "chance"]
     means = choices.groupby(["source", "method"], sort=False)["value"].agg(["mean", "median", "count"]).reset_index()
     pooled = choices.groupby("method", sort=False)["value"].agg(["mean", "median", "count"]).reset_index()
+    stated = every[every["what"] == "stated regret"]
+    stated = stated.assign(inside=stated["value"].between(stated["lower"], stated["upper"]))
+    of_regret = stated.groupby("source", sort=False).agg(
+        stated=("stated", "mean"), came=("value", "mean"), inside=("inside", "mean"), count=("value", "size")
+    )
     bins = pd.cut(chances["chance"], [0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0], include_lowest=True)
     reliability = chances.groupby(bins, observed=True).agg(
         said=("chance", "mean"), came=("value", "mean"), count=("value", "size")
@@ -170,6 +175,7 @@ def allocations() -> dict[str, Any]:
         "by_source": means.to_dict("records"),
         "pooled": pooled.to_dict("records"),
         "reliability": reliability.reset_index(drop=True).to_dict("records"),
+        "stated_regret": of_regret.reset_index().to_dict("records"),
     }
 
 
@@ -185,6 +191,7 @@ def _at_a_cut(piece: _Split) -> pd.DataFrame:
     measured = (
         predict_rows(fit, ahead.reset_index(drop=True))["measured_loss"].stack(s=SAMPLE_DIMS).transpose("row", "s").values
     )
+    place = pd.Index(ahead.index)
     for loss, draws in zip(ahead["loss"], measured, strict=True):
         for off in OFF:
             target = off * float(np.median(draws))
@@ -204,8 +211,16 @@ def _at_a_cut(piece: _Split) -> pd.DataFrame:
                 size = choose(C)
                 if size is None:
                     continue
-                nearest = at.iloc[int(np.abs(np.log(at["params"] / size)).to_numpy().argmin())]
-                rows.append({"what": "choice", "method": method, "value": float(np.log(nearest["loss"] / at["loss"].min()))})
+                nearest = int(np.abs(np.log(at["params"] / size)).to_numpy().argmin())
+                losses = np.log(at["loss"].to_numpy(float))
+                lost = float(losses[nearest] - losses.min())
+                rows.append({"what": "choice", "method": method, "value": lost})
+                if method == "kappa, mean":
+                    drawn = np.log(measured[place.get_indexer(at.index)])
+                    stated = drawn[nearest] - drawn.min(axis=0)
+                    middle, lower, upper = np.quantile(stated, [0.5, 0.05, 0.95])
+                    told = {"stated": float(stated.mean()), "lower": lower, "median": middle, "upper": upper}
+                    rows.append({"what": "stated regret", "method": method, "value": lost, **told})
     return pd.DataFrame(rows).assign(ladder=piece.ladder.name, source=piece.ladder.source, cut=piece.cut)
 
 

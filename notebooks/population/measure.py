@@ -30,6 +30,10 @@ STORE = HERE.parent.parent / ".population"
 BESIDE = ("huber + bootstrap + residuals",)
 SOURCES = ("source",)
 """Forecasts of one source share errors, where several are pooled."""
+AHEAD = {"to 0.25": 0.25, "0.25 to 0.5": 0.5, "0.5 to 1": 1, "1 to 2": 2, "over 2": 9}
+"""Decades of compute between the largest run below a cut and one forecast."""
+KNOWN = {"15 to 24": 25, "25 to 49": 50, "50 to 99": 100, "100 to 199": 200, "200 and more": 1e9}
+"""Rows below a cut."""
 SETTINGS = {"draws": 500, "tune": 700, "progress": False}
 
 
@@ -45,11 +49,8 @@ def main() -> None:
         priors[source] = population({name: table for name, table in told.items() if sources[name] != source}, sources)
     methods: dict[str, Any] = {
         "kappa": lambda _: shipped,
-        "kappa, its source left out": lambda source: stating(shipped, priors[source]),
         "kappa without discrepancy": lambda _: shipped.without_discrepancy(),
-        "kappa, walks half as wide": lambda _: widened(shipped, -0.6931),
-        "kappa, walks twice as wide": lambda _: widened(shipped, 0.6931),
-        "kappa, vague priors": lambda _: vague,
+        "kappa, its source left out": lambda source: stating(shipped, priors[source]),
     }
     frames = []
     for number, (method, model) in enumerate(methods.items()):
@@ -67,7 +68,8 @@ def _write(told: Mapping[str, pd.DataFrame], priors: Mapping[str, pd.DataFrame],
         "priors": {source: table.round(4).to_dict("index") for source, table in priors.items()},
         "pooled": summarized(every, ["method"], SOURCES).round(5).to_dict("records"),
         "by_source": summarized(every, ["method", "source"]).round(5).to_dict("records"),
-        "by_distance": _by_distance(every).round(5).to_dict("records"),
+        "by_distance": _by_band(every, "ahead", AHEAD).round(5).to_dict("records"),
+        "by_runs": _by_band(every, "known", KNOWN).round(5).to_dict("records"),
         "splits": int(every[every["method"] == "kappa"].groupby("ladder")["cut"].nunique().sum()),
     }
     (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -83,16 +85,6 @@ def stating(spec: Model, learned: pd.DataFrame) -> Model:
     return spec.model_copy(update={"parameters": parameters})
 
 
-def widened(spec: Model, by: float) -> Model:
-    """Return a model whose walks are wider by a factor, given as its logarithm."""
-    walks = {}
-    for symbol, walk in spec.discrepancy.items():
-        given = walk.scale.arguments
-        scale = Prior(dist="LogNormal", mu=given["mu"] + by, sigma=given["sigma"])
-        walks[symbol] = walk.model_copy(update={"scale": scale})
-    return spec.model_copy(update={"discrepancy": walks})
-
-
 def _told(ladder: Ladder, vague: Model) -> pd.DataFrame:
     runs = runs_of(ladder)
     path = STORE / f"told-{runs.digest[:12]}-{vague.digest[:12]}.csv"
@@ -104,19 +96,23 @@ def _told(ladder: Ladder, vague: Model) -> pd.DataFrame:
 
 def _forecasts(ladder: Ladder, model: Model, method: str, *, beside: tuple[str, ...]) -> pd.DataFrame | None:
     print(f"{method}: {ladder.name}", file=sys.stderr, flush=True)
+    runs = runs_of(ladder)
     try:
-        found = backtest(runs_of(ladder), model, baselines=beside, store=STORE, **SETTINGS).predictions
+        found = backtest(runs, model, baselines=beside, store=STORE, **SETTINGS).predictions
     except InvalidRequest:
         return None  # no cut leaves enough runs
-    return found.assign(method=found["method"].replace({"model": method}), ladder=ladder.name, source=ladder.source)
+    compute = runs.table["compute_flops"]
+    known = found["cut"].map(lambda cut: int((compute < float(cut) * (1 - 1e-9)).sum()))
+    method_of = found["method"].replace({"model": method})
+    return found.assign(method=method_of, ladder=ladder.name, source=ladder.source, known=known)
 
 
-def _by_distance(every: pd.DataFrame) -> pd.DataFrame:
-    edges, names = [0, 0.25, 0.5, 1, 2, 9], ["to 0.25", "0.25 to 0.5", "0.5 to 1", "1 to 2", "over 2"]
-    ours: Mapping[str, Any] = every[every["method"] == "kappa"].assign(
-        ahead=lambda table: pd.cut(table["ahead"], edges, labels=names, right=False).astype(str)
-    )
-    return summarized(pd.DataFrame(ours).sort_values("ahead", key=lambda c: c.map(names.index)), ["ahead"], SOURCES)
+def _by_band(every: pd.DataFrame, name: str, bands: Mapping[str, float]) -> pd.DataFrame:
+    """Return scores of the shipped document by a column in bands, each named and given by its upper end."""
+    edges, names = [0.0, *bands.values()], list(bands)
+    ours = every[every["method"] == "kappa"]
+    banded = ours.assign(**{name: pd.cut(ours[name], edges, labels=names, right=False).astype(str)})
+    return summarized(banded.sort_values(name, key=lambda c: c.map(names.index)), [name], SOURCES)
 
 
 if __name__ == "__main__":
