@@ -21,5 +21,7 @@ def test_the_paper_s_early_stop_comes_out_of_its_constants():
 def test_gopher_was_too_large():
     for found in measured()["hoffmann"].values():
         chinchilla, gopher = found["regret"]
-        assert gopher["regret"] > 4 * chinchilla["regret"]
+        # Both include what the discrepancy leaves open since decisions are made on what is predicted: even the lower end of the
+        # one interval is above what is expected of the other size.
+        assert gopher["regret_lower"] > chinchilla["regret"]
         assert gopher["wasted"] > 0.3
