@@ -110,7 +110,8 @@ def _directions(place: np.ndarray, smooth: float) -> tuple[_Informed, np.ndarray
     last = int(np.ceil(max(place.max(), 0.0) + 0.5))
     numbers = np.arange(first, last)
     shares = (_share(place[:, None] - numbers) - _share(-numbers)) * np.sqrt(smooth)
-    _, sizes, right = np.linalg.svd(shares, full_matrices=True)
+    # Every direction of the steps is wanted, none of the rows beyond them.
+    _, sizes, right = np.linalg.svd(shares, full_matrices=len(shares) < shares.shape[1])
     left = np.sqrt(np.cumsum(sizes[::-1] ** 2)[::-1] / len(place))  # what is left out with each direction and all after it
     count = max(1, int((left > _NEGLIGIBLE).sum()))
     informed = _Informed(first, right[:count].T, right[count:].T)

@@ -24,6 +24,8 @@ _UNITS: Final = {"bpb": "bits/byte", "bits per byte": "bits/byte", "bpt": "bits/
 _GUESSING: Final = {"nats/token": 12.5, "bits/token": 18.0, "bits/byte": 8.0}
 """What guessing costs among the 260,000 tokens of the largest vocabularies, or the 256 bytes."""
 _RESOURCES: Final = ("params", "params_total", "tokens", "dataset_tokens", "compute_flops")
+_ENOUGH: Final = 2000
+"""Rows by which a rise is told; of more these, drawn at random."""
 _FEWEST, _ALL_PERMUTATIONS = 4, 7
 _CLEARLY, _OF_A_SHARE = 1e-3, 0.05
 """p-value at which a loss rises; and where scores lie and hardly any loss, below one or above that of guessing."""
@@ -106,7 +108,8 @@ def refuse_what_is_no_loss(table: pd.DataFrame, theirs: str, unit: str, place: s
     varying = [column for column in _RESOURCES if column in table and table[column].min() < table[column].max()]
     counts = [column for column in varying if column != "compute_flops"] or varying
     if counts and len(table) >= _FEWEST and losses.min() < losses.max():
-        p = _p_of_rise(standing(table[counts].to_numpy(float)), table["loss"].rank().to_numpy())
+        some = table if len(table) <= _ENOUGH else table.sample(_ENOUGH, random_state=0)
+        p = _p_of_rise(standing(some[counts].to_numpy(float)), some["loss"].rank().to_numpy())
         if p <= (_OF_A_SHARE if losses.max() < 1 or middle > guessing else _CLEARLY):
             symbols = " and ".join(dict.fromkeys(BY_COLUMN[column].symbol for column in counts))
             raise InvalidRuns(
