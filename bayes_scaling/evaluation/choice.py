@@ -20,8 +20,8 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.origins import rolling_origins
 from bayes_scaling.evaluation.weights import Weights, weigh
-from bayes_scaling.inference.sample import fit
-from bayes_scaling.model.document import Model, default_model, read_model
+from bayes_scaling.inference.sample import fit, simplified
+from bayes_scaling.model.document import default_model, read_model
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.runs.catalog import runs_from
@@ -97,7 +97,7 @@ def choose(
     """
     table = runs_from(runs)
     names = candidates(table.table)
-    models = {name: _without(read_model(name), discrepancy=discrepancy, robust=robust) for name in names}
+    models = {name: simplified(read_model(name), discrepancy=discrepancy, robust=robust) for name in names}
     (first, *_) = models[names[0]].only.columns.values()
     resource = over or ("compute_flops" if "compute_flops" in table.table else first)
     cuts: dict[str, Any] = {"over": resource, "per_decade": per_decade, "least": least}
@@ -133,8 +133,3 @@ def _kept(weights: Mapping[str, float]) -> dict[str, float]:
     """
     large = {name: weight for name, weight in weights.items() if weight >= _LEAST_WEIGHT}
     return {name: weight / sum(large.values()) for name, weight in large.items()}
-
-
-def _without(model: Model, *, discrepancy: bool, robust: bool) -> Model:
-    model = model if discrepancy else model.without_discrepancy()
-    return model if robust else model.without_outliers()

@@ -122,11 +122,7 @@ def fit(
     if model is None:
         runs = runs_from(runs)
         model = default_model(runs.table)
-    read = read_model(model)
-    if not discrepancy:
-        read = read.without_discrepancy()
-    if not robust:
-        read = read.without_outliers()
+    read = simplified(read_model(model), discrepancy=discrepancy, robust=robust)
     if by:
         runs = runs_from(runs)
         read = grouped(read, runs, by, shared_exponents=shared_exponents)
@@ -154,6 +150,12 @@ def _beside(name: str, pin: Pin, alone: Fit) -> dict[str, Any]:
         return {"pin": str(pin)}
     low, median, high = (float(draws.quantile(q)) for q in (0.05, 0.5, 0.95))
     return {"pin": str(pin), "median": median, "lower": low, "upper": high, "quantile": float((draws < pin.value).mean())}
+
+
+def simplified(model: Model, *, discrepancy: bool, robust: bool) -> Model:
+    """Return a model without its discrepancy, or without errors of single rows, where they are not asked for."""
+    model = model if discrepancy else model.without_discrepancy()
+    return model if robust else model.without_outliers()
 
 
 def grouped(model: Model, runs: RunTable, by: str | Sequence[str], *, shared_exponents: bool = False) -> Model:

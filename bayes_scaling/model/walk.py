@@ -25,8 +25,8 @@ class RandomWalk(Effect):
     """What the law gets wrong along one quantity: a random walk of the log loss over the quantity's decades.
 
     Independent Normal steps, averaged over ``smooth`` decades, so that the walk has a slope everywhere. It is zero in the
-    middle of the runs (at their geometric mean; walks of several labels between the runs nearest to it), follows them where they are dense, and widens with the square root of the
-    distance from them; among the runs and beyond them it is the same. The scale is its standard deviation a decade away,
+    middle of the runs (at their geometric mean; walks of several labels between the runs nearest to it), follows them where
+    they are dense, and widens with the square root of the distance from them; among the runs and beyond them it is the same. The scale is its standard deviation a decade away,
     less what the averaging takes. One seed draws what no row has seen always the same, so that predictions and decisions
     of one request lie on one walk.
 

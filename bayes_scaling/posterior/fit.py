@@ -398,11 +398,6 @@ class Fit:
         step = -(-self.posterior.sizes["draw"] // draws)
         return self._with_posterior(self.posterior.isel(draw=slice(None, None, step)))
 
-    @cached_property
-    def of_prior(self) -> Self:
-        """The fit with draws of the prior in place of those of the posterior: what the document says without the runs."""
-        return self._with_posterior(self.prior)
-
     def _with_posterior(self, draws: xr.Dataset, **changes: Any) -> Self:
         groups = {group.path: group.to_dataset(inherit=False) for group in self.tree.subtree}
         tree = xr.DataTree.from_dict(groups | {"/posterior": draws})

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.predict import interval
+from bayes_scaling.posterior.predict import interval, quantiles
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem, with_interval
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.wording import credible, number, short
@@ -62,7 +62,7 @@ class CriticalBatch(OfSystem):
         ratio = batches[:, None] / found.values.ravel()
         table = pd.DataFrame({"batch_tokens": batches, "above": (ratio > 1).mean(axis=1)})
         for name, factor in (("steps_factor", 1 + 1 / ratio), ("tokens_factor", 1 + ratio)):
-            table = table.assign(**with_interval(name, np.quantile(factor, [0.5, *_ends(self.prob)], axis=1)))
+            table = table.assign(**with_interval(name, np.quantile(factor, quantiles(self.prob), axis=1)))
         sentence = (
             f"At a loss of {loss:.4g} the critical batch is {short(ends[0])} tokens "
             f"({credible(self.prob, short(ends[1]), short(ends[2]))}; before the runs {short(prior[1])} to {short(prior[2])})."
@@ -87,10 +87,6 @@ class CriticalBatch(OfSystem):
             )
         data = found.to_dataset(name="critical_batch")
         return Answer(sentence, values, tables={"batches": table}, data=data, caveats=caveats)
-
-
-def _ends(prob: float) -> tuple[float, float]:
-    return (1 - prob) / 2, (1 + prob) / 2
 
 
 def _rows(fit: Fit) -> pd.DataFrame:

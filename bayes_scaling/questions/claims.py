@@ -172,7 +172,7 @@ def _numbers(fit: Fit) -> list[_Told]:
     """Return each claim that follows from a fit."""
     warn_unless_converged(fit, stacklevel=4)
     edge = largest(fit, "compute_min_flops") or PF_DAY
-    given, before = (_completed(of.learned, edge) for of in (fit, fit.of_prior))
+    given, before = (_completed(of.learned, edge) for of in (fit, fit.at_prior()))
     learned = {name for name in fit.learned if fit.model.parameters[name].prior is not None}
     told = []
     for claim in CLAIMS:

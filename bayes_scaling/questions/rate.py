@@ -17,10 +17,9 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval, parameters_in
 from bayes_scaling.questions.base import ENDS, Answer, Question, with_interval
 from bayes_scaling.questions.wording import credible, number, percent, short
+from bayes_scaling.runs.sweeps import EQUAL
 
 _LAW: Final = "off_best_rate"
-_SAME: Final = 0.01
-"""Distance in the logarithm within which a size and data are those of a cell that was swept."""
 _EXPONENTS: Final = {"lr_N": "lr_power_N", "lr_D": "lr_power_D", "lr_B": "", "batch_N": "", "batch_D": "batch_power_D"}
 """Exponents, and what a published record calls them."""
 
@@ -93,7 +92,7 @@ class Rate(Question):
         group, table = dict(self.group), fit.table
         if "cell" in fit.model.group_columns and "cell" not in group:
             off = np.log(table[["params", "tokens"]] / [self.params, self.tokens]).abs().max(axis=1)
-            group |= {"cell": str(table["cell"][off.idxmin()])} if off.min() <= _SAME else {}
+            group |= {"cell": str(table["cell"][off.idxmin()])} if off.min() <= EQUAL else {}
         return {**LAWS[_LAW].optional, **parameters_in(fit, group, seed=self.seed)}
 
     def _of(self, name: str, law: Mapping[str, Any]) -> xr.DataArray:

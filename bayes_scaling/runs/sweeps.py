@@ -19,7 +19,7 @@ import pandas as pd
 from bayes_scaling.errors import InvalidRuns, choose
 from bayes_scaling.runs.table import RunTable
 
-_EQUAL: Final = 0.01
+EQUAL: Final = 0.01
 """Distance in the logarithm within which numbers of a cell are equal: tokens are whole steps of a batch."""
 _FEWEST_VALUES: Final = 3
 """Values of a number, the median over cells, from which on a parabola goes through them."""
@@ -144,7 +144,7 @@ def cells_of(table: pd.DataFrame, of: tuple[str, ...]) -> np.ndarray:
         values = table[column]
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and (values > 0).all():
             ordered = np.log(values).sort_values()
-            values = (ordered.diff() > _EQUAL).cumsum()
+            values = (ordered.diff() > EQUAL).cumsum()
         keys[column] = values
     return keys.groupby(list(of), sort=False).ngroup().to_numpy() if of else np.zeros(len(table), int)
 
