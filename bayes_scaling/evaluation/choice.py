@@ -18,7 +18,7 @@ from typing import Any, Final
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.evaluation.origins import rolling_origins
+from bayes_scaling.evaluation.origins import resource_of, rolling_origins
 from bayes_scaling.evaluation.weights import Weights, weigh
 from bayes_scaling.inference.sample import fit, simplified
 from bayes_scaling.model.document import default_model, read_model
@@ -98,8 +98,7 @@ def choose(
     table = runs_from(runs)
     names = candidates(table.table)
     models = {name: simplified(read_model(name), discrepancy=discrepancy, robust=robust) for name in names}
-    (first, *_) = models[names[0]].only.columns.values()
-    resource = over or ("compute_flops" if "compute_flops" in table.table else first)
+    resource = over or resource_of(table.table, models[names[0]].only.columns.values())
     cuts: dict[str, Any] = {"over": resource, "per_decade": per_decade, "least": least}
     weights, reason = None, _reason(table, names, cuts)
     if reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,15 @@ class Origin:
     cut: float
     fitted: np.ndarray
     ahead: np.ndarray
+
+
+def resource_of(table: pd.DataFrame, inputs: Iterable[str]) -> str:
+    """Return the column along which larger runs are held out: compute, where the table has it, or the first input of the law.
+
+    >>> resource_of(pd.DataFrame({"tokens": [1e9], "loss": [3.0]}), ["tokens"])
+    'tokens'
+    """
+    return "compute_flops" if "compute_flops" in table else next(iter(inputs), "compute_flops")
 
 
 def rolling_origins(

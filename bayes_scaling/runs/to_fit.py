@@ -34,7 +34,7 @@ def runs_to_fit(
     needs : collection of str
         Columns that must be there without gaps.
     anyway : bool
-        Whether to take the table as it stands.
+        Whether to take the table as it stands; one that was taken so stays as it is.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def runs_to_fit(
     bayes_scaling.errors.InvalidRuns: runs: loss rises with N (p = 0.042 where it does not), as a score does ...
     """
     runs = runs_from(source, needs=needs)
-    if anyway:
+    if anyway or _ANYWAY in runs.origin:
         return replace(runs, origin=(*(word for word in runs.origin if word != _ANYWAY), _ANYWAY))
     refuse_what_is_no_loss(runs.table, runs.measure, runs.card.loss_unit, runs.name)
     again = logged_again(runs.table)

@@ -35,6 +35,7 @@ def test_a_rising_loss_is_taken_where_the_user_says_so():
     runs = runs_to_fit(pd.DataFrame({"params": SIZES, "loss": [0.11, 0.18, 0.21, 0.26]}), anyway=True)
     assert len(runs) == 4
     assert runs.origin[-1] == "--anyway"
+    assert runs_to_fit(runs).table.equals(runs.table)  # it stays taken, whatever fits it next
 
 
 @pytest.mark.parametrize("score", [lambda loss: 1 - loss / 10, lambda loss: 100 - 10 * loss])
