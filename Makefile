@@ -11,7 +11,8 @@ DEVICE ?= cpu
 
 .PHONY: demo test validate lint ladder claims population decisions figure benchmark environment clean
 
-demo: environment  ## fit, forecast, budget and report on shipped measured runs
+demo: $(filter .uv/%,$(UV))  ## fit, forecast, budget and report on shipped measured runs
+	@$(UV) sync --quiet --inexact --no-dev
 	$(RUN) bayes-scaling demo
 
 test: lint  ## lint, types, import layers, unit tests, doctests, notebooks
@@ -28,7 +29,7 @@ validate: environment  ## the long suite: published numbers on public runs, reco
 	$(RUN) pytest -m slow -s
 
 environment: $(filter .uv/%,$(UV))
-	@$(UV) sync --quiet
+	@$(UV) sync --quiet --inexact
 
 # No uv on this machine: get it in a private virtual environment, or, where Python has no venv, in a folder.
 .uv/bin/uv:

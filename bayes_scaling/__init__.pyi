@@ -1,7 +1,10 @@
 # The public names, each once: the type checker reads them here, and `__init__.py` imports them on first use.
+from . import batch as batch
 from . import evaluation as evaluation
 from . import laws as laws
 from . import questions as questions
+from .batch.results import read_batch as read_batch
+from .batch.run import fit_many as fit_many
 from .errors import BayesScalingError as BayesScalingError
 from .errors import BayesScalingWarning as BayesScalingWarning
 from .evaluation.backtest import backtest as backtest
@@ -11,20 +14,17 @@ from .evaluation.weights import weigh as weigh
 from .inference.build import build_model as build_model
 from .inference.sample import fit as fit
 from .laws import law as law
-from .model.design import identifiability as identifiability
 from .model.document import Model as Model
 from .model.document import read_model as read_model
 from .model.document import shipped_models as shipped_models
 from .posterior.arviz import to_arviz as to_arviz
 from .posterior.checks import check as check
-from .posterior.checks import contraction as contraction
 from .posterior.checks import summarize as summarize
 from .posterior.fit import Fit as Fit
 from .posterior.fit import load_fit as load_fit
 from .posterior.mixture import Mixture as Mixture
 from .posterior.mixture import load_mixture as load_mixture
 from .posterior.predict import intervals as intervals
-from .posterior.variance import variance_shares as variance_shares
 from .questions.allocation import budget_table as budget_table
 from .questions.base import Answer as Answer
 from .questions.base import ask as ask

@@ -22,18 +22,18 @@ PUBLIC = [
     "ask",
     "available_runs",
     "backtest",
+    "batch",
     "budget_table",
     "build_model",
     "certify",
     "check",
     "claims",
     "compare",
-    "contraction",
     "derive",
     "evaluation",
     "fit",
+    "fit_many",
     "frontier",
-    "identifiability",
     "intervals",
     "law",
     "laws",
@@ -47,12 +47,12 @@ PUBLIC = [
     "predict_table",
     "question",
     "questions",
+    "read_batch",
     "read_model",
     "read_runs",
     "shipped_models",
     "summarize",
     "to_arviz",
-    "variance_shares",
     "weigh",
     "write_report",
 ]
@@ -70,6 +70,7 @@ EVALUATION = [
     "score_forecasts",
     "weigh_left_out",
 ]
+BATCH = ["fit_many", "read_answers", "read_batch", "read_failures"]
 LAWS = [
     "LAWS",
     "Law",
@@ -94,7 +95,8 @@ def test_the_public_names_are_these():
 
 
 @pytest.mark.parametrize(
-    ("room", "public"), [(bs.evaluation, EVALUATION), (bs.laws, LAWS), (bs.plots, ["backtest", "forecast"])]
+    ("room", "public"),
+    [(bs.batch, BATCH), (bs.evaluation, EVALUATION), (bs.laws, LAWS), (bs.plots, ["backtest", "forecast"])],
 )
 def test_the_public_names_of_a_room_are_these(room, public):
     assert sorted(room.__all__) == sorted(public)

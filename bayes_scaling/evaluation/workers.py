@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
+import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, as_completed
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -75,23 +78,45 @@ def _done[J: Job](jobs: Sequence[J], work: Callable[[J], pd.DataFrame], workers:
     if workers == 1:
         yield from ((job, work(job)) for job in jobs)
         return
-    # Fresh processes: threads of a sampler do not live through a fork.
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=fresh, initializer=_register, initargs=(_own(),)) as pool:
+    with process_pool(workers) as pool:
         waiting = {pool.submit(work, job): job for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
+
+@contextmanager
+def process_pool(workers: int) -> Generator[Executor]:
+    """Give fresh processes that know what a notebook or a plug-in has registered; they end with the block, and with this process."""
+    from loky import ProcessPoolExecutor
+
+    pool = ProcessPoolExecutor(
+        workers, initializer=_begin, initargs=(own_parts(), os.getpid()), env={"OMP_NUM_THREADS": "1"}
+    )
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=True, kill_workers=True)
+        raise
+    pool.shutdown(wait=True)
+
+
+def _begin(own: list[dict[str, bytes]], parent: int) -> None:
+    """Begin a worker process; one whose parent was killed would go on, holding a core."""
+
+    def end_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    register(own)
 
 
 _REGISTRIES: Final[tuple[Registry[Any], ...]] = (LAWS, Effect.REGISTRY, Likelihood.REGISTRY, OWN)
 """What a model document names."""
 
 
-def _own() -> list[dict[str, bytes]]:
+def own_parts() -> list[dict[str, bytes]]:
     """Return what a notebook or a plug-in has registered, as a fresh process takes it."""
     return [{name: _packed(registry.what, name, thing) for name, thing in registry.own.items()} for registry in _REGISTRIES]
 
@@ -105,7 +130,7 @@ def _packed(what: str, name: str, thing: Any) -> bytes:
         ) from None
 
 
-def _register(own: list[dict[str, bytes]]) -> None:
+def register(own: list[dict[str, bytes]]) -> None:
     """Register in a fresh process what was sent to it."""
     for registry, things in zip(_REGISTRIES, own, strict=True):
         registry.update({name: pickle.loads(packed) for name, packed in things.items()})

@@ -1,0 +1,205 @@
+"""A job: one model fitted to one table, its questions answered, all of it stored; what a worker does."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Final
+
+from bayes_scaling.batch.document import asked
+from bayes_scaling.batch.store import Store
+from bayes_scaling.batch.summary import forecast_of, summary_of
+from bayes_scaling.errors import BayesScalingError, BayesScalingWarning
+from bayes_scaling.evaluation.workers import digest_of
+from bayes_scaling.model.document import Model
+from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.questions.base import plain
+from bayes_scaling.runs.table import RunTable
+
+FORMAT: Final = 1
+DONE, FAILED, HELD = "done", "failed", "held"
+_VERSIONS: Final = ("numpy", "pymc", "nutpie")
+"""Packages, beside this one, whose version can change the draws."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model and one table.
+
+    Parameters
+    ----------
+    table : RunTable
+        The runs, data and not a path: a worker may not see the file.
+    label : str
+        Name of the table in the results.
+    source : str
+        Where the table comes from.
+    name : str
+        Name of the model in the results.
+    model : Model
+        The model.
+    options : mapping
+        What else :func:`~bayes_scaling.fit` takes of the model: groups, pins.
+    sampling : mapping
+        How to sample.
+    questions : tuple of mapping
+        Questions to ask of the fit.
+    prob : float
+        Probability of the intervals of its summary.
+    report : bool
+        Whether to write its report.
+    again : bool
+        Whether to do it in spite of a record that it failed.
+    """
+
+    table: RunTable
+    label: str
+    source: str
+    name: str
+    model: Model
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    questions: tuple[Mapping[str, Any], ...] = ()
+    prob: float = 0.9
+    report: bool = False
+    again: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        """What the fit depends on, in sixteen digits: table, model, settings and versions. Questions and reports can be added."""
+        libraries = {name: version(name) for name in _VERSIONS}
+        of_table = {"digest": self.table.digest, "name": self.label, "origin": list(self.table.origin)}
+        return digest_of(of_table, self.model.digest, plain(self.options), plain(self.sampling), libraries)
+
+    @property
+    def file(self) -> str:
+        """Name of the file of the fit."""
+        return f"fits/{file_name(self.label)}-{file_name(self.name)}-{self.digest[:8]}.nc"
+
+    @property
+    def report_file(self) -> str:
+        """Name of the file of the report."""
+        return self.file.replace("fits/", "reports/").removesuffix(".nc") + ".html"
+
+    @property
+    def record_file(self) -> str:
+        """Name of the file that says how the job ended."""
+        return f"records/{self.digest}.json"
+
+    def is_done(self, record: Mapping[str, Any] | None) -> bool:
+        """Whether a record holds all that is asked for."""
+        return (
+            record is not None
+            and record["status"] == DONE
+            and record["summary"]["prob"] == self.prob
+            and (record["report"] or not self.report)
+            and all(digest_of(each) in record["answers"] for each in self.questions)
+        )
+
+
+def file_name(label: str) -> str:
+    """Return a label as part of a file's name: letters, digits and dashes, not too many.
+
+    >>> file_name("C4 & The Pile/1.2"), len(file_name("x" * 500))
+    ('C4-The-Pile-1.2', 60)
+    """
+    kept = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._") else "-" for letter in label)
+    return "-".join(filter(None, kept.split("-"))).strip(".")[:60] or "table"
+
+
+def perform(job: Job, store: Store) -> dict[str, Any]:
+    """Do a job in a worker, store its outcome, and return its record. An error is part of the record, and stops nothing else."""
+    try:
+        with store.claim(job.digest) as ours:
+            if not ours:
+                return {"status": HELD}
+            before = record_of(store, job.record_file)
+            if before is not None and (job.is_done(before) or (before["status"] == FAILED and not job.again)):
+                return before  # another batch was faster
+            record = _performed(job, store, before if before is not None and before["status"] == DONE else None)
+            store.write(job.record_file, json.dumps(record, separators=(",", ":")).encode())
+            return record
+    except Exception as error:  # the store, a bug of ours, or memory
+        return failure_of(job, error)
+
+
+def record_of(store: Store, name: str) -> dict[str, Any] | None:
+    """Return the record of a file; one that is not there, torn, or of another format counts as none."""
+    try:
+        record = json.loads(store.read(name))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    whole = isinstance(record, dict) and record.get("format") == FORMAT and record.get("status") in (DONE, FAILED)
+    return record if whole else None
+
+
+def failure_of(job: Job, error: BaseException) -> dict[str, Any]:
+    """Return the record of a job that ended with an error; of one that is not the user's, with the place in the code."""
+    known = isinstance(error, BayesScalingError)
+    reason = str(error) if known else f"An unexpected {type(error).__name__}: {error}"
+    record = _head(job) | {"status": FAILED, "error": type(error).__name__, "reason": reason}
+    return record if known else record | {"traceback": traceback.format_exception(error)[-3:]}
+
+
+def _head(job: Job) -> dict[str, Any]:
+    return {"format": FORMAT, "digest": job.digest, "table": job.label, "source": job.source, "model": job.name}
+
+
+def _performed(job: Job, store: Store, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Fit, or load the fit where only answers are missing; answer; report."""
+    started = time.perf_counter()
+    fitted: Fit | None = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", BayesScalingWarning)
+        try:
+            if before is not None and store.has(job.file):  # only answers or a report are missing
+                fitted, record = _stored(job, store), dict(before)
+            else:
+                fitted = _fitted(job)
+                with store.whole(job.file) as path:
+                    fitted.save(path)
+                record = _head(job) | {"status": DONE, "file": job.file, "report": "", "answers": {}}
+            seconds = {"sampling": fitted.facts.get("seconds_of_sampling"), "fit": time.perf_counter() - started}
+            record["summary"] = summary_of(fitted, job.prob)
+            record["forecast"] = forecast_of(fitted, job.prob)
+            record["answers"] = {digest_of(each): _answer(each, fitted) for each in job.questions}
+            if job.report and not record["report"]:
+                from bayes_scaling.report import write_report
+
+                with store.whole(job.report_file) as path:
+                    write_report(fitted, path, prob=job.prob)
+                record["report"] = job.report_file
+        except Exception as error:
+            return failure_of(job, error)
+    record["notes"] = list(dict.fromkeys(str(warning.message) for warning in caught))
+    record["seconds"] = seconds | {"all": time.perf_counter() - started}
+    return plain(record)
+
+
+def _fitted(job: Job) -> Fit:
+    from bayes_scaling.inference.sample import fit
+
+    # The table's name in the results is the one in the file.
+    return fit(replace(job.table, name=job.label), job.model, progress=False, **job.options, **job.sampling)
+
+
+def _stored(job: Job, store: Store) -> Fit:
+    from bayes_scaling.posterior.fit import load_fit
+
+    with store.local(job.file) as path:
+        return load_fit(path)
+
+
+def _answer(given: Mapping[str, Any], fitted: Fit) -> dict[str, Any]:
+    """Return an answer as JSON has it; a question that is refused is an answer too."""
+    try:
+        return {"asked": dict(given), "refused": "", "answer": asked(given).answer(fitted).to_dict()}
+    except BayesScalingError as error:
+        return {"asked": dict(given), "refused": str(error), "answer": None}

@@ -1,0 +1,219 @@
+"""The results of a batch: a table of fits, answers and failures, as files and as DataFrames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from bayes_scaling.batch.page import index_page
+from bayes_scaling.batch.store import Store
+from bayes_scaling.batch.summary import COLUMNS
+from bayes_scaling.errors import InvalidRequest, Unwritable, choose
+from bayes_scaling.posterior.fit import Fit, load_fit
+
+SUMMARY, ANSWERS, FAILURES, INDEX = "summary.parquet", "answers.parquet", "failures.jsonl", "index.html"
+ANSWER_COLUMNS: Final = {
+    "table": "name of the table",
+    "model": "name of the model",
+    "digest": "of the fit",
+    "question": "class of the question",
+    "asked": "its fields, JSON",
+    "refused": "why there is no answer, where there is none",
+    "sentence": "the answer in words",
+    "caveats": "reasons not to rely on it, JSON",
+    "answer": "the answer in numbers, JSON as the command line prints it with --json",
+}
+"""Columns of the answers, and what each is."""
+FAILURE_COLUMNS: Final = ("table", "model", "digest", "source", "error", "reason")
+
+
+@dataclass(frozen=True)
+class StoredFit:
+    """A fit of a batch, loaded when it is asked for."""
+
+    store: Store
+    file: str
+
+    def load(self) -> Fit:
+        """Load the fit.
+
+        Raises
+        ------
+        InvalidFit
+            If its file is missing or damaged.
+        """
+        with self.store.local(self.file) as path:
+            return load_fit(path)
+
+    def __repr__(self) -> str:
+        return f"<stored fit {self.file}>"
+
+    def _repr_html_(self) -> str:
+        return escape(repr(self))
+
+
+def read_batch(folder: str | Path) -> pd.DataFrame:
+    """Return the fits of a batch as a table.
+
+    Parameters
+    ----------
+    folder : str or path
+        What ``bayes-scaling batch --out`` or :func:`~bayes_scaling.fit_many` wrote: a path, or an address such as ``s3://bucket/batch``.
+
+    Returns
+    -------
+    DataFrame
+        A row a fit: the columns of :data:`~bayes_scaling.batch.summary.COLUMNS`, every parameter with its interval, and ``fit``,
+        whose ``load()`` gives the :class:`~bayes_scaling.Fit`.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is no batch.
+
+    Examples
+    --------
+    >>> fits = read_batch("batch")                                                       # doctest: +SKIP
+    >>> fits.query("converged").groupby("model")["forecast"].median()                    # doctest: +SKIP
+    >>> fits.fit[0].load()                                                               # doctest: +SKIP
+    """
+    store = Store(folder)
+    table = _read(store, SUMMARY)
+    table["fit"] = pd.Series([StoredFit(store, file) for file in table["file"]], dtype=object)
+    return table
+
+
+def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.DataFrame:
+    """Return the answers of a batch: all of them, or the numbers of one question.
+
+    Parameters
+    ----------
+    folder : str or path
+        As for :func:`read_batch`.
+    question : str, optional
+        Class of a question, such as ``"Allocate"``: a row for every fit and row of its table, numbers as columns.
+    table : str, optional
+        Table of the answer, where it has several; by default its first, or its values where it has none.
+
+    Returns
+    -------
+    DataFrame
+        The columns of :data:`ANSWER_COLUMNS`; or ``table``, ``model`` and the columns of the answer's table.
+    """
+    answers = _read(Store(folder), ANSWERS)
+    if not question:
+        return answers
+    if question not in set(answers["question"]):
+        raise InvalidRequest(f"The batch has no answers to {question!r}; {choose(question, set(answers['question']))}.")
+    rows: list[dict[str, Any]] = []
+    for line in answers[(answers["question"] == question) & (answers["refused"] == "")].to_dict("records"):
+        answer = json.loads(line["answer"])
+        tables = {
+            name: part for name, part in answer.items() if isinstance(part, list) and part and isinstance(part[0], dict)
+        }
+        if table and table not in tables:
+            raise InvalidRequest(f"The answer to {question} has no table {table!r}; {choose(table, tables)}.")
+        numbers = [{name: value for name, value in answer.items() if isinstance(value, int | float | str)}]
+        part = tables[table] if table else next(iter(tables.values()), numbers)
+        rows += [{"table": line["table"], "model": line["model"], **row} for row in part]
+    return pd.DataFrame(rows)
+
+
+def read_failures(folder: str | Path) -> pd.DataFrame:
+    """Return what failed in a batch: ``table``, ``model``, ``error`` and ``reason``."""
+    try:
+        lines = Store(folder).read(FAILURES).decode().splitlines()
+    except FileNotFoundError:
+        raise _no_batch(folder) from None
+    return pd.DataFrame([json.loads(line) for line in lines], columns=list(FAILURE_COLUMNS))
+
+
+def write_results(
+    store: Store, done: Sequence[Mapping[str, Any]], failed: Sequence[Mapping[str, Any]], pooled: Mapping[str, pd.DataFrame]
+) -> None:
+    """Write what came out of a batch: the same records give the same files, byte for byte."""
+    done = sorted(done, key=lambda record: (record["table"], record["model"], record["digest"]))
+    failed = sorted(failed, key=lambda record: (record["table"], record["model"], record["digest"]))
+    lines = [json.dumps({name: record[name] for name in FAILURE_COLUMNS}) for record in failed]
+    files = {
+        FAILURES: "".join(f"{line}\n" for line in lines).encode(),
+        SUMMARY: _parquet(summary_table(done)),
+        ANSWERS: _parquet(answers_table(done)),
+        INDEX: index_page(done, failed, pooled).encode(),
+        **{f"population-{name}.parquet": _parquet(table) for name, table in pooled.items()},
+    }
+    for name, content in files.items():
+        try:
+            store.write(name, content)
+        except Unwritable:
+            store.give_up_reserve()
+            store.write(name, content)
+
+
+def summary_table(done: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the rows of fits, in the order of their records."""
+    rows = []
+    for record in done:
+        row = {
+            **record["summary"],
+            **{name: record[name] for name in ("table", "model", "source", "digest", "file", "report")},
+        }
+        rows.append({name: row.get(name) for name in COLUMNS} | row["parameters"])
+    table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
+    numbers = [name for name in table if name not in COLUMNS or str(name).startswith(("forecast", "optimum"))]
+    words = {"forecast_along", "forecast_note"}
+    return table.astype({name: float for name in numbers if name not in words}).fillna(dict.fromkeys(words, ""))
+
+
+def answers_table(done: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the answers of fits, in the order of their records and of the questions."""
+    rows = []
+    for record in done:
+        for entry in record["answers"].values():
+            answer = entry["answer"] or {}
+            asked = dict(entry["asked"])
+            rows.append(
+                {
+                    **{name: record[name] for name in ("table", "model", "digest")},
+                    "question": answer.get("question", asked["question"]),
+                    "asked": json.dumps(asked, sort_keys=True),
+                    "refused": entry["refused"],
+                    "sentence": answer.get("sentence", ""),
+                    "caveats": json.dumps(answer.get("caveats", [])),
+                    "answer": json.dumps(answer),
+                }
+            )
+    return pd.DataFrame(rows, columns=list(ANSWER_COLUMNS))
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    content = BytesIO()
+    table.to_parquet(content, index=bool(table.index.name))
+    return content.getvalue()
+
+
+def _read(store: Store, name: str) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(BytesIO(store.read(name)))
+    except FileNotFoundError:
+        raise _no_batch(store.address) from None
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(
+            f"{store.place(name)} cannot be read: {error}. Run the batch again, which does only what is missing."
+        ) from None
+
+
+def _no_batch(folder: str | Path) -> InvalidRequest:
+    return InvalidRequest(f"There is no batch in {folder}: make one with `bayes-scaling batch jobs.toml --out {folder}`.")
+
+
+def population_tables(folder: str | Path, names: Collection[str]) -> dict[str, pd.DataFrame]:
+    """Return what pooling wrote, by model."""
+    return {name: _read(Store(folder), f"population-{name}.parquet") for name in names}
