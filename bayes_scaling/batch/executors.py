@@ -189,7 +189,8 @@ class OnSlurm(OnDask):
             cluster = SLURMCluster()
         except (ValueError, RuntimeError, OSError) as error:
             raise InvalidRequest(
-                f"SLURM workers cannot be started: {error} See the configuration of dask-jobqueue."
+                "SLURM workers cannot be started: jobqueue.slurm in ~/.config/dask/jobqueue.yaml has to say at least the cores and "
+                f"the memory of a job. dask-jobqueue: {str(error).splitlines()[0]}"
             ) from None
         cluster.scale(jobs=workers)
         self._cluster, self.client = cluster, self._client(cluster)

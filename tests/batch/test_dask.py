@@ -103,3 +103,9 @@ def test_the_results_are_those_of_this_machine_although_a_worker_is_killed(clust
 def test_a_scheduler_that_is_not_there_is_a_sentence():
     with pytest.raises(InvalidRequest, match=r"There is no Dask scheduler at tcp://127\.0\.0\.1:9"):
         executor_of("dask://127.0.0.1:9", None)
+
+
+def test_slurm_without_a_configuration_is_a_sentence():
+    pytest.importorskip("dask_jobqueue")
+    with pytest.raises(InvalidRequest, match=r"jobqueue\.slurm in ~/\.config/dask/jobqueue\.yaml has to say"):
+        executor_of("slurm", 2)
