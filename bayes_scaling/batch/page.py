@@ -17,6 +17,7 @@ from bayes_scaling.questions.wording import number, percent, power, short
 _MOST_ROWS, _MOST_PICTURES = 5000, 400
 _WIDTH, _HEIGHT, _MARGIN = 240, 150, 6
 _RANK: Final = {"not converged": 0, "check failed": 1, "passed": 2}
+_BRIEFLY: Final = 3
 _EFFECT_MARK: Final = "["
 
 
@@ -55,7 +56,9 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "rank": _RANK[state],
         "verdict": summary["verdict"],
         "rows": summary["rows"],
-        "parameters": _parameters(summary["parameters"]),
+        "parameters": (parameters := _parameters(summary["parameters"])),
+        "briefly": ", ".join(f"{name} {text.partition(' ')[0]}" for name, text in parameters[:_BRIEFLY])
+        + ", ..." * (len(parameters) > _BRIEFLY),
         "forecast": forecast,
         "forecast_text": ""
         if forecast is None
