@@ -20,7 +20,6 @@ PUBLIC = [
     "RunTable",
     "allocate",
     "ask",
-    "available_runs",
     "backtest",
     "batch",
     "budget_table",

@@ -86,7 +86,7 @@ def collect(
     if out == "-":
         for line in found.lines:
             say(line)
-        sys.stdout.write(found.runs.table.to_csv(index=False))
+        sys.stdout.write(found.csv())
         return
     paths = found.save(out, curves)
     if as_json:

@@ -64,7 +64,7 @@ def load_runs(name: str) -> RunTable:
     Parameters
     ----------
     name : str
-        A table shipped with the package, or a public one: see :func:`available_runs`. A public table is fetched once and
+        A table shipped with the package, or a public one; `bayes-scaling data` lists them. A public table is fetched once and
         stored; its digest is checked every time.
 
     Returns

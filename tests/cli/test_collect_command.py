@@ -64,8 +64,14 @@ def wrong(tmp_path, **columns):
     [
         ({"state": "crashed"}, "No run of {path} is left: a: state is crashed; b: state is crashed"),
         ({"name": list("aacd")}, "{path} has 2 runs of one name, 'a' (rows 1, 2), which differ: two sweeps share it."),
-        ({"tokens": None, "step": 1000}, "{path}, a table of 4 rows, lacks tokens: it has steps, not tokens a step (batch_tokens)."),
-        ({"loss": [49.4, 33.1, 22.2, 16.4]}, "{path}: loss has a median of 27.6 nats/token, above the 12.5 of guessing. Of a perplexity"),
+        (
+            {"tokens": None, "step": 1000},
+            "{path}, a table of 4 rows, lacks tokens: it has steps, not tokens a step (batch_tokens).",
+        ),
+        (
+            {"loss": [49.4, 33.1, 22.2, 16.4]},
+            "{path}: loss has a median of 27.6 nats/token, above the 12.5 of guessing. Of a perplexity",
+        ),
         ({"params": None}, "{path}, a table of 4 rows, lacks params (parameters)."),
     ],
     ids=["crashed", "two sweeps", "no batch", "perplexity", "no size"],
