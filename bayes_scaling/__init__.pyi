@@ -38,8 +38,8 @@ from .questions.guarded import predict_table as predict_table
 from .questions.live import live as live
 from .report import plots as plots
 from .report import write_report as write_report
+from .runs import readers as readers
 from .runs.card import Card as Card
-from .runs.catalog import available_runs as available_runs
 from .runs.catalog import load_curves as load_curves
 from .runs.catalog import load_runs as load_runs
 from .runs.table import RunTable as RunTable

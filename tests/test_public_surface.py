@@ -20,7 +20,6 @@ PUBLIC = [
     "RunTable",
     "allocate",
     "ask",
-    "available_runs",
     "backtest",
     "batch",
     "budget_table",
@@ -50,6 +49,7 @@ PUBLIC = [
     "read_batch",
     "read_model",
     "read_runs",
+    "readers",
     "shipped_models",
     "summarize",
     "to_arviz",
@@ -151,6 +151,15 @@ def test_a_fit_has_one_thread_of_every_linear_algebra(sampler, step):
         f"bs.fit(bs.load_runs('ladder').where(\"series == 'size'\"), sampler={sampler!r})\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_kind_of_source_has_a_reader_that_is_public():
+    kinds = ("wandb", "mlflow", "tensorboard", "trainer", "lightning", "excel", "checkpoints", "table")
+    assert {f"read_{kind}" for kind in kinds} == {name for name in dir(bs.readers) if name.startswith("read_")}
+    for kind in kinds:
+        assert getattr(bs.readers, f"read_{kind}").__name__ == f"read_{kind}"
+    with pytest.raises(AttributeError, match="There is no read_nothing"):
+        bs.readers.read_nothing  # noqa: B018
 
 
 def test_help_loads_next_to_nothing():

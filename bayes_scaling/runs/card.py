@@ -6,7 +6,10 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import tomli_w
+
 from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.files import write_whole
 from bayes_scaling.quantities import LOSS_UNITS
 
 _PARAMS_ARE = ("non-embedding", "total")
@@ -60,3 +63,19 @@ def checked_card(card: Card, place: str) -> Card:
     if card.params not in _PARAMS_ARE:
         raise InvalidRuns(f"{place}: params counts {card.params!r}; {choose(card.params, _PARAMS_ARE)}.")
     return card
+
+
+def card_beside(path: Path) -> Path:
+    """Return where the card of one table lies, beside it.
+
+    >>> card_beside(Path("runs.csv.gz")).name
+    'runs.card.toml'
+    """
+    return path.with_name(f"{path.name.split('.')[0]}.card.toml")
+
+
+def write_card(card: Card, path: Path) -> Path:
+    """Write a card as TOML."""
+    return write_whole(
+        path, tomli_w.dumps({name: value for name in Card.__dataclass_fields__ if (value := getattr(card, name))})
+    )

@@ -64,7 +64,7 @@ def load_runs(name: str) -> RunTable:
     Parameters
     ----------
     name : str
-        A table shipped with the package, or a public one: see :func:`available_runs`. A public table is fetched once and
+        A table shipped with the package, or a public one; `bayes-scaling data` lists them. A public table is fetched once and
         stored; its digest is checked every time.
 
     Returns
@@ -137,9 +137,9 @@ def available_curves() -> list[str]:
 def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> RunTable:
     """Return runs from a table, a file or the name of a data set: text without a suffix or a folder, where no file has it.
 
-    The options are those of :func:`~bayes_scaling.read_runs`.
+    ``"-"`` is a table on standard input. The options are those of :func:`~bayes_scaling.read_runs`.
     """
-    is_name = isinstance(source, str) and Path(source).name == source and not Path(source).suffix
+    is_name = isinstance(source, str) and Path(source).name == source and not Path(source).suffix and source != "-"
     if is_name and not Path(str(source)).exists():
         return read_runs(load_runs(str(source)), **options)
     if isinstance(source, str | Path) and Path(source).is_dir():

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns, choose
-from bayes_scaling.runs.readers import read_file
+from bayes_scaling.runs.curves import read_file
 
 Facts = Mapping[str, float | str] | pd.DataFrame | str | Path
 """One value for every row by column, or a table with a row a run."""

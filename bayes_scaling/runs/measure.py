@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
-from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.quantities import BY_COLUMN, LOSS_UNITS
+from bayes_scaling.runs.units import unit_named
 from bayes_scaling.runs.validate import as_numbers
 
 _LOGARITHM: Final = re.compile(r"ln\(\s*(.+?)\s*\)")
@@ -20,7 +21,6 @@ _REST: Final = re.compile(r"(100|1)\s*-\s*(.+)")
 _IS_LOSS: Final = {"loss", "nll", "entropy", "error", "err", "log", "ln"}
 _PERPLEXITY: Final = {"ppl", "perplexity", "perplexities"}
 _SCORE: Final = {"acc", "accuracy", "accuracies"}
-_UNITS: Final = {"bpb": "bits/byte", "bits per byte": "bits/byte", "bpt": "bits/token", "bits per token": "bits/token"}
 _GUESSING: Final = {"nats/token": 12.5, "bits/token": 18.0, "bits/byte": 8.0}
 """What guessing costs among the 260,000 tokens of the largest vocabularies, or the 256 bytes."""
 _RESOURCES: Final = ("params", "params_total", "tokens", "dataset_tokens", "compute_flops")
@@ -64,8 +64,8 @@ def unit_of(theirs: str) -> str | None:
     """
     if _REST.fullmatch(theirs):
         return "error rate"
-    words = " ".join(_words(theirs))
-    return next((unit for name, unit in _UNITS.items() if f" {name} " in f" {words} "), None)
+    unit = unit_named(theirs)
+    return unit if unit in LOSS_UNITS else None
 
 
 def remedy(theirs: str) -> str:

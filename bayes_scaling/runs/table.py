@@ -16,11 +16,13 @@ import pandas as pd
 
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
-from bayes_scaling.runs.card import Card, checked_card, read_card
+from bayes_scaling.runs.card import Card, card_beside, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
+from bayes_scaling.runs.curves import ALONG, canonical_curves
 from bayes_scaling.runs.facts import Facts, refuse_lacking, with_facts
+from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.measure import converted, remedy, source_of, unit_of
-from bayes_scaling.runs.readers import read_file
+from bayes_scaling.runs.readers import read_source
 from bayes_scaling.runs.validate import has_words, missing_cells, parse_cells, repeated_runs
 
 _ALWAYS: Final = {"params", "tokens", "compute_flops"}
@@ -142,7 +144,7 @@ def read_runs(
         Unit of the loss, over the card's: ``"nats/token"``, ``"bits/token"``, ``"bits/byte"`` or ``"error rate"``. By default what the
         name of the column states, such as ``bpb``.
     card : path or Card, optional
-        What the numbers mean; by default ``card.toml`` beside the table, if there is one.
+        What the numbers mean; by default ``NAME.card.toml`` beside the table, or ``card.toml``, if there is one.
     needs : collection of str
         Columns that must be there without gaps. Of the others a cell that is no number is missing; where none are named beside the
         loss, the cells of ``params``, ``tokens`` and ``compute_flops`` are checked too.
@@ -231,7 +233,10 @@ def read_inputs(
 def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -> tuple[pd.DataFrame, str]:
     """Return the table as it came, under canonical names, and what to call it in messages."""
     place = "The table" if isinstance(source, pd.DataFrame) else str(source)
-    raw = read_file(Path(source)) if isinstance(source, str | Path) else source
+    raw = read_source(source) if isinstance(source, str | Path) else source
+    if isinstance(raw, Logged):
+        columns = columns or {}
+        raw, columns = canonical_curves(raw, place, columns), {c: n for c, n in columns.items() if c not in ("loss", *ALONG)}
     if any(name is not None for name in raw.index.names):
         raw = raw.reset_index()
     raw = _renamed(raw, columns or {}, place)
@@ -312,8 +317,8 @@ def _card(
     by_name: str | None,
 ) -> Card:
     """Return the card given, or the one beside the table, with the unit of the loss that the call, the table or a name states."""
-    if card is None and path is not None and (path.parent / "card.toml").is_file():
-        card = path.parent / "card.toml"
+    if card is None and path is not None:
+        card = next((beside for beside in (card_beside(path), path.parent / "card.toml") if beside.is_file()), None)
     if not isinstance(card, Card):
         card = Card(loss_unit=by_name or Card.loss_unit) if card is None else read_card(card)
     kinds = {name: sorted({str(value) for value in table[name].dropna()}) for name in _OF_ONE_UNIT if name in table}

@@ -11,7 +11,7 @@ import pytest
 
 import bayes_scaling as bs
 from bayes_scaling.errors import InvalidRuns
-from bayes_scaling.runs.readers import read_file
+from bayes_scaling.runs.curves import read_file
 from bayes_scaling.runs.table import read_inputs
 
 STEPS = [0, 100, 200, 300]
@@ -66,7 +66,10 @@ def test_least_and_largest_are_no_runs(tmp_path):
 def test_the_held_out_loss_is_taken_and_several_are_named(tmp_path):
     table = read_file(chart(tmp_path / "chart.csv", more=("train/loss", "lr")))
     assert table["loss"].astype(float).max() == 5.0
-    with pytest.raises(InvalidRuns, match=r"several losses: val/loss, eval/c4_loss; keep the columns of one"):
+    with pytest.raises(
+        InvalidRuns,
+        match=r"several losses: val/loss, eval/c4_loss; keep the columns of one, or say which: --columns loss=val/loss",
+    ):
         read_file(chart(tmp_path / "two.csv", more=("eval/c4_loss",)))
     with pytest.raises(InvalidRuns, match="has no loss, only accuracy; export the loss"):
         read_file(chart(tmp_path / "none.csv", metric="accuracy"))
@@ -113,7 +116,7 @@ def test_a_log_without_evaluations_has_its_training_loss_and_its_tokens(tmp_path
 
 def test_what_an_export_does_not_say_is_asked_for_at_once(tmp_path):
     for path, what in (
-        (chart(tmp_path / "chart.csv"), r"a chart of val/loss of 2 runs \(17M, sweep - 30M\)"),
+        (chart(tmp_path / "chart.csv"), r"a chart of 2 runs \(17M, sweep - 30M\), with 5 points of val/loss"),
         (log(tmp_path / "run" / "trainer_state.json"), "the log of a trainer, with 2 points of eval_loss"),
     ):
         with pytest.raises(InvalidRuns) as caught:
@@ -149,17 +152,20 @@ def test_facts_are_joined_by_run_or_refused(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("[1, 2]", "is JSON of an unknown kind: of JSON, trainer_state.json of Hugging Face can be read"),
+        (
+            "[1, 2]",
+            "is JSON of an unknown kind: of JSON, a list of records, the history of a run of W&B, trainer_state.json of Hugging Face can be read",
+        ),
         ('{"a": 1}', "is JSON of an unknown kind"),
         ("{", "cannot be read as json"),
         ('{"log_history": [], "log_history": []}', "'log_history' stands twice in one object"),
         ('{"log_history": [1]}', "every entry of log_history has to be an object with a whole number as its step"),
         ('{"log_history": [{"step": "1", "loss": 3.0}]}', "a whole number as its step"),
         ('{"log_history": [{"step": true, "loss": 3.0}]}', "a whole number as its step"),
-        ('{"log_history": []}', "it has none, only no entry"),
+        ('{"log_history": []}', "has no loss, only no entry"),
         (
             '{"log_history": [{"step": 1, "eval_a_loss": 3.0, "eval_b_loss": 3.0}]}',
-            "several: eval_a_loss, eval_b_loss; keep one",
+            "several losses: eval_a_loss, eval_b_loss; keep the columns of one",
         ),
         ("[" * 100_000, "cannot be read as json"),
     ],
@@ -173,7 +179,7 @@ def test_json_is_read_strictly(tmp_path, content, reason):
 
 
 def test_json_has_a_largest_size(tmp_path, monkeypatch):
-    monkeypatch.setattr("bayes_scaling.runs.readers.trainer_state._LARGEST", 100)
+    monkeypatch.setattr("bayes_scaling.runs.readers.files._LARGEST", 100)
     with pytest.raises(InvalidRuns, match="more than 0 MB: give the log of one run"):
         bs.read_runs(log(tmp_path / "run" / "trainer_state.json"))
 

@@ -1,33 +1,102 @@
-"""CSV, Parquet and JSON Lines."""
+"""Tables in files: CSV with any separator, Parquet, JSON and JSON Lines."""
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
+from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.runs.readers import reader
 
+_SEPARATORS: Final = ",;\t|"
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d+)?\s*[kKmMbBgGtT]?")
+_IN_SUCH_A_FILE: Final = re.compile(rf"{_DECIMAL_COMMA.pattern}|[+-]?\d{{1,3}}(?:\.\d{{3}})+")
+"""Numbers with decimal commas, and with points between thousands."""
+_THOUSANDS: Final = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+")
+_LARGEST: Final = 200_000_000
+"""Bytes of a log of a million entries."""
 
-@reader("csv")
+
+@reader("csv", "tsv", "txt", kind=("table", "checkpoints"))
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read CSV as text, header apart, so that a repeated column is seen and a row of too many cells is an error."""
+    """Read CSV as text, header apart, so that a repeated column is seen and a row of too many cells is an error.
+
+    Cells are separated by what the header is: a comma, a semicolon, a tab or a bar. Where it is a semicolon, ``3,45`` is a number with
+    a decimal comma, as soon as one cell is no number otherwise.
+    """
     settings: dict[str, Any] = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True, "keep_default_na": False}
+    settings["sep"] = separator_of(path)
     header = pd.read_csv(path, header=None, nrows=1, **settings).iloc[0].str.strip()
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(path, index_col=False, **settings).set_axis(list(header), axis=1)
+        table = pd.read_csv(path, index_col=False, **settings).set_axis(list(header), axis=1)
+    return _with_decimal_points(table) if settings["sep"] == ";" else table
 
 
-@reader("parquet", "pq")
+def separator_of(path: Path) -> str:
+    """Return what separates the names in the first line of a file, outside quotes."""
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        line = re.sub(rb'"[^"]*"', b"", file.readline(1_000_000))
+    counts = {mark: line.count(mark.encode()) for mark in _SEPARATORS}
+    return max(_SEPARATORS, key=lambda mark: counts[mark])
+
+
+def _with_decimal_points(table: pd.DataFrame) -> pd.DataFrame:
+    """Return cells with decimal points, where some cell can only be read with a decimal comma."""
+    cells = [cell.strip() for column in range(table.shape[1]) for cell in table.iloc[:, column]]
+    if not any(_DECIMAL_COMMA.fullmatch(cell) and not _THOUSANDS.fullmatch(cell) for cell in cells):
+        return table
+    return table.map(
+        lambda cell: cell.replace(".", "").replace(",", ".") if _IN_SUCH_A_FILE.fullmatch(cell.strip()) else cell
+    )
+
+
+@reader("parquet", "pq", kind="checkpoints")
 def read_parquet(path: Path) -> pd.DataFrame:
     """Read Parquet."""
     return pd.read_parquet(path)
 
 
-@reader("jsonl", "ndjson")
+@reader("jsonl", "ndjson", kind="checkpoints")
 def read_json_lines(path: Path) -> pd.DataFrame:
     """Read JSON Lines, numbers as they stand."""
     return pd.read_json(path, lines=True, dtype=False)
+
+
+@reader("json", kind=("table", "checkpoints"))
+def read_json(path: Path) -> pd.DataFrame | None:
+    """Read a list of records: a JSON object a row."""
+    records = json_of(path)
+    if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
+        return None
+    return pd.DataFrame(records)
+
+
+def json_of(path: Path) -> Any:
+    """Return the content of a JSON file of a size that can be read, in which no object says a thing twice."""
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise InvalidRuns(f"{path} has more than {_LARGEST // 10**6} MB: give the log of one run.")
+    return json.loads(content.decode("utf-8"), object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, or refuse one that says a thing twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+    return found
+
+
+def files_below(folder: Path, pattern: str, of: Callable[[Path], bool] = Path.is_file) -> list[Path]:
+    """Return the files of a folder, and of those in it, that match a pattern, in the order of their names."""
+    return sorted(path for path in folder.rglob(pattern) if of(path))

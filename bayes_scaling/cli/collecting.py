@@ -1,0 +1,98 @@
+"""The verb that collects runs from where they were logged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayes_scaling.cli.application import app
+from bayes_scaling.cli.options import AsJson, Columns, columns_of, facts_of
+from bayes_scaling.cli.printing import print_json, say
+
+
+@app.command(epilog="Example: bayes-scaling collect export.csv --out runs.csv --facts batch_tokens=524288")
+def collect(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="File or folder of a tracker or trainer, a table, or an address (wandb://ENTITY/PROJECT, sqlite:///FILE); - is standard input.",
+        ),
+    ],
+    out: Annotated[str, typer.Option(metavar="RUNS.csv", help="Where to write the table of runs; - is standard output.")],
+    curves: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="Where to write the points along the runs, .parquet or .csv.")
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            "--map", metavar="MAP.toml", help='Which field each column is: params = "model/n_params", a line each.'
+        ),
+    ] = None,
+    columns: Columns = None,
+    kind: Annotated[
+        str | None, typer.Option("--from", metavar="KIND", help="Kind of the source, where its content leaves it open.")
+    ] = None,
+    at: Annotated[
+        str, typer.Option(help="Point that a run is taken at: last, min (of the loss), or all, each a row.")
+    ] = "last",
+    dedupe: Annotated[bool, typer.Option(help="Whether a run that was logged twice counts once.")] = True,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Condition on the source's fields; one on the state replaces leaving out runs that crashed.",
+        ),
+    ] = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Whether runs that have not finished are taken too.")
+    ] = False,
+    facts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="params=N,...", help="What the source does not say: values for all its runs, or a table with run_id."
+        ),
+    ] = None,
+    needs: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,...",
+            help="Columns that the runs are to have; two of params, tokens, compute_flops give the third.",
+        ),
+    ] = "params,tokens,loss",
+    as_json: AsJson = False,
+) -> None:
+    """Collect runs from a tracker's export, a trainer's logs or a table; every assumption and every run left out is said."""
+    from bayes_scaling.files import check_writable
+    from bayes_scaling.runs.collecting.collect import collect as collected_from
+    from bayes_scaling.runs.collecting.names import read_map
+
+    for path in (*(() if out == "-" else (Path(out),)), *((curves,) if curves else ())):
+        check_writable(path)
+    found = collected_from(
+        source,
+        kind=kind,
+        map={**read_map(mapping), **columns_of(columns)},
+        at=at,  # pyright: ignore[reportArgumentType] - checked there
+        dedupe=dedupe,
+        keep=keep,
+        facts=facts_of(facts),
+        unfinished=unfinished,
+        needs=[column.strip() for column in needs.split(",")],
+    )
+    if out == "-":
+        for line in found.lines:
+            say(line)
+        sys.stdout.write(found.csv())
+        return
+    paths = found.save(out, curves)
+    if as_json:
+        names = dict(zip(("out", "card", "curves"), map(str, paths), strict=False))
+        print_json({**found.to_dict(), **names})
+        return
+    print("\n".join([f"{found.sentence}.", *found.lines]))
+    print("\n".join(f"{what}: {path}" for what, path in zip(("Runs", "Card", "Curves"), paths, strict=False)))
+    print(f"Next: bayes-scaling fit {out} --out fit.nc")

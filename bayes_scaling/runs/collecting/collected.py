@@ -1,0 +1,99 @@
+"""What was collected: runs, the points along them, what was left out, and every choice made on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayes_scaling.files import whole_file, write_whole
+from bayes_scaling.runs.card import Card, card_beside, write_card
+from bayes_scaling.runs.table import RunTable
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """Runs that were collected, and all that was decided on the way.
+
+    Parameters
+    ----------
+    runs : RunTable
+        A row a run, or a point of one with ``at="all"``; checked, ready to fit.
+    curves : DataFrame
+        A row a logged point of the loss, with the columns of its run; no rows where only ends are known.
+    dropped : DataFrame
+        ``run_id`` and ``reason`` of each run that was left out.
+    card : Card
+        What the numbers mean; ``notes`` has every assumption and rule, a line each.
+    assumed : tuple of str
+        Which field each column was taken to be, sentences.
+    rules : tuple of str
+        How columns that no field has were worked out, sentences.
+    what : str
+        What the source is.
+
+    Examples
+    --------
+    >>> from bayes_scaling.runs.collecting.collect import collect
+    >>> collect(pd.DataFrame({"params": ["17M", "30M"], "tokens": ["1B", "2B"], "loss": [3.4, 3.1], "state": ["ok", "crashed"]}))
+    <Collected: 1 run from a table of 2 rows; 1 left out>
+    """
+
+    runs: RunTable
+    curves: pd.DataFrame
+    dropped: pd.DataFrame
+    card: Card
+    assumed: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    what: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Collected: {self.sentence}>"
+
+    @property
+    def sentence(self) -> str:
+        """What was collected, in words."""
+        points = f", {len(self.curves)} points along them" if len(self.curves) else ""
+        left = f"; {len(self.dropped)} left out" if len(self.dropped) else ""
+        return f"{len(self.runs)} run{'s' * (len(self.runs) != 1)} from {self.what}{points}{left}"
+
+    @property
+    def lines(self) -> list[str]:
+        """Assumptions, rules and what was left out, a sentence each."""
+        assumed = [f"assumed: {line}" for line in self.assumed]
+        left_out = [f"left out: {row.run_id}: {row.reason}" for row in self.dropped.itertuples()]
+        return [*assumed, *(f"rule: {line}" for line in self.rules), *left_out]
+
+    def _repr_html_(self) -> str:
+        said = "".join(f"<li>{escape(line)}</li>" for line in self.lines)
+        return f"<p>{escape(self.sentence)}</p><ul>{said}</ul>{self.runs.table.to_html(max_rows=10, max_cols=12)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the curves as plain data."""
+        return {
+            "sentence": self.sentence,
+            "runs": self.runs.table.to_dict("records"),
+            "dropped": self.dropped.to_dict("records"),
+            "assumed": list(self.assumed),
+            "rules": list(self.rules),
+            "card": {name: getattr(self.card, name) for name in Card.__dataclass_fields__},
+        }
+
+    def csv(self) -> str:
+        """Return the runs as CSV, without the columns that follow from the others."""
+        return self.runs.table.drop(columns=[c for c in self.runs.derived if c in self.runs.table]).to_csv(index=False)
+
+    def save(self, out: str | Path, curves: str | Path | None = None) -> list[Path]:
+        """Write the runs as CSV, their card beside them, and the curves where they are asked for; return the paths."""
+        written = [write_whole(out, self.csv()), write_card(self.card, card_beside(Path(out)))]
+        if curves is not None:
+            with whole_file(curves) as unfinished:
+                if Path(curves).suffix in (".parquet", ".pq"):
+                    self.curves.to_parquet(unfinished, index=False)
+                else:
+                    self.curves.to_csv(unfinished, index=False)
+            written.append(Path(curves))
+        return written
