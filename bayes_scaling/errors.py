@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_LONGEST: Final = 300
+"""Characters of what another library says of bad input that a sentence repeats."""
 
 
 class BayesScalingError(ValueError):
@@ -104,3 +108,25 @@ def choose(name: str, valid: Iterable[str]) -> str:
     near = get_close_matches(name, choices, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}Valid: {', '.join(choices) or 'none'}"
+
+
+def first_fault(error: Exception) -> str:
+    r"""Return what is wrong, as another library found it, in one line of bounded length.
+
+    >>> first_fault(ValueError("no number\nat all")), first_fault(KeyError("loss")), len(first_fault(ValueError("x" * 1000)))
+    ('no number', 'loss is missing', 303)
+    """
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        said = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}" if place else first["msg"]
+    elif isinstance(error, RecursionError):
+        said = "it is nested too deeply"
+    elif isinstance(error, KeyError):
+        said = f"{error.args[0] if error.args else 'an entry'} is missing"
+    else:
+        said = str(getattr(error, "strerror", None) or error)
+    line = (said.splitlines() or [type(error).__name__])[0].rstrip(".")
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

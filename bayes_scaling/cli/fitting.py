@@ -165,6 +165,12 @@ def fit(
     loss_unit: LossUnit = None,
     card: CardFile = None,
     facts: Given = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Keep every digit of the draws, and the draws from the prior: a file five times as large."
+        ),
+    ] = False,
     prob: Prob = 0.9,
     as_json: AsJson = False,
 ) -> None:
@@ -183,7 +189,7 @@ def fit(
         settings = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
         flags = {"discrepancy": discrepancy, "robust": robust, "sampler": sampler}
         table = runs_to_fit(table_of(runs, columns, where, loss_unit, card, facts=facts), anyway=anyway)
-        _fit_by_forecasts(table, out, prob, {**settings, **flags}, as_json=as_json)
+        _fit_by_forecasts(table, out, prob, {**settings, **flags}, full=full, as_json=as_json)
         return
     check_writable(out)
     given = (runs, columns, where, loss_unit, card)
@@ -211,9 +217,9 @@ def fit(
         for finding in identifiability(table, (read if discrepancy else read.without_discrepancy()).pinned(pins)).findings:
             say(finding)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
-    settings |= {"anyway": anyway, "sampler": sampler}
+    settings |= {"anyway": anyway, "sampler": sampler, "full": full}
     fitted = sample(table, read, curves=points, pin=pins, discrepancy=discrepancy, robust=robust, **settings)
-    fitted.save(out)
+    fitted.save(out, full=full)
     if as_json:
         print_json({"fit": str(out), **described(fitted, prob=prob)})
         return
@@ -223,7 +229,9 @@ def fit(
     print(f"\nFit: {out}")
 
 
-def _fit_by_forecasts(table: RunTable, out: Path, prob: float, settings: dict[str, Any], *, as_json: bool) -> None:
+def _fit_by_forecasts(
+    table: RunTable, out: Path, prob: float, settings: dict[str, Any], *, full: bool, as_json: bool
+) -> None:
     """Fit the laws that forecast the table's larger runs best; a mixture of several is a folder, as `weigh` writes it."""
     import time
 
@@ -241,7 +249,7 @@ def _fit_by_forecasts(table: RunTable, out: Path, prob: float, settings: dict[st
     chosen = choose(table, **settings)
     posterior, sentence = chosen.posterior, f"{chosen.sentence} It took {time.monotonic() - started:.0f} s."
     if isinstance(posterior, Fit):
-        posterior.save(out)
+        posterior.save(out, full=full)
         if as_json:
             print_json({"fit": str(out), "choice": sentence, **described(posterior, prob=prob)})
             return
@@ -253,7 +261,7 @@ def _fit_by_forecasts(table: RunTable, out: Path, prob: float, settings: dict[st
         return
     assert chosen.weights is not None
     (out / WEIGHTS).unlink(missing_ok=True)
-    posterior.save(out)
+    posterior.save(out, full=full)
     document = {**json.loads(chosen.weights.to_json()), "weights": dict(posterior.weights)}
     write_whole(out / WEIGHTS, json.dumps(document, indent=1))
     if as_json:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.errors import InvalidFit, InvalidRequest
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.inference.engine import DRAWS
 from bayes_scaling.inference.sample import fit_layout
 from bayes_scaling.inference.settings import Settings
@@ -23,6 +23,7 @@ from bayes_scaling.numerics import smoothed_weights
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.inputs import input_arrays
 from bayes_scaling.posterior.predict import predict_at
+from bayes_scaling.posterior.sound import refuse_lacking_rows
 from bayes_scaling.quantities import training_compute
 
 LARGEST_DIFFERENCE: Final = 0.2
@@ -125,7 +126,7 @@ def check_again(fit: Fit, *, seed: int | None = None, progress: bool | None = No
     is not exact enough. Of every loss that is predicted from compute, or from parameters and tokens, the run that took most
     compute is predicted ten times larger.
     """
-    _check_rows(fit)
+    refuse_lacking_rows(fit.tree, fit.model)
     facts = fit.facts
     first = facts.get("seed")
     seed = (int(first or 0) + 1) % 2**63 if seed is None else seed
@@ -148,18 +149,6 @@ def _settings(facts: Mapping[str, Any], seed: int) -> Settings:
     if given.get("draws") == DRAWS:  # nobody asked for them, and NUTS may follow, which has a number of its own
         del given["draws"]
     return Settings("auto", seed, **given)
-
-
-def _check_rows(fit: Fit) -> None:
-    stored = fit.tree["observations"].children if "observations" in fit.tree.children else {}
-    for observation in fit.model.observations:
-        rows = stored[observation.name].to_dataset() if observation.name in stored else xr.Dataset()
-        missing = [column for column in observation.needs if column not in rows or not rows[column].size]
-        if missing:
-            raise InvalidFit(
-                f"The fit lacks the rows of its observation {observation.name} ({', '.join(missing)}), from which its posterior "
-                f"would be sampled anew: fit the runs again."
-            )
 
 
 def _compared(fit: Fit, second: Fit) -> pd.DataFrame:

@@ -20,11 +20,12 @@ from bayes_scaling.model.document import Model, default_model, read_model
 from bayes_scaling.model.grouping import check_groups
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.pins import Pin
-from bayes_scaling.model.prior_draws import draw_prior
+from bayes_scaling.model.prior_draws import prior_of
 from bayes_scaling.model.tables import curves_of, rows_of, tables_of
 from bayes_scaling.posterior.checks import checked
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.residuals import draw_effects
+from bayes_scaling.posterior.rounding import BITS, rounded
 from bayes_scaling.runs import sweeps
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.catalog import runs_from
@@ -44,6 +45,7 @@ def fit(
     discrepancy: bool = True,
     robust: bool = True,
     anyway: bool = False,
+    full: bool = False,
     sampler: str = "auto",
     seed: int = 0,
     draws: int | None = None,
@@ -136,7 +138,7 @@ def fit(
     tables = {observation.name: rows_of(observation, table, points) for observation in read.observations}
     layout = Layout.of(read, tables)
     warn_of_checkpoints(table, layout, stacklevel=3)
-    fitted = fit_layout(layout, settings, facts | facts_of(table), table.card, progress=progress)
+    fitted = fit_layout(layout, settings, facts | facts_of(table), table.card, full=full, progress=progress)
     if not pin or fitted.facts["sampler"] != "importance":
         return fitted.with_facts(pins={name: {"pin": str(Pin.of(name, given))} for name, given in (pin or {}).items()})
     alone = fit_layout(Layout.of(free, tables), replace(settings, sampler="importance"), {}, table.card, progress=progress)
@@ -193,7 +195,13 @@ def fit_table(model: Model, runs: RunTable, settings: Settings) -> Fit:
 
 
 def fit_layout(
-    layout: Layout, settings: Settings, facts: Mapping[str, Any], card: Card, *, progress: bool | None = None
+    layout: Layout,
+    settings: Settings,
+    facts: Mapping[str, Any],
+    card: Card,
+    *,
+    full: bool = False,
+    progress: bool | None = None,
 ) -> Fit:
     """Sample the posterior of a layout, and check it.
 
@@ -207,6 +215,8 @@ def fit_layout(
         Where the tables came from.
     card : Card
         What they mean.
+    full : bool
+        Whether to keep every binary digit of the draws.
     progress : bool, optional
         As for :func:`fit`.
     """
@@ -215,10 +225,14 @@ def fit_layout(
     with threadpool_limits(1, "blas"):
         sampled = sample_posterior(layout, settings, progress)
         layout = sampled.layout
-        prior = draw_prior(layout, np.random.default_rng([settings.seed, 1]))
+        prior = prior_of(layout, settings.seed)
         posterior = sampled.posterior
         posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng([settings.seed, 2])))
-        groups = {"posterior": posterior[[str(name) for name in prior]].load(), "prior": prior, **sampled.groups}
+        groups = {"posterior": posterior[[str(name) for name in prior]].load(), **sampled.groups}
+        if not full:
+            groups = {name: draws if name == "modes" else rounded(draws) for name, draws in groups.items()}
+            facts = {**facts, "significant_bits": dict(BITS)}
+        groups["prior"] = prior
         seconds = time.perf_counter() - started
         return checked(Fit.of(layout, groups, {**facts, **provenance(sampled.settings, card, sampled.facts, seconds)}))
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from pydantic import BaseModel
 
 from bayes_scaling.model import names
 from bayes_scaling.model.grouping import member
 from bayes_scaling.model.layout import Coding, Layout, Rows
-from bayes_scaling.model.priors import Prior
+from bayes_scaling.model.priors import DISTRIBUTIONS, Prior
 from bayes_scaling.model.reference import publish
 
 
@@ -43,6 +44,26 @@ def draw_prior(layout: Layout, rng: np.random.Generator, *, draws: int = 4000) -
         for name, value in _noise(rows, one, rng).items():
             drawn[names.of_observation(name, suffix)] = value.rename({d: n for d, n in dims.items() if d in value.dims})
     return xr.Dataset(drawn).assign_coords({"chain": [0], "draw": range(draws), **layout.coords})
+
+
+def prior_of(layout: Layout, seed: int) -> xr.Dataset:
+    """Draw the prior of a fit that was sampled with a seed: the same again, so that a file need not keep it."""
+    return draw_prior(layout, np.random.default_rng([seed, 1]))
+
+
+def can_be_drawn_again(part: Any) -> bool:
+    """Whether the priors in a model, or in a part of one, are drawn by numpy alone, without PyMC or a plug-in.
+
+    >>> from bayes_scaling.model.document import read_model
+    >>> can_be_drawn_again(read_model("kappa"))
+    True
+    """
+    if isinstance(part, Prior):
+        return part.dist in DISTRIBUTIONS
+    inner = part.__dict__ if isinstance(part, BaseModel) else part
+    if isinstance(inner, Mapping):
+        inner = tuple(inner.values())
+    return not isinstance(inner, tuple) or all(can_be_drawn_again(each) for each in inner)
 
 
 def stored_parameters(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -16,22 +15,20 @@ import pandas as pd
 import xarray as xr
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from bayes_scaling.errors import BayesScalingError, InvalidFit, InvalidRequest
-from bayes_scaling.files import whole_file
+from bayes_scaling.errors import InvalidFit, InvalidRequest, first_fault
 from bayes_scaling.model import names
 from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json
 from bayes_scaling.model.grouping import Groups, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.other_columns import other_columns
-from bayes_scaling.model.prior_draws import draw_prior, stored_parameters
-from bayes_scaling.runs.card import Card
+from bayes_scaling.model.prior_draws import can_be_drawn_again, prior_of, stored_parameters
+from bayes_scaling.posterior.fit_file import Contents, read_fit, write_fit
+from bayes_scaling.posterior.sound import refuse_lacking_groups, refuse_lacking_rows, refuse_unsound
+from bayes_scaling.runs.card import Card, checked_card
 from bayes_scaling.runs.table import RunTable
 
-_ATTRIBUTE = "bayes_scaling"
 _SLASH: Final = "\N{DIVISION SLASH}"
 """In place of the slash in the name of a column, which a netCDF file does not take."""
-_FORMAT: Final = 2
-_GROUPS: Final = {"posterior", "prior", "sample_stats", "observations"}
 _EXTRAS: Final = (
     *("run_id", "series", "params", "params_total", "tokens", "dataset_tokens", "steps", "batch_tokens"),
     *("compute_flops", "loss", "tokens_per_second"),
@@ -109,12 +106,15 @@ class Fit:
         layout = Layout.of(model, {model.only.name: tables} if isinstance(tables, pd.DataFrame) else tables)
         tree = draws if isinstance(draws, xr.DataTree) else xr.DataTree.from_dict({"posterior": draws})
         posterior = tree["posterior"].to_dataset()
-        prior = draw_prior(layout, np.random.default_rng(0)) if prior is None else prior
+        prior = prior_of(layout, int((facts or {}).get("seed", 0))) if prior is None else prior
         if missing := [str(name) for name in prior if name not in posterior]:
             raise InvalidFit(f"The draws lack {', '.join(missing)}: sample the model that build_model gives, effects too.")
         sizes = [posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
         statistics = xr.Dataset({"diverging": (names.SAMPLE_DIMS, np.zeros(sizes, bool))})
-        statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree else statistics
+        if "sample_stats" in tree:
+            given = tree["sample_stats"].to_dataset()
+            numbers = [name for name, a in given.items() if a.dims == names.SAMPLE_DIMS and a.dtype.kind in "fiub"]
+            statistics = statistics.assign(given[numbers].data_vars)
         groups = {"posterior": posterior[[str(name) for name in prior]], "prior": prior, "sample_stats": statistics}
         defaults = {"runs": "runs", "loss_unit": "nats/token", "params": "non-embedding", "seed": 0, "versions": {}}
         return cls.of(layout, groups, {**defaults, **(facts or {})})
@@ -124,6 +124,11 @@ class Fit:
         """All that follows from the model and its rows."""
         layout = Layout.of(self.model, {o.name: self.rows(o.name) for o in self.model.observations})
         return replace(layout, reference=self.reference).with_outliers(self.outliers)
+
+    @property
+    def seed(self) -> int:
+        """The seed it was sampled with."""
+        return int(self.facts.get("seed", 0))
 
     @property
     def outliers(self) -> dict[str, list[int]]:
@@ -352,13 +357,16 @@ class Fit:
 
         return f"<p>{escape(repr(self)[1:-1])}</p>{self.tree._repr_html_()}"
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, full: bool = False) -> Path:
         """Write the fit to a netCDF file, in one piece: an interrupted write leaves what was there.
 
         Parameters
         ----------
         path : str or path
             Where to; its folder has to exist.
+        full : bool
+            Whether to keep the draws from the prior; by default they are drawn again when the file is read, where that gives
+            the same.
 
         Returns
         -------
@@ -367,27 +375,41 @@ class Fit:
 
         Raises
         ------
+        InvalidFit
+            If its draws are not those of the model on its rows.
         Unwritable
             If it cannot be written there.
         """
-        document = {
-            "format": _FORMAT,
+        refuse_lacking_rows(self.tree, self.model)
+        refuse_unsound(self.tree, self.layout, self.checks)
+        write_fit(path, self._contents(full=full))
+        return Path(path)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixty-four digits that are the same for the same model, rows, draws and facts, but for when and in what time it was made.
+
+        >>> from bayes_scaling.posterior.examples import example_fit
+        >>> fit = example_fit()
+        >>> fit.digest == fit.with_facts(made="today").digest, fit.digest == fit.with_facts(citation="ours").digest
+        (True, False)
+        """
+        return self._contents().digest
+
+    def _contents(self, *, full: bool = False) -> Contents:
+        """Return what a file holds of the fit."""
+        groups = {g.path[1:]: g.to_dataset(inherit=False) for g in self.tree.subtree if g.has_data}
+        if not full and can_be_drawn_again(self.model):
+            again = prior_of(self.layout, self.seed)
+            if all(name in again and np.array_equal(again[name], draws) for name, draws in self.prior.items()):
+                del groups["prior"]
+        said = {
             "model": json.loads(self.model.to_json()),
-            "model_digest": self.model.digest,
             "reference": dict(self.reference),
             "facts": dict(self.facts),
             "checks": [dict(check) for check in self.checks],
         }
-        tree = self.tree.copy()
-        tree.attrs = {_ATTRIBUTE: json.dumps(document)}
-        # The checksum turns a flipped bit into an error instead of a wrong number.
-        checksums = {
-            group.path: {str(name): {"fletcher32": True} for name, v in group.data_vars.items() if v.dtype.kind in "fiub"}
-            for group in tree.subtree
-        }
-        with whole_file(path) as unfinished:
-            tree.to_netcdf(unfinished, engine="h5netcdf", encoding=checksums)
-        return Path(path)
+        return Contents.of(said, groups)
 
     def at_prior(self) -> Self:
         """Return the fit with its prior in the posterior's place: what would be predicted before the runs."""
@@ -399,8 +421,11 @@ class Fit:
         return self._with_posterior(self.posterior.isel(draw=slice(None, None, step)))
 
     def _with_posterior(self, draws: xr.Dataset, **changes: Any) -> Self:
+        return self._with_group("posterior", draws, **changes)
+
+    def _with_group(self, name: str, group: xr.Dataset, **changes: Any) -> Self:
         groups = {group.path: group.to_dataset(inherit=False) for group in self.tree.subtree}
-        tree = xr.DataTree.from_dict(groups | {"/posterior": draws})
+        tree = xr.DataTree.from_dict(groups | {f"/{name}": group})
         return replace(self, tree=tree, **changes).with_layout(self.layout)
 
     def __repr__(self) -> str:
@@ -506,34 +531,20 @@ def load_fit(path: str | Path) -> Fit:
     path = Path(path)
     if not path.is_file():
         raise InvalidFit(f"There is no fit {path}: make one with `bayes-scaling fit RUNS --model MODEL --out {path}`.")
+    contents = read_fit(path)
+    said, groups = contents.document, dict(contents.groups)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = xr.load_datatree(path, engine="h5netcdf")
-    except Exception as error:  # any error of a reader of foreign bytes means the same thing
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidFit(f"{path} cannot be read as a fit; it is damaged, or no netCDF file: {reason}") from None
-    if _ATTRIBUTE not in tree.attrs:
-        raise InvalidFit(f"{path} is a netCDF file, but not a fit: give one that `bayes-scaling fit` wrote.")
-    try:
-        document = json.loads(tree.attrs[_ATTRIBUTE])
-        if document["format"] != _FORMAT:
-            raise InvalidFit(f"{path} has format {document['format']}, this version reads {_FORMAT}: fit again.")
-        model = model_from_json(json.dumps(document["model"]))
-        if model.digest != document["model_digest"]:
-            raise InvalidFit(f"{path}: the model in it is not the one it was fitted with; fit again.")
-        fit = Fit(tree, model, document["reference"], document["facts"], tuple(document["checks"]))
-        missing = _missing(fit)
-        if missing:
-            raise InvalidFit(f"{path} is not a whole fit: it lacks {', '.join(map(str, missing))}. Fit again.")
-    except InvalidFit:
-        raise
-    except (KeyError, TypeError, ValueError, BayesScalingError) as error:
-        raise InvalidFit(f"{path} is not a whole fit: {error}") from None
+        model = model_from_json(json.dumps(said.model))
+        checks = tuple(check.model_dump() for check in said.checks)
+        refuse_lacking_groups(groups, [observation.name for observation in model.observations])
+        fit = Fit(xr.DataTree.from_dict(groups), model, said.reference, said.facts, checks)
+        refuse_lacking_rows(fit.tree, model)
+        checked_card(fit.card, "the fit")
+        if "prior" not in groups:
+            fit = fit._with_group("prior", prior_of(fit.layout, fit.seed))
+        refuse_unsound(fit.tree, fit.layout, checks)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise InvalidFit(f"{path} is not a whole fit: {first_fault(error)}. Fit again.") from None
+    if "prior" not in groups:
+        fit.__dict__["digest"] = said.digest
     return fit
-
-
-def _missing(fit: Fit) -> Iterable[Any]:
-    groups = _GROUPS - set(fit.tree.children)
-    observations = {o.name for o in fit.model.observations} - set(fit.tree["observations"].children if not groups else ())
-    return groups or observations or set(fit.prior) - set(fit.posterior)

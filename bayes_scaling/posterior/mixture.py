@@ -106,12 +106,12 @@ class Mixture:
         """What it is a mixture of."""
         return f"A mixture of {', '.join(f'{name} ({weight:.2f})' for name, weight in self.weights.items())}."
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the mixture to a folder: a fit a file, and the weights."""
+    def save(self, folder: str | Path, *, full: bool = False) -> Path:
+        """Write the mixture to a folder: a fit a file, in full or as it is kept by default, and the weights."""
         folder = Path(folder)
         make_folder(folder)
         for name, fit in self.fits.items():
-            fit.save(folder / f"{name}.nc")
+            fit.save(folder / f"{name}.nc", full=full)
         write_whole(folder / WEIGHTS, json.dumps({"weights": dict(self.weights)}, indent=1))
         return folder
 

@@ -15,6 +15,7 @@ from bayes_scaling.inference.sample import fit_layout
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.fit import load_fit
+from bayes_scaling.posterior.fit_file import write_fit
 from tests.command import command  # noqa: F401 - a fixture
 from tests.grouped import grouped_fit
 
@@ -160,11 +161,16 @@ def test_the_command_line_says_whether_both_agree(command, stored, sampled_befor
 
 
 def test_the_command_line_refuses_in_a_sentence(command, stored, tmp_path):  # noqa: F811
-    path = without_rows(load_fit(stored), "tokens").save(tmp_path / "fit.nc")
-    answer = command("check", path, "--again")
-    assert answer.code == 2
-    assert answer.err.startswith("Error: ")
-    assert "lacks the rows" in answer.err
+    lacking = without_rows(load_fit(stored), "tokens")
+    with pytest.raises(InvalidFit, match="lacks the rows"):
+        lacking.save(tmp_path / "fit.nc")
+    lacking.__dict__["layout"] = load_fit(stored).layout
+    write_fit(tmp_path / "fit.nc", lacking._contents())
+    for words in ([], ["--again"]):
+        answer = command("check", tmp_path / "fit.nc", *words)
+        assert answer.code == 2
+        assert answer.err.startswith("Error: ")
+        assert "lacks the rows" in answer.err
     answer = command("check", stored, "--seed", 4)
     assert answer.code == 2
     assert answer.err.startswith("Error: --seed is the second seed, of --again")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,19 +18,60 @@ import xarray as xr
 from bayes_scaling.errors import InvalidFit, Unwritable
 from bayes_scaling.model.document import read_model
 from bayes_scaling.model.layout import Layout
+from bayes_scaling.posterior.checks import checked
 from bayes_scaling.posterior.fit import _alone, load_fit
+from bayes_scaling.posterior.fit_file import _ATTRIBUTE, _LENGTH, _SEAL, write_fit
+from bayes_scaling.posterior.sound import refuse_lacking_groups
 
 
-def test_save_and_load_keep_everything(fit_by_hand, tmp_path):
-    path = fit_by_hand.save(tmp_path / "fit.nc")
+def reseal(path, change):
+    """Change a fit file as somebody who has the package could: the checksum and the digest are made anew."""
+    content = path.read_bytes()[:-_LENGTH]
+    memory = io.BytesIO(content)
+    with h5py.File(memory, "r+") as root:
+        said = json.loads(root.attrs[_ATTRIBUTE])
+        change(root, said)
+        root.attrs[_ATTRIBUTE] = json.dumps(said)
+    content = memory.getvalue()
+    path.write_bytes(content + _SEAL + hashlib.sha256(content).hexdigest().encode() + b"\n")
+    return path
+
+
+def test_all_that_is_kept_in_full_comes_back(fit_by_hand, tmp_path):
+    path = fit_by_hand.save(tmp_path / "fit.nc", full=True)
     again = load_fit(path)
     xr.testing.assert_identical(again.posterior, fit_by_hand.posterior)
+    xr.testing.assert_identical(again.prior, fit_by_hand.prior)
     assert again.model == fit_by_hand.model
     assert dict(again.facts) == dict(fit_by_hand.facts)
-    assert again.reference == pytest.approx(fit_by_hand.reference)
+    assert again.reference == fit_by_hand.reference
     assert again.table.equals(fit_by_hand.table)
+    assert again.digest == fit_by_hand.digest
     again.save(path)  # the file is closed: it can be written over
     assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
+
+
+def test_by_default_a_fit_is_small_and_comes_back_as_it_was(real_fit, tmp_path):
+    path, whole = real_fit.save(tmp_path / "fit.nc"), real_fit.save(tmp_path / "whole.nc", full=True)
+    assert path.stat().st_size < 0.5 * whole.stat().st_size
+    again = load_fit(path)
+    xr.testing.assert_identical(again.prior, real_fit.prior)
+    xr.testing.assert_identical(again.posterior, real_fit.posterior)
+    assert load_fit(again.save(tmp_path / "again.nc")).digest == again.digest == real_fit.digest
+    assert path.read_bytes() == (tmp_path / "again.nc").read_bytes()
+    assert load_fit(whole).digest == real_fit.digest
+
+
+def test_the_digest_is_of_all_but_the_time(fit_by_hand):
+    assert fit_by_hand.digest == fit_by_hand.with_facts(made="2026-01-01", seconds_of_sampling=3.0).digest
+    others = [
+        fit_by_hand.with_facts(loss_unit="bits/byte"),
+        replace(fit_by_hand, reference={**fit_by_hand.reference, "N": 2e9}),
+        replace(fit_by_hand, checks=()) if fit_by_hand.checks else checked(fit_by_hand),
+        fit_by_hand._with_group("posterior", fit_by_hand.posterior.assign(E=1.001 * fit_by_hand.posterior["E"])),
+        fit_by_hand._with_group("observations/loss", 2 * fit_by_hand.tree["observations/loss"].to_dataset()),
+    ]
+    assert len({fit_by_hand.digest, *(other.digest for other in others)}) == 6
 
 
 def test_arviz_takes_it_as_it_is(fit_by_hand, tmp_path):
@@ -32,18 +79,17 @@ def test_arviz_takes_it_as_it_is(fit_by_hand, tmp_path):
 
     tree = xr.load_datatree(fit_by_hand.save(tmp_path / "fit.nc"), engine="h5netcdf")
     assert "alpha" in arviz_stats.summary(tree).index
+    assert tree["sample_stats/diverging"].dtype == bool
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "flipped"])
+@pytest.mark.parametrize("damage", ["empty", "garbage", "flipped"])
 def test_damage_is_found(fit_by_hand, tmp_path, damage):
     path = fit_by_hand.save(tmp_path / "fit.nc")
     whole = path.read_bytes()
-    draws = fit_by_hand.posterior["alpha"].values.tobytes()
-    place = whole.index(draws[:64]) if draws[:64] in whole else len(whole) // 2
+    place = len(whole) // 2
     path.write_bytes(
         {
             "empty": b"",
-            "truncated": whole[: len(whole) // 2],
             "garbage": os.urandom(5000),
             "flipped": whole[:place] + bytes(b ^ 0xFF for b in whole[place : place + 64]) + whole[place + 64 :],
         }[damage]
@@ -52,31 +98,113 @@ def test_damage_is_found(fit_by_hand, tmp_path, damage):
         load_fit(path)
 
 
-def test_other_netcdf_and_other_formats_are_refused(fit_by_hand, tmp_path):
+def test_no_flipped_bit_and_no_cut_goes_unseen(fit_by_hand, tmp_path):
+    path = fit_by_hand.save(tmp_path / "fit.nc")
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    damaged = [whole[:place] for place in range(0, len(whole), 4096)]
+    for bit in rng.integers(8 * len(whole), size=100):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        damaged.append(bytes(content))
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(InvalidFit, match=r"fit\.nc"):
+            load_fit(path)
+
+
+def test_what_is_no_fit_of_this_format_is_refused(fit_by_hand, tmp_path):
     xr.Dataset({"a": 1.0}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(InvalidFit, match="but not a fit"):
         load_fit(tmp_path / "other.nc")
     with pytest.raises(InvalidFit, match="There is no fit"):
         load_fit(tmp_path / "none.nc")
-    path = fit_by_hand.save(tmp_path / "fit.nc")
-    tree = xr.load_datatree(path, engine="h5netcdf")
-    for old, new, message in (
-        ('"format": 2', '"format": 99', "has format 99"),
-        ('"mu": -0.6', '"mu": 0.7', "not the one it was fitted with"),
-        ('"facts"', '"fact"', "not a whole fit"),
+    tree = xr.load_datatree(fit_by_hand.save(tmp_path / "fit.nc"), engine="h5netcdf")
+    for said, message in (
+        ('{"format": 2}', "has format 2, this version reads 3"),
+        ('{"format": 3}', "checksum .* is missing"),
     ):
-        changed = tree.copy()
-        changed.attrs = {"bayes_scaling": tree.attrs["bayes_scaling"].replace(old, new)}
-        changed.to_netcdf(tmp_path / "changed.nc", engine="h5netcdf")
+        tree.attrs = {_ATTRIBUTE: said}
+        tree.to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
         with pytest.raises(InvalidFit, match=message):
-            load_fit(tmp_path / "changed.nc")
-    lacking = xr.DataTree.from_dict(
-        {g.path: g.to_dataset(inherit=False) for g in tree.subtree if g.path not in ("/", "/posterior")}
-    )
-    lacking.attrs = tree.attrs
-    lacking.to_netcdf(tmp_path / "lacking.nc", engine="h5netcdf")
-    with pytest.raises(InvalidFit, match="posterior"):
-        load_fit(tmp_path / "lacking.nc")
+            load_fit(tmp_path / "other.nc")
+
+
+def test_an_edited_fit_is_refused(fit_by_hand, tmp_path):
+    def swapped(root, _said):
+        values = root["posterior/alpha"][()]
+        root["posterior/alpha"][...] = root["posterior/beta"][()]
+        root["posterior/beta"][...] = values
+
+    edits = [
+        lambda _root, said: said.update(checks=[]),
+        lambda _root, said: said["facts"].update(loss_unit="bits/byte"),
+        lambda _root, said: said["reference"].update(N=1.0),
+        lambda _root, said: said["model"].update(title="another"),
+        lambda root, _said: root["posterior/E"].__setitem__((0, 0), 1.0),
+        lambda root, _said: root["observations/loss/loss"].__setitem__(0, 9.0),
+        swapped,
+    ]
+    for edit in edits:
+        path = reseal(checked(fit_by_hand).save(tmp_path / "fit.nc"), edit)
+        with pytest.raises(InvalidFit, match="was edited"):
+            load_fit(path)
+
+
+def test_what_no_fit_says_is_refused(fit_by_hand, tmp_path):
+    edits = {
+        "facts.*missing|runs: field required": lambda _root, said: said.update(facts={}),
+        "reference": lambda _root, said: said.update(reference="here"),
+        "reference.N": lambda _root, said: said["reference"].update(N=-1.0),
+        "checks": lambda _root, said: said.update(checks=["passed"]),
+        "posterior/E": lambda root, _said: root.__delitem__("posterior/E"),
+        "nested|recursion|Recursion|model": lambda _root, said: said.update(model=None),
+        "arrays": lambda _root, said: said.update(arrays=["posterior/E"]),
+        "dimensions, stated are 3": lambda _root, said: said["arrays"].update({"posterior/E": ["draw", "chain", "run"]}),
+    }
+    for message, edit in edits.items():
+        path = reseal(fit_by_hand.save(tmp_path / "fit.nc"), edit)
+        with pytest.raises(InvalidFit, match=message):
+            load_fit(path)
+
+
+def test_groups_are_those_of_a_fit(fit_by_hand):
+    groups = {group.path[1:]: group.to_dataset() for group in fit_by_hand.tree.subtree if group.has_data}
+    refuse_lacking_groups(groups, ["loss"])
+    with pytest.raises(InvalidFit, match="lacks observations/other"):
+        refuse_lacking_groups(groups, ["loss", "other"])
+    with pytest.raises(InvalidFit, match="has code, which no fit has"):
+        refuse_lacking_groups({**groups, "code": xr.Dataset()}, ["loss"])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("E", lambda draws: draws - 100, "E has draws below zero"),
+        ("E", lambda draws: draws.where(draws > 1.8), "E has draws that are not finite"),
+        ("E", lambda draws: draws.astype(int), "E has no numbers"),
+        ("E", lambda draws: draws.expand_dims(run=3, axis=2), "E has the dims"),
+        ("sigma", None, "lacks sigma"),
+        ("omega", lambda _draws: 1.0, "has omega"),
+    ],
+)
+def test_draws_that_no_model_has_are_refused(fit_by_hand, tmp_path, name, change, message):
+    posterior = fit_by_hand.posterior
+    changed = posterior.drop_vars(name) if change is None else posterior.assign({name: change(posterior.get(name))})
+    bad = fit_by_hand._with_group("posterior", changed)
+    with pytest.raises(InvalidFit, match=message):
+        bad.save(tmp_path / "fit.nc")
+    write_fit(tmp_path / "fit.nc", bad._contents(full=True))
+    with pytest.raises(InvalidFit, match=message):
+        load_fit(tmp_path / "fit.nc")
+
+
+def test_a_fit_that_says_its_draws_are_not_finite_is_read(fit_by_hand, tmp_path):
+    draws = fit_by_hand.posterior["E"].copy()
+    draws[1, 7] = np.nan
+    bad = checked(fit_by_hand._with_group("posterior", fit_by_hand.posterior.assign(E=draws)))
+    again = load_fit(bad.save(tmp_path / "fit.nc"))
+    assert "NOT converged" in again.verdict
+    assert np.isnan(again.posterior["E"][1, 7])
 
 
 def test_an_interrupted_write_leaves_what_was_there(fit_by_hand, tmp_path, monkeypatch):
@@ -86,7 +214,7 @@ def test_an_interrupted_write_leaves_what_was_there(fit_by_hand, tmp_path, monke
     def stop(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", stop)
+    monkeypatch.setattr(Path, "write_bytes", stop)
     with pytest.raises(KeyboardInterrupt):
         fit_by_hand.save(path)
     assert path.read_bytes() == before
@@ -97,7 +225,7 @@ def test_a_full_disk_is_a_sentence(fit_by_hand, tmp_path, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(Unwritable, match="No space left on device"):
         fit_by_hand.save(tmp_path / "fit.nc")
     assert list(tmp_path.iterdir()) == []
