@@ -286,30 +286,15 @@ def leave_one_out(
     own = None if rows.own_variance is None else rows.own_variance + whole
     loadings = [width * basis * growth[:, None] for width, basis in rows.effects]
     loaded = np.concatenate([*loadings, np.zeros((len(residual), 0))], axis=1)
-    if rows.serial is None:
-        variance = scale**2 + (0.0 if own is None else own)
-        diagonal = 1 / variance
-
-        def solved(columns: np.ndarray) -> np.ndarray:
-            return columns / variance[:, None]
-    else:
-        white = np.concatenate(
-            gaussian.whiten(residual, scale, own, np.eye(len(residual)), rows.serial, rows.decay).loadings
-        )
-        diagonal = (white**2).sum(axis=0)
-
-        def solved(columns: np.ndarray) -> np.ndarray:
-            return white.T @ (white @ columns)
-
-    by_effects = solved(loaded)
-    root = np.linalg.cholesky(np.eye(loaded.shape[1]) + loaded.T @ by_effects)
-
-    def precise(columns: np.ndarray) -> np.ndarray:
-        inner = np.linalg.solve(root.T, np.linalg.solve(root, by_effects.T @ columns))
-        return solved(columns) - by_effects @ inner
-
-    diagonal = diagonal - (np.linalg.solve(root, by_effects.T) ** 2).sum(axis=0)
-    diagonal = diagonal - ((precise(slopes) @ np.linalg.cholesky(covariance)) ** 2).sum(axis=1)
-    weighted = precise(residual[:, None])[:, 0]
+    columns = np.concatenate([loaded, slopes, residual[:, None]], axis=1)
+    by_noise, diagonal = gaussian.solved(columns, scale, own, rows.serial, rows.decay)
+    effects = loaded.shape[1]
+    by_effects = by_noise[:, :effects]
+    root = np.linalg.cholesky(np.eye(effects) + loaded.T @ by_effects)
+    explained = np.linalg.solve(root, by_effects.T)
+    precise = by_noise[:, effects:] - explained.T @ (np.linalg.solve(root, loaded.T @ by_noise[:, effects:]))
+    diagonal = diagonal - (explained**2).sum(axis=0)
+    diagonal = diagonal - ((precise[:, :-1] @ np.linalg.cholesky(covariance)) ** 2).sum(axis=1)
+    weighted = precise[:, -1]
     diagonal = np.maximum(diagonal, 1e-12)
     return weighted / diagonal**0.5, weighted / diagonal

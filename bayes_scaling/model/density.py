@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ from bayes_scaling.model.unknowns import JointlyNormal
 
 _CELLS: Final = 500_000
 """Numbers of one array that are in memory together: points times rows times effects."""
+_DRAWS_AT_ONCE: Final = 200
 _STEP: Final = 1e-6
 _LONG_STEP: Final = 1e-3
 """Steps of first and second differences, in logarithms: their errors are some 1e-6 of the curvature."""
@@ -103,7 +105,7 @@ class LogDensity(Surface):
         self.layout = layout
         self._data = layout.data()
         self._bases: dict[str, gaussian.Basis] = {}
-        first = _Values(self, None)
+        first = _Values(self, None, dense=False)
         with np.errstate(all="ignore"):
             define(layout, self._data, first)
         self.coordinates: tuple[Coordinate, ...] = tuple(first.coordinates)
@@ -119,6 +121,12 @@ class LogDensity(Surface):
     def size(self) -> int:
         """How many numbers a point has."""
         return len(self.start)
+
+    @cached_property
+    def _few(self) -> LogDensity:
+        """The model on next to no rows: what is stored of a point does not depend on them."""
+        few = self.layout.at_rows({name: np.zeros(1, dtype=int) for name in self.layout.rows})
+        return LogDensity(few) if few is not self.layout else self
 
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log densities of prior and measurements at points, minus infinity where the law overflows."""
@@ -137,7 +145,7 @@ class LogDensity(Surface):
 
     def draws(self, points: np.ndarray, shape: tuple[int, int]) -> xr.Dataset:
         """Return every stored unknown at points, dims (chain, draw, *groupings), under the names that a posterior has."""
-        pieces = [self._values(part).recorded for part in self._portions(points)]
+        pieces = [self._few._values(part, dense=False).recorded for part in self._few._portions(points)]
         stored = {}
         for name, (_, dim) in pieces[0].items():
             values = np.concatenate([piece[name][0] for piece in pieces])
@@ -189,7 +197,7 @@ class LogDensity(Surface):
                 points[:, coordinate.place] = value.reshape(count, -1)
         if terms:
             # The loss at the reference point is proportional to the first term.
-            whole = self._values(points).recorded
+            whole = self._few._values(points, dense=False).recorded
             label = names.centre(terms[0], whole)
             (place,) = (coordinate.place for coordinate in self.coordinates if coordinate.name == LOG_LOSS)
             points[:, place] = np.log(flat[label][:, None] / whole[label][0])
@@ -199,16 +207,51 @@ class LogDensity(Surface):
         for start in range(0, len(points), self._at_once):
             yield points[start : start + self._at_once]
 
-    def _values(self, points: np.ndarray) -> _Values:
-        values = _Values(self, points)
+    def _values(self, points: np.ndarray, *, dense: bool = True) -> _Values:
+        values = _Values(self, points, dense)
         with np.errstate(all="ignore"):
             define(self.layout, self._data, values)
         return values
 
     def rows_at(self, points: np.ndarray) -> tuple[dict[str, JointlyNormal], dict[str, np.ndarray]]:
         """Return the rows that are Normal together as they are at points, and residuals, (point, row), by their dimension."""
-        values = self._values(points)
+        values = self._values(points, dense=False)
         return values.jointly, values.residuals
+
+    def draw_effects(self, draws: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
+        """Draw the discrepancies and shared noise that are integrated out, given each draw of the rest.
+
+        They are by their names in the posterior. Draws that repeat each other share what is worked out.
+        """
+        points, each = np.unique(self.points(draws), axis=0, return_inverse=True)
+        shape = [draws.sizes[dim] for dim in names.SAMPLE_DIMS]
+        found: dict[str, list[tuple[np.ndarray, ...]]] = {}
+        for part in self._portions(points):
+            at, residuals = self.rows_at(part)
+            for dim, rows in at.items():
+                if rows.effects:
+                    deviation, growth, own, widths = _as_arrays(rows)
+                    basis, serial = self.basis(dim, rows.effects), rows.serial
+                    mean, root = gaussian.effects_given_rows(
+                        residuals[dim], deviation, growth, own, widths, basis, serial, _decay(rows)
+                    )
+                    found.setdefault(dim, []).append((mean, root, widths))
+        drawn: dict[str, xr.DataArray] = {}
+        for suffix, rows in self.layout:
+            if rows.effects:
+                mean, root, widths = map(np.concatenate, zip(*found.pop(names.of_observation("run", suffix)), strict=True))
+                z = np.empty((len(each), mean.shape[1]))
+                for start in range(0, len(each), _DRAWS_AT_ONCE):
+                    of = each[start : start + _DRAWS_AT_ONCE]
+                    noise = rng.standard_normal((len(of), mean.shape[1], 1))
+                    z[start : start + _DRAWS_AT_ONCE] = mean[of] + np.linalg.solve(root[of].swapaxes(-1, -2), noise)[..., 0]
+                ends = np.cumsum([len(effect.labels) for effect in rows.effects])
+                for effect, coefficients in zip(rows.effects, np.split(z * widths[each], ends, axis=1), strict=False):
+                    dim = names.of_observation(effect.dim, suffix)
+                    stored = coefficients.reshape(*shape, -1)
+                    name = names.of_observation(effect.effect_name, suffix)
+                    drawn[name] = xr.DataArray(stored, dims=(*names.SAMPLE_DIMS, dim), coords={dim: effect.labels})
+        return drawn
 
     def basis(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> gaussian.Basis:
         """Return the bases of an observation side by side, made once."""
@@ -226,6 +269,8 @@ class _Values:
 
     of: LogDensity
     points: np.ndarray | None
+    dense: bool = True
+    """Whether the density of rows that are Normal together is wanted, too."""
     prior: Any = 0.0
     measured: Any = 0.0
     coordinates: list[Coordinate] = field(default_factory=list)
@@ -296,26 +341,31 @@ class _Values:
     def jointly_normal(self, name: str, rows: JointlyNormal, log_measured: np.ndarray, dim: str) -> None:
         residual = log_measured - rows.mean
         self.jointly[dim], self.residuals[dim] = rows, residual
-        own = None if rows.own_variance is None or not np.any(rows.own_variance) else rows.own_variance
-        basis = self.of.basis(name, rows.effects) if rows.effects else None
-        widths = [np.broadcast_to(width, (len(width), matrix.shape[1])) for width, matrix in rows.effects]
+        if not self.dense:
+            return
+        basis = self.of.basis(dim, rows.effects) if rows.effects else None
+        deviation, growth, own, widths = _as_arrays(rows)
         if basis is not None and rows.serial is None:
-            all_widths = np.concatenate(widths, axis=1)
-            density = gaussian.log_density_at_draws(residual, rows.deviation, rows.growth, own, all_widths, basis)
+            density = gaussian.log_density_at_draws(residual, deviation, growth, own, widths, basis)
         else:
-            whole = np.zeros_like(residual)
-            scale = rows.deviation * rows.growth + whole
-            loadings = None
-            if basis is not None:
-                loadings = basis.matrix * np.concatenate(widths, axis=1)[:, None, :] * (rows.growth + whole)[:, :, None]
-            decay = None
-            if rows.decay is not None:
-                share = rows.decay.run_share
-                decay = gaussian.Decay(rows.decay.length[:, 0], None if share is None else share[:, 0])
-            own = None if own is None else own + whole
-            white = gaussian.whiten(residual, scale, own, loadings, rows.serial, decay)
+            serial, decay = rows.serial, _decay(rows)
+            white = gaussian.whitened_at_draws(residual, deviation, growth, own, widths, basis, serial, decay)
             density = gaussian.log_density(white, residual.shape[1])
         self.measured = self.measured + density
+
+
+def _as_arrays(rows: JointlyNormal) -> tuple[Any, Any, Any, np.ndarray]:
+    """Return deviation, growth, variance of own errors, None where there is none, and the width of every effect, (point, effect)."""
+    own = None if rows.own_variance is None or not np.any(rows.own_variance) else rows.own_variance
+    widths = [np.broadcast_to(width, (len(width), matrix.shape[1])) for width, matrix in rows.effects]
+    return rows.deviation, rows.growth, own, np.concatenate([*widths, np.empty((len(rows.deviation), 0))], axis=1)
+
+
+def _decay(rows: JointlyNormal) -> gaussian.Decay | None:
+    if rows.decay is None:
+        return None
+    share = rows.decay.run_share
+    return gaussian.Decay(rows.decay.length[:, 0], None if share is None else share[:, 0])
 
 
 def _bounded(free: np.ndarray, support: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,8 @@ innovation is what the rows before it on its run leave unexplained; the effects 
 (Woodbury). Where no row has an error of its own, and nothing lasts, the noise along a run is a Markov chain, and the row
 before says all.
 
-Everything is written once for PyTensor and for numpy with a leading batch of draws: four linear-algebra functions
-dispatch on the kind of array.
+Everything is written once for PyTensor and for numpy with a leading batch of draws: a few functions of linear algebra
+dispatch on the kind of array. In numpy the noise along a run is filtered from row to row, so that a run costs its length.
 """
 
 from __future__ import annotations
@@ -68,19 +68,24 @@ class Serial:
     """Which rows follow each other along one run: blocks of rows, padded to one length.
 
     ``rows`` are in the order of the run, shape (block, place), zero where padded; ``there`` is one for a row, zero for
-    padding; ``distance`` of two rows of a block, (block, place, place), is in the logarithm of the column along which they
-    lie; ``alone`` are the rows that belong to no block.
+    padding; ``at`` is the logarithm of the column along which they lie, and grows along padding too; ``alone`` are the rows
+    that belong to no block.
     """
 
     rows: Any
     there: Any
-    distance: Any
+    at: Any
     alone: Any
 
     @property
     def gap(self) -> Any:
         """Distance of each row of a block, but its first, from the row before it, shape (block, place - 1)."""
-        return diagonal(self.distance[:, 1:, :-1])
+        return self.at[:, 1:] - self.at[:, :-1]
+
+    @property
+    def distance(self) -> Any:
+        """Distance of any two rows of a block, shape (block, place, place)."""
+        return abs(self.at[:, :, None] - self.at[:, None, :])
 
     @property
     def order(self) -> tuple[np.ndarray, np.ndarray]:
@@ -160,11 +165,8 @@ def whiten(
     assert decay is not None
     deviation = _of_both(scale[..., alone], None if own_variance is None else own_variance[..., alone])
     within_run = scale[..., rows] * there
-    if own_variance is None and decay.run_share is None:
-        of_blocks, whitened = _chain(within_run, serial, decay)
-    else:
-        single = 0.0 * within_run if own_variance is None else own_variance[..., rows]
-        of_blocks, whitened = _dense(within_run, single, serial, decay)
+    own = None if own_variance is None else own_variance[..., rows]
+    of_blocks, whitened = _within_runs(within_run, own, serial, decay)
     blocks = whitened((residual[..., rows] * there)[..., None])[..., 0]
     parts = [(residual[..., alone] / deviation, deviation), (_joined_blocks(blocks), _joined_blocks(of_blocks))]
     loaded = ()
@@ -172,6 +174,13 @@ def whiten(
         within = whitened(loadings[..., rows, :] * there[..., None])
         loaded = (loadings[..., alone, :] / deviation[..., None], _joined_blocks(within, 1))
     return Whitened(tuple(r for r, _ in parts), loaded, tuple(d for _, d in parts))
+
+
+def _within_runs(scale: Any, own_variance: Any | None, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the deviations of innovations, and what whitens columns, of runs whose rows are shaped (..., block, place)."""
+    if own_variance is None and decay.run_share is None:
+        return _chain(scale, serial, decay)
+    return along_runs(scale, 0.0 * scale if own_variance is None else own_variance, serial, decay)
 
 
 def _of_both(scale: Any, own_variance: Any | None) -> Any:
@@ -192,12 +201,109 @@ def _chain(scale: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any
     return joined(deviation[..., :1], deviation[..., 1:] * left, -1), whitened
 
 
-def _dense(scale: Any, own_variance: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
+@singledispatch
+def along_runs(scale: Any, own_variance: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
     """Return the deviations of innovations, and what whitens columns, where each row needs all before it."""
+    filtered = _Filter(scale, own_variance * serial.there + (1.0 - serial.there), serial, decay)
+    return filtered.deviation, filtered.whitened
+
+
+def by_factors(scale: Any, own_variance: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
+    """Return what :func:`along_runs` does, by a Cholesky factor of the covariance of each run."""
     covariance = scale[..., :, None] * scale[..., None, :] * decay.correlation(serial.distance)
     variance = own_variance * serial.there + (1.0 - serial.there)
     factor = cholesky(covariance + variance[..., None] * identity_like(covariance))
     return diagonal(factor), lambda columns: solve_lower(factor, columns)
+
+
+class _Filter:
+    """Noise along runs and each row's own error, from row to row (Kalman 1960): what all rows before say of the next.
+
+    The noise is ``scale`` times a fading part, of variance one less the share of the run, and a lasting one. Arrays are
+    (..., block, place).
+    """
+
+    def __init__(self, scale: np.ndarray, own_variance: np.ndarray, serial: Serial, decay: Decay) -> None:
+        length = decay.length[..., None, None] if np.ndim(decay.length) else decay.length
+        self._scale, self._kept, self._lasts = scale, np.exp(-serial.gap / length), decay.run_share is not None
+        share: Any = decay.run_share if self._lasts else 0.0
+        share = share[..., None] if np.ndim(share) else share
+        fading, lasting, both = 1.0 - share, share, 0.0
+        self._fades, self._lasting, self.deviation = (np.empty(scale.shape) for _ in range(3))
+        for place in range(scale.shape[-1]):
+            if place:
+                kept = self._kept[..., place - 1]
+                fading, both = kept**2 * fading + (1.0 - kept**2) * (1.0 - share), kept * both
+            noise, own = scale[..., place] ** 2, own_variance[..., place]
+            variance = noise * (fading + 2.0 * both + lasting) + own
+            self.deviation[..., place] = variance**0.5
+            self._fades[..., place] = scale[..., place] * (fading + both) / variance
+            self._lasting[..., place] = scale[..., place] * (lasting + both) / variance
+            apart = noise * (fading * lasting - both**2) if self._lasts else 0.0
+            fading, lasting, both = (
+                (sign * apart + part * own) / variance for part, sign in ((fading, 1), (lasting, 1), (both, -1))
+            )
+
+    def whitened(self, columns: np.ndarray) -> np.ndarray:
+        """Return columns, (..., block, place, column), less what the rows before say of them, in standard deviations."""
+        return self._passed(columns, _innovation)
+
+    def correlated(self, columns: np.ndarray) -> np.ndarray:
+        """Return what :meth:`whitened` takes to these columns: noise with its correlation, from independent noise."""
+        return self._passed(columns, _continuation)
+
+    def _passed(self, columns: np.ndarray, step: Callable[..., tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Go along the runs: a step returns the result at a place, and what is new there."""
+        passed = np.empty((*np.broadcast_shapes(columns.shape[:-1], self.deviation.shape), columns.shape[-1]))
+        fading: Any = 0.0
+        lasting: Any = 0.0
+        for place in range(columns.shape[-2]):
+            scale, deviation = self._scale[..., place, None], self.deviation[..., place, None]
+            fading = self._kept[..., place - 1, None] * fading if place else fading
+            passed[..., place, :], new = step(columns[..., place, :], scale * (fading + lasting), deviation)
+            fading = fading + self._fades[..., place, None] * new
+            if self._lasts:
+                lasting = lasting + self._lasting[..., place, None] * new
+        return passed
+
+
+def _innovation(column: np.ndarray, expected: Any, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    new = column - expected
+    return new / deviation, new
+
+
+def _continuation(column: np.ndarray, expected: Any, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    new = column * deviation
+    return expected + new, new
+
+
+def solved(
+    columns: np.ndarray, scale: np.ndarray, own_variance: np.ndarray | None, serial: Serial | None, decay: Decay | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns, (row, column), divided by the covariance of the noise, and the diagonal of its inverse: at one draw.
+
+    >>> solved(np.array([[1.0]]), np.array([2.0]), None, None, None)
+    (array([[0.25]]), array([0.25]))
+    """
+    diagonal = _of_both(scale, own_variance) ** -2.0
+    result = columns * diagonal[:, None]
+    if serial is None:
+        return result, diagonal
+    assert decay is not None
+    runs, places = serial.rows.shape
+    at_once = max(1, _CELLS // (places * max(places, columns.shape[1])))
+    for start in range(0, runs, at_once):
+        part = slice(start, start + at_once)
+        some = Serial(serial.rows[part], serial.there[part], serial.at[part], serial.alone[:0])
+        there, rows = some.there[..., None], some.rows
+        own = None if own_variance is None else own_variance[rows]
+        _, whitened = _within_runs(scale[rows] * some.there, own, some, decay)
+        root = whitened(np.eye(places) * there) * there.swapaxes(-1, -2)
+        within = root.swapaxes(-1, -2) @ (root @ (columns[rows] * there))
+        place, of = some.order
+        result[of] = _joined_blocks(within, 1)[place]
+        diagonal[of] = _joined_blocks((root**2).sum(axis=-2))[place]
+    return result, diagonal
 
 
 def _joined_blocks(values: Any, trailing: int = 0) -> Any:
@@ -308,13 +414,10 @@ def log_density_at_draws(
             for rows, effects, part in basis.blocks
         )
         return sum(parts, start=np.zeros(len(residual)))
-    rows = residual.shape[1]
-    # Relative to the variance function rows have this scale, and effects do not depend on the row.
-    scale = deviation if own_variance is None else (deviation**2 + own_variance / growth**2) ** 0.5
-    deviation = growth * scale
-    z = residual / deviation
-    square, effects = (z**2).sum(axis=-1), widths.shape[1]
-    log_scale = np.broadcast_to(np.log(deviation), residual.shape).sum(axis=-1)
+    rows, effects = residual.shape[1], widths.shape[1]
+    scale, z = _relative(residual, deviation, growth, own_variance)
+    square = (z**2).sum(axis=-1)
+    log_scale = np.broadcast_to(np.log(growth * scale), residual.shape).sum(axis=-1)
     if rows < _FEW_ROWS * effects:  # their covariance is the smaller matrix
         joint = np.empty((len(z), rows + 1, rows + 1))
         joint[:, :-1, :-1] = basis.covariance(widths)
@@ -326,19 +429,35 @@ def log_density_at_draws(
         return -0.5 * (square + 1.0 - root[:, -1] ** 2 + spread) - log_scale
     # The last row of the factor of the effects' precision, with what the rows say of them beside it, is what they explain.
     joint = np.empty((len(z), effects + 1, effects + 1))
-    if scale.shape[1] == 1:
-        widths = widths / scale
-        np.multiply(widths[:, :, None] * widths[:, None, :], basis.gram, out=joint[:, :-1, :-1])
-        joint[:, -1, :-1] = (z @ basis.matrix) * widths
-    else:
-        joint[:, :-1, :-1] = basis.weighted_gram(scale**-2) * (widths[:, :, None] * widths[:, None, :])
-        joint[:, -1, :-1] = ((z / scale) @ basis.matrix) * widths
-    joint[:, -1, -1] = square
-    place = np.arange(effects + 1)
-    joint[:, place, place] += 1.0
+    joint[:, :-1, :-1], joint[:, -1, :-1] = _of_effects_at_draws(scale, z, widths, basis)
+    joint[:, -1, -1] = square + 1.0
     root = diagonal(np.linalg.cholesky(joint))
     spread = 2 * np.log(root[:, :-1]).sum(axis=-1) + rows * _LOG_TWO_PI
     return -0.5 * (root[:, -1] ** 2 - 1.0 + spread) - log_scale
+
+
+def _relative(
+    residual: np.ndarray, deviation: np.ndarray, growth: Any, own_variance: Any | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scale of rows relative to the variance function, where effects do not depend on the row, and their residuals in it."""
+    scale = deviation if own_variance is None else (deviation**2 + own_variance / growth**2) ** 0.5
+    return scale, residual / (growth * scale)
+
+
+def _of_effects_at_draws(
+    scale: np.ndarray, z: np.ndarray, widths: np.ndarray, basis: Basis
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the precision of standard effects given rows without serial correlation, and the precision times their mean."""
+    if scale.shape[1] == 1:
+        widths = widths / scale
+        precision, weighted = widths[:, :, None] * widths[:, None, :] * basis.gram, (z @ basis.matrix) * widths
+    else:
+        precision = basis.weighted_gram(scale**-2)
+        precision *= widths[:, :, None] * widths[:, None, :]
+        weighted = ((z / scale) @ basis.matrix) * widths
+    place = np.arange(widths.shape[1])
+    precision[:, place, place] += 1.0
+    return precision, weighted
 
 
 def _of_effects(white: Whitened) -> tuple[Any, Any]:
@@ -351,31 +470,44 @@ def _of_effects(white: Whitened) -> tuple[Any, Any]:
     return gram + identity_like(gram), weighted
 
 
-def draw_effects(
+def effects_given_rows(
     residual: np.ndarray,
-    scale: np.ndarray,
-    own_variance: np.ndarray,
-    loadings: Any,
+    deviation: np.ndarray,
+    growth: Any,
+    own_variance: Any | None,
+    widths: np.ndarray,
+    basis: Basis,
+    serial: Serial | None = None,
+    decay: Decay | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean of the standard effects given the rows, (draw, effect), and the Cholesky factors of their precision.
+
+    Arguments are those of :func:`log_density_at_draws` and of :func:`whiten`.
+    """
+    if serial is None:
+        precision, weighted = _of_effects_at_draws(*_relative(residual, deviation, growth, own_variance), widths, basis)
+    else:
+        precision, weighted = _of_effects(
+            whitened_at_draws(residual, deviation, growth, own_variance, widths, basis, serial, decay)
+        )
+    return np.linalg.solve(precision, weighted[..., None])[..., 0], cholesky(precision)
+
+
+def whitened_at_draws(
+    residual: np.ndarray,
+    deviation: np.ndarray,
+    growth: Any,
+    own_variance: Any | None,
+    widths: np.ndarray,
+    basis: Basis | None,
     serial: Serial | None,
     decay: Decay | None,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Draw the standard effects given the rows, one set for each draw of everything else, shape (draw, effect).
-
-    Arguments are those of :func:`whiten`; ``loadings`` goes from a slice of draws to their loadings, (draw, row, effect).
-    """
-    parts = []
-    at_once = max(1, min(_DRAWS_AT_ONCE, _CELLS // (residual.shape[1] * loadings(slice(0, 1)).shape[-1])))
-    for start in range(0, len(residual), at_once):
-        part = slice(start, start + at_once)
-        of_part = None if decay is None else decay.at(part)
-        white = whiten(residual[part], scale[part], _stated(own_variance[part]), loadings(part), serial, of_part)
-        precision, weighted = _of_effects(white)
-        mean = np.linalg.solve(precision, weighted[..., None])
-        root = cholesky(precision)
-        noise = np.linalg.solve(root.swapaxes(-1, -2), rng.standard_normal(mean.shape))
-        parts.append((mean + noise)[..., 0])
-    return np.concatenate(parts)
+) -> Whitened:
+    """Return rows at a batch of draws, and what effects load on them, at unit covariance: see :func:`whiten`."""
+    whole = np.zeros_like(residual)
+    loadings = None if basis is None else basis.matrix * widths[:, None, :] * (growth + whole)[:, :, None]
+    own = None if own_variance is None else own_variance + whole
+    return whiten(residual, deviation * growth + whole, own, loadings, serial, decay)
 
 
 def _stated(own_variance: np.ndarray) -> np.ndarray | None:
@@ -412,10 +544,9 @@ def correlated(noise: np.ndarray, serial: Serial, decay: Decay) -> np.ndarray:
     place, rows = serial.order
     for start in range(0, len(noise), _DRAWS_AT_ONCE):
         part = slice(start, start + _DRAWS_AT_ONCE)
-        there = serial.there
-        correlation = decay.at(part).correlation(serial.distance)
-        correlation = correlation * there[:, :, None] * there[:, None, :]
-        factor = cholesky(correlation + (1.0 - there)[:, :, None] * np.eye(there.shape[1]))
-        drawn = (factor @ (noise[part][:, serial.rows] * there)[..., None])[..., 0]
-        result[part, rows] = _joined_blocks(drawn)[:, place]
+        there = np.broadcast_to(serial.there, (len(noise[part]), *serial.there.shape))
+        along = _Filter(there, 1.0 - there, serial, decay.at(part))
+        result[part, rows] = _joined_blocks(along.correlated((noise[part][:, serial.rows] * there)[..., None])[..., 0])[
+            :, place
+        ]
     return result

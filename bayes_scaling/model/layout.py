@@ -84,6 +84,11 @@ class Rows:
         return geometric_mean(self.measured)
 
     @property
+    def units_of_outliers(self) -> np.ndarray:
+        """A column for each row that went wrong: one in this row, zero elsewhere; shape (row, outlier)."""
+        return (np.arange(len(self))[:, None] == np.array(self.outliers)).astype(float)
+
+    @property
     def discrepancy(self) -> tuple[Placed, ...]:
         """What the law gets wrong."""
         return tuple(effect for effect in self.effects if effect.section == "discrepancy")
@@ -97,6 +102,26 @@ class Rows:
         """Return the name of a row: its ``run_id``, or else its number from one."""
         name = str(self.table["run_id"].iloc[number]) if "run_id" in self.table else ""
         return name if name not in ("", "nan") else f"row {number + 1}"
+
+    def at(self, numbers: np.ndarray) -> Rows:
+        """Return some of the rows: with those that follow them along their run, and those that went wrong, in their order."""
+        numbers = np.union1d(numbers, self.outliers).astype(int)
+        if self.serial is not None:
+            block = np.isin(self.serial.rows, numbers) & (self.serial.there > 0)
+            chosen = block.any(axis=1)[:, None] & (self.serial.there > 0)
+            chosen = chosen if chosen.any() else (self.serial.there > 0) & (np.arange(len(chosen)) == 0)[:, None]
+            numbers = np.union1d(numbers, self.serial.rows[chosen])
+        table = self.table.iloc[numbers].reset_index(drop=True)
+        few = replace(
+            self,
+            table=table,
+            groups=replace(self.groups, of_run=self.groups.of_run[numbers]),
+            effects=tuple(replace(effect, basis=effect.basis[numbers], own=effect.own[numbers]) for effect in self.effects),
+            serial=serial_of(table, self.observation.correlation),
+            outliers=tuple(int(number) for number in np.searchsorted(numbers, self.outliers)),
+        )
+        few.__dict__["typical"] = self.typical
+        return few
 
     @cached_property
     def basis(self) -> np.ndarray:
@@ -203,6 +228,13 @@ class Layout:
         rows = {name: replace(of_it, outliers=tuple(outliers.get(name, ()))) for name, of_it in self.rows.items()}
         return replace(self, rows=rows)
 
+    def at_rows(self, numbers: Mapping[str, np.ndarray]) -> Layout:
+        """Return the same model on some of the rows, by observation: its unknowns are the same, and mean the same.
+
+        Points of a run come together: whole runs are taken.
+        """
+        return replace(self, rows={name: rows.at(numbers[name]) for name, rows in self.rows.items()})
+
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
         kinds = (self.model.kinds[name] for name in self.model.priors)
@@ -218,7 +250,7 @@ class Layout:
             if rows.has_own_variance:
                 own["own_variance"] = rows.relative_error**2
             if rows.outliers:
-                own["rows_of_outliers"] = np.eye(len(rows))[:, list(rows.outliers)]
+                own["rows_of_outliers"] = rows.units_of_outliers
             if observation.likelihood.growth is not None:
                 own["typical"] = rows.typical
             for effect in rows.effects:
@@ -226,7 +258,7 @@ class Layout:
                 if effect.section == "noise":
                     own[f"own_{effect.name}"] = effect.own
             if rows.serial is not None:
-                own |= {f"serial_{part}": getattr(rows.serial, part) for part in ("rows", "there", "distance", "alone")}
+                own |= {f"serial_{part}": getattr(rows.serial, part) for part in ("rows", "there", "at", "alone")}
             places = {key: coding.positions.get(observation.name) for key, coding in self.codings.items()}
             of_groups = {key: place for key, place in places.items() if isinstance(place, np.ndarray)}
             if rows.groups.columns and of_groups:
