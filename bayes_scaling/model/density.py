@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import xarray as xr
@@ -53,6 +53,10 @@ class Surface:
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log density of the prior, and of what was measured, each of shape (point,)."""
         raise NotImplementedError
+
+    def on_some_rows(self, count: int) -> Self:
+        """Return the same of some rows of a table that has many; itself where there is no such table."""
+        return self
 
     def of(self, points: np.ndarray) -> np.ndarray:
         """Return the log density of the posterior, up to a constant, shape (point,)."""
@@ -142,6 +146,11 @@ class LogDensity(Surface):
             halves = [self._parts(half) for half in np.array_split(points, 2)]
             return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])
         return _finite(values.prior), _finite(values.measured)
+
+    def on_some_rows(self, count: int) -> LogDensity:
+        """Return the density of about so many rows of each observation, taken at random, runs as a whole; itself where it has no more."""
+        layout = self.layout.at_some_rows(count)
+        return self if layout is self.layout else LogDensity(layout)
 
     def draws(self, points: np.ndarray, shape: tuple[int, int]) -> xr.Dataset:
         """Return every stored unknown at points, dims (chain, draw, *groupings), under the names that a posterior has."""

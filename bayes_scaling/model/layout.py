@@ -84,6 +84,11 @@ class Rows:
         return geometric_mean(self.measured)
 
     @property
+    def first_of_runs(self) -> np.ndarray:
+        """Numbers of the first row of every run, and of the rows that stand alone."""
+        return np.arange(len(self)) if self.serial is None else np.append(self.serial.alone, self.serial.rows[:, 0])
+
+    @property
     def units_of_outliers(self) -> np.ndarray:
         """A column for each row that went wrong: one in this row, zero elsewhere; shape (row, outlier)."""
         return (np.arange(len(self))[:, None] == np.array(self.outliers)).astype(float)
@@ -234,6 +239,19 @@ class Layout:
         Points of a run come together: whole runs are taken.
         """
         return replace(self, rows={name: rows.at(numbers[name]) for name, rows in self.rows.items()})
+
+    def at_some_rows(self, count: int, also: Mapping[str, Sequence[int]] | None = None) -> Layout:
+        """Return the model on about so many rows of each observation, taken at random, and some more; itself where it has no more."""
+        if all(len(rows) <= count for rows in self.rows.values()):
+            return self
+        rng, chosen = np.random.default_rng(0), {}
+        for name, rows in self.rows.items():
+            along = 1 if rows.serial is None else len(rows) / (len(rows.serial.rows) + len(rows.serial.alone))
+            some = rng.permutation(rows.first_of_runs)[: max(1, round(count / along))]
+            chosen[name] = np.union1d(
+                some if len(rows) > count else np.arange(len(rows)), (also or {}).get(name, ())
+            ).astype(int)
+        return self.at_rows(chosen)
 
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
