@@ -19,7 +19,7 @@ from bayes_scaling.model.density import LogDensity, Surface
 
 _POWERS: Final = (0.01, 0.1)
 """Powers of the likelihood at which a climb begins."""
-_ENOUGH_ROWS: Final = 2000
+ENOUGH_ROWS: Final = 1000
 """Rows with which modes are looked for."""
 _MOST_STARTS: Final = 32
 _FEW_UNKNOWNS: Final = 15
@@ -96,7 +96,7 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
     rng : Generator
         Source of the starts.
     """
-    few = density.on_some_rows(_ENOUGH_ROWS)
+    few = density.on_some_rows(ENOUGH_ROWS)
     modes = _found(few, rng)
     if few is density:
         return modes

@@ -26,6 +26,8 @@ from bayes_scaling.model.unknowns import JointlyNormal
 
 _CELLS: Final = 500_000
 """Numbers of one array that are in memory together: points times rows times effects."""
+_PASSES: Final = 5
+"""Times that numbers of one place along runs are read again: fewer of them are faster, as they stay near the processor."""
 _DRAWS_AT_ONCE: Final = 200
 _STEP: Final = 1e-6
 _LONG_STEP: Final = 1e-3
@@ -115,10 +117,8 @@ class LogDensity(Surface):
         self.coordinates: tuple[Coordinate, ...] = tuple(first.coordinates)
         self.start: np.ndarray = np.concatenate(first.starts)
         """A point near the middle of the prior."""
-        widest = max(
-            len(rows) * (1 + (sum(len(e.labels) for e in rows.effects) if rows.serial is not None else 0))
-            for _, rows in layout
-        )
+        widths = (1 + sum(len(effect.labels) for effect in rows.effects) for _, rows in layout)
+        widest = max(max(len(rows), _PASSES * rows.runs * width) for (_, rows), width in zip(layout, widths, strict=True))
         self._at_once = max(1, _CELLS // widest)
 
     @property
@@ -129,8 +129,8 @@ class LogDensity(Surface):
     @cached_property
     def _few(self) -> LogDensity:
         """The model on next to no rows: what is stored of a point does not depend on them."""
-        few = self.layout.at_rows({name: np.zeros(1, dtype=int) for name in self.layout.rows})
-        return LogDensity(few) if few is not self.layout else self
+        one = np.zeros(1, dtype=int)
+        return LogDensity(self.layout.at_rows({name: rows.with_their_runs(one) for name, rows in self.layout.rows.items()}))
 
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log densities of prior and measurements at points, minus infinity where the law overflows."""
@@ -149,8 +149,8 @@ class LogDensity(Surface):
 
     def on_some_rows(self, count: int) -> LogDensity:
         """Return the density of about so many rows of each observation, taken at random, runs as a whole; itself where it has no more."""
-        layout = self.layout.at_some_rows(count)
-        return self if layout is self.layout else LogDensity(layout)
+        layout = self.layout
+        return self if layout.most_rows <= count else LogDensity(layout.at_rows(layout.some_rows(count)))
 
     def draws(self, points: np.ndarray, shape: tuple[int, int]) -> xr.Dataset:
         """Return every stored unknown at points, dims (chain, draw, *groupings), under the names that a posterior has."""
@@ -239,12 +239,9 @@ class LogDensity(Surface):
             at, residuals = self.rows_at(part)
             for dim, rows in at.items():
                 if rows.effects:
-                    deviation, growth, own, widths = _as_arrays(rows)
-                    basis, serial = self.basis(dim, rows.effects), rows.serial
-                    mean, root = gaussian.effects_given_rows(
-                        residuals[dim], deviation, growth, own, widths, basis, serial, _decay(rows)
-                    )
-                    found.setdefault(dim, []).append((mean, root, widths))
+                    arrays = _as_arrays(rows, residuals[dim])
+                    moments = gaussian.effects_given_rows(arrays, self.basis(dim, rows))
+                    found.setdefault(dim, []).append((*moments, arrays.widths))
         drawn: dict[str, xr.DataArray] = {}
         for suffix, rows in self.layout:
             if rows.effects:
@@ -262,13 +259,16 @@ class LogDensity(Surface):
                     drawn[name] = xr.DataArray(stored, dims=(*names.SAMPLE_DIMS, dim), coords={dim: effect.labels})
         return drawn
 
-    def basis(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> gaussian.Basis:
+    def basis(self, name: str, rows: JointlyNormal) -> gaussian.Basis:
         """Return the bases of an observation side by side, made once."""
         if name not in self._bases:
+            effects = rows.effects
             scales = [np.broadcast_to(np.arange(width.shape[1]), basis.shape[1]) for width, basis in effects]
             starts = np.cumsum([0, *(width.shape[1] for width, _ in effects)])
-            numbers = np.concatenate([start + scale for start, scale in zip(starts, scales, strict=False)])
-            self._bases[name] = gaussian.Basis(np.concatenate([basis for _, basis in effects], axis=1), numbers)
+            numbers = [start + scale for start, scale in zip(starts, scales, strict=False)]
+            bases = [basis for _, basis in effects] or [np.empty((rows.mean.shape[1], 0))]
+            numbers = np.concatenate([*numbers, np.empty(0, dtype=int)])
+            self._bases[name] = gaussian.Basis(np.concatenate(bases, axis=1), numbers, rows.serial)
         return self._bases[name]
 
 
@@ -352,29 +352,17 @@ class _Values:
         self.jointly[dim], self.residuals[dim] = rows, residual
         if not self.dense:
             return
-        basis = self.of.basis(dim, rows.effects) if rows.effects else None
-        deviation, growth, own, widths = _as_arrays(rows)
-        if basis is not None and rows.serial is None:
-            density = gaussian.log_density_at_draws(residual, deviation, growth, own, widths, basis)
-        else:
-            serial, decay = rows.serial, _decay(rows)
-            white = gaussian.whitened_at_draws(residual, deviation, growth, own, widths, basis, serial, decay)
-            density = gaussian.log_density(white, residual.shape[1])
+        density = gaussian.log_density_at_draws(_as_arrays(rows, residual), self.of.basis(dim, rows))
         self.measured = self.measured + density
 
 
-def _as_arrays(rows: JointlyNormal) -> tuple[Any, Any, Any, np.ndarray]:
-    """Return deviation, growth, variance of own errors, None where there is none, and the width of every effect, (point, effect)."""
+def _as_arrays(rows: JointlyNormal, residual: np.ndarray) -> gaussian.AtDraws:
     own = None if rows.own_variance is None or not np.any(rows.own_variance) else rows.own_variance
     widths = [np.broadcast_to(width, (len(width), matrix.shape[1])) for width, matrix in rows.effects]
-    return rows.deviation, rows.growth, own, np.concatenate([*widths, np.empty((len(rows.deviation), 0))], axis=1)
-
-
-def _decay(rows: JointlyNormal) -> gaussian.Decay | None:
-    if rows.decay is None:
-        return None
-    share = rows.decay.run_share
-    return gaussian.Decay(rows.decay.length[:, 0], None if share is None else share[:, 0])
+    together = np.concatenate([*widths, np.empty((len(residual), 0))], axis=1)
+    decay, share = rows.decay, None if rows.decay is None else rows.decay.run_share
+    decay = None if decay is None else gaussian.Decay(decay.length[:, 0], None if share is None else share[:, 0])
+    return gaussian.AtDraws(residual, rows.deviation, rows.growth, own, together, decay)
 
 
 def _bounded(free: np.ndarray, support: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

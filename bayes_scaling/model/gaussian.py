@@ -14,7 +14,7 @@ dispatch on the kind of array. In numpy the noise along a run is filtered from r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, singledispatch
 from typing import Any, Final
@@ -225,56 +225,75 @@ class _Filter:
 
     def __init__(self, scale: np.ndarray, own_variance: np.ndarray, serial: Serial, decay: Decay) -> None:
         length = decay.length[..., None, None] if np.ndim(decay.length) else decay.length
-        self._scale, self._kept, self._lasts = scale, np.exp(-serial.gap / length), decay.run_share is not None
-        share: Any = decay.run_share if self._lasts else 0.0
+        self.scale, self.kept, self.lasts = scale, np.exp(-serial.gap / length), decay.run_share is not None
+        share: Any = decay.run_share if self.lasts else 0.0
         share = share[..., None] if np.ndim(share) else share
         fading, lasting, both = 1.0 - share, share, 0.0
-        self._fades, self._lasting, self.deviation = (np.empty(scale.shape) for _ in range(3))
+        self.fades, self.lasting, self.deviation = (np.empty(scale.shape) for _ in range(3))
         for place in range(scale.shape[-1]):
             if place:
-                kept = self._kept[..., place - 1]
+                kept = self.kept[..., place - 1]
                 fading, both = kept**2 * fading + (1.0 - kept**2) * (1.0 - share), kept * both
             noise, own = scale[..., place] ** 2, own_variance[..., place]
             variance = noise * (fading + 2.0 * both + lasting) + own
             self.deviation[..., place] = variance**0.5
-            self._fades[..., place] = scale[..., place] * (fading + both) / variance
-            self._lasting[..., place] = scale[..., place] * (lasting + both) / variance
-            apart = noise * (fading * lasting - both**2) if self._lasts else 0.0
+            self.fades[..., place] = scale[..., place] * (fading + both) / variance**0.5
+            self.lasting[..., place] = scale[..., place] * (lasting + both) / variance**0.5
+            apart = noise * (fading * lasting - both**2) if self.lasts else 0.0
             fading, lasting, both = (
                 (sign * apart + part * own) / variance for part, sign in ((fading, 1), (lasting, 1), (both, -1))
             )
 
     def whitened(self, columns: np.ndarray) -> np.ndarray:
         """Return columns, (..., block, place, column), less what the rows before say of them, in standard deviations."""
-        return self._passed(columns, _innovation)
+        shape = np.broadcast_shapes(columns.shape[:-1], self.deviation.shape)
+        columns = np.broadcast_to(columns, (*shape, columns.shape[-1]))
+        return np.stack(list(self.innovations(lambda place: columns[..., place, :].copy())), axis=-2)
 
-    def correlated(self, columns: np.ndarray) -> np.ndarray:
-        """Return what :meth:`whitened` takes to these columns: noise with its correlation, from independent noise."""
-        return self._passed(columns, _continuation)
+    def innovations(self, columns: Callable[[int], np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield, place after place, columns less what the rows before say of them, in standard deviations.
 
-    def _passed(self, columns: np.ndarray, step: Callable[..., tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Go along the runs: a step returns the result at a place, and what is new there."""
-        passed = np.empty((*np.broadcast_shapes(columns.shape[:-1], self.deviation.shape), columns.shape[-1]))
-        fading: Any = 0.0
-        lasting: Any = 0.0
-        for place in range(columns.shape[-2]):
-            scale, deviation = self._scale[..., place, None], self.deviation[..., place, None]
-            fading = self._kept[..., place - 1, None] * fading if place else fading
-            passed[..., place, :], new = step(columns[..., place, :], scale * (fading + lasting), deviation)
-            fading = fading + self._fades[..., place, None] * new
-            if self._lasts:
-                lasting = lasting + self._lasting[..., place, None] * new
-        return passed
+        ``columns`` returns those of a place, (..., block, column), which are written over.
+        """
+        places, by_deviation, expected = self.deviation.shape[-1], 1.0 / self.deviation, None
+        for place in range(places):
+            white = columns(place)
+            expected = expected or _Expected(self, white.shape)
+            white -= expected.at(place)
+            white *= by_deviation[..., place, None]
+            yield white
+            if place < places - 1:
+                expected.learn(place, white)
+
+    def correlated(self, noise: np.ndarray) -> np.ndarray:
+        """Return noise with its correlation along runs from independent noise, (..., block, place)."""
+        result, expected = np.empty(noise.shape), _Expected(self, (*noise.shape[:-1], 1))
+        for place in range(noise.shape[-1]):
+            new = noise[..., place, None]
+            result[..., place] = (expected.at(place) + self.deviation[..., place, None] * new)[..., 0]
+            expected.learn(place, new)
+        return result
 
 
-def _innovation(column: np.ndarray, expected: Any, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    new = column - expected
-    return new / deviation, new
+class _Expected:
+    """What the rows before say of the noise of the next one: its fading and its lasting part; worked out in place."""
 
+    def __init__(self, along: _Filter, shape: tuple[int, ...]) -> None:
+        self._along = along
+        self._fading, self._lasting, self._added = (np.zeros(shape) for _ in range(3))
 
-def _continuation(column: np.ndarray, expected: Any, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    new = column * deviation
-    return expected + new, new
+    def at(self, place: int) -> np.ndarray:
+        """Return what is expected at a place, having gone there."""
+        if place:
+            self._fading *= self._along.kept[..., place - 1, None]
+        noise = self._fading + self._lasting if self._along.lasts else self._fading
+        return np.multiply(noise, self._along.scale[..., place, None], out=self._added)
+
+    def learn(self, place: int, white: np.ndarray) -> None:
+        """Take in what was new at a place, in standard deviations."""
+        self._fading += np.multiply(white, self._along.fades[..., place, None], out=self._added)
+        if self._along.lasts:
+            self._lasting += np.multiply(white, self._along.lasting[..., place, None], out=self._added)
 
 
 def solved(
@@ -329,11 +348,23 @@ def log_density(white: Whitened, rows: Any) -> Any:
 class Basis:
     """Bases of all effects side by side, shape (row, effect), and products of them that densities at many draws share.
 
-    ``scale`` numbers the scales: effects of one number have one standard deviation.
+    ``scale`` numbers the scales: effects of one number have one standard deviation; ``serial`` says which rows follow each other.
     """
 
     matrix: np.ndarray
     scale: np.ndarray
+    serial: Serial | None = None
+
+    @cached_property
+    def alone(self) -> Basis:
+        """The basis at the rows that belong to no run of several."""
+        return Basis(self.matrix if self.serial is None else self.matrix[self.serial.alone], self.scale)
+
+    @cached_property
+    def by_place(self) -> np.ndarray:
+        """The basis at the rows of runs, first all first rows, shape (place, run, effect), zero where padded."""
+        assert self.serial is not None
+        return np.ascontiguousarray((self.matrix[self.serial.rows] * self.serial.there[..., None]).swapaxes(0, 1))
 
     @cached_property
     def blocks(self) -> list[tuple[np.ndarray, np.ndarray, Basis]]:
@@ -382,7 +413,7 @@ class Basis:
     @cached_property
     def products(self) -> np.ndarray:
         """Products of two effects in each row, shape (row, effect times effect)."""
-        return (self.matrix[:, :, None] * self.matrix[:, None, :]).reshape(len(self.matrix), -1)
+        return (self.matrix[:, :, None] * self.matrix[:, None, :]).reshape(len(self.matrix), self.matrix.shape[1] ** 2)
 
     def weighted_gram(self, weights: np.ndarray) -> np.ndarray:
         """Return sums over rows of the products, each row with its weight; (draw, row)."""
@@ -392,72 +423,129 @@ class Basis:
         return np.stack([(self.matrix.T * row) @ self.matrix for row in weights])
 
 
-def log_density_at_draws(
-    residual: np.ndarray, deviation: np.ndarray, growth: Any, own_variance: Any | None, widths: np.ndarray, basis: Basis
-) -> np.ndarray:
-    """Return the log density of rows without serial correlation at a batch of draws, effects integrated out.
+@dataclass(frozen=True)
+class AtDraws:
+    """Rows that are Normal together at a batch of draws.
+
+    ``residual`` is (draw, row), ``own_variance`` and ``growth`` too, or one for all draws or rows, ``deviation`` is that of the noise
+    at the typical loss, and ``widths`` the standard deviation of each effect, (draw, effect); noise and effects grow by ``growth``,
+    each row's own error does not.
+    """
+
+    residual: np.ndarray
+    deviation: np.ndarray
+    growth: Any
+    own_variance: Any | None
+    widths: np.ndarray
+    decay: Decay | None = None
+
+    def at(self, rows: np.ndarray, effects: Any = slice(None)) -> AtDraws:
+        """Return some of the rows, and some of the effects."""
+
+        def of(values: Any) -> Any:
+            return values[..., rows] if np.shape(values)[-1:] == self.residual.shape[1:] else values
+
+        residual, deviation, growth, own = map(of, (self.residual, self.deviation, self.growth, self.own_variance))
+        return AtDraws(residual, deviation, growth, own, self.widths[:, effects], self.decay)
+
+    @cached_property
+    def scale(self) -> np.ndarray:
+        """Standard deviation relative to the variance function, where effects do not depend on the row."""
+        own = self.own_variance
+        return self.deviation if own is None else (self.deviation**2 + own / self.growth**2) ** 0.5
+
+    @cached_property
+    def z(self) -> np.ndarray:
+        """Residuals in standard deviations."""
+        return self.residual / (self.growth * self.scale)
+
+    @property
+    def log_scale(self) -> np.ndarray:
+        """Sum over rows of the logarithm of the standard deviation."""
+        return np.broadcast_to(np.log(self.growth * self.scale), self.residual.shape).sum(axis=-1)
+
+
+def log_density_at_draws(at: AtDraws, basis: Basis) -> np.ndarray:
+    """Return the log density of rows at a batch of draws, effects integrated out.
 
     It is what :func:`log_density` is of the same rows whitened, by products of the basis that all draws share.
-    ``residual`` and ``own_variance`` are (draw, row), ``deviation`` and ``growth`` too, or one for all rows, ``widths`` the
-    standard deviation of each effect, (draw, effect); noise and effects grow by ``growth``, each row's own error does not.
     Parts of the table that share no effect are independent.
     """
-    if basis.blocks:
-
-        def of(rows: np.ndarray, values: Any) -> Any:
-            return values[..., rows] if np.shape(values)[-1:] == residual.shape[1:] else values
-
-        parts = (
-            log_density_at_draws(
-                residual[:, rows], of(rows, deviation), of(rows, growth), of(rows, own_variance), widths[:, effects], part
-            )
-            for rows, effects, part in basis.blocks
-        )
-        return sum(parts, start=np.zeros(len(residual)))
-    rows, effects = residual.shape[1], widths.shape[1]
-    scale, z = _relative(residual, deviation, growth, own_variance)
-    square = (z**2).sum(axis=-1)
-    log_scale = np.broadcast_to(np.log(growth * scale), residual.shape).sum(axis=-1)
-    if rows < _FEW_ROWS * effects:  # their covariance is the smaller matrix
-        joint = np.empty((len(z), rows + 1, rows + 1))
-        joint[:, :-1, :-1] = basis.covariance(widths)
+    rows, effects = at.residual.shape[1], at.widths.shape[1]
+    if basis.serial is None and basis.blocks:
+        parts = (log_density_at_draws(at.at(of_part, effects), part) for of_part, effects, part in basis.blocks)
+        return sum(parts, start=np.zeros(len(at.residual)))
+    if basis.serial is None and rows < _FEW_ROWS * effects:  # their covariance is the smaller matrix
+        square = (at.z**2).sum(axis=-1)
+        joint = np.empty((len(at.z), rows + 1, rows + 1))
+        joint[:, :-1, :-1] = basis.covariance(at.widths)
         place = np.arange(rows)
-        joint[:, place, place] += scale**2
-        joint[:, -1, :-1], joint[:, -1, -1] = z * scale, square + 1.0
+        joint[:, place, place] += at.scale**2
+        joint[:, -1, :-1], joint[:, -1, -1] = at.z * at.scale, square + 1.0
         root = diagonal(np.linalg.cholesky(joint))
-        spread = 2 * np.log(root[:, :-1] / scale).sum(axis=-1) + rows * _LOG_TWO_PI
-        return -0.5 * (square + 1.0 - root[:, -1] ** 2 + spread) - log_scale
+        spread = 2 * np.log(root[:, :-1] / at.scale).sum(axis=-1) + rows * _LOG_TWO_PI
+        return -0.5 * (square + 1.0 - root[:, -1] ** 2 + spread) - at.log_scale
     # The last row of the factor of the effects' precision, with what the rows say of them beside it, is what they explain.
-    joint = np.empty((len(z), effects + 1, effects + 1))
-    joint[:, :-1, :-1], joint[:, -1, :-1] = _of_effects_at_draws(scale, z, widths, basis)
-    joint[:, -1, -1] = square + 1.0
+    joint, log_scale = _joint_at_draws(at, basis)
     root = diagonal(np.linalg.cholesky(joint))
     spread = 2 * np.log(root[:, :-1]).sum(axis=-1) + rows * _LOG_TWO_PI
     return -0.5 * (root[:, -1] ** 2 - 1.0 + spread) - log_scale
 
 
-def _relative(
-    residual: np.ndarray, deviation: np.ndarray, growth: Any, own_variance: Any | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scale of rows relative to the variance function, where effects do not depend on the row, and their residuals in it."""
-    scale = deviation if own_variance is None else (deviation**2 + own_variance / growth**2) ** 0.5
-    return scale, residual / (growth * scale)
+def effects_given_rows(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean of the standard effects given the rows, (draw, effect), and the Cholesky factors of their precision."""
+    joint, _ = _joint_at_draws(at, basis)
+    precision, weighted = joint[:, :-1, :-1], joint[:, -1, :-1]
+    return np.linalg.solve(precision, weighted[..., None])[..., 0], cholesky(precision)
 
 
-def _of_effects_at_draws(
-    scale: np.ndarray, z: np.ndarray, widths: np.ndarray, basis: Basis
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the precision of standard effects given rows without serial correlation, and the precision times their mean."""
-    if scale.shape[1] == 1:
-        widths = widths / scale
-        precision, weighted = widths[:, :, None] * widths[:, None, :] * basis.gram, (z @ basis.matrix) * widths
+def _joint_at_draws(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
+    """Return the precision of standard effects given rows, and the sum of the logarithms of the rows' standard deviations.
+
+    Beside the precision, in the last row, stand its product with their mean, and one more than the sum of the squared residuals.
+    """
+    effects = at.widths.shape[1]
+    joint = np.empty((len(at.residual), effects + 1, effects + 1))
+    alone = at if basis.serial is None else at.at(basis.serial.alone)
+    if alone.scale.shape[1] == 1 and basis.serial is None:
+        joint[:, :-1, :-1] = basis.gram * alone.scale[..., None] ** -2.0
     else:
-        precision = basis.weighted_gram(scale**-2)
-        precision *= widths[:, :, None] * widths[:, None, :]
-        weighted = ((z / scale) @ basis.matrix) * widths
-    place = np.arange(widths.shape[1])
-    precision[:, place, place] += 1.0
-    return precision, weighted
+        joint[:, :-1, :-1] = basis.alone.weighted_gram(np.broadcast_to(alone.scale, alone.z.shape) ** -2.0)
+    joint[:, -1, :-1] = (alone.z / alone.scale) @ basis.alone.matrix
+    joint[:, -1, -1] = (alone.z**2).sum(axis=-1)
+    log_scale = alone.log_scale
+    if basis.serial is not None:
+        of_runs, of_scale = _along_runs(at, basis)
+        joint, log_scale = joint + of_runs, log_scale + of_scale
+    joint[:, :-1, :-1] *= at.widths[:, :, None] * at.widths[:, None, :]
+    joint[:, -1, :-1] *= at.widths
+    place = np.arange(effects + 1)
+    joint[:, place, place] += 1.0
+    return joint, log_scale
+
+
+def _along_runs(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
+    """Return sums of products of effects and of residuals over runs at unit covariance, and the logarithm of their scale."""
+    serial, decay = basis.serial, at.decay
+    assert serial is not None
+    assert decay is not None
+    runs, there = serial.rows, serial.there
+    growth = (at.growth + np.zeros_like(at.residual))[:, runs]
+    scale = (at.deviation + np.zeros_like(at.residual))[:, runs] * growth * there
+    own = 0.0 if at.own_variance is None else (at.own_variance + np.zeros_like(at.residual))[:, runs]
+    along = _Filter(scale, own * there + (1.0 - there), serial, decay)
+    residual = at.residual[:, runs] * there
+    joint: Any = 0.0
+    columns = np.empty((len(scale), len(runs), basis.by_place.shape[2] + 1))
+
+    def of_place(place: int) -> np.ndarray:
+        np.multiply(basis.by_place[place], growth[..., place, None], out=columns[..., :-1])
+        columns[..., -1] = residual[..., place]
+        return columns
+
+    for white in along.innovations(of_place):
+        joint = joint + white.swapaxes(-1, -2) @ white
+    return joint, np.log(along.deviation).sum(axis=(-1, -2))
 
 
 def _of_effects(white: Whitened) -> tuple[Any, Any]:
@@ -468,46 +556,6 @@ def _of_effects(white: Whitened) -> tuple[Any, Any]:
         for part, residual in zip(white.loadings, white.residual, strict=True)
     )
     return gram + identity_like(gram), weighted
-
-
-def effects_given_rows(
-    residual: np.ndarray,
-    deviation: np.ndarray,
-    growth: Any,
-    own_variance: Any | None,
-    widths: np.ndarray,
-    basis: Basis,
-    serial: Serial | None = None,
-    decay: Decay | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean of the standard effects given the rows, (draw, effect), and the Cholesky factors of their precision.
-
-    Arguments are those of :func:`log_density_at_draws` and of :func:`whiten`.
-    """
-    if serial is None:
-        precision, weighted = _of_effects_at_draws(*_relative(residual, deviation, growth, own_variance), widths, basis)
-    else:
-        precision, weighted = _of_effects(
-            whitened_at_draws(residual, deviation, growth, own_variance, widths, basis, serial, decay)
-        )
-    return np.linalg.solve(precision, weighted[..., None])[..., 0], cholesky(precision)
-
-
-def whitened_at_draws(
-    residual: np.ndarray,
-    deviation: np.ndarray,
-    growth: Any,
-    own_variance: Any | None,
-    widths: np.ndarray,
-    basis: Basis | None,
-    serial: Serial | None,
-    decay: Decay | None,
-) -> Whitened:
-    """Return rows at a batch of draws, and what effects load on them, at unit covariance: see :func:`whiten`."""
-    whole = np.zeros_like(residual)
-    loadings = None if basis is None else basis.matrix * widths[:, None, :] * (growth + whole)[:, :, None]
-    own = None if own_variance is None else own_variance + whole
-    return whiten(residual, deviation * growth + whole, own, loadings, serial, decay)
 
 
 def _stated(own_variance: np.ndarray) -> np.ndarray | None:
@@ -546,7 +594,5 @@ def correlated(noise: np.ndarray, serial: Serial, decay: Decay) -> np.ndarray:
         part = slice(start, start + _DRAWS_AT_ONCE)
         there = np.broadcast_to(serial.there, (len(noise[part]), *serial.there.shape))
         along = _Filter(there, 1.0 - there, serial, decay.at(part))
-        result[part, rows] = _joined_blocks(along.correlated((noise[part][:, serial.rows] * there)[..., None])[..., 0])[
-            :, place
-        ]
+        result[part, rows] = _joined_blocks(along.correlated(noise[part][:, serial.rows] * there))[:, place]
     return result

@@ -84,6 +84,11 @@ class Rows:
         return geometric_mean(self.measured)
 
     @property
+    def runs(self) -> int:
+        """How many runs have several rows that follow each other."""
+        return 0 if self.serial is None else len(self.serial.rows)
+
+    @property
     def first_of_runs(self) -> np.ndarray:
         """Numbers of the first row of every run, and of the rows that stand alone."""
         return np.arange(len(self)) if self.serial is None else np.append(self.serial.alone, self.serial.rows[:, 0])
@@ -108,14 +113,18 @@ class Rows:
         name = str(self.table["run_id"].iloc[number]) if "run_id" in self.table else ""
         return name if name not in ("", "nan") else f"row {number + 1}"
 
-    def at(self, numbers: np.ndarray) -> Rows:
-        """Return some of the rows: with those that follow them along their run, and those that went wrong, in their order."""
+    def with_their_runs(self, numbers: np.ndarray) -> np.ndarray:
+        """Return rows with all others of their runs, and with those that went wrong, in the order of the table."""
         numbers = np.union1d(numbers, self.outliers).astype(int)
-        if self.serial is not None:
-            block = np.isin(self.serial.rows, numbers) & (self.serial.there > 0)
-            chosen = block.any(axis=1)[:, None] & (self.serial.there > 0)
-            chosen = chosen if chosen.any() else (self.serial.there > 0) & (np.arange(len(chosen)) == 0)[:, None]
-            numbers = np.union1d(numbers, self.serial.rows[chosen])
+        if self.serial is None:
+            return numbers
+        there = self.serial.there > 0
+        chosen = (np.isin(self.serial.rows, numbers) & there).any(axis=1)
+        chosen[0] |= not chosen.any()  # correlation along runs needs one
+        return np.union1d(numbers, self.serial.rows[chosen[:, None] & there])
+
+    def at(self, numbers: np.ndarray) -> Rows:
+        """Return some of the rows, those that went wrong among them."""
         table = self.table.iloc[numbers].reset_index(drop=True)
         few = replace(
             self,
@@ -202,6 +211,11 @@ class Layout:
         return terms_of(self.model)
 
     @property
+    def most_rows(self) -> int:
+        """Number of rows of the observation that has most."""
+        return max(len(rows) for rows in self.rows.values())
+
+    @property
     def units(self) -> dict[str, float]:
         """What the priors of parameters are on multiples of: see :attr:`Model.units`."""
         return {name: self.reference[symbol] for name, symbol in self.model.units.items()}
@@ -236,22 +250,19 @@ class Layout:
     def at_rows(self, numbers: Mapping[str, np.ndarray]) -> Layout:
         """Return the same model on some of the rows, by observation: its unknowns are the same, and mean the same.
 
-        Points of a run come together: whole runs are taken.
+        Of runs whose points are correlated all points have to be there: see :meth:`Rows.with_their_runs`.
         """
         return replace(self, rows={name: rows.at(numbers[name]) for name, rows in self.rows.items()})
 
-    def at_some_rows(self, count: int, also: Mapping[str, Sequence[int]] | None = None) -> Layout:
-        """Return the model on about so many rows of each observation, taken at random, and some more; itself where it has no more."""
-        if all(len(rows) <= count for rows in self.rows.values()):
-            return self
-        rng, chosen = np.random.default_rng(0), {}
+    def some_rows(self, count: int, also: Mapping[str, Sequence[int]] | None = None) -> dict[str, np.ndarray]:
+        """Return the numbers of about so many rows of each observation, taken at random with their runs, and of some more."""
+        chosen, rng = {}, np.random.default_rng(0)
         for name, rows in self.rows.items():
-            along = 1 if rows.serial is None else len(rows) / (len(rows.serial.rows) + len(rows.serial.alone))
-            some = rng.permutation(rows.first_of_runs)[: max(1, round(count / along))]
-            chosen[name] = np.union1d(
-                some if len(rows) > count else np.arange(len(rows)), (also or {}).get(name, ())
-            ).astype(int)
-        return self.at_rows(chosen)
+            firsts = rng.permutation(rows.first_of_runs)
+            some = firsts[: max(1, round(count * len(firsts) / len(rows)))]
+            also_there = np.array((also or {}).get(name, ()), dtype=int)
+            chosen[name] = rows.with_their_runs(np.union1d(some, also_there))
+        return chosen
 
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""

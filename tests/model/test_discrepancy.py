@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.model.document import default_model, read_model
-from bayes_scaling.model.gaussian import Basis, Decay, Serial, effects_given_rows
+from bayes_scaling.model.gaussian import AtDraws, Basis, Decay, Serial, effects_given_rows
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.walk import RandomWalk
 from bayes_scaling.posterior.checks import check
@@ -146,10 +146,8 @@ def test_steps_are_drawn_from_their_conditional():
     rows = np.array([[0, 1, 2], [3, 4, 0], [7, 8, 0]])
     there = np.array([[1.0, 1, 1], [1, 1, 0], [1, 1, 0]])
     serial = Serial(rows, there, np.tile(np.arange(3) * -np.log(0.7), (3, 1)), np.array([5, 6]))
-    basis, own = Basis(loadings, np.arange(3)), np.full((1, 9), 0.09)
-    (mean,), (root,) = effects_given_rows(
-        y[None], variance[None] ** 0.5, 1.0, own, np.ones((1, 3)), basis, serial, Decay(np.ones(1))
-    )
+    at = AtDraws(y[None], variance[None] ** 0.5, 1.0, np.full((1, 9), 0.09), np.ones((1, 3)), Decay(np.ones(1)))
+    (mean,), (root,) = effects_given_rows(at, Basis(loadings, np.arange(3), serial))
     together = np.eye(9)
     for first, second, power in ((0, 1, 1), (1, 2, 1), (0, 2, 2), (3, 4, 1), (7, 8, 1)):
         together[first, second] = together[second, first] = 0.7**power
