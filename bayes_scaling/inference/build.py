@@ -68,6 +68,7 @@ def _pullback_of_cholesky(_inputs: Any, outputs: Any, cotangents: Any) -> list[A
 
 gaussian.cholesky.register(pt.TensorVariable, _cholesky)
 gaussian.solve_lower.register(pt.TensorVariable, lambda factor, right: pt.linalg.solve_triangular(factor, right, lower=True))
+gaussian.along_runs.register(pt.TensorVariable, gaussian.by_factors)
 gaussian.diagonal.register(pt.TensorVariable, lambda matrix: (matrix * _identity(matrix.shape[-1])).sum(axis=-1))
 gaussian.joined.register(pt.TensorVariable, lambda first, second, axis: pt.concatenate([first, second], axis=axis))
 gaussian.identity_like.register(pt.TensorVariable, lambda matrix: _identity(matrix.shape[-1]))

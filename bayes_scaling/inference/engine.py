@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.conditional import collapse, effects_of, mean_of
 from bayes_scaling.inference.importance import Weighted, sample_by_importance
-from bayes_scaling.inference.modes import Mode, find_modes, shares_of, with_modes_near
+from bayes_scaling.inference.modes import Mode, climbed, find_modes, shares_of, with_modes_near
 from bayes_scaling.inference.outliers import screened
 from bayes_scaling.inference.progress import progress_bar
 from bayes_scaling.inference.settings import Settings, enough_draws
@@ -88,13 +88,15 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         show("finding the modes", None)
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
         searched = modes and any(rows.observation.likelihood.outliers for _, rows in layout)
-        screen, reached, named = screened(density, modes) if searched else (density, modes, [])
-        if screen is not density:
-            density, layout = screen, screen.layout
-            modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
-            modes = with_modes_near(density, modes or reached, reached[0].point[None])
-        found = {"outliers": {name: list(rows.outliers) for name, rows in layout.rows.items()} if searched else {}}
-        found |= {"named": named}
+        found: dict[str, Any] = {"outliers": {}, "named": []}
+        if searched:
+            screen = screened(density, modes)
+            if screen.found:
+                layout, density = screen.layout, LogDensity(screen.layout)
+                modes = find_modes(density, np.random.default_rng([settings.seed, 3]))
+                near = screen.mode.point[None]
+                modes = with_modes_near(density, modes, near) if modes else climbed(density, near, screen.mode.covariance)
+            found = {"outliers": {name: list(rows.outliers) for name, rows in layout.rows.items()}, "named": screen.named}
         if settings.sampler == "importance" and not modes:
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         left = density.size - len(effects_of(density)[0])

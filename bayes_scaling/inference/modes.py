@@ -3,7 +3,8 @@
 At a small power of the likelihood the posterior is smooth and nearly without side peaks; a maximum that is followed from
 there to the whole likelihood ends in a deep one far more often than a climb that begins at the whole. Starts go on until
 the modes that carry the mass were reached from several of them. All climb at once, as the density at many points together
-costs little more than at one.
+costs little more than at one. Of a table of many rows some, taken at random, do what a power of the likelihood does: modes
+are looked for with these, and followed to those of all rows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from bayes_scaling.model.density import LogDensity, Surface
 
 _POWERS: Final = (0.01, 0.1)
 """Powers of the likelihood at which a climb begins."""
+ENOUGH_ROWS: Final = 1000
+"""Rows with which modes are looked for."""
 _MOST_STARTS: Final = 32
 _FEW_UNKNOWNS: Final = 15
 _FEWEST_STARTS: Final = {True: 12, False: 6}
@@ -93,6 +96,18 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
     rng : Generator
         Source of the starts.
     """
+    few = density.on_some_rows(ENOUGH_ROWS)
+    modes = _found(few, rng)
+    if few is density:
+        return modes
+    followed: list[Mode] = []
+    for mode in modes:
+        _reach(density, mode.point[None], followed, mode.covariance)
+    return _that_matter(followed)
+
+
+def _found(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
+    """Return the modes that matter of those that starts from the prior reach."""
     prior = density.from_prior(rng, _CANDIDATES)
     spread = prior.std(axis=0)
     starts = _starts(density, prior)
@@ -104,7 +119,7 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
         for power in _POWERS:
             # Climbs that the smooth posterior has brought together go on together.
             points, counts = _together(_climb(density, points, np.diag(spread**2), power), counts, spread)
-        for end, count in zip(_reach(density, points, modes, spread), counts, strict=True):
+        for end, count in zip(_reach(density, points, modes, np.diag(spread**2)), counts, strict=True):
             ends += [] if end is None else [end] * count
         if sum(end in _leading(modes) for end in ends) >= _REACHED[few]:
             break
@@ -114,20 +129,20 @@ def find_modes(density: LogDensity, rng: np.random.Generator) -> list[Mode]:
 def with_modes_near(density: Surface, modes: list[Mode], points: np.ndarray) -> list[Mode]:
     """Return the modes that matter, with those that a climb from any of some points reaches."""
     every = list(modes)
-    _reach(density, points, every, np.sqrt(np.diag(modes[0].covariance)))
+    _reach(density, points, every, modes[0].covariance)
     return _that_matter(every)
 
 
 def climbed(density: Surface, starts: np.ndarray, covariance: np.ndarray) -> list[Mode]:
     """Return the modes that climbs from starts reach, that of the largest mass first; covariance is a first guess of the scale."""
     modes: list[Mode] = []
-    _reach(density, starts, modes, np.sqrt(np.diag(covariance)))
+    _reach(density, starts, modes, covariance)
     return _that_matter(modes)
 
 
-def _reach(density: Surface, starts: np.ndarray, modes: list[Mode], spread: np.ndarray) -> list[int | None]:
+def _reach(density: Surface, starts: np.ndarray, modes: list[Mode], covariance: np.ndarray) -> list[int | None]:
     """Climb from starts, and return the numbers of the modes they end in, which are added where they are new."""
-    points = _climb(density, starts, np.diag(spread**2), 1.0)
+    points, spread = _climb(density, starts, covariance, 1.0), np.sqrt(np.diag(covariance))
     return [_settled(density, point, modes, spread) for point in points]
 
 

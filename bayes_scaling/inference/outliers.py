@@ -10,6 +10,9 @@ stays. How far a row of the set counts is for the posterior to say; other suspec
 
 Where a row is off by a fifth of the loss or more, bad rows may have bent the law itself: the search is begun once more with
 those set aside that the law with Student-t residuals, and without discrepancy, leaves far out.
+
+Of a table of many rows the worst suspects are tried with some of the others, taken at random: these say as well what one row
+should have measured.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bayes_scaling.inference.modes import Mode, climbed, find_modes
+from bayes_scaling.inference.modes import ENOUGH_ROWS, Mode, climbed, find_modes
 from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
@@ -117,42 +120,73 @@ class _Named:
             self.rows[place] = prob, off
 
 
-def screened(density: LogDensity, modes: list[Mode]) -> tuple[LogDensity, list[Mode], list[dict[str, Any]]]:
-    """Return the posterior in which rows that went wrong have an error of their own, and the mode found with them.
+@dataclass(frozen=True)
+class Screened:
+    """What the search for rows that went wrong has found.
 
-    Without such rows it is what was given. Beside them, the suspects that have none: ``observation``, ``row``, ``prob``, ``off``.
+    Parameters
+    ----------
+    layout : Layout
+        The model in which such rows have an error of their own.
+    mode : Mode
+        The mode found with them, of a table of many rows with some of these.
+    named : list of dict
+        Suspects beside them that have no error of their own: ``observation``, ``row``, ``prob``, ``off``.
+    """
+
+    layout: Layout
+    mode: Mode
+    named: list[dict[str, Any]]
+
+    @property
+    def found(self) -> bool:
+        """Whether there are such rows."""
+        return any(rows.outliers for rows in self.layout.rows.values())
+
+
+def screened(density: LogDensity, modes: list[Mode]) -> Screened:
+    """Look for rows that went wrong.
 
     Parameters
     ----------
     density : LogDensity
-        The posterior, in which no row has one.
+        The posterior, in which no row has an error of its own.
     modes : list of Mode
         Its modes, that of the largest mass first.
     """
-    alone = _State(density, modes[0], ())
-    named = _Named({})
-    best = _searched(alone, named)
+    layout = density.layout
+    alone, numbers = _State(density, modes[0], ()), {name: np.arange(len(rows)) for name, rows in layout.rows.items()}
+    if layout.most_rows > ENOUGH_ROWS:
+        worst = sorted(alone.residuals, key=lambda each: -abs(each[1]))
+        also = {name: [row for (of_it, row), _, _ in worst if of_it == name][: 2 * _MOST] for name in layout.rows}
+        numbers = layout.some_rows(ENOUGH_ROWS, also)
+        some = LogDensity(layout.at_rows(numbers))
+        reached = climbed(some, modes[0].point[None], modes[0].covariance)
+        alone = _State(some, (reached or modes)[0], ())
+    named, rows = _Named({}), sum(len(rows) for _, rows in layout)
+    best = _searched(alone, named, rows)
     if max((abs(off) for _, _, off in alone.residuals), default=0.0) > _GROSS:
-        begun = _begun(density.layout)
-        best = max(best, best if begun is None else _searched(begun, named), key=lambda state: state.merit)
+        begun = _begun(alone.density.layout)
+        best = max(best, best if begun is None else _searched(begun, named, rows), key=lambda state: state.merit)
     best = _kept(best)
     others = [
-        {"observation": name, "row": row, "prob": prob, "off": off}
+        {"observation": name, "row": int(numbers[name][row]), "prob": prob, "off": off}
         for (name, row), (prob, off) in named.rows.items()
         if (name, row) not in best.places
     ]
-    return (best.density, [best.mode], others) if best.places else (density, modes, others)
+    outliers = {name: [int(numbers[name][row]) for of_it, row in best.places if of_it == name] for name in layout.rows}
+    return Screened(layout.with_outliers(outliers), best.mode, others)
 
 
-def _searched(start: _State, named: _Named) -> _State:
-    """Return the best state on the way on which the worst suspect is given an error of its own again and again."""
+def _searched(start: _State, named: _Named, rows: int) -> _State:
+    """Return the best state on the way on which the worst suspect of so many rows is given an error of its own again and again."""
     best = state = start
-    limit = -NormalDist().inv_cdf(_BY_CHANCE / 2 / sum(len(rows) for _, rows in start.density.layout))
+    limit = -NormalDist().inv_cdf(_BY_CHANCE / 2 / rows)
     in_vain, tried = 0, set[Place]()
     while in_vain < _IN_VAIN:
-        rows = state.residuals
-        far = _FAR * float(np.median([abs(off) for _, _, off in rows])) if rows else np.inf
-        suspects = [(max(abs(z) / limit, abs(off) / far), place, off) for place, z, off in rows if _may_be(state, place)]
+        left = state.residuals
+        far = _FAR * float(np.median([abs(off) for _, _, off in left])) if left else np.inf
+        suspects = [(max(abs(z) / limit, abs(off) / far), place, off) for place, z, off in left if _may_be(state, place)]
         worst = max((each for each in suspects if each[1] not in tried), default=(0.0, ("", -1), 0.0))
         if worst[0] <= 1.0:
             break
@@ -286,30 +320,15 @@ def leave_one_out(
     own = None if rows.own_variance is None else rows.own_variance + whole
     loadings = [width * basis * growth[:, None] for width, basis in rows.effects]
     loaded = np.concatenate([*loadings, np.zeros((len(residual), 0))], axis=1)
-    if rows.serial is None:
-        variance = scale**2 + (0.0 if own is None else own)
-        diagonal = 1 / variance
-
-        def solved(columns: np.ndarray) -> np.ndarray:
-            return columns / variance[:, None]
-    else:
-        white = np.concatenate(
-            gaussian.whiten(residual, scale, own, np.eye(len(residual)), rows.serial, rows.decay).loadings
-        )
-        diagonal = (white**2).sum(axis=0)
-
-        def solved(columns: np.ndarray) -> np.ndarray:
-            return white.T @ (white @ columns)
-
-    by_effects = solved(loaded)
-    root = np.linalg.cholesky(np.eye(loaded.shape[1]) + loaded.T @ by_effects)
-
-    def precise(columns: np.ndarray) -> np.ndarray:
-        inner = np.linalg.solve(root.T, np.linalg.solve(root, by_effects.T @ columns))
-        return solved(columns) - by_effects @ inner
-
-    diagonal = diagonal - (np.linalg.solve(root, by_effects.T) ** 2).sum(axis=0)
-    diagonal = diagonal - ((precise(slopes) @ np.linalg.cholesky(covariance)) ** 2).sum(axis=1)
-    weighted = precise(residual[:, None])[:, 0]
+    columns = np.concatenate([loaded, slopes, residual[:, None]], axis=1)
+    by_noise, diagonal = gaussian.solved(columns, scale, own, rows.serial, rows.decay)
+    effects = loaded.shape[1]
+    by_effects = by_noise[:, :effects]
+    root = np.linalg.cholesky(np.eye(effects) + loaded.T @ by_effects)
+    explained = np.linalg.solve(root, by_effects.T)
+    precise = by_noise[:, effects:] - explained.T @ (np.linalg.solve(root, loaded.T @ by_noise[:, effects:]))
+    diagonal = diagonal - (explained**2).sum(axis=0)
+    diagonal = diagonal - ((precise[:, :-1] @ np.linalg.cholesky(covariance)) ** 2).sum(axis=1)
+    weighted = precise[:, -1]
     diagonal = np.maximum(diagonal, 1e-12)
     return weighted / diagonal**0.5, weighted / diagonal

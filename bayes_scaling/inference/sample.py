@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from bayes_scaling.errors import CheckpointWarning, InvalidRequest
 from bayes_scaling.inference.engine import sample_posterior
 from bayes_scaling.inference.settings import Settings, provenance
+from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.document import Model, default_model, read_model
 from bayes_scaling.model.grouping import check_groups
 from bayes_scaling.model.layout import Layout
@@ -24,7 +25,6 @@ from bayes_scaling.model.prior_draws import prior_of
 from bayes_scaling.model.tables import curves_of, rows_of, tables_of
 from bayes_scaling.posterior.checks import checked
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.posterior.residuals import draw_effects
 from bayes_scaling.posterior.rounding import BITS, rounded
 from bayes_scaling.runs import sweeps
 from bayes_scaling.runs.card import Card
@@ -227,7 +227,7 @@ def fit_layout(
         layout = sampled.layout
         prior = prior_of(layout, settings.seed)
         posterior = sampled.posterior
-        posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng([settings.seed, 2])))
+        posterior = posterior.assign(LogDensity(layout).draw_effects(posterior, np.random.default_rng([settings.seed, 2])))
         groups = {"posterior": posterior[[str(name) for name in prior]].load(), **sampled.groups}
         if not full:
             groups = {name: draws if name == "modes" else rounded(draws) for name, draws in groups.items()}

@@ -83,7 +83,7 @@ def _observe(rows: Rows, suffix: str, parameters: Mapping[str, Any], data: Mappi
     if observation.correlation is not None:
         length, share = unknowns.positive(of_it("length"), observation.correlation.length), observation.correlation.run_share
         decay = gaussian.Decay(length, None if share is None else unknowns.positive(of_it("run_share"), share))
-        parts = (data[of_it(f"serial_{part}")] for part in ("rows", "there", "distance", "alone"))
+        parts = (data[of_it(f"serial_{part}")] for part in ("rows", "there", "at", "alone"))
         serial = gaussian.Serial(*parts)
         if observation.correlation.nugget is not None:
             own_variance = own_variance + (unknowns.positive(of_it("nugget"), observation.correlation.nugget) * growth) ** 2

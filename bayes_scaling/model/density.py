@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, Self
 
 import numpy as np
 import xarray as xr
@@ -25,6 +26,9 @@ from bayes_scaling.model.unknowns import JointlyNormal
 
 _CELLS: Final = 500_000
 """Numbers of one array that are in memory together: points times rows times effects."""
+_PASSES: Final = 5
+"""Times that numbers of one place along runs are read again: fewer of them are faster, as they stay near the processor."""
+_DRAWS_AT_ONCE: Final = 200
 _STEP: Final = 1e-6
 _LONG_STEP: Final = 1e-3
 """Steps of first and second differences, in logarithms: their errors are some 1e-6 of the curvature."""
@@ -51,6 +55,10 @@ class Surface:
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log density of the prior, and of what was measured, each of shape (point,)."""
         raise NotImplementedError
+
+    def on_some_rows(self, count: int) -> Self:
+        """Return the same of some rows of a table that has many; itself where there is no such table."""
+        return self
 
     def of(self, points: np.ndarray) -> np.ndarray:
         """Return the log density of the posterior, up to a constant, shape (point,)."""
@@ -103,22 +111,26 @@ class LogDensity(Surface):
         self.layout = layout
         self._data = layout.data()
         self._bases: dict[str, gaussian.Basis] = {}
-        first = _Values(self, None)
+        first = _Values(self, None, dense=False)
         with np.errstate(all="ignore"):
             define(layout, self._data, first)
         self.coordinates: tuple[Coordinate, ...] = tuple(first.coordinates)
         self.start: np.ndarray = np.concatenate(first.starts)
         """A point near the middle of the prior."""
-        widest = max(
-            len(rows) * (1 + (sum(len(e.labels) for e in rows.effects) if rows.serial is not None else 0))
-            for _, rows in layout
-        )
+        widths = (1 + sum(len(effect.labels) for effect in rows.effects) for _, rows in layout)
+        widest = max(max(len(rows), _PASSES * rows.runs * width) for (_, rows), width in zip(layout, widths, strict=True))
         self._at_once = max(1, _CELLS // widest)
 
     @property
     def size(self) -> int:
         """How many numbers a point has."""
         return len(self.start)
+
+    @cached_property
+    def _few(self) -> LogDensity:
+        """The model on next to no rows: what is stored of a point does not depend on them."""
+        one = np.zeros(1, dtype=int)
+        return LogDensity(self.layout.at_rows({name: rows.with_their_runs(one) for name, rows in self.layout.rows.items()}))
 
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log densities of prior and measurements at points, minus infinity where the law overflows."""
@@ -135,9 +147,14 @@ class LogDensity(Surface):
             return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])
         return _finite(values.prior), _finite(values.measured)
 
+    def on_some_rows(self, count: int) -> LogDensity:
+        """Return the density of about so many rows of each observation, taken at random, runs as a whole; itself where it has no more."""
+        layout = self.layout
+        return self if layout.most_rows <= count else LogDensity(layout.at_rows(layout.some_rows(count)))
+
     def draws(self, points: np.ndarray, shape: tuple[int, int]) -> xr.Dataset:
         """Return every stored unknown at points, dims (chain, draw, *groupings), under the names that a posterior has."""
-        pieces = [self._values(part).recorded for part in self._portions(points)]
+        pieces = [self._few._values(part, dense=False).recorded for part in self._few._portions(points)]
         stored = {}
         for name, (_, dim) in pieces[0].items():
             values = np.concatenate([piece[name][0] for piece in pieces])
@@ -189,7 +206,7 @@ class LogDensity(Surface):
                 points[:, coordinate.place] = value.reshape(count, -1)
         if terms:
             # The loss at the reference point is proportional to the first term.
-            whole = self._values(points).recorded
+            whole = self._few._values(points, dense=False).recorded
             label = names.centre(terms[0], whole)
             (place,) = (coordinate.place for coordinate in self.coordinates if coordinate.name == LOG_LOSS)
             points[:, place] = np.log(flat[label][:, None] / whole[label][0])
@@ -199,24 +216,59 @@ class LogDensity(Surface):
         for start in range(0, len(points), self._at_once):
             yield points[start : start + self._at_once]
 
-    def _values(self, points: np.ndarray) -> _Values:
-        values = _Values(self, points)
+    def _values(self, points: np.ndarray, *, dense: bool = True) -> _Values:
+        values = _Values(self, points, dense)
         with np.errstate(all="ignore"):
             define(self.layout, self._data, values)
         return values
 
     def rows_at(self, points: np.ndarray) -> tuple[dict[str, JointlyNormal], dict[str, np.ndarray]]:
         """Return the rows that are Normal together as they are at points, and residuals, (point, row), by their dimension."""
-        values = self._values(points)
+        values = self._values(points, dense=False)
         return values.jointly, values.residuals
 
-    def basis(self, name: str, effects: list[tuple[Any, np.ndarray]]) -> gaussian.Basis:
+    def draw_effects(self, draws: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
+        """Draw the discrepancies and shared noise that are integrated out, given each draw of the rest.
+
+        They are by their names in the posterior. Draws that repeat each other share what is worked out.
+        """
+        points, each = np.unique(self.points(draws), axis=0, return_inverse=True)
+        shape = [draws.sizes[dim] for dim in names.SAMPLE_DIMS]
+        found: dict[str, list[tuple[np.ndarray, ...]]] = {}
+        for part in self._portions(points):
+            at, residuals = self.rows_at(part)
+            for dim, rows in at.items():
+                if rows.effects:
+                    arrays = _as_arrays(rows, residuals[dim])
+                    moments = gaussian.effects_given_rows(arrays, self.basis(dim, rows))
+                    found.setdefault(dim, []).append((*moments, arrays.widths))
+        drawn: dict[str, xr.DataArray] = {}
+        for suffix, rows in self.layout:
+            if rows.effects:
+                mean, root, widths = map(np.concatenate, zip(*found.pop(names.of_observation("run", suffix)), strict=True))
+                z = np.empty((len(each), mean.shape[1]))
+                for start in range(0, len(each), _DRAWS_AT_ONCE):
+                    of = each[start : start + _DRAWS_AT_ONCE]
+                    noise = rng.standard_normal((len(of), mean.shape[1], 1))
+                    z[start : start + _DRAWS_AT_ONCE] = mean[of] + np.linalg.solve(root[of].swapaxes(-1, -2), noise)[..., 0]
+                ends = np.cumsum([len(effect.labels) for effect in rows.effects])
+                for effect, coefficients in zip(rows.effects, np.split(z * widths[each], ends, axis=1), strict=False):
+                    dim = names.of_observation(effect.dim, suffix)
+                    stored = coefficients.reshape(*shape, -1)
+                    name = names.of_observation(effect.effect_name, suffix)
+                    drawn[name] = xr.DataArray(stored, dims=(*names.SAMPLE_DIMS, dim), coords={dim: effect.labels})
+        return drawn
+
+    def basis(self, name: str, rows: JointlyNormal) -> gaussian.Basis:
         """Return the bases of an observation side by side, made once."""
         if name not in self._bases:
+            effects = rows.effects
             scales = [np.broadcast_to(np.arange(width.shape[1]), basis.shape[1]) for width, basis in effects]
             starts = np.cumsum([0, *(width.shape[1] for width, _ in effects)])
-            numbers = np.concatenate([start + scale for start, scale in zip(starts, scales, strict=False)])
-            self._bases[name] = gaussian.Basis(np.concatenate([basis for _, basis in effects], axis=1), numbers)
+            numbers = [start + scale for start, scale in zip(starts, scales, strict=False)]
+            bases = [basis for _, basis in effects] or [np.empty((rows.mean.shape[1], 0))]
+            numbers = np.concatenate([*numbers, np.empty(0, dtype=int)])
+            self._bases[name] = gaussian.Basis(np.concatenate(bases, axis=1), numbers, rows.serial)
         return self._bases[name]
 
 
@@ -226,6 +278,8 @@ class _Values:
 
     of: LogDensity
     points: np.ndarray | None
+    dense: bool = True
+    """Whether the density of rows that are Normal together is wanted, too."""
     prior: Any = 0.0
     measured: Any = 0.0
     coordinates: list[Coordinate] = field(default_factory=list)
@@ -296,26 +350,19 @@ class _Values:
     def jointly_normal(self, name: str, rows: JointlyNormal, log_measured: np.ndarray, dim: str) -> None:
         residual = log_measured - rows.mean
         self.jointly[dim], self.residuals[dim] = rows, residual
-        own = None if rows.own_variance is None or not np.any(rows.own_variance) else rows.own_variance
-        basis = self.of.basis(name, rows.effects) if rows.effects else None
-        widths = [np.broadcast_to(width, (len(width), matrix.shape[1])) for width, matrix in rows.effects]
-        if basis is not None and rows.serial is None:
-            all_widths = np.concatenate(widths, axis=1)
-            density = gaussian.log_density_at_draws(residual, rows.deviation, rows.growth, own, all_widths, basis)
-        else:
-            whole = np.zeros_like(residual)
-            scale = rows.deviation * rows.growth + whole
-            loadings = None
-            if basis is not None:
-                loadings = basis.matrix * np.concatenate(widths, axis=1)[:, None, :] * (rows.growth + whole)[:, :, None]
-            decay = None
-            if rows.decay is not None:
-                share = rows.decay.run_share
-                decay = gaussian.Decay(rows.decay.length[:, 0], None if share is None else share[:, 0])
-            own = None if own is None else own + whole
-            white = gaussian.whiten(residual, scale, own, loadings, rows.serial, decay)
-            density = gaussian.log_density(white, residual.shape[1])
+        if not self.dense:
+            return
+        density = gaussian.log_density_at_draws(_as_arrays(rows, residual), self.of.basis(dim, rows))
         self.measured = self.measured + density
+
+
+def _as_arrays(rows: JointlyNormal, residual: np.ndarray) -> gaussian.AtDraws:
+    own = None if rows.own_variance is None or not np.any(rows.own_variance) else rows.own_variance
+    widths = [np.broadcast_to(width, (len(width), matrix.shape[1])) for width, matrix in rows.effects]
+    together = np.concatenate([*widths, np.empty((len(residual), 0))], axis=1)
+    decay, share = rows.decay, None if rows.decay is None else rows.decay.run_share
+    decay = None if decay is None else gaussian.Decay(decay.length[:, 0], None if share is None else share[:, 0])
+    return gaussian.AtDraws(residual, rows.deviation, rows.growth, own, together, decay)
 
 
 def _bounded(free: np.ndarray, support: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

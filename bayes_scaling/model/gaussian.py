@@ -8,13 +8,13 @@ innovation is what the rows before it on its run leave unexplained; the effects 
 (Woodbury). Where no row has an error of its own, and nothing lasts, the noise along a run is a Markov chain, and the row
 before says all.
 
-Everything is written once for PyTensor and for numpy with a leading batch of draws: four linear-algebra functions
-dispatch on the kind of array.
+Everything is written once for PyTensor and for numpy with a leading batch of draws: a few functions of linear algebra
+dispatch on the kind of array. In numpy the noise along a run is filtered from row to row, so that a run costs its length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, singledispatch
 from typing import Any, Final
@@ -68,19 +68,24 @@ class Serial:
     """Which rows follow each other along one run: blocks of rows, padded to one length.
 
     ``rows`` are in the order of the run, shape (block, place), zero where padded; ``there`` is one for a row, zero for
-    padding; ``distance`` of two rows of a block, (block, place, place), is in the logarithm of the column along which they
-    lie; ``alone`` are the rows that belong to no block.
+    padding; ``at`` is the logarithm of the column along which they lie, and grows along padding too; ``alone`` are the rows
+    that belong to no block.
     """
 
     rows: Any
     there: Any
-    distance: Any
+    at: Any
     alone: Any
 
     @property
     def gap(self) -> Any:
         """Distance of each row of a block, but its first, from the row before it, shape (block, place - 1)."""
-        return diagonal(self.distance[:, 1:, :-1])
+        return self.at[:, 1:] - self.at[:, :-1]
+
+    @property
+    def distance(self) -> Any:
+        """Distance of any two rows of a block, shape (block, place, place)."""
+        return abs(self.at[:, :, None] - self.at[:, None, :])
 
     @property
     def order(self) -> tuple[np.ndarray, np.ndarray]:
@@ -160,11 +165,8 @@ def whiten(
     assert decay is not None
     deviation = _of_both(scale[..., alone], None if own_variance is None else own_variance[..., alone])
     within_run = scale[..., rows] * there
-    if own_variance is None and decay.run_share is None:
-        of_blocks, whitened = _chain(within_run, serial, decay)
-    else:
-        single = 0.0 * within_run if own_variance is None else own_variance[..., rows]
-        of_blocks, whitened = _dense(within_run, single, serial, decay)
+    own = None if own_variance is None else own_variance[..., rows]
+    of_blocks, whitened = _within_runs(within_run, own, serial, decay)
     blocks = whitened((residual[..., rows] * there)[..., None])[..., 0]
     parts = [(residual[..., alone] / deviation, deviation), (_joined_blocks(blocks), _joined_blocks(of_blocks))]
     loaded = ()
@@ -172,6 +174,13 @@ def whiten(
         within = whitened(loadings[..., rows, :] * there[..., None])
         loaded = (loadings[..., alone, :] / deviation[..., None], _joined_blocks(within, 1))
     return Whitened(tuple(r for r, _ in parts), loaded, tuple(d for _, d in parts))
+
+
+def _within_runs(scale: Any, own_variance: Any | None, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the deviations of innovations, and what whitens columns, of runs whose rows are shaped (..., block, place)."""
+    if own_variance is None and decay.run_share is None:
+        return _chain(scale, serial, decay)
+    return along_runs(scale, 0.0 * scale if own_variance is None else own_variance, serial, decay)
 
 
 def _of_both(scale: Any, own_variance: Any | None) -> Any:
@@ -192,12 +201,128 @@ def _chain(scale: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any
     return joined(deviation[..., :1], deviation[..., 1:] * left, -1), whitened
 
 
-def _dense(scale: Any, own_variance: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
+@singledispatch
+def along_runs(scale: Any, own_variance: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
     """Return the deviations of innovations, and what whitens columns, where each row needs all before it."""
+    filtered = _Filter(scale, own_variance * serial.there + (1.0 - serial.there), serial, decay)
+    return filtered.deviation, filtered.whitened
+
+
+def by_factors(scale: Any, own_variance: Any, serial: Serial, decay: Decay) -> tuple[Any, Callable[[Any], Any]]:
+    """Return what :func:`along_runs` does, by a Cholesky factor of the covariance of each run."""
     covariance = scale[..., :, None] * scale[..., None, :] * decay.correlation(serial.distance)
     variance = own_variance * serial.there + (1.0 - serial.there)
     factor = cholesky(covariance + variance[..., None] * identity_like(covariance))
     return diagonal(factor), lambda columns: solve_lower(factor, columns)
+
+
+class _Filter:
+    """Noise along runs and each row's own error, from row to row (Kalman 1960): what all rows before say of the next.
+
+    The noise is ``scale`` times a fading part, of variance one less the share of the run, and a lasting one. Arrays are
+    (..., block, place).
+    """
+
+    def __init__(self, scale: np.ndarray, own_variance: np.ndarray, serial: Serial, decay: Decay) -> None:
+        length = decay.length[..., None, None] if np.ndim(decay.length) else decay.length
+        self.scale, self.kept, self.lasts = scale, np.exp(-serial.gap / length), decay.run_share is not None
+        share: Any = decay.run_share if self.lasts else 0.0
+        share = share[..., None] if np.ndim(share) else share
+        fading, lasting, both = 1.0 - share, share, 0.0
+        self.fades, self.lasting, self.deviation = (np.empty(scale.shape) for _ in range(3))
+        for place in range(scale.shape[-1]):
+            if place:
+                kept = self.kept[..., place - 1]
+                fading, both = kept**2 * fading + (1.0 - kept**2) * (1.0 - share), kept * both
+            noise, own = scale[..., place] ** 2, own_variance[..., place]
+            variance = noise * (fading + 2.0 * both + lasting) + own
+            self.deviation[..., place] = variance**0.5
+            self.fades[..., place] = scale[..., place] * (fading + both) / variance**0.5
+            self.lasting[..., place] = scale[..., place] * (lasting + both) / variance**0.5
+            apart = noise * (fading * lasting - both**2) if self.lasts else 0.0
+            fading, lasting, both = (
+                (sign * apart + part * own) / variance for part, sign in ((fading, 1), (lasting, 1), (both, -1))
+            )
+
+    def whitened(self, columns: np.ndarray) -> np.ndarray:
+        """Return columns, (..., block, place, column), less what the rows before say of them, in standard deviations."""
+        shape = np.broadcast_shapes(columns.shape[:-1], self.deviation.shape)
+        columns = np.broadcast_to(columns, (*shape, columns.shape[-1]))
+        return np.stack(list(self.innovations(lambda place: columns[..., place, :].copy())), axis=-2)
+
+    def innovations(self, columns: Callable[[int], np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield, place after place, columns less what the rows before say of them, in standard deviations.
+
+        ``columns`` returns those of a place, (..., block, column), which are written over.
+        """
+        places, by_deviation, expected = self.deviation.shape[-1], 1.0 / self.deviation, None
+        for place in range(places):
+            white = columns(place)
+            expected = expected or _Expected(self, white.shape)
+            white -= expected.at(place)
+            white *= by_deviation[..., place, None]
+            yield white
+            if place < places - 1:
+                expected.learn(place, white)
+
+    def correlated(self, noise: np.ndarray) -> np.ndarray:
+        """Return noise with its correlation along runs from independent noise, (..., block, place)."""
+        result, expected = np.empty(noise.shape), _Expected(self, (*noise.shape[:-1], 1))
+        for place in range(noise.shape[-1]):
+            new = noise[..., place, None]
+            result[..., place] = (expected.at(place) + self.deviation[..., place, None] * new)[..., 0]
+            expected.learn(place, new)
+        return result
+
+
+class _Expected:
+    """What the rows before say of the noise of the next one: its fading and its lasting part; worked out in place."""
+
+    def __init__(self, along: _Filter, shape: tuple[int, ...]) -> None:
+        self._along = along
+        self._fading, self._lasting, self._added = (np.zeros(shape) for _ in range(3))
+
+    def at(self, place: int) -> np.ndarray:
+        """Return what is expected at a place, having gone there."""
+        if place:
+            self._fading *= self._along.kept[..., place - 1, None]
+        noise = self._fading + self._lasting if self._along.lasts else self._fading
+        return np.multiply(noise, self._along.scale[..., place, None], out=self._added)
+
+    def learn(self, place: int, white: np.ndarray) -> None:
+        """Take in what was new at a place, in standard deviations."""
+        self._fading += np.multiply(white, self._along.fades[..., place, None], out=self._added)
+        if self._along.lasts:
+            self._lasting += np.multiply(white, self._along.lasting[..., place, None], out=self._added)
+
+
+def solved(
+    columns: np.ndarray, scale: np.ndarray, own_variance: np.ndarray | None, serial: Serial | None, decay: Decay | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns, (row, column), divided by the covariance of the noise, and the diagonal of its inverse: at one draw.
+
+    >>> solved(np.array([[1.0]]), np.array([2.0]), None, None, None)
+    (array([[0.25]]), array([0.25]))
+    """
+    diagonal = _of_both(scale, own_variance) ** -2.0
+    result = columns * diagonal[:, None]
+    if serial is None:
+        return result, diagonal
+    assert decay is not None
+    runs, places = serial.rows.shape
+    at_once = max(1, _CELLS // (places * max(places, columns.shape[1])))
+    for start in range(0, runs, at_once):
+        part = slice(start, start + at_once)
+        some = Serial(serial.rows[part], serial.there[part], serial.at[part], serial.alone[:0])
+        there, rows = some.there[..., None], some.rows
+        own = None if own_variance is None else own_variance[rows]
+        _, whitened = _within_runs(scale[rows] * some.there, own, some, decay)
+        root = whitened(np.eye(places) * there) * there.swapaxes(-1, -2)
+        within = root.swapaxes(-1, -2) @ (root @ (columns[rows] * there))
+        place, of = some.order
+        result[of] = _joined_blocks(within, 1)[place]
+        diagonal[of] = _joined_blocks((root**2).sum(axis=-2))[place]
+    return result, diagonal
 
 
 def _joined_blocks(values: Any, trailing: int = 0) -> Any:
@@ -223,11 +348,23 @@ def log_density(white: Whitened, rows: Any) -> Any:
 class Basis:
     """Bases of all effects side by side, shape (row, effect), and products of them that densities at many draws share.
 
-    ``scale`` numbers the scales: effects of one number have one standard deviation.
+    ``scale`` numbers the scales: effects of one number have one standard deviation; ``serial`` says which rows follow each other.
     """
 
     matrix: np.ndarray
     scale: np.ndarray
+    serial: Serial | None = None
+
+    @cached_property
+    def alone(self) -> Basis:
+        """The basis at the rows that belong to no run of several."""
+        return Basis(self.matrix if self.serial is None else self.matrix[self.serial.alone], self.scale)
+
+    @cached_property
+    def by_place(self) -> np.ndarray:
+        """The basis at the rows of runs, first all first rows, shape (place, run, effect), zero where padded."""
+        assert self.serial is not None
+        return np.ascontiguousarray((self.matrix[self.serial.rows] * self.serial.there[..., None]).swapaxes(0, 1))
 
     @cached_property
     def blocks(self) -> list[tuple[np.ndarray, np.ndarray, Basis]]:
@@ -276,7 +413,7 @@ class Basis:
     @cached_property
     def products(self) -> np.ndarray:
         """Products of two effects in each row, shape (row, effect times effect)."""
-        return (self.matrix[:, :, None] * self.matrix[:, None, :]).reshape(len(self.matrix), -1)
+        return (self.matrix[:, :, None] * self.matrix[:, None, :]).reshape(len(self.matrix), self.matrix.shape[1] ** 2)
 
     def weighted_gram(self, weights: np.ndarray) -> np.ndarray:
         """Return sums over rows of the products, each row with its weight; (draw, row)."""
@@ -286,59 +423,129 @@ class Basis:
         return np.stack([(self.matrix.T * row) @ self.matrix for row in weights])
 
 
-def log_density_at_draws(
-    residual: np.ndarray, deviation: np.ndarray, growth: Any, own_variance: Any | None, widths: np.ndarray, basis: Basis
-) -> np.ndarray:
-    """Return the log density of rows without serial correlation at a batch of draws, effects integrated out.
+@dataclass(frozen=True)
+class AtDraws:
+    """Rows that are Normal together at a batch of draws.
+
+    ``residual`` is (draw, row), ``own_variance`` and ``growth`` too, or one for all draws or rows, ``deviation`` is that of the noise
+    at the typical loss, and ``widths`` the standard deviation of each effect, (draw, effect); noise and effects grow by ``growth``,
+    each row's own error does not.
+    """
+
+    residual: np.ndarray
+    deviation: np.ndarray
+    growth: Any
+    own_variance: Any | None
+    widths: np.ndarray
+    decay: Decay | None = None
+
+    def at(self, rows: np.ndarray, effects: Any = slice(None)) -> AtDraws:
+        """Return some of the rows, and some of the effects."""
+
+        def of(values: Any) -> Any:
+            return values[..., rows] if np.shape(values)[-1:] == self.residual.shape[1:] else values
+
+        residual, deviation, growth, own = map(of, (self.residual, self.deviation, self.growth, self.own_variance))
+        return AtDraws(residual, deviation, growth, own, self.widths[:, effects], self.decay)
+
+    @cached_property
+    def scale(self) -> np.ndarray:
+        """Standard deviation relative to the variance function, where effects do not depend on the row."""
+        own = self.own_variance
+        return self.deviation if own is None else (self.deviation**2 + own / self.growth**2) ** 0.5
+
+    @cached_property
+    def z(self) -> np.ndarray:
+        """Residuals in standard deviations."""
+        return self.residual / (self.growth * self.scale)
+
+    @property
+    def log_scale(self) -> np.ndarray:
+        """Sum over rows of the logarithm of the standard deviation."""
+        return np.broadcast_to(np.log(self.growth * self.scale), self.residual.shape).sum(axis=-1)
+
+
+def log_density_at_draws(at: AtDraws, basis: Basis) -> np.ndarray:
+    """Return the log density of rows at a batch of draws, effects integrated out.
 
     It is what :func:`log_density` is of the same rows whitened, by products of the basis that all draws share.
-    ``residual`` and ``own_variance`` are (draw, row), ``deviation`` and ``growth`` too, or one for all rows, ``widths`` the
-    standard deviation of each effect, (draw, effect); noise and effects grow by ``growth``, each row's own error does not.
     Parts of the table that share no effect are independent.
     """
-    if basis.blocks:
-
-        def of(rows: np.ndarray, values: Any) -> Any:
-            return values[..., rows] if np.shape(values)[-1:] == residual.shape[1:] else values
-
-        parts = (
-            log_density_at_draws(
-                residual[:, rows], of(rows, deviation), of(rows, growth), of(rows, own_variance), widths[:, effects], part
-            )
-            for rows, effects, part in basis.blocks
-        )
-        return sum(parts, start=np.zeros(len(residual)))
-    rows = residual.shape[1]
-    # Relative to the variance function rows have this scale, and effects do not depend on the row.
-    scale = deviation if own_variance is None else (deviation**2 + own_variance / growth**2) ** 0.5
-    deviation = growth * scale
-    z = residual / deviation
-    square, effects = (z**2).sum(axis=-1), widths.shape[1]
-    log_scale = np.broadcast_to(np.log(deviation), residual.shape).sum(axis=-1)
-    if rows < _FEW_ROWS * effects:  # their covariance is the smaller matrix
-        joint = np.empty((len(z), rows + 1, rows + 1))
-        joint[:, :-1, :-1] = basis.covariance(widths)
+    rows, effects = at.residual.shape[1], at.widths.shape[1]
+    if basis.serial is None and basis.blocks:
+        parts = (log_density_at_draws(at.at(of_part, effects), part) for of_part, effects, part in basis.blocks)
+        return sum(parts, start=np.zeros(len(at.residual)))
+    if basis.serial is None and rows < _FEW_ROWS * effects:  # their covariance is the smaller matrix
+        square = (at.z**2).sum(axis=-1)
+        joint = np.empty((len(at.z), rows + 1, rows + 1))
+        joint[:, :-1, :-1] = basis.covariance(at.widths)
         place = np.arange(rows)
-        joint[:, place, place] += scale**2
-        joint[:, -1, :-1], joint[:, -1, -1] = z * scale, square + 1.0
+        joint[:, place, place] += at.scale**2
+        joint[:, -1, :-1], joint[:, -1, -1] = at.z * at.scale, square + 1.0
         root = diagonal(np.linalg.cholesky(joint))
-        spread = 2 * np.log(root[:, :-1] / scale).sum(axis=-1) + rows * _LOG_TWO_PI
-        return -0.5 * (square + 1.0 - root[:, -1] ** 2 + spread) - log_scale
+        spread = 2 * np.log(root[:, :-1] / at.scale).sum(axis=-1) + rows * _LOG_TWO_PI
+        return -0.5 * (square + 1.0 - root[:, -1] ** 2 + spread) - at.log_scale
     # The last row of the factor of the effects' precision, with what the rows say of them beside it, is what they explain.
-    joint = np.empty((len(z), effects + 1, effects + 1))
-    if scale.shape[1] == 1:
-        widths = widths / scale
-        np.multiply(widths[:, :, None] * widths[:, None, :], basis.gram, out=joint[:, :-1, :-1])
-        joint[:, -1, :-1] = (z @ basis.matrix) * widths
-    else:
-        joint[:, :-1, :-1] = basis.weighted_gram(scale**-2) * (widths[:, :, None] * widths[:, None, :])
-        joint[:, -1, :-1] = ((z / scale) @ basis.matrix) * widths
-    joint[:, -1, -1] = square
-    place = np.arange(effects + 1)
-    joint[:, place, place] += 1.0
+    joint, log_scale = _joint_at_draws(at, basis)
     root = diagonal(np.linalg.cholesky(joint))
     spread = 2 * np.log(root[:, :-1]).sum(axis=-1) + rows * _LOG_TWO_PI
     return -0.5 * (root[:, -1] ** 2 - 1.0 + spread) - log_scale
+
+
+def effects_given_rows(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean of the standard effects given the rows, (draw, effect), and the Cholesky factors of their precision."""
+    joint, _ = _joint_at_draws(at, basis)
+    precision, weighted = joint[:, :-1, :-1], joint[:, -1, :-1]
+    return np.linalg.solve(precision, weighted[..., None])[..., 0], cholesky(precision)
+
+
+def _joint_at_draws(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
+    """Return the precision of standard effects given rows, and the sum of the logarithms of the rows' standard deviations.
+
+    Beside the precision, in the last row, stand its product with their mean, and one more than the sum of the squared residuals.
+    """
+    effects = at.widths.shape[1]
+    joint = np.empty((len(at.residual), effects + 1, effects + 1))
+    alone = at if basis.serial is None else at.at(basis.serial.alone)
+    if alone.scale.shape[1] == 1 and basis.serial is None:
+        joint[:, :-1, :-1] = basis.gram * alone.scale[..., None] ** -2.0
+    else:
+        joint[:, :-1, :-1] = basis.alone.weighted_gram(np.broadcast_to(alone.scale, alone.z.shape) ** -2.0)
+    joint[:, -1, :-1] = (alone.z / alone.scale) @ basis.alone.matrix
+    joint[:, -1, -1] = (alone.z**2).sum(axis=-1)
+    log_scale = alone.log_scale
+    if basis.serial is not None:
+        of_runs, of_scale = _along_runs(at, basis)
+        joint, log_scale = joint + of_runs, log_scale + of_scale
+    joint[:, :-1, :-1] *= at.widths[:, :, None] * at.widths[:, None, :]
+    joint[:, -1, :-1] *= at.widths
+    place = np.arange(effects + 1)
+    joint[:, place, place] += 1.0
+    return joint, log_scale
+
+
+def _along_runs(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
+    """Return sums of products of effects and of residuals over runs at unit covariance, and the logarithm of their scale."""
+    serial, decay = basis.serial, at.decay
+    assert serial is not None
+    assert decay is not None
+    runs, there = serial.rows, serial.there
+    growth = (at.growth + np.zeros_like(at.residual))[:, runs]
+    scale = (at.deviation + np.zeros_like(at.residual))[:, runs] * growth * there
+    own = 0.0 if at.own_variance is None else (at.own_variance + np.zeros_like(at.residual))[:, runs]
+    along = _Filter(scale, own * there + (1.0 - there), serial, decay)
+    residual = at.residual[:, runs] * there
+    joint: Any = 0.0
+    columns = np.empty((len(scale), len(runs), basis.by_place.shape[2] + 1))
+
+    def of_place(place: int) -> np.ndarray:
+        np.multiply(basis.by_place[place], growth[..., place, None], out=columns[..., :-1])
+        columns[..., -1] = residual[..., place]
+        return columns
+
+    for white in along.innovations(of_place):
+        joint = joint + white.swapaxes(-1, -2) @ white
+    return joint, np.log(along.deviation).sum(axis=(-1, -2))
 
 
 def _of_effects(white: Whitened) -> tuple[Any, Any]:
@@ -349,33 +556,6 @@ def _of_effects(white: Whitened) -> tuple[Any, Any]:
         for part, residual in zip(white.loadings, white.residual, strict=True)
     )
     return gram + identity_like(gram), weighted
-
-
-def draw_effects(
-    residual: np.ndarray,
-    scale: np.ndarray,
-    own_variance: np.ndarray,
-    loadings: Any,
-    serial: Serial | None,
-    decay: Decay | None,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Draw the standard effects given the rows, one set for each draw of everything else, shape (draw, effect).
-
-    Arguments are those of :func:`whiten`; ``loadings`` goes from a slice of draws to their loadings, (draw, row, effect).
-    """
-    parts = []
-    at_once = max(1, min(_DRAWS_AT_ONCE, _CELLS // (residual.shape[1] * loadings(slice(0, 1)).shape[-1])))
-    for start in range(0, len(residual), at_once):
-        part = slice(start, start + at_once)
-        of_part = None if decay is None else decay.at(part)
-        white = whiten(residual[part], scale[part], _stated(own_variance[part]), loadings(part), serial, of_part)
-        precision, weighted = _of_effects(white)
-        mean = np.linalg.solve(precision, weighted[..., None])
-        root = cholesky(precision)
-        noise = np.linalg.solve(root.swapaxes(-1, -2), rng.standard_normal(mean.shape))
-        parts.append((mean + noise)[..., 0])
-    return np.concatenate(parts)
 
 
 def _stated(own_variance: np.ndarray) -> np.ndarray | None:
@@ -412,10 +592,7 @@ def correlated(noise: np.ndarray, serial: Serial, decay: Decay) -> np.ndarray:
     place, rows = serial.order
     for start in range(0, len(noise), _DRAWS_AT_ONCE):
         part = slice(start, start + _DRAWS_AT_ONCE)
-        there = serial.there
-        correlation = decay.at(part).correlation(serial.distance)
-        correlation = correlation * there[:, :, None] * there[:, None, :]
-        factor = cholesky(correlation + (1.0 - there)[:, :, None] * np.eye(there.shape[1]))
-        drawn = (factor @ (noise[part][:, serial.rows] * there)[..., None])[..., 0]
-        result[part, rows] = _joined_blocks(drawn)[:, place]
+        there = np.broadcast_to(serial.there, (len(noise[part]), *serial.there.shape))
+        along = _Filter(there, 1.0 - there, serial, decay.at(part))
+        result[part, rows] = _joined_blocks(along.correlated(noise[part][:, serial.rows] * there))[:, place]
     return result

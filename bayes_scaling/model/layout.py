@@ -84,6 +84,21 @@ class Rows:
         return geometric_mean(self.measured)
 
     @property
+    def runs(self) -> int:
+        """How many runs have several rows that follow each other."""
+        return 0 if self.serial is None else len(self.serial.rows)
+
+    @property
+    def first_of_runs(self) -> np.ndarray:
+        """Numbers of the first row of every run, and of the rows that stand alone."""
+        return np.arange(len(self)) if self.serial is None else np.append(self.serial.alone, self.serial.rows[:, 0])
+
+    @property
+    def units_of_outliers(self) -> np.ndarray:
+        """A column for each row that went wrong: one in this row, zero elsewhere; shape (row, outlier)."""
+        return (np.arange(len(self))[:, None] == np.array(self.outliers)).astype(float)
+
+    @property
     def discrepancy(self) -> tuple[Placed, ...]:
         """What the law gets wrong."""
         return tuple(effect for effect in self.effects if effect.section == "discrepancy")
@@ -97,6 +112,30 @@ class Rows:
         """Return the name of a row: its ``run_id``, or else its number from one."""
         name = str(self.table["run_id"].iloc[number]) if "run_id" in self.table else ""
         return name if name not in ("", "nan") else f"row {number + 1}"
+
+    def with_their_runs(self, numbers: np.ndarray) -> np.ndarray:
+        """Return rows with all others of their runs, and with those that went wrong, in the order of the table."""
+        numbers = np.union1d(numbers, self.outliers).astype(int)
+        if self.serial is None:
+            return numbers
+        there = self.serial.there > 0
+        chosen = (np.isin(self.serial.rows, numbers) & there).any(axis=1)
+        chosen[0] |= not chosen.any()  # correlation along runs needs one
+        return np.union1d(numbers, self.serial.rows[chosen[:, None] & there])
+
+    def at(self, numbers: np.ndarray) -> Rows:
+        """Return some of the rows, those that went wrong among them."""
+        table = self.table.iloc[numbers].reset_index(drop=True)
+        few = replace(
+            self,
+            table=table,
+            groups=replace(self.groups, of_run=self.groups.of_run[numbers]),
+            effects=tuple(replace(effect, basis=effect.basis[numbers], own=effect.own[numbers]) for effect in self.effects),
+            serial=serial_of(table, self.observation.correlation),
+            outliers=tuple(int(number) for number in np.searchsorted(numbers, self.outliers)),
+        )
+        few.__dict__["typical"] = self.typical
+        return few
 
     @cached_property
     def basis(self) -> np.ndarray:
@@ -172,6 +211,11 @@ class Layout:
         return terms_of(self.model)
 
     @property
+    def most_rows(self) -> int:
+        """Number of rows of the observation that has most."""
+        return max(len(rows) for rows in self.rows.values())
+
+    @property
     def units(self) -> dict[str, float]:
         """What the priors of parameters are on multiples of: see :attr:`Model.units`."""
         return {name: self.reference[symbol] for name, symbol in self.model.units.items()}
@@ -203,6 +247,23 @@ class Layout:
         rows = {name: replace(of_it, outliers=tuple(outliers.get(name, ()))) for name, of_it in self.rows.items()}
         return replace(self, rows=rows)
 
+    def at_rows(self, numbers: Mapping[str, np.ndarray]) -> Layout:
+        """Return the same model on some of the rows, by observation: its unknowns are the same, and mean the same.
+
+        Of runs whose points are correlated all points have to be there: see :meth:`Rows.with_their_runs`.
+        """
+        return replace(self, rows={name: rows.at(numbers[name]) for name, rows in self.rows.items()})
+
+    def some_rows(self, count: int, also: Mapping[str, Sequence[int]] | None = None) -> dict[str, np.ndarray]:
+        """Return the numbers of about so many rows of each observation, taken at random with their runs, and of some more."""
+        chosen, rng = {}, np.random.default_rng(0)
+        for name, rows in self.rows.items():
+            firsts = rng.permutation(rows.first_of_runs)
+            some = firsts[: max(1, round(count * len(firsts) / len(rows)))]
+            also_there = np.array((also or {}).get(name, ()), dtype=int)
+            chosen[name] = rows.with_their_runs(np.union1d(some, also_there))
+        return chosen
+
     def data(self) -> dict[str, Any]:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
         kinds = (self.model.kinds[name] for name in self.model.priors)
@@ -218,7 +279,7 @@ class Layout:
             if rows.has_own_variance:
                 own["own_variance"] = rows.relative_error**2
             if rows.outliers:
-                own["rows_of_outliers"] = np.eye(len(rows))[:, list(rows.outliers)]
+                own["rows_of_outliers"] = rows.units_of_outliers
             if observation.likelihood.growth is not None:
                 own["typical"] = rows.typical
             for effect in rows.effects:
@@ -226,7 +287,7 @@ class Layout:
                 if effect.section == "noise":
                     own[f"own_{effect.name}"] = effect.own
             if rows.serial is not None:
-                own |= {f"serial_{part}": getattr(rows.serial, part) for part in ("rows", "there", "distance", "alone")}
+                own |= {f"serial_{part}": getattr(rows.serial, part) for part in ("rows", "there", "at", "alone")}
             places = {key: coding.positions.get(observation.name) for key, coding in self.codings.items()}
             of_groups = {key: place for key, place in places.items() if isinstance(place, np.ndarray)}
             if rows.groups.columns and of_groups:

@@ -25,7 +25,7 @@ from bayes_scaling.plugins import Registry
 
 _NU: Final = "nu belongs to StudentT, which needs it, and to no other distribution"
 _PADDED: Final = 1.0
-"""Distance of padding; it is multiplied by nothing."""
+"""Distance of padding from the row before it; it is multiplied by nothing."""
 
 
 def check_share(name: str, prior: Prior) -> None:
@@ -355,7 +355,8 @@ def serial_of(table: pd.DataFrame, correlation: Correlation | None) -> Serial | 
     there = (np.arange(lengths.max()) < lengths[:, None]).astype(float)
     rows = np.zeros(there.shape, dtype=int)
     rows[there > 0] = np.concatenate(blocks)
-    place = np.log(np.where(there > 0, along[rows], 1.0))
-    distance = np.where((there[:, :, None] * there[:, None, :]) > 0, np.abs(place[:, :, None] - place[:, None, :]), _PADDED)
+    at = np.log(np.where(there > 0, along[rows], 1.0))
+    ends = np.take_along_axis(at, lengths[:, None] - 1, axis=1)
+    at = np.where(there > 0, at, ends + _PADDED * (np.arange(lengths.max()) - lengths[:, None] + 1))
     alone = np.setdiff1d(np.arange(len(table)), np.concatenate(blocks))
-    return Serial(rows, there, distance, alone)
+    return Serial(rows, there, at, alone)

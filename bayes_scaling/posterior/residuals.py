@@ -8,12 +8,11 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.model import gaussian, names
-from bayes_scaling.model.layout import Layout, Rows
+from bayes_scaling.model.layout import Rows
 from bayes_scaling.model.names import SAMPLE_DIMS
-from bayes_scaling.posterior.fit import Fit, observation_draws
+from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import (
     growth_at,
-    growth_where,
     likelihood_arguments,
     scattered,
     standard_noise,
@@ -94,50 +93,6 @@ def log_likelihood(fit: Fit) -> xr.Dataset:
     return xr.Dataset(densities)
 
 
-def draw_effects(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
-    """Draw the discrepancies and shared noise that the sampler has integrated out, given each draw of the rest.
-
-    They are by their names in the posterior.
-    """
-    most = max(1, _CELLS // (max(len(rows) for _, rows in layout) * draws.sizes["chain"]))
-    parts = [
-        _effects_of(layout, draws.isel(draw=slice(start, start + most)), rng)
-        for start in range(0, draws.sizes["draw"], most)
-    ]
-    return {name: xr.concat([part[name] for part in parts], "draw") for name in parts[0]} if len(parts) > 1 else parts[0]
-
-
-def _effects_of(layout: Layout, draws: xr.Dataset, rng: np.random.Generator) -> dict[str, xr.DataArray]:
-    drawn: dict[str, xr.DataArray] = {}
-    for suffix, rows in layout:
-        if not rows.effects:
-            continue
-        own = observation_draws(layout, rows.observation.name, draws)
-        law = _law(rows, layout.model.fixed, own)
-        growth = growth_where(rows, own, law) + xr.zeros_like(law)
-        scale, own_variance = _parts(rows, own, growth)
-        residual: Any = xr.DataArray(rows.log_measured, dims="run") - np.log(law)
-        arrays = xr.broadcast(residual, scale, own_variance, growth)
-        residual, scale, own_variance, growth = map(flat_draws, arrays)
-        counts = [len(effect.labels) for effect in rows.effects]
-        scales = np.stack([flat_draws(own[effect.scale_name]) for effect in rows.effects], axis=1)
-        widths = np.repeat(scales, counts, axis=1)
-
-        def loadings(part: slice, growth: Any = growth, rows: Rows = rows, widths: np.ndarray = widths) -> np.ndarray:
-            return growth[part][:, :, None] * rows.basis * widths[part, None, :]
-
-        decay = decay_of(own) if rows.serial is not None else None
-        z = gaussian.draw_effects(residual, scale, own_variance, loadings, rows.serial, decay, rng)
-        shape = own["sigma"].shape
-        parts = np.split(z * widths, np.cumsum(counts)[:-1], axis=1)
-        for effect, coefficients in zip(rows.effects, parts, strict=True):
-            dim = names.of_observation(effect.dim, suffix)
-            stored = coefficients.reshape(*shape, -1)
-            name = names.of_observation(effect.effect_name, suffix)
-            drawn[name] = xr.DataArray(stored, dims=(*SAMPLE_DIMS, dim), coords={dim: effect.labels})
-    return drawn
-
-
 def _law(rows: Rows, fixed: dict[str, float], draws: xr.Dataset) -> xr.DataArray:
     """Return the law's output at rows, for draws of one observation."""
     law, group = rows.observation.the_law, xr.DataArray(rows.groups.of_run, dims="run")
@@ -165,7 +120,7 @@ def _parts(rows: Rows, draws: xr.Dataset, growth: Any) -> tuple[xr.DataArray, xr
     if "nugget" in draws:
         own_variance = own_variance + (draws["nugget"] * growth) ** 2
     if rows.outliers:
-        of_rows = xr.DataArray(np.eye(len(rows))[list(rows.outliers)], dims=(names.OUTLIER, "run"))
+        of_rows = xr.DataArray(rows.units_of_outliers, dims=("run", names.OUTLIER))
         own_variance = own_variance + xr.dot(
             draws["outlier"].drop_vars(names.OUTLIER, errors="ignore") ** 2, of_rows, dim=names.OUTLIER
         )

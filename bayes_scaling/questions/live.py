@@ -143,7 +143,7 @@ def live(
     residual = np.log(points["loss"].to_numpy(float) / expected[:, :-1])
     seen = Seen(residual, scale[:, :-1], own_variance[:, :-1], decay_of(one.posterior))
     block = np.arange(len(points))[None]
-    serial = Serial(block, np.ones(block.shape), np.abs(along[:, None] - along[None, :])[None], np.empty(0, int))
+    serial = Serial(block, np.ones(block.shape), along[None], np.empty(0, int))
     z, deviation = innovations(seen.residual, seen.scale, seen.own_variance, serial, seen.decay)
     log_weight = (-0.5 * z**2 - np.log(deviation)).sum(axis=1)
     weight = np.exp(log_weight - log_weight.max())

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.model.document import default_model, read_model
-from bayes_scaling.model.gaussian import Decay, Serial, draw_effects
+from bayes_scaling.model.gaussian import AtDraws, Basis, Decay, Serial, effects_given_rows
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.walk import RandomWalk
 from bayes_scaling.posterior.checks import check
@@ -143,19 +143,18 @@ def test_residuals_are_what_law_and_walk_leave():
 def test_steps_are_drawn_from_their_conditional():
     rng = np.random.default_rng(0)
     loadings, variance, y = rng.standard_normal((9, 3)), rng.uniform(0.1, 0.5, 9), rng.standard_normal(9)
-    count = 40_000
     rows = np.array([[0, 1, 2], [3, 4, 0], [7, 8, 0]])
     there = np.array([[1.0, 1, 1], [1, 1, 0], [1, 1, 0]])
-    distance = np.abs(np.subtract.outer(np.arange(3), np.arange(3)))[None] * np.ones((3, 1, 1)) * -np.log(0.7)
-    serial = Serial(rows, there, distance, np.array([5, 6]))
-    same = [np.tile(each, (count, 1)) for each in (y, variance**0.5, np.full(9, 0.09))]
-    drawn = draw_effects(*same, lambda part: np.tile(loadings, (count, 1, 1))[part], serial, Decay(np.ones(count)), rng)
+    serial = Serial(rows, there, np.tile(np.arange(3) * -np.log(0.7), (3, 1)), np.array([5, 6]))
+    at = AtDraws(y[None], variance[None] ** 0.5, 1.0, np.full((1, 9), 0.09), np.ones((1, 3)), Decay(np.ones(1)))
+    (mean,), (root,) = effects_given_rows(at, Basis(loadings, np.arange(3), serial))
     together = np.eye(9)
     for first, second, power in ((0, 1, 1), (1, 2, 1), (0, 2, 2), (3, 4, 1), (7, 8, 1)):
         together[first, second] = together[second, first] = 0.7**power
     joint = loadings @ loadings.T + together * np.sqrt(np.outer(variance, variance)) + 0.09 * np.eye(9)
-    np.testing.assert_allclose(drawn.mean(axis=0), loadings.T @ np.linalg.solve(joint, y), atol=0.02)
-    np.testing.assert_allclose(np.cov(drawn.T), np.eye(3) - loadings.T @ np.linalg.solve(joint, loadings), atol=0.02)
+    np.testing.assert_allclose(mean, loadings.T @ np.linalg.solve(joint, y), rtol=1e-10)
+    given = np.eye(3) - loadings.T @ np.linalg.solve(joint, loadings)
+    np.testing.assert_allclose(np.linalg.inv(root @ root.T), given, rtol=1e-10)
 
 
 @pytest.mark.parametrize(

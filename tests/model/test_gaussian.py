@@ -39,7 +39,7 @@ def test_it_is_the_density_of_a_dense_normal(make, own, grows):
     of_scale = np.exp(rng.normal(size=(DRAWS, 8)))
     widths = of_scale[:, basis.scale]
     error = {"no error": None, "one of each row": rng.random(rows)}.get(own, rng.random((DRAWS, rows)))
-    found = gaussian.log_density_at_draws(residual, deviation, growth, error, widths, basis)
+    found = gaussian.log_density_at_draws(gaussian.AtDraws(residual, deviation, growth, error, widths), basis)
     for draw in range(DRAWS):
         loads = basis.matrix * widths[draw] * np.broadcast_to(growth, residual.shape)[draw][:, None]
         variance = (np.broadcast_to(growth, residual.shape)[draw] * deviation[draw]) ** 2
