@@ -19,6 +19,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field, field_validator
 
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model import names
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.model.priors import Prior
@@ -37,6 +38,30 @@ def _nothing(columns: Mapping[str, np.ndarray]) -> float:
 def one_or_many(value: Any) -> Any:
     """Return a word as one of many, and a list as a tuple."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Spline:
+    """A quadratic spline of the logarithm of a column, one a draw: 1/2 (1/2 - o)^2 below + (3/4 - o^2) here + 1/2 (1/2 + o)^2 above.
+
+    Knots stand ``spacing`` decades apart, ``here`` is the nearest one and o how far it is, in steps.
+
+    Parameters
+    ----------
+    column : str
+        Name of the column.
+    first : float
+        Logarithm to base ten of the column at the first knot.
+    spacing : float
+        Decades between knots.
+    knots : ndarray, shape (knot, draw)
+        Values at the knots.
+    """
+
+    column: str
+    first: float
+    spacing: float
+    knots: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +123,22 @@ class Placed:
     def path(self, draws: xr.Dataset, group: Mapping[str, str], seed: int) -> Path:
         """Return what the effect adds at new inputs as a function of them; nothing by default."""
         return _nothing
+
+    def spline(
+        self, draws: xr.Dataset, group: Mapping[str, str], seed: int, within: Mapping[str, tuple[float, float]]
+    ) -> Spline | None:
+        """Return :meth:`path` as a spline, for a program that knows nothing of effects; None where it adds nothing.
+
+        ``within`` has the least and the largest value of every column it is asked at.
+
+        Raises
+        ------
+        InvalidRequest
+            If what the effect adds is no such spline.
+        """
+        if self.path(draws, group, seed) is _nothing:
+            return None
+        raise InvalidRequest(f"The effect {self.name} is no spline of the logarithm of one column.")
 
     def at(self, draws: xr.Dataset, columns: Mapping[str, Any], group: Mapping[str, str], seed: int) -> Any:
         """Return what the effect adds at new inputs, dims (chain, draw, *dims of the columns)."""

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field, field_validator
 
-from bayes_scaling.model.effects import Effect, Path, Placed, one_or_many
+from bayes_scaling.model.effects import Effect, Path, Placed, Spline, one_or_many
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.quantities import QUANTITIES
 
@@ -140,14 +140,28 @@ class Walk(Placed):
 
     def path(self, draws: xr.Dataset, group: Mapping[str, str], seed: int) -> Path:
         """Return the walk as a function of its quantity, one for each draw."""
-        label = ":".join(group.get(column, "") for column in self.by)
-        steps = _Steps(self._known(draws, label, seed), self._flat(draws[self.scale_name]), label, self.name, seed)
+        steps = self._steps(draws, group, seed)
 
         def added(columns: Mapping[str, np.ndarray]) -> np.ndarray:
             place = (np.log10(np.atleast_1d(columns[self.column])) - self.origin) / self.smooth
             return (_averaged(steps, place) - _averaged(steps, np.zeros(1))) * np.sqrt(self.smooth)
 
         return added
+
+    def spline(
+        self, draws: xr.Dataset, group: Mapping[str, str], seed: int, within: Mapping[str, tuple[float, float]]
+    ) -> Spline:
+        """Return the walk as the spline that it is, its knots at the ends of its steps."""
+        steps = self._steps(draws, group, seed)
+        low, high = ((np.log10(end) - self.origin) / self.smooth for end in within[self.column])
+        low, high = int(np.floor(low + 0.5)) - 1, int(np.floor(high + 0.5)) + 1
+        knots, first = steps.between(low, high)
+        knots = (knots[low - first : high - first + 1] - _averaged(steps, np.zeros(1))) * np.sqrt(self.smooth)
+        return Spline(self.column, self.origin + low * self.smooth, self.smooth, knots)
+
+    def _steps(self, draws: xr.Dataset, group: Mapping[str, str], seed: int) -> _Steps:
+        label = ":".join(group.get(column, "") for column in self.by)
+        return _Steps(self._known(draws, label, seed), self._flat(draws[self.scale_name]), label, self.name, seed)
 
     @staticmethod
     def _flat(values: xr.DataArray) -> np.ndarray:

@@ -43,17 +43,29 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
     one_length(given)
     if {"params", "tokens", "compute_flops"} <= set(given):
         _warn_of_compute(given)
-    without = {column: value for column, value in given.items() if column != "compute_flops"}
-    completed(without)  # has compute where size and data do not rest on the one that was given
-    own = "compute_flops" in given and "compute_flops" in {*without, *fit.model.only.columns.values()}
-    completed(given)
-    if {"params", "tokens", "compute_flops"} <= set(given) and not own:
-        given["compute_flops"] = given["compute_flops"] * compute_ratio(fit)
+    given = counted(fit, given)
     for column in fit.model.only.columns.values():
         if column not in given:
             needed = ", ".join(fit.model.only.columns.values())
             raise InvalidRequest(f"The law {fit.model.only.law} needs {needed}; {column} was not given and does not follow.")
     return given
+
+
+def counted(fit: Fit, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a run, and those that follow from them, compute counted as the runs of the fit count it.
+
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> counted(example_fit(), {"params": 2.0, "tokens": 10.0})
+    {'params': 2.0, 'tokens': 10.0, 'compute_flops': 120.0}
+    """
+    whole = dict(given)
+    without = {column: value for column, value in given.items() if column != "compute_flops"}
+    completed(without)  # has compute where size and data do not rest on the one that was given
+    own = "compute_flops" in given and "compute_flops" in {*without, *fit.model.only.columns.values()}
+    completed(whole)
+    if {"params", "tokens", "compute_flops"} <= set(whole) and not own:
+        whole["compute_flops"] = whole["compute_flops"] * compute_ratio(fit)
+    return whole
 
 
 def one_length(given: Mapping[str, xr.DataArray]) -> None:

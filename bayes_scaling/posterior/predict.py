@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from bayes_scaling.elementwise import exp
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model import names
 from bayes_scaling.model.grouping import effects_at, member
@@ -120,7 +121,7 @@ def likelihood_arguments(fit: Fit, like: xr.DataArray) -> dict[str, np.ndarray]:
 def scattered(expected: Any, scale: Any, noise: Any) -> Any:
     """Return measured losses for expected ones, standard deviations and standard noise."""
     with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
-        return expected * np.exp(scale * noise)
+        return expected * exp(scale * noise)
 
 
 def new_run_sd(fit: Fit) -> xr.DataArray:
@@ -237,4 +238,4 @@ def inside(loss: Any, lower: Any, upper: Any) -> Any:
 def with_effects(law: Any, added: Any, growth: Any) -> Any:
     """Return a law's loss with what effects add to its logarithm."""
     with np.errstate(over="ignore"):  # a prior may draw a walk that no loss survives
-        return law * np.exp(added * growth)
+        return law * exp(added * growth)

@@ -31,6 +31,7 @@ from bayes_scaling.questions.sensitivity import Sensitivity
 from bayes_scaling.questions.surface import Surface, splits_a_budget
 from bayes_scaling.questions.wording import credible, flop, percent, short
 from bayes_scaling.report import pictures, system_pictures, tables
+from bayes_scaling.report.interactive import Interactive
 from bayes_scaling.report.page import Sections, Text, conventions, write_page
 from bayes_scaling.report.trials import backtest_picture
 
@@ -167,6 +168,7 @@ def write_report(
         answers=[*_agreement(fit, statements, factors, prob), *answers],
         conventions=conventions(fit, prob),
         sections=sections,
+        interactive=Interactive.of(fit, prob, group or {}),
     )
 
 

@@ -16,6 +16,7 @@ from bayes_scaling.files import write_whole
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.wording import number, percent, power, short
 from bayes_scaling.report.figures import as_svg
+from bayes_scaling.report.interactive import Interactive
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ def write_page(
     answers: Sequence[str],
     conventions: str,
     sections: Sections,
+    interactive: Interactive | None = None,
 ) -> Path:
-    """Write a page in one piece: the verdict first, then answers, then every section that has parts."""
+    """Write a page in one piece: the verdict first, then answers, the part that answers itself, and every section that has parts."""
     parts = {heading: [part for part in section if part] for heading, section in sections.items()}
     loader = jinja2.PackageLoader("bayes_scaling.report", package_path="")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -118,5 +120,6 @@ def write_page(
         answers=answers,
         conventions=conventions,
         sections={heading: section for heading, section in parts.items() if section},
+        interactive=interactive,
     )
     return write_whole(path, page)
