@@ -6,7 +6,6 @@ Nothing here knows of HTTP but the status of a reply. A worker is one thread in 
 from __future__ import annotations
 
 import json
-import signal
 import tempfile
 import traceback
 import warnings
@@ -50,12 +49,10 @@ _loaded: OrderedDict[Stored, Fit | Mixture] = OrderedDict()
 _kept = 1
 
 
-def prepare(kept: int) -> None:
-    """Set a worker up: signals to all are left to the process that started it, and some number of fits is kept."""
+def keep(fits: int) -> None:
+    """Keep some number of fits in memory."""
     global _kept
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    _kept = kept
+    _kept = fits
 
 
 def answer(stored: Stored, asked: Asked) -> Reply:

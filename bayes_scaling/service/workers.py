@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
-from bayes_scaling.service.answering import prepare
+from bayes_scaling.service.answering import keep
 
 if TYPE_CHECKING:
     from bayes_scaling.service.settings import Settings
@@ -31,6 +33,20 @@ class Died(Exception):
     """Workers died over a request."""
 
 
+@contextmanager
+def _signals_kept_back() -> Generator[None]:
+    """Start processes that Ctrl-C, or the end of a whole group, does not reach: this one ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which takes signals again where it has to be started first
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """A process and the pipe to it. Threads of this process hold locks that a fork would copy: it starts afresh."""
 
@@ -38,7 +54,8 @@ class _Worker:
         fresh = multiprocessing.get_context("spawn")
         self._pipe, end = fresh.Pipe()
         self._process = fresh.Process(target=_work, args=(end, kept), daemon=True)
-        self._process.start()
+        with _signals_kept_back():
+            self._process.start()
         end.close()
 
     @property
@@ -65,7 +82,7 @@ class _Worker:
 
 def _work(pipe: Connection, kept: int) -> None:
     """Call what comes through a pipe, until it is closed."""
-    prepare(kept)
+    keep(kept)
     with suppress(EOFError, OSError):
         while True:
             function, given = pipe.recv()

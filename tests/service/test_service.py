@@ -34,7 +34,7 @@ def guarded(folder, tmp_path_factory):
     """A service that needs a token, and gives little time and place."""
     token = tmp_path_factory.mktemp("token") / "token"
     token.write_text(f"{TOKEN}\n")
-    running = start(folder, "--token-file", str(token), "--at-once", "4", "--seconds", "5", "--workers", "2")
+    running = start(folder, "--token-file", str(token), "--at-once", "4", "--seconds", "10", "--workers", "2")
     yield running
     running.stop()
 
@@ -134,7 +134,7 @@ def test_more_requests_than_there_is_place_for_are_told_to_come_again(guarded):
 
 
 def test_an_answer_that_takes_too_long_is_ended_and_its_worker_replaced(guarded):
-    """Workers that stand still give no answer within the five seconds that there are."""
+    """Workers that stand still give no answer within the ten seconds that there are."""
     before = set(guarded.children)
     for pid in before:
         os.kill(pid, signal.SIGSTOP)
@@ -142,7 +142,7 @@ def test_an_answer_that_takes_too_long_is_ended_and_its_worker_replaced(guarded)
     for pid in before & set(guarded.children):
         os.kill(pid, signal.SIGCONT)
     assert response.status_code == 503
-    assert "5 seconds" in response.json()["detail"]
+    assert "10 seconds" in response.json()["detail"]
     answers(guarded)
     assert len(before - set(guarded.children)) == 1
 
