@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from bayes_scaling.cli import batch, collecting, fitting, ledger, pages, trials  # verbs that are no questions
+from bayes_scaling.cli import batch, collecting, fitting, ledger, pages, serving, trials  # verbs that are no questions
 from bayes_scaling.cli.application import app
 from bayes_scaling.cli.printing import complain, show_warnings_once
 from bayes_scaling.errors import BayesScalingError
 
-__all__ = ["app", "batch", "collecting", "fitting", "ledger", "main", "pages", "trials"]
+__all__ = ["app", "batch", "collecting", "fitting", "ledger", "main", "pages", "serving", "trials"]
 
 
 def main() -> None:

@@ -80,9 +80,7 @@ def laws(as_json: AsJson = False) -> None:
     from bayes_scaling.laws import LAWS
 
     if as_json:
-        facts = ("summary", "formula", "inputs", "parameters", "output", "source", "equation")
-        entries = [{"law": law.name} | {fact: getattr(law, fact) for fact in facts} for law in LAWS.values()]
-        print_json([entry | {"parameters": list(entry["parameters"])} for entry in entries])
+        print_json([law.to_dict() for law in LAWS.values()])
         return
     for law in LAWS.values():
         print(f"{law.name}({', '.join(law.inputs)}; {', '.join(law.parameters)}) -> {law.output}")
@@ -92,15 +90,13 @@ def laws(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: bayes-scaling models")
 def models(as_json: AsJson = False) -> None:
     """List the shipped model documents."""
-    from bayes_scaling.model.document import read_model, shipped_models
+    from bayes_scaling.model.document import listed_models
 
-    documents = {name: read_model(name) for name in shipped_models()}
     if as_json:
-        laws_of = {name: dict.fromkeys(each.law for each in model.observations) for name, model in documents.items()}
-        print_json([{"model": n, "law": ", ".join(laws_of[n]), "title": model.title} for n, model in documents.items()])
+        print_json(listed_models())
         return
-    for name, model in documents.items():
-        print(f"{name:<22}{model.title}")
+    for model in listed_models():
+        print(f"{model['model']:<22}{model['title']}")
 
 
 @app.command(epilog="Example: bayes-scaling data")

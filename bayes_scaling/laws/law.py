@@ -238,6 +238,11 @@ class Law:
         """Return the law's output."""
         return self.function(*inputs, **parameters)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a list of laws says of it, as plain values."""
+        facts = ("summary", "formula", "inputs", "parameters", "output", "source", "equation")
+        return {"law": self.name, **{fact: getattr(self, fact) for fact in facts}, "parameters": list(self.parameters)}
+
     @property
     def axes(self) -> tuple[str, ...]:
         """What the reference point is a point of: the inputs that a parameter is stated at a value of."""

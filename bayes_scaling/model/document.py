@@ -592,6 +592,17 @@ def shipped_models() -> list[str]:
     return sorted(path.stem for path in MODELS.glob("*.toml"))
 
 
+def listed_models() -> list[dict[str, str]]:
+    """Return name, laws and title of each shipped model.
+
+    >>> listed_models()[0]["model"]
+    'batch_size'
+    """
+    documents = {name: read_model(name) for name in shipped_models()}
+    laws = {name: ", ".join(dict.fromkeys(each.law for each in model.observations)) for name, model in documents.items()}
+    return [{"model": name, "law": laws[name], "title": model.title} for name, model in documents.items()]
+
+
 _BY_DEFAULT: Final = {
     "kappa": ("params", "tokens"),
     "offset_c": ("compute_flops",),

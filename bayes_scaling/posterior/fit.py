@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -246,6 +247,36 @@ class Fit:
         """Return the fit with further facts on how it was made; empty ones are left out."""
         added = {name: value for name, value in facts.items() if value}
         return replace(self, facts={**self.facts, **added}).with_layout(self.layout) if added else self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what answers follow from: the model, its reference point, draws, rows, unit and verdicts.
+
+        >>> from bayes_scaling.posterior.examples import example_fit
+        >>> example_fit().digest == example_fit(draws=50).digest
+        False
+        """
+        stated = [
+            self.model.digest,
+            sorted(self.reference.items()),
+            self.loss_unit,
+            self.verdict,
+            self.adequacy,
+            self.pinned,
+        ]
+        content = hashlib.sha256(json.dumps(stated).encode())
+        for group in sorted(self.tree.subtree, key=lambda group: group.path):
+            if group.path.split("/")[1] in ("posterior", "prior", "observations"):
+                for name, array in sorted(group.data_vars.items(), key=lambda item: str(item[0])):
+                    values = array.values if array.dtype.kind in "fiub" else array.values.astype("S")
+                    content.update(f"{group.path}/{name}{array.dims}{values.shape}".encode())
+                    content.update(np.ascontiguousarray(values).tobytes())
+        return content.hexdigest()
+
+    @property
+    def model_digest(self) -> str:
+        """SHA-256 of the model."""
+        return self.model.digest
 
     @property
     def parts(self) -> dict[str, Fit]:

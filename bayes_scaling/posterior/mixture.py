@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,20 @@ class Mixture:
         units = {fit.loss_unit for fit in self.fits.values()}
         if len(units) > 1:
             raise InvalidRequest(f"The fits have losses in {' and '.join(sorted(units))}: one mixture has one unit.")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what answers follow from: the fits and their weights."""
+        return self._digest_of({name: fit.digest for name, fit in self.fits.items()})
+
+    @property
+    def model_digest(self) -> str:
+        """SHA-256 of the models."""
+        return self._digest_of({name: fit.model_digest for name, fit in self.fits.items()})
+
+    def _digest_of(self, digests: Mapping[str, str]) -> str:
+        stated = sorted((name, digest, self.weights[name]) for name, digest in digests.items())
+        return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
 
     @property
     def verdict(self) -> str:

@@ -12,6 +12,16 @@ class Posterior(Protocol):
     """What a question is asked of, and what is predicted from."""
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of what answers follow from."""
+        ...
+
+    @property
+    def model_digest(self) -> str:
+        """SHA-256 of the model, or of the models of a mixture."""
+        ...
+
+    @property
     def converged(self) -> bool:
         """Whether every convergence check passed."""
         ...

@@ -28,9 +28,11 @@ from bayes_scaling.questions.guardrails import (
     beyond,
     budget_notes,
     caveats,
+    distances,
     refuse_unless,
     stated_distances,
     too_far,
+    worst_distances,
 )
 from bayes_scaling.questions.registry import LOADED, entries, find
 from bayes_scaling.questions.surface import Supply, Text
@@ -64,7 +66,8 @@ class Answer:
     overridden : tuple of str
         Those of them that would have refused it.
     about : mapping
-        The question, its fields that are not the default, the fit's unit and its verdict.
+        The question, its fields that are not the default, the fit's unit, its verdict and digests, and how many decades what is
+        asked for, or answered, lies beyond its runs.
     draw : callable, optional
         From the answer to its figure; a function of a module, or a partial of one, so that an answer can be pickled.
     compute : float, optional
@@ -125,6 +128,15 @@ class Answer:
         return "\n".join(lines)
 
 
+class InvalidFields(InvalidRequest):
+    """Fields of a question are wrong; ``rules`` are the sentences without the values that were given."""
+
+    def __init__(self, wrong: Iterable[Any], kind: type[Question]) -> None:
+        wrong = list(wrong)
+        self.rules = tuple(_sentence(entry, kind, echo=False) for entry in wrong)
+        super().__init__(" ".join(_sentence(entry, kind) for entry in wrong))
+
+
 class Question(Strict):
     """What every question has; a subclass says ``name`` and ``panel``, adds its fields, and answers in ``_result``.
 
@@ -172,7 +184,7 @@ class Question(Strict):
             document = json.dumps({n: v for n, v in given.items() if v is not None}, default=_json)
             self.__pydantic_validator__.validate_json(document, self_instance=self)
         except ValidationError as error:
-            raise InvalidRequest(" ".join(_sentence(entry, type(self)) for entry in error.errors())) from None
+            raise InvalidFields(error.errors(), type(self)) from None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -210,7 +222,7 @@ class Question(Strict):
             if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
                 what = ", ".join(self.group) if name == "group" else name
                 raise InvalidRequest(f"{type(self).__name__} takes no {name}: leave {what} out.")
-        posterior = self._accepted(posterior)
+        asked, posterior = posterior, self._accepted(posterior)
         reasons, far = self._caveats(posterior), self._too_far(posterior)
         self._refuse(reasons, far)
         result = self._result(posterior)
@@ -225,8 +237,11 @@ class Question(Strict):
         rows = {n for n, v in given.items() if isinstance(v, tuple) and any(isinstance(row, Mapping) for row in v[:1])}
         fields = self.model_dump(mode="json", exclude_defaults=True, exclude=rows)
         about = {"question": type(self).__name__, **fields, "prob": self.prob}
-        if posterior is not None:
+        if asked is not None and posterior is not None:
             about |= {name: getattr(posterior, name) for name in ("loss_unit", "converged", "verdict")}
+            about |= {"fit_digest": asked.digest, "model_digest": asked.model_digest}
+            stated = [stated_distances(table) for table in result.tables.values()]
+            about["extrapolation_distance"] = worst_distances([*distances(posterior, self._requests()), *stated])
         inadequate = [] if posterior is None or posterior.adequate else [posterior.adequacy]
         pinned = [] if posterior is None else [line for part in posterior.parts.values() for line in part.pinned]
         said = [*reasons, *far, *inadequate, *dict.fromkeys(pinned), *result.caveats]
@@ -462,11 +477,11 @@ def _json(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def _sentence(wrong: Any, kind: type[Question]) -> str:
-    """Return one wrong value as a sentence."""
+def _sentence(wrong: Any, kind: type[Question], *, echo: bool = True) -> str:
+    """Return one wrong value as a sentence, with or without the value."""
     place, given = ".".join(str(part) for part in wrong["loc"]), wrong["input"]
     if wrong["type"] == "extra_forbidden":
-        return f"{kind.__name__} takes no {place!r}; {choose(place, kind.options())}."
+        return f"{kind.__name__} takes no {repr(place) if echo else 'other field'}; {choose(place if echo else '', kind.options())}."
     if wrong["type"] == "missing":
         return f"{kind.__name__} needs {place}."
     if wrong["type"] == "value_error":
@@ -477,4 +492,4 @@ def _sentence(wrong: Any, kind: type[Question]) -> str:
         should = "it has to lie between 0 and 1, say 0.9"
     elif wrong["type"] == "greater_than" and wrong["ctx"]["gt"] == 0:
         should = "it should be greater than 0, a positive number"
-    return f"The {place} is {given!r}: {should}."
+    return f"The {place} is {f'{given!r}' if echo else 'wrong'}: {should}."

@@ -134,7 +134,9 @@ def _drawn(name: str, value: float | Prior, rng: np.random.Generator) -> xr.Data
 class OnHardware(Strict):
     """What a question about cost runs on."""
 
-    device: str = Field(default="h100", description="a100, h100, h200, tpu_v4, or a TOML document.")
+    device: str = Field(
+        default="h100", description="a100, h100, h200, tpu_v4, or a TOML document.", json_schema_extra={"file": ".toml"}
+    )
     count: int | None = Field(default=None, ge=1, description="Devices that run at once.")
     price: float | None = Field(default=None, gt=0, description="Money an hour of one device, in place of the table's.")
     utilisation: float | None = Field(

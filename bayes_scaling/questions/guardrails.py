@@ -6,7 +6,7 @@ the data or the compute of a run lies more than :data:`FURTHEST` decades outside
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -34,7 +34,12 @@ _NARROWEST: Final = 0.1
 
 
 class Refused(InvalidRequest):
-    """A question with caveats that refuse it; ``override`` asks all the same."""
+    """A question with caveats that refuse it, its ``reasons``; ``override`` asks all the same."""
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        self.reasons = tuple(reasons)
+        how = "For an answer all the same: anyway=True in Python, --anyway on the command line."
+        super().__init__(" ".join([*self.reasons, how]))
 
 
 def caveats(posterior: Posterior, *, compute: Any = None, furthest: float = FURTHEST, trade_off: bool = False) -> list[str]:
@@ -90,12 +95,31 @@ def too_far(
     >>> too_far(example_fit(), [{"params": [1e9, 1e14, 1.0], "tokens": 1e12}], 3.0)
     ['2 of 3 runs lie more than 3 decades outside the runs of the fit, the furthest, number 3, 8.0 decades below them in N: no law has been checked that far.']
     """
-    found: list[str] = []
-    for fit in posterior.parts.values():
-        for request in requests:
-            distances = {column: distance(fit, column, values) for column, values in resources(request).items()}
-            found += beyond(distances, furthest, what)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(line for each in distances(posterior, requests) for line in beyond(each, furthest, what)))
+
+
+def distances(posterior: Posterior, requests: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return how many decades the runs of each request lie outside those of a posterior, by column."""
+    named = [resources(request) for request in requests]
+    return [
+        {column: distance(fit, column, values) for column, values in of_it.items()}
+        for fit in posterior.parts.values()
+        for of_it in named
+    ]
+
+
+def worst_distances(distances: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the largest of several extrapolation distances by column, in decades: negative below the runs.
+
+    >>> worst_distances([{"params": [0.0, -1.5], "loss": 3.0}, {"params": 1.2, "tokens": 0.3}])
+    {'params': -1.5, 'tokens': 0.3}
+    """
+    found: dict[str, float] = {}
+    for each in distances:
+        for column in (column for column in _RESOURCES if column in each):
+            values = np.nan_to_num(np.append(np.ravel(np.asarray(each[column], float)), found.get(column, 0.0)))
+            found[column] = float(values[np.abs(values).argmax()])
+    return found
 
 
 def distance(fit: Fit, column: str, values: Any) -> Any:
@@ -167,9 +191,7 @@ def budget_notes(posterior: Posterior) -> list[str]:
 def refuse_unless(override: bool, reasons: list[str]) -> None:
     """Refuse what has caveats, and say how to get an answer all the same, unless they are overridden."""
     if reasons and not override:
-        raise Refused(
-            f"{' '.join(reasons)} For an answer all the same: anyway=True in Python, --anyway on the command line."
-        )
+        raise Refused(reasons)
 
 
 def largest(fit: Fit, column: str) -> float:
