@@ -24,6 +24,7 @@ from bayes_scaling.model.grouping import Groups, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.other_columns import other_columns
 from bayes_scaling.model.prior_draws import draw_prior, stored_parameters
+from bayes_scaling.posterior.methods import FitMethods
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.table import RunTable
 
@@ -44,7 +45,7 @@ Kind = Literal["observation", "fit", "mixture"]
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(FitMethods):
     """A posterior, the model it answers for, and where it came from.
 
     Parameters
@@ -88,6 +89,9 @@ class Fit:
     ) -> Self:
         """Return the fit of draws that somebody sampled by themselves, from :func:`~bayes_scaling.build_model`, say.
 
+        The model may have been extended, by a potential or a variable that follows from others. Effects that it integrates out
+        are drawn given the rest. Variables that are not the document's stay in the tree they came in.
+
         Parameters
         ----------
         draws : DataTree or Dataset
@@ -110,8 +114,13 @@ class Fit:
         tree = draws if isinstance(draws, xr.DataTree) else xr.DataTree.from_dict({"posterior": draws})
         posterior = tree["posterior"].to_dataset()
         prior = draw_prior(layout, np.random.default_rng(0)) if prior is None else prior
+        effects = {names.of_observation(effect.effect_name, suffix) for suffix, rows in layout for effect in rows.effects}
+        if not effects <= {*posterior}:
+            from bayes_scaling.posterior.residuals import draw_effects  # which imports Fit
+
+            posterior = posterior.assign(draw_effects(layout, posterior, np.random.default_rng(0)))
         if missing := [str(name) for name in prior if name not in posterior]:
-            raise InvalidFit(f"The draws lack {', '.join(missing)}: sample the model that build_model gives, effects too.")
+            raise InvalidFit(f"The draws lack {', '.join(missing)}: sample the model that build_model gives.")
         sizes = [posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
         statistics = xr.Dataset({"diverging": (names.SAMPLE_DIMS, np.zeros(sizes, bool))})
         statistics = tree["sample_stats"].to_dataset() if "sample_stats" in tree else statistics
