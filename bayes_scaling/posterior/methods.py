@@ -7,7 +7,7 @@ asked for, as a user does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Answering:
         """
         return bayes_scaling.predict(self, **inputs)  # pyright: ignore[reportArgumentType]
 
-    @property
+    @cached_property
     def ask(self) -> Asking:
         """Ask a question by its name, or as a method: see :func:`~bayes_scaling.ask`.
 
@@ -60,7 +60,7 @@ class FitMethods(Answering):
         """Write the report of the fit: see :func:`~bayes_scaling.write_report`."""
         return bayes_scaling.write_report(self, path, **options)  # pyright: ignore[reportArgumentType]
 
-    @property
+    @cached_property
     def plot(self) -> Plotting:
         """Draw the forecast, or another figure as a method: see :mod:`bayes_scaling.plots`.
 
