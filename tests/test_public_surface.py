@@ -96,7 +96,12 @@ def test_the_public_names_are_these():
 
 @pytest.mark.parametrize(
     ("room", "public"),
-    [(bs.batch, BATCH), (bs.evaluation, EVALUATION), (bs.laws, LAWS), (bs.plots, ["backtest", "forecast"])],
+    [
+        (bs.batch, BATCH),
+        (bs.evaluation, EVALUATION),
+        (bs.laws, LAWS),
+        (bs.plots, ["backtest", "forecast", "prior_predictive"]),
+    ],
 )
 def test_the_public_names_of_a_room_are_these(room, public):
     assert sorted(room.__all__) == sorted(public)

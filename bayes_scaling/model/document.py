@@ -21,6 +21,7 @@ from bayes_scaling.files import MODELS
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.laws.law import EXPONENT, Coefficient, Kind
 from bayes_scaling.model.effects import Effect, Shared, one_or_many
+from bayes_scaling.model.graph import Graph, graph_of
 from bayes_scaling.model.noise import Correlation, Likelihood
 from bayes_scaling.model.pins import Pin
 from bayes_scaling.model.priors import Prior
@@ -430,6 +431,88 @@ class Model(Strict):
                 raise InvalidModel(f"There is no parameter {name!r} to pin; {choose(name, kinds)}.")
             parameters[name] = Parameter(**Pin.of(name, given).stated(name, kinds[name]))
         return self.model_copy(update={"parameters": parameters})._checked()
+
+    def with_priors(self, **priors: Any) -> Model:
+        """Return the model with other priors on some parameters; what varies over groups still does.
+
+        Parameters
+        ----------
+        **priors : Prior, mapping, or distribution of PreliZ or pymc_extras
+            The prior of each parameter, on its value at the reference point: see :meth:`Prior.of`.
+
+        Raises
+        ------
+        InvalidModel
+            If the laws have no such parameter.
+        InvalidSpecification
+            If a prior is none.
+
+        Examples
+        --------
+        >>> model = read_model("kappa").with_priors(a={"dist": "LogNormal", "mu": -1.0, "sigma": 0.3})
+        >>> str(model.priors["a"]), model.digest == read_model("kappa").digest
+        ('LogNormal(mu=-1, sigma=0.3)', False)
+        """
+        valid = dict.fromkeys(name for o in self.observations for name in o.the_law.parameters)
+        document = self._document()
+        for name, given in priors.items():
+            if name not in valid:
+                raise InvalidModel(f"There is no parameter {name!r} to give a prior; {choose(name, valid)}.")
+            try:
+                prior = Prior.of(given).model_dump()
+            except InvalidSpecification as error:
+                raise InvalidSpecification(f"The prior of {name}: {error}.") from None
+            before = document["parameters"].get(name, {})
+            kept = {key: before[key] for key in ("varies_by", "spread", "unit") if key in before}
+            document["parameters"][name] = kept | {"prior": prior}
+        return _validated(document, "The model with these priors")
+
+    def with_noise(self, dist: str | None = None, *, observation: str | None = None, **parts: Any) -> Model:
+        """Return the model with another likelihood, or another part of it.
+
+        Parameters
+        ----------
+        dist : str, optional
+            Name of the distribution, such as ``"StudentT"``; by default it stays.
+        observation : str, optional
+            Which observation, where the model has several.
+        **parts : Prior, mapping, number or None
+            Parts of the likelihood: ``sigma``, ``growth``, ``floor``, ``nu`` and so on; None leaves a part out.
+
+        Raises
+        ------
+        InvalidSpecification
+            If the likelihood is none, or the model cannot have it.
+
+        Examples
+        --------
+        >>> model = read_model("chinchilla").with_noise("Normal", nu=None, sigma={"dist": "HalfNormal", "sigma": 0.02})
+        >>> model.likelihood.dist, str(model.likelihood.sigma)
+        ('Normal', 'HalfNormal(sigma=0.02)')
+        """
+        which = self.only if observation is None else self.observation(observation)
+        likelihood = _stated(which.likelihood.model_dump(mode="json", exclude_none=True), without=("why",))
+        likelihood |= {} if dist is None else {"dist": dist}
+        for name, given in parts.items():
+            is_prior = given is not None and not isinstance(given, int | float | str) and name != "outliers"
+            likelihood[name] = Prior.of(given).model_dump() if is_prior else given
+        likelihood = {name: value for name, value in likelihood.items() if value is not None}
+        document = json.loads(self.model_dump_json(exclude_none=True))
+        for each in document["observations"]:
+            if each["name"] == which.name:
+                each["likelihood"] = likelihood
+        return _validated(_stated(document), "The model with this noise")
+
+    def graph(self) -> Graph:
+        """Return the picture of the model: priors, laws, effects, noise and what is measured.
+
+        JupyterLab draws it; ``graph.source`` is its text, which code hosts draw too. The graph of every random variable is
+        PyMC's: ``pymc.model_to_graphviz(bs.build_model(model, runs))``.
+
+        >>> read_model("offset_c").graph().source.splitlines()[0]
+        'flowchart TD'
+        """
+        return graph_of(self)
 
     def without_discrepancy(self) -> Model:
         """Return the model with its laws taken for granted.

@@ -14,9 +14,10 @@ from functools import cached_property
 from typing import Any, Final, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bayes_scaling.errors import InvalidSpecification
+from bayes_scaling.model.registry import sentence
 
 _Arguments = Mapping[str, float]
 _Draw = Callable[[np.random.Generator, _Arguments, Any], Any]
@@ -209,6 +210,50 @@ class Prior(BaseModel):
     def arguments(self) -> dict[str, float]:
         """The distribution's arguments by name."""
         return dict(self.__pydantic_extra__)
+
+    @classmethod
+    def of(cls, given: Any) -> Prior:
+        """Return the prior that something states: a prior, a dictionary of it, or what another library calls one.
+
+        Parameters
+        ----------
+        given : Prior, mapping, or distribution of PreliZ or pymc_extras
+            A dictionary has ``dist`` and its arguments, on one level or under ``kwargs``, as ``pymc_extras.prior.Prior`` writes
+            it. A distribution of PreliZ has to have all of its parameters.
+
+        Raises
+        ------
+        InvalidSpecification
+            If it states no prior on one positive number.
+
+        Examples
+        --------
+        >>> str(Prior.of({"dist": "LogNormal", "kwargs": {"mu": -1.1, "sigma": 0.5}}))
+        'LogNormal(mu=-1.1, sigma=0.5)'
+        """
+        if isinstance(given, cls):
+            return given
+        if hasattr(given, "params_dict"):  # a distribution of PreliZ
+            given = {"dist": type(given).__name__, **(given.params_dict or {})}
+        elif not isinstance(given, Mapping) and hasattr(given, "to_dict"):
+            given = given.to_dict()
+        if not isinstance(given, Mapping):
+            raise InvalidSpecification(
+                f"{given!r} states no prior: give Prior(dist='LogNormal', mu=0, sigma=1), a dictionary of it, or a distribution "
+                f"of PreliZ or pymc_extras"
+            )
+        try:
+            return cls.model_validate(dict(given))
+        except ValidationError as error:
+            raise InvalidSpecification(sentence(dict(error.errors()[0]), cls)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_one_level(cls, given: Any) -> Any:
+        """Read the dictionary of ``pymc_extras.prior.Prior``, which has the arguments on a level of their own."""
+        if isinstance(given, Mapping) and isinstance(given.get("kwargs"), Mapping):
+            return {name: value for name, value in given.items() if name != "kwargs"} | dict(given["kwargs"])
+        return given
 
     @model_validator(mode="after")
     def _takes_its_arguments(self) -> Prior:

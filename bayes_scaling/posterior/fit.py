@@ -18,12 +18,14 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from bayes_scaling.errors import InvalidFit, InvalidRequest, first_fault
 from bayes_scaling.model import names
+from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json
 from bayes_scaling.model.grouping import Groups, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.other_columns import other_columns
 from bayes_scaling.model.prior_draws import can_be_drawn_again, prior_of, stored_parameters
 from bayes_scaling.posterior.fit_file import Contents, read_fit, write_fit
+from bayes_scaling.posterior.methods import FitMethods
 from bayes_scaling.posterior.sound import refuse_lacking_groups, refuse_lacking_rows, refuse_unsound
 from bayes_scaling.runs.card import Card, checked_card
 from bayes_scaling.runs.table import RunTable
@@ -42,7 +44,7 @@ Kind = Literal["observation", "fit", "mixture"]
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(FitMethods):
     """A posterior, the model it answers for, and where it came from.
 
     Parameters
@@ -86,6 +88,9 @@ class Fit:
     ) -> Self:
         """Return the fit of draws that somebody sampled by themselves, from :func:`~bayes_scaling.build_model`, say.
 
+        The model may have been extended, by a potential or a variable that follows from others. Effects that it integrates out
+        are drawn given the rest. Variables that are not the document's stay in the tree they came in.
+
         Parameters
         ----------
         draws : DataTree or Dataset
@@ -108,8 +113,11 @@ class Fit:
         tree = draws if isinstance(draws, xr.DataTree) else xr.DataTree.from_dict({"posterior": draws})
         posterior = tree["posterior"].to_dataset()
         prior = prior_of(layout, int((facts or {}).get("seed", 0))) if prior is None else prior
+        effects = {names.of_observation(effect.effect_name, suffix) for suffix, rows in layout for effect in rows.effects}
+        if not effects <= {*posterior}:
+            posterior = posterior.assign(LogDensity(layout).draw_effects(posterior, np.random.default_rng(0)))
         if missing := [str(name) for name in prior if name not in posterior]:
-            raise InvalidFit(f"The draws lack {', '.join(missing)}: sample the model that build_model gives, effects too.")
+            raise InvalidFit(f"The draws lack {', '.join(missing)}: sample the model that build_model gives.")
         sizes = [posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
         statistics = xr.Dataset({"diverging": (names.SAMPLE_DIMS, np.zeros(sizes, bool))})
         if "sample_stats" in tree:

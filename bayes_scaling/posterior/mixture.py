@@ -19,6 +19,7 @@ from bayes_scaling.files import make_folder, write_whole
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit, Kind, load_fit
 from bayes_scaling.posterior.inputs import known_inputs
+from bayes_scaling.posterior.methods import Answering
 from bayes_scaling.posterior.predict import predict
 from bayes_scaling.posterior.rows import predict_rows
 
@@ -28,7 +29,7 @@ _DRAWS: Final = 4000
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class Mixture(Answering):
     """Fits of the same runs by different laws, and what each weighs.
 
     Parameters
