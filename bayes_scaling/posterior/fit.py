@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -257,31 +256,6 @@ class Fit(FitMethods):
         return replace(self, facts={**self.facts, **added}).with_layout(self.layout) if added else self
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of what answers follow from: the model, its reference point, draws, rows, unit and verdicts.
-
-        >>> from bayes_scaling.posterior.examples import example_fit
-        >>> example_fit().digest == example_fit(draws=50).digest
-        False
-        """
-        stated = [
-            self.model.digest,
-            sorted(self.reference.items()),
-            self.loss_unit,
-            self.verdict,
-            self.adequacy,
-            self.pinned,
-        ]
-        content = hashlib.sha256(json.dumps(stated).encode())
-        for group in sorted(self.tree.subtree, key=lambda group: group.path):
-            if group.path.split("/")[1] in ("posterior", "prior", "observations"):
-                for name, array in sorted(group.data_vars.items(), key=lambda item: str(item[0])):
-                    values = array.values if array.dtype.kind in "fiub" else array.values.astype("S")
-                    content.update(f"{group.path}/{name}{array.dims}{values.shape}".encode())
-                    content.update(np.ascontiguousarray(values).tobytes())
-        return content.hexdigest()
-
-    @property
     def model_digest(self) -> str:
         """SHA-256 of the model."""
         return self.model.digest
@@ -424,7 +398,7 @@ class Fit(FitMethods):
         write_fit(path, self._contents(full=full))
         return Path(path)
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Sixty-four digits that are the same for the same model, rows, draws and facts, but for when and in what time it was made.
 
@@ -433,6 +407,10 @@ class Fit(FitMethods):
         >>> fit.digest == fit.with_facts(made="today").digest, fit.digest == fit.with_facts(citation="ours").digest
         (True, False)
         """
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return self._contents().digest
 
     def _contents(self, *, full: bool = False) -> Contents:

@@ -217,6 +217,27 @@ def test_a_killed_worker_costs_the_jobs_in_flight_and_no_more(tables, command): 
     assert results(out)["summary.parquet"] == results(undisturbed)["summary.parquet"]
 
 
+def test_a_disk_that_is_full_is_a_line_for_each_fit(tables):  # noqa: F811
+    out = tables.parent / "out"
+    limited = (
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (2500000, 2500000))\n"
+        "from bayes_scaling.cli import main\nmain()"
+    )
+    big = tables.read_text().replace("draws = 200", "draws = 20000")
+    tables.write_text(big)
+    done = subprocess.run(
+        [sys.executable, "-c", limited, "batch", str(tables), "--out", str(out), "--workers", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    failures = bs.batch.read_failures(out)
+    assert failures["error"].tolist() == ["Unwritable"] * 3
+    assert failures["reason"].str.contains("cannot be written").all()
+    assert not list((out / "fits").iterdir())
+
+
 def children(parent: int) -> list[int]:
     """Return the processes that a process has started and that run Python's workers."""
     found = []

@@ -34,7 +34,9 @@ def test_a_wrong_name_is_a_sentence():
         example_fit().plot.pie  # noqa: B018
 
 
-@pytest.mark.parametrize(("text", "found"), [("fit.pre", "predict"), ("fit.ask.tar", "target"), ("fit.plot.forec", "forecast")])
+@pytest.mark.parametrize(
+    ("text", "found"), [("fit.pre", "predict"), ("fit.ask.tar", "target"), ("fit.plot.forec", "forecast")]
+)
 def test_completion_finds_them(text, found):
     shell = InteractiveShell()
     shell.user_ns["fit"] = example_fit()

@@ -16,7 +16,6 @@ from bayes_scaling.model.effects import Placed
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval, predict, predict_at
-from bayes_scaling.posterior.residuals import draw_effects
 from bayes_scaling.questions.allocation import allocate
 from bayes_scaling.questions.target import chance
 from bayes_scaling.report.interactive import DRAWS, Interactive
@@ -31,7 +30,7 @@ def fit_of(name):
     density, rng = density_of(name), np.random.default_rng(0)
     points = density.start + 0.1 * rng.standard_normal((2 * DRAWS, density.size))
     draws = density.draws(points, (2, DRAWS))
-    draws = draws.assign(draw_effects(density.layout, draws, rng))
+    draws = draws.assign(density.draw_effects(draws, rng))
     return Fit.from_draws(draws, density.layout.model, {name: rows.table for name, rows in density.layout.rows.items()})
 
 
