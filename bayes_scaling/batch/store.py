@@ -17,7 +17,7 @@ from bayes_scaling.files import make_folder, whole_file
 FOLDERS: Final = ("fits", "reports", "records")
 _CLAIMS: Final = ".claims"
 _RESERVE: Final = ".reserve"
-_RESERVED: Final = 2**21
+_RESERVED: Final = 2**20
 """Bytes kept for the results, in case fits fill the disk."""
 
 

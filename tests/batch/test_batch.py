@@ -220,10 +220,10 @@ def test_a_killed_worker_costs_the_jobs_in_flight_and_no_more(tables, command): 
 def test_a_disk_that_is_full_is_a_line_for_each_fit(tables):  # noqa: F811
     out = tables.parent / "out"
     limited = (
-        "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (2500000, 2500000))\n"
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (1100000, 1100000))\n"
         "from bayes_scaling.cli import main\nmain()"
     )
-    big = tables.read_text().replace("draws = 200", "draws = 20000")
+    big = tables.read_text().replace("draws = 200", "draws = 30000")
     tables.write_text(big)
     done = subprocess.run(
         [sys.executable, "-c", limited, "batch", str(tables), "--out", str(out), "--workers", "1"],
