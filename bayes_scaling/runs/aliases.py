@@ -130,30 +130,27 @@ SHAPE: Final[dict[str, tuple[str, ...]]] = {
 }
 """Names of the shape of a Transformer in a configuration."""
 
-BATCH: Final[tuple[tuple[str, ...], ...]] = (
-    (
-        "global_batch_size",
-        "total_batch_size",
-        "effective_batch_size",
-        "train_batch_size",
-        "batch_size",
+BATCH: Final = (
+    *("global_batch_size", "global_train_batch_size", "total_batch_size", "effective_batch_size", "batch_size_global"),
+    *("total_train_batch_size", "n_batch_total"),
+)
+"""Sequences a step, of all devices and gradient accumulation together."""
+PART_OF_BATCH: Final = (
+    *(
+        "per_device_train_batch_size",
+        "per_device_batch_size",
+        "micro_batch_size",
+        "device_batch_size",
         "train_micro_batch_size",
     ),
-    (
-        "seq_len",
-        "seq_length",
-        "sequence_length",
-        "max_seq_length",
-        "max_seq_len",
-        "context_length",
-        "block_size",
-        "n_ctx",
-        "ctx_len",
-    ),
+    *("train_micro_batch_size_per_gpu", "train_batch_size", "batch_size"),
 )
-"""Sequences a step, and tokens a sequence: their product is a batch in tokens."""
-DEVICE_BATCH: Final = ("per_device_train_batch_size", "per_device_batch_size", "micro_batch_size", "device_batch_size")
-"""Sequences a step on one device, times those of :data:`TIMES` that are there."""
+"""Sequences that one device takes at once: a step takes them times those of :data:`TIMES` that are there."""
+LENGTH: Final = (
+    *("seq_len", "seq_length", "sequence_length", "max_seq_length", "max_seq_len", "max_sequence_length", "context_length"),
+    *("block_size", "n_ctx", "ctx_len", "max_length", "max_position_embeddings"),
+)
+"""Tokens a sequence."""
 TIMES: Final = (
     ("gradient_accumulation_steps", "grad_accum_steps", "accumulate_grad_batches", "grad_accumulation"),
     ("world_size", "num_devices", "n_gpus", "num_gpus", "gpus", "devices", "data_parallel_size", "dp_size"),

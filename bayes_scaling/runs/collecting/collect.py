@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
+from bayes_scaling.errors import InconsistentComputeWarning
 from bayes_scaling.quantities import ALONG_A_RUN
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.collecting.collected import Collected
@@ -154,7 +156,9 @@ def _collected(gathered: Gathering, name: str, at: At, needs: Collection[str]) -
     what = gathered.logged.what
     notes = "\n".join((f"Collected from {gathered.place}, {what}.", *assumed, *rules))
     card = Card(f"Runs from {what}", gathered.unit, gathered.params_are, notes=notes)
-    checked = read_runs(table, card=card, needs=tuple(needs), name=name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentComputeWarning)  # a rule says it
+        checked = read_runs(table, card=card, needs=tuple(needs), name=name)
     refuse_what_is_no_loss(checked.table, gathered.names.one("loss") or "loss", gathered.unit, gathered.place)
     dropped = pd.DataFrame(gathered.dropped, columns=["run_id", "reason"])
     return Collected(checked, _curves(gathered.curves, checked), dropped, card, assumed, rules, what)

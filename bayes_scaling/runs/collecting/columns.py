@@ -12,10 +12,9 @@ from bayes_scaling.quantities import BY_COLUMN, training_compute
 from bayes_scaling.runs.aliases import SHAPE
 from bayes_scaling.runs.collecting.gathering import Gathering
 from bayes_scaling.runs.collecting.sizes import MEANING, counted, sizes_in
+from bayes_scaling.runs.table import compute_finding
 from bayes_scaling.runs.units import PIECES, in_one_unit, known_unit, unit_named
 
-_COMPUTE: Final = 1.3
-"""Factor from 6 N D from which on compute is said to be counted otherwise: attention adds less to all but small models."""
 _WRONG: Final = 10.0
 """Factor from 6 N D above which a unit is wrong."""
 _TOKENS: Final = 1.05
@@ -124,10 +123,8 @@ def _compute(gathered: Gathering) -> None:
             f"{gathered.place}: {source} is a factor {away:.3g} {'above' if ratio > 1 else 'below'} 6 N D: {hint} FLOP, or the right params "
             f"and tokens."
         )
-    if away > _COMPUTE:
-        gathered.rules.append(
-            f"{source} is {ratio:.3g} times 6 N D (said where it is {_COMPUTE:g} times more or less): check its unit, and which parameters it counts"
-        )
+    if said := compute_finding(runs):
+        gathered.rules.append(said)
 
 
 def convert_loss(gathered: Gathering) -> None:
