@@ -85,7 +85,7 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
         "budget",
         "c",
     ),
-    "lr": ("lr", "learning_rate", "max_lr", "peak_lr", "max_learning_rate", "peak_learning_rate", "base_lr"),
+    "lr": ("peak_lr", "max_lr", "peak_learning_rate", "max_learning_rate", "base_lr", "learning_rate", "lr"),
     "schedule": ("schedule", "lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler"),
     "warmup": ("warmup", "warmup_steps", "warmup_iters", "num_warmup_steps"),
     "optimizer": ("optimizer", "optim", "optimiser"),

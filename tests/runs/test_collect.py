@@ -289,3 +289,36 @@ def test_what_was_collected_is_written_and_read_again(tmp_path):
     assert list(pd.read_csv(tmp_path / "runs.csv")) == ["run_id", "params", "tokens", "loss", "sched"]
     assert "params = n_params" in found._repr_html_()
     assert found.to_dict()["runs"][0]["run_id"] == "a"
+
+
+def test_settings_in_one_cell_are_fields():
+    """As the script in the documentation of W&B writes a project into a CSV."""
+    config = [str({"n_params": n, "schedule": "cosine", "layers": [1, 2], "lr": 1e-3}) for n in N.tolist()]
+    summary = [
+        str({"val/loss": loss, "train/tokens": d, "_runtime": 1.0, "done": True}) for loss, d in zip(LOSS.tolist(), D.tolist(), strict=True)
+    ]
+    found = collect(pd.DataFrame({"name": list("abcd"), "config": config, "summary": summary}))
+    assert found.runs.table["loss"].tolist() == LOSS.tolist()
+    assert "params = config.n_params" in found.assumed
+    assert "tokens = summary.train/tokens" in found.assumed
+    with pytest.raises(InvalidRuns, match="lacks params"):
+        collect(pd.DataFrame({"name": ["a"], "config": ["{'n': __import__('os')}"], "tokens": 1e9, "loss": 3.0}))
+
+
+def test_what_is_no_loss_and_what_is_no_number_is_said():
+    scores = table(acc=[0.2, 0.3, 0.4, 0.5]).drop(columns="val/loss")
+    with pytest.raises(
+        InvalidRuns, match=r"lacks loss \('acc' is a score, not a loss: give 1 - score, --columns 'loss=1 - acc'\)"
+    ):
+        collect(scores)
+    with pytest.raises(InvalidRuns, match=r"lacks params \(parameters\) \('n_params' has no number in it, found 'large'\)"):
+        collect(table(n_params="large"))
+    two = table(**{"eval/c4/loss": LOSS, "eval/pile/loss": LOSS}).drop(columns="val/loss")
+    with pytest.raises(InvalidRuns, match="it has eval/c4/loss, eval/pile/loss; say which, --columns 'loss=eval/c4/loss'"):
+        collect(two)
+    assert collect(two, map={"loss": "eval/pile/loss"}).assumed[-1] == "loss = eval/pile/loss; nats/token"
+
+
+def test_the_learning_rate_is_the_peak_not_the_last():
+    found = collect(table(lr=1e-5, learning_rate=[1e-3, 2e-3, 1e-3, 1e-3]))
+    assert found.runs.table["lr"].tolist() == [1e-3, 2e-3, 1e-3, 1e-3]

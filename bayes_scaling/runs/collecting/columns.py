@@ -14,6 +14,7 @@ from bayes_scaling.runs.collecting.gathering import Gathering
 from bayes_scaling.runs.collecting.sizes import MEANING, counted, sizes_in
 from bayes_scaling.runs.table import compute_finding
 from bayes_scaling.runs.units import PIECES, in_one_unit, known_unit, unit_named
+from bayes_scaling.runs.validate import as_numbers
 
 _WRONG: Final = 10.0
 """Factor from 6 N D above which a unit is wrong."""
@@ -59,8 +60,10 @@ def _counted(gathered: Gathering) -> bool:
     if failed:
         run, reason = next(iter(failed.items()))
         raise InvalidRuns(f"{gathered.place}: the parameters of {run} cannot be counted from its shape: {reason}")
-    for column in table:
-        gathered.runs[column] = table[column].reindex(gathered.runs.index)
+    for column in (*table, "depth", "width", "heads"):
+        cells = table[column] if column in table else shapes.get(column)
+        if cells is not None:
+            gathered.runs[column] = as_numbers(cells.reindex(gathered.runs.index))
     gathered.names.assumed.append(", ".join(f"{part} = {name}" for part, name in parts.items()))
     gathered.rules += rules
     return True

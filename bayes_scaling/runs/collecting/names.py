@@ -152,7 +152,8 @@ def _guess(names: Names, logged: Logged) -> None:
     for column, aliases in ALIASES.items():
         if column in names or column in ("run_id", "loss_unit"):
             continue
-        places = (points, runs) if column in ("steps", "tokens", "epochs", "compute_flops") else (runs,)
+        along = column in ("steps", "tokens", "epochs", "compute_flops")
+        places = (points, runs) if along else ([name for name in runs if name not in points],)
         if column == "params" and "params_total" in names:
             continue
         numeric = column in BY_COLUMN
