@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -18,7 +16,7 @@ import pandas as pd
 
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
-from bayes_scaling.runs.aliases import power_of
+from bayes_scaling.runs.aliases import numbers_named, power_of
 from bayes_scaling.runs.card import Card, card_beside, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
 from bayes_scaling.runs.curves import ALONG, canonical_curves
@@ -293,8 +291,6 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
     names, made = {}, {}
     for canonical, theirs in columns.items():
         names[canonical], made[canonical] = source_of(theirs, table)
-        if canonical in BY_COLUMN and made[canonical] is None and (power := power_of(theirs)) != 1.0:
-            made[canonical] = partial(operator.mul, power)
         if names[canonical] not in table:
             raise InvalidRuns(
                 f"{place} has no column {names[canonical]!r} to use as {canonical}; {choose(names[canonical], map(str, table))}."
@@ -309,8 +305,13 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
     repeated = table.columns[table.columns.duplicated()]
     if len(repeated):
         raise InvalidRuns(f"{place} has more than one column {repeated[0]!r}: keep one.")
+    in_powers = [
+        name for name, theirs in columns.items() if name in BY_COLUMN and made[name] is None and power_of(theirs) != 1.0
+    ]
+    scaled = {name: numbers_named(table[name], columns[name]) for name in in_powers}
     return table.assign(
-        **{name: converted(table[name], function) for name, function in made.items() if function is not None}
+        **{name: numbers.astype(object).where(numbers.notna(), table[name]) for name, numbers in scaled.items()},
+        **{name: converted(table[name], function) for name, function in made.items() if function is not None},
     )
 
 

@@ -182,6 +182,31 @@ def test_tokens_of_several_epochs():
     assert "tokens = epochs x dataset_tokens, every pass counted" in passes.rules
 
 
+def test_sizes_in_other_units():
+    found = collect(table(params_m=N / 1e6, tokens_b=D / 1e9).drop(columns=["n_params", "train_tokens"]))
+    assert found.runs.table["params"].to_numpy() == pytest.approx(N)
+    assert found.runs.table["tokens"].to_numpy() == pytest.approx(D)
+    assert "params = params_m, in units of 1e+06" in found.assumed
+    written = collect(table(**{"params (M)": ["10M", "30M", "100M", "300M"]}).drop(columns="n_params"))
+    assert written.runs.table["params"].tolist() == N.tolist()
+    with pytest.raises(
+        InvalidRuns, match=r"params, which is n_params, goes from 10 to 300, as no language model's does: .*'params \(M\)'"
+    ):
+        collect(table(n_params=N / 1e6))
+    with pytest.raises(InvalidRuns, match=r"tokens, which is train_tokens, goes from 0\.2 to 6"):
+        collect(table(train_tokens=D / 1e9))
+
+
+def test_facts_of_all_runs_and_of_each_go_together(tmp_path):
+    sizes = pd.DataFrame({"run_id": list("abcd"), "params": N})
+    sizes.to_csv(tmp_path / "sizes.csv", index=False)
+    raw = table(step=1000).drop(columns=["n_params", "train_tokens"])
+    found = collect(raw, facts=[tmp_path / "sizes.csv", {"batch_tokens": 65536, "corpus": "C4"}])
+    assert found.runs.table["params"].tolist() == N.tolist()
+    assert set(found.runs.table["tokens"]) == {65536000}
+    assert set(found.runs.table["corpus"]) == {"C4"}
+
+
 def test_facts_stand_above_guesses():
     sizes = pd.DataFrame({"run_id": list("abcd"), "params": 2 * N, "corpus": ["x", "x", "y", "y"]})
     found = collect(table(), facts=sizes)
@@ -295,7 +320,8 @@ def test_settings_in_one_cell_are_fields():
     """As the script in the documentation of W&B writes a project into a CSV."""
     config = [str({"n_params": n, "schedule": "cosine", "layers": [1, 2], "lr": 1e-3}) for n in N.tolist()]
     summary = [
-        str({"val/loss": loss, "train/tokens": d, "_runtime": 1.0, "done": True}) for loss, d in zip(LOSS.tolist(), D.tolist(), strict=True)
+        str({"val/loss": loss, "train/tokens": d, "_runtime": 1.0, "done": True})
+        for loss, d in zip(LOSS.tolist(), D.tolist(), strict=True)
     ]
     found = collect(pd.DataFrame({"name": list("abcd"), "config": config, "summary": summary}))
     assert found.runs.table["loss"].tolist() == LOSS.tolist()

@@ -79,6 +79,31 @@ def test_offline_runs_of_wandb(offline):
         bs.readers.collect(offline / "other.wandb")
 
 
+def test_a_project_of_wandb_by_its_address(monkeypatch):
+    """The server is a stand-in: names, states, settings, summaries and every point are asked of the library as it offers them."""
+    wandb = pytest.importorskip("wandb")
+
+    class Run:
+        def __init__(self, name, size, state):
+            self.name, self.id, self.state = name, f"id-{size:g}", state
+            self.config = {"n_params": size, "batch_size": BATCH, "seq_len": LENGTH}
+            self.summary, self.size = {"val/loss": 1.0, "_step": 300}, size
+
+        def scan_history(self):
+            return iter([{"_step": step, "val/loss": loss_at(self.size, step)} for step in STEPS])
+
+    runs = [Run(name, size, "finished") for name, size in SIZES.items()] + [Run("17M", 9e9, "crashed")]
+    asked = []
+    monkeypatch.setattr(wandb, "Api", lambda: type("Api", (), {"runs": lambda self, path: asked.append(path) or runs})())
+    collected = bs.readers.read_wandb("wandb://team/ladder", keep="state == 'finished'")
+    assert asked == ["team/ladder"]
+    assert collected.runs.table["run_id"].tolist() == ["17M (id-1.7e+07)", "30M"]
+    assert len(collected.curves) == 6
+    runs.clear()
+    with pytest.raises(InvalidRuns, match="The project team/ladder of W&B has no runs"):
+        bs.readers.read_wandb("wandb://team/ladder")
+
+
 def test_the_history_of_a_run_of_wandb(tmp_path):
     rows = [
         {"_step": step, "_runtime": 1.0, "val/loss": loss_at(1.7e7, step), "tokens": step * BATCH * LENGTH} for step in STEPS
@@ -193,7 +218,8 @@ def test_logs_of_lightning(tmp_path):
         "n_params: 1e7\nbetas: !!python/tuple [0.9, 0.95]\nmodel: !!python/object/apply:os.system ['x']\n"
     )
     assert (
-        bs.readers.read_lightning(tmp_path, facts={"params": 1e7, "batch_tokens": 512}).runs.table["tokens"].item() == 1024
+        bs.readers.read_lightning(tmp_path, facts={"params": 1e7, "batch_tokens": 65536}).runs.table["tokens"].item()
+        == 131072
     )
     (folder / "hparams.yaml").write_text("a: [")
     with pytest.raises(InvalidRuns, match=r"hparams\.yaml cannot be read as YAML"):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.quantities import BY_COLUMN, training_compute
-from bayes_scaling.runs.aliases import SHAPE
+from bayes_scaling.runs.aliases import SHAPE, power_of
 from bayes_scaling.runs.collecting.gathering import Gathering
 from bayes_scaling.runs.collecting.sizes import MEANING, counted, sizes_in
 from bayes_scaling.runs.table import compute_finding
@@ -20,6 +20,10 @@ _WRONG: Final = 10.0
 """Factor from 6 N D above which a unit is wrong."""
 _TOKENS: Final = 1.05
 """Factor between logged tokens and steps times batch from which on it is said."""
+
+
+_PLAUSIBLE: Final = {"params": (1e3, 1e14), "params_total": (1e3, 1e14), "tokens": (1e4, 1e16)}
+"""What a language model may have, and may have seen; numbers outside are of another unit."""
 
 
 def work_out(gathered: Gathering) -> None:
@@ -33,6 +37,7 @@ def work_out(gathered: Gathering) -> None:
     _params(gathered)
     _batch(gathered)
     _tokens(gathered)
+    _refuse_other_units(gathered)
     _compute(gathered)
 
 
@@ -106,6 +111,22 @@ def _tokens(gathered: Gathering) -> None:
     if "steps" in curves and "tokens" not in curves and "batch_tokens" in runs:
         batch = runs["batch_tokens"][~runs.index.duplicated()]
         gathered.curves = curves.assign(tokens=curves["steps"] * curves["run_id"].map(batch))
+
+
+def _refuse_other_units(gathered: Gathering) -> None:
+    """Refuse sizes and data that no language model has: they were written in millions or billions."""
+    for column, (least, most) in _PLAUSIBLE.items():
+        if column not in gathered.runs:
+            continue
+        low, high = gathered.runs[column].min(), gathered.runs[column].max()
+        if high < least or low > most:
+            source = gathered.names.one(column) or column
+            unit = "(M)" if column != "tokens" else "(B)"
+            named = column if source == column else f"{column}, which is {source},"
+            span = f"is {low:.4g}" if low == high else f"goes from {low:.4g} to {high:.4g}"
+            raise InvalidRuns(
+                f"{gathered.place}: {named} {span}, as no language model's does: check its unit; a column named '{column} {unit}' is in units of {power_of(unit):g}."
+            )
 
 
 def _compute(gathered: Gathering) -> None:
