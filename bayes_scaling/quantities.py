@@ -13,8 +13,8 @@ PF_DAY: Final = 8.64e19
 FLOP_PER_PARAMETER_AND_TOKEN: Final = 6.0
 """Two FLOP forward and four backward for each parameter and token (Kaplan et al. 2020, section 2.1)."""
 
-COMPUTE_TOLERANCE: Final = 2.0
-"""A run whose compute is further than this factor from 6 N D is warned about."""
+COMPUTE_TOLERANCE: Final = 1.3
+"""A run whose compute is further than this factor from 6 N D, up or down, is warned about: attention adds less to all but small models."""
 
 LOSS_UNITS: Final = ("nats/token", "bits/token", "bits/byte", "error rate")
 

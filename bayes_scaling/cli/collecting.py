@@ -51,9 +51,10 @@ def collect(
         bool, typer.Option("--unfinished", help="Whether runs that have not finished are taken too.")
     ] = False,
     facts: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="params=N,...", help="What the source does not say: values for all its runs, or a table with run_id."
+            metavar="params=N,...",
+            help="What the source does not say: values for all its runs, or a table with run_id; repeat for both.",
         ),
     ] = None,
     needs: Annotated[
@@ -79,7 +80,7 @@ def collect(
         at=at,  # pyright: ignore[reportArgumentType] - checked there
         dedupe=dedupe,
         keep=keep,
-        facts=facts_of(facts),
+        facts=[given for text in facts or () if (given := facts_of(text))],
         unfinished=unfinished,
         needs=[column.strip() for column in needs.split(",")],
     )

@@ -27,7 +27,16 @@ from bayes_scaling.cli.options import (
     pairs,
     table_of,
 )
-from bayes_scaling.cli.printing import print_checks, print_json, print_parameters, print_table, say, verdict_of
+from bayes_scaling.cli.printing import (
+    end,
+    print_checks,
+    print_json,
+    print_parameters,
+    print_table,
+    say,
+    verdict_of,
+    verdicts,
+)
 from bayes_scaling.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -66,7 +75,7 @@ def demo(
         numbers = {"forecast": records(predicted[columns]), "inside": count, "budget": budget.to_dict()}
         print_json({**verdict_of(fitted), **numbers, "fit": str(fit_path), "report": str(report.resolve())})
         return
-    print(fitted.verdict if fitted.adequate else f"{fitted.verdict}\n{fitted.adequacy}")
+    print("\n".join(verdicts(fitted)))
     print(f"\nForecast of the {len(large)} held-out larger runs, 90 % predictive intervals:")
     print_table(predicted[[*columns, "reach_compute_flops"]])
     print(f"The intervals cover {count} of {len(large)} measured losses.\n")
@@ -170,7 +179,7 @@ def fit(
     prob: Prob = 0.9,
     as_json: AsJson = False,
 ) -> None:
-    """Sample the posterior, save the fit and print its checks and its parameters with intervals."""
+    """Sample the posterior, save the fit and print its checks and its parameters with intervals; exit with 1 when a check failed."""
     from bayes_scaling.files import check_writable
     from bayes_scaling.model.document import default_model, read_model
     from bayes_scaling.runs.catalog import runs_from
@@ -218,11 +227,12 @@ def fit(
     fitted.save(out, full=full)
     if as_json:
         print_json({"fit": str(out), **described(fitted, prob=prob)})
-        return
-    print_checks(fitted)
-    print()
-    print_parameters(fitted, prob)
-    print(f"\nFit: {out}")
+    else:
+        print_checks(fitted)
+        print()
+        print_parameters(fitted, prob)
+        print(f"\nFit: {out}")
+    end(fitted)
 
 
 def _fit_by_forecasts(
@@ -248,12 +258,12 @@ def _fit_by_forecasts(
         posterior.save(out, full=full)
         if as_json:
             print_json({"fit": str(out), "choice": sentence, **described(posterior, prob=prob)})
-            return
-        print(sentence)
-        print_checks(posterior)
-        print()
-        print_parameters(posterior, prob)
-        print(f"\nFit: {out}")
+        else:
+            print_checks(posterior)
+            print(f"\n{sentence}\n")
+            print_parameters(posterior, prob)
+            print(f"\nFit: {out}")
+        end(posterior)
         return
     assert chosen.weights is not None
     (out / WEIGHTS).unlink(missing_ok=True)
@@ -262,10 +272,11 @@ def _fit_by_forecasts(
     write_whole(out / WEIGHTS, json.dumps(document, indent=1))
     if as_json:
         print_json({"mixture": str(out), "choice": sentence, **document})
-        return
-    print(f"{posterior.verdict}\n{sentence}\n")
-    print_table(chosen.weights.table)
-    print(f"\nMixture, a folder with a fit of each law: {out}")
+    else:
+        print("\n".join([*verdicts(posterior), sentence, ""]))
+        print_table(chosen.weights.table)
+        print(f"\nMixture, a folder with a fit of each law: {out}")
+    end(posterior)
 
 
 @app.command(epilog="Example: bayes-scaling check fit.nc --again")

@@ -21,11 +21,23 @@ def verdict_of(fit: Fit | Mixture) -> dict[str, Any]:
     return {"converged": fit.converged, "verdict": fit.verdict}
 
 
+def verdicts(fit: Fit | Mixture) -> list[str]:
+    """Return the sentences on convergence and, where it failed, adequacy: what failed comes first."""
+    inadequate = [] if fit.adequate else [fit.adequacy]
+    return [*inadequate, fit.verdict] if fit.converged else [fit.verdict, *inadequate]
+
+
+def end(fit: Fit | Mixture) -> None:
+    """End with exit code 1 where any check failed."""
+    if not (fit.converged and fit.adequate):
+        sys.exit(1)
+
+
 def print_checks(fit: Fit) -> None:
-    """Print the verdicts on convergence and, where it failed, adequacy; suspect rows; then every check, then advice."""
+    """Print the verdicts, what failed first; suspect rows; then every check, then advice."""
     from bayes_scaling.posterior.suspects import suspects_sentence
 
-    lines = [fit.verdict, "" if fit.adequate else fit.adequacy, *fit.pinned, suspects_sentence(fit), fit.how_sampled]
+    lines = [*verdicts(fit), *fit.pinned, suspects_sentence(fit), fit.how_sampled]
     print("\n".join(filter(None, lines)) + "\n")
     for check in fit.checks:
         mark, place = "passed" if check["passed"] else "FAILED", f" ({check['where']})" if check["where"] else ""

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
+import pandas as pd
+
+from bayes_scaling.runs.validate import as_numbers
+
 ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "run_id": ("run_id", "run_name", "name", "run", "id", "model_name", "model"),
     "state": ("state", "status", "run_state"),
@@ -85,7 +89,7 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
         "budget",
         "c",
     ),
-    "lr": ("lr", "learning_rate", "max_lr", "peak_lr", "max_learning_rate", "peak_learning_rate", "base_lr"),
+    "lr": ("peak_lr", "max_lr", "peak_learning_rate", "max_learning_rate", "base_lr", "learning_rate", "lr"),
     "schedule": ("schedule", "lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler"),
     "warmup": ("warmup", "warmup_steps", "warmup_iters", "num_warmup_steps"),
     "optimizer": ("optimizer", "optim", "optimiser"),
@@ -130,30 +134,27 @@ SHAPE: Final[dict[str, tuple[str, ...]]] = {
 }
 """Names of the shape of a Transformer in a configuration."""
 
-BATCH: Final[tuple[tuple[str, ...], ...]] = (
-    (
-        "global_batch_size",
-        "total_batch_size",
-        "effective_batch_size",
-        "train_batch_size",
-        "batch_size",
+BATCH: Final = (
+    *("global_batch_size", "global_train_batch_size", "total_batch_size", "effective_batch_size", "batch_size_global"),
+    *("total_train_batch_size", "n_batch_total"),
+)
+"""Sequences a step, of all devices and gradient accumulation together."""
+PART_OF_BATCH: Final = (
+    *(
+        "per_device_train_batch_size",
+        "per_device_batch_size",
+        "micro_batch_size",
+        "device_batch_size",
         "train_micro_batch_size",
     ),
-    (
-        "seq_len",
-        "seq_length",
-        "sequence_length",
-        "max_seq_length",
-        "max_seq_len",
-        "context_length",
-        "block_size",
-        "n_ctx",
-        "ctx_len",
-    ),
+    *("train_micro_batch_size_per_gpu", "train_batch_size", "batch_size", "batch", "bs"),
 )
-"""Sequences a step, and tokens a sequence: their product is a batch in tokens."""
-DEVICE_BATCH: Final = ("per_device_train_batch_size", "per_device_batch_size", "micro_batch_size", "device_batch_size")
-"""Sequences a step on one device, times those of :data:`TIMES` that are there."""
+"""Sequences that one device takes at once: a step takes them times those of :data:`TIMES` that are there."""
+LENGTH: Final = (
+    *("seq_len", "seq_length", "sequence_length", "max_seq_length", "max_seq_len", "max_sequence_length", "context_length"),
+    *("block_size", "n_ctx", "ctx_len", "max_length", "max_position_embeddings"),
+)
+"""Tokens a sequence."""
 TIMES: Final = (
     ("gradient_accumulation_steps", "grad_accum_steps", "accumulate_grad_batches", "grad_accumulation"),
     ("world_size", "num_devices", "n_gpus", "num_gpus", "gpus", "devices", "data_parallel_size", "dp_size"),
@@ -184,6 +185,10 @@ _NO_LOSS: Final = (
     "best_",
 )
 _UNIT: Final = re.compile(r"[(\[]\s*(?:in )?(?:10\^?|1e)?(?P<unit>[a-z0-9/ ]+?)\s*[)\]]\s*$", re.IGNORECASE)
+_SUFFIX: Final = re.compile(
+    r"(?<=params|tokens|_flops|.sizes|meters)[_ ](?P<unit>[kmbtpe]|bn|mn|(?:m|b|tr)illions?)$", re.IGNORECASE
+)
+"""A unit as the last word of a name, ``params_m`` or ``tokens_billions``."""
 _POWERS: Final = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21, "y": 1e24}
 _WORDS: Final = {
     **{
@@ -195,6 +200,7 @@ _WORDS: Final = {
         "billions": 1e9,
         "trillion": 1e12,
     },
+    **{"mn": 1e6, "bn": 1e9},
     **{"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12, "peta": 1e15, "exa": 1e18, "zetta": 1e21, "yotta": 1e24},
 }
 
@@ -205,7 +211,8 @@ def folded(name: str) -> str:
     >>> folded("Train/Num-Params (B)"), folded("nLayers")
     ('train_num_params', 'n_layers')
     """
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", _UNIT.sub("", name.strip()))
+    name = _SUFFIX.sub("", _UNIT.sub("", name.strip()).strip())
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name)
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
@@ -235,21 +242,29 @@ def match(aliases: Iterable[str], names: Iterable[str]) -> str | None:
 
 
 def power_of(name: str) -> float:
-    """Return the factor that a unit in the brackets of a column's name states.
+    """Return the factor that a unit at the end of a column's name states, in brackets or as its last word.
 
-    >>> power_of("FLOPs (P)"), power_of("tokens (B)"), power_of("params [millions]"), power_of("loss (nats)")
+    >>> power_of("FLOPs (P)"), power_of("tokens_b"), power_of("params [millions]"), power_of("loss (nats)")
     (1000000000000000.0, 1000000000.0, 1000000.0, 1.0)
     """
-    found = _UNIT.search(name.strip())
+    found = _UNIT.search(name.strip()) or _SUFFIX.search(name.strip())
     if found is None:
         return 1.0
     unit = found["unit"].strip()
     if unit.isdigit():
         return 10.0 ** int(unit) if int(unit) <= 30 else 1.0
-    word = re.sub(r"[ -]?(?:flops?|flop/?s?|tokens?|params?|parameters?)$", "", unit, flags=re.IGNORECASE).strip()
-    if word.lower() in _WORDS:
-        return _WORDS[word.lower()]
-    return _POWERS.get(word.lower(), 1.0) if len(word) == 1 else 1.0
+    word = re.sub(r"[ -]?(?:flops?|flop/?s?|tokens?|params?|parameters?)$", "", unit, flags=re.IGNORECASE).strip().lower()
+    return _WORDS.get(word) or _POWERS.get(word, 1.0)
+
+
+def numbers_named(cells: pd.Series, name: str) -> pd.Series:
+    """Return cells as numbers, in the unit that their column's name states, unless a cell states one itself.
+
+    >>> numbers_named(pd.Series(["17", "30"]), "params (M)").tolist(), numbers_named(pd.Series(["17M", "30M"]), "params (M)").tolist()
+    ([17000000.0, 30000000.0], [17000000.0, 30000000.0])
+    """
+    own = cells.map(lambda cell: isinstance(cell, str) and cell.strip()[-1:].isalpha()).any()
+    return as_numbers(cells) * (1.0 if own else power_of(name))
 
 
 def losses_of(names: Iterable[str]) -> list[str]:
@@ -285,18 +300,18 @@ def is_held_out(name: str) -> bool:
 
 
 def likely(column: str, names: Iterable[str]) -> str | None:
-    """Return the name that most looks like a column: by an alias, a part of one, or its spelling.
+    """Return the name that most looks like a column, or like a name of one: by an alias, its spelling, or a part of it.
 
-    >>> likely("tokens", ["Trained toks", "tokns", "lr"])
-    'tokns'
+    >>> likely("tokens", ["Trained toks", "tokns", "lr"]), likely("Val losss", ["FLOPs", "Val loss"])
+    ('tokns', 'Val loss')
     """
-    names = list(names)
-    if found := match(ALIASES.get(column, (column,)), names):
+    names, aliases = list(names), ALIASES.get(column, (folded(column),))
+    found = match(aliases, names) or next(iter(losses_of(names) if column == "loss" else []), None)
+    if found:
         return found
     by_form = {folded(name): name for name in names}
-    near = next(
-        (near for alias in ALIASES.get(column, (column,)) if (near := get_close_matches(alias, by_form, 1, 0.75))), []
-    )
+    near = next((near for alias in aliases if (near := get_close_matches(alias, by_form, 1, 0.75))), [])
     if near:
         return by_form[near[0]]
-    return next((name for form, name in by_form.items() if column.rstrip("s").split("_")[0] in form), None)
+    stem = column.removesuffix("s").split("_")[0].lower()
+    return next((name for form, name in by_form.items() if len(stem) > 2 and stem in form), None)

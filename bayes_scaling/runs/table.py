@@ -16,6 +16,7 @@ import pandas as pd
 
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
+from bayes_scaling.runs.aliases import numbers_named, power_of
 from bayes_scaling.runs.card import Card, card_beside, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
 from bayes_scaling.runs.curves import ALONG, canonical_curves
@@ -139,7 +140,8 @@ def read_runs(
         exports its chart (CSV) and as the trainer of Hugging Face logs them (``trainer_state.json``).
     columns : mapping, optional
         Canonical name to the name in the table, such as ``{"params": "N"}``, or to what is made of a column: the logarithm of a
-        perplexity, ``{"loss": "ln(ppl)"}``, and what a score lacks, ``{"loss": "1 - accuracy"}`` or ``"100 - accuracy"``.
+        perplexity, ``{"loss": "ln(ppl)"}``, and what a score lacks, ``{"loss": "1 - accuracy"}`` or ``"100 - accuracy"``. A power in brackets,
+        ``FLOPs (P)`` or ``params (M)``, is the unit of its numbers.
     loss_unit : str, optional
         Unit of the loss, over the card's: ``"nats/token"``, ``"bits/token"``, ``"bits/byte"`` or ``"error rate"``. By default what the
         name of the column states, such as ``bpb``.
@@ -303,8 +305,13 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
     repeated = table.columns[table.columns.duplicated()]
     if len(repeated):
         raise InvalidRuns(f"{place} has more than one column {repeated[0]!r}: keep one.")
+    in_powers = [
+        name for name, theirs in columns.items() if name in BY_COLUMN and made[name] is None and power_of(theirs) != 1.0
+    ]
+    scaled = {name: numbers_named(table[name], columns[name]) for name in in_powers}
     return table.assign(
-        **{name: converted(table[name], function) for name, function in made.items() if function is not None}
+        **{name: numbers.astype(object).where(numbers.notna(), table[name]) for name, numbers in scaled.items()},
+        **{name: converted(table[name], function) for name, function in made.items() if function is not None},
     )
 
 
@@ -336,18 +343,28 @@ def _card(
 
 
 def _warn_of_compute(table: pd.DataFrame, place: str) -> None:
+    if said := compute_finding(table):
+        warnings.warn(f"{place}: {said}.", InconsistentComputeWarning, stacklevel=3)
+
+
+def compute_finding(table: pd.DataFrame) -> str:
+    """Return what is to be said of compute that is further from 6 N D than the tolerance, or nothing.
+
+    >>> compute_finding(pd.DataFrame({"params": [1e8], "tokens": [2e9], "compute_flops": [1.4 * 1.2e18]}))
+    'in 1 of 1 rows the compute is more than a factor 1.3 from 6 N D, most in row 1 (a factor 1.4). Check its unit, and which parameters are counted'
+    """
     counts = [column for column in ("params", "params_total") if column in table]
     if "compute_flops" not in table or "tokens" not in table or not counts:
-        return
-    ratios = [np.log(table["compute_flops"] / training_compute(table[n], table["tokens"])) for n in counts]
-    nearest = np.exp(np.abs(np.array(ratios)).min(axis=0))
-    far = np.flatnonzero(nearest > COMPUTE_TOLERANCE)
-    if len(far):
-        worst = int(far[np.argmax(nearest[far])])
-        warnings.warn(
-            f"{place}: in {len(far)} of {len(table)} rows the compute is more than a factor {COMPUTE_TOLERANCE:g} "
-            f"from 6 N D, most in row {worst + 1} (a factor {nearest[worst]:.3g}). Check the units, and which "
-            f"parameters are counted.",
-            InconsistentComputeWarning,
-            stacklevel=3,
-        )
+        return ""
+    with np.errstate(all="ignore"):
+        ratios = np.array([np.log(table["compute_flops"] / training_compute(table[n], table["tokens"])) for n in counts])
+    ratios = np.where(np.isnan(ratios), 0.0, ratios)
+    nearest = np.take_along_axis(ratios, np.abs(ratios).argmin(axis=0)[None], axis=0)[0]
+    far = np.flatnonzero(np.abs(nearest) > np.log(COMPUTE_TOLERANCE))
+    if not len(far):
+        return ""
+    worst = int(far[np.argmax(np.abs(nearest[far]))])
+    return (
+        f"in {len(far)} of {len(table)} rows the compute is more than a factor {COMPUTE_TOLERANCE:g} from 6 N D, most in row {worst + 1} "
+        f"(a factor {np.exp(nearest[worst]):.3g}). Check its unit, and which parameters are counted"
+    )

@@ -101,7 +101,7 @@ def test_groups_that_were_pooled_are_said(fitted, column):
         {column: group, "tokens": D, "host": rng.choice(["a", "b"], 10), "loss": loss * np.exp(rng.normal(0, 0.002, 10))}
     )
     answer, _ = fitted(table)
-    assert answer.code == 0, answer.err
+    assert answer.code == 1, answer.err  # a check failed
     found = checks_of(answer)[f"residuals by {column}, p-value"]
     assert not found["passed"]
     assert f"(--by {column})" in found["advice"]
@@ -137,3 +137,15 @@ def test_runs_logged_twice_are_said_and_counted_once(fitted):
     taken, _ = fitted(both, "--anyway")
     assert "repeat another" not in taken.err
     assert "noise_scale_recipe" in json.loads(taken.out)["parameters"]
+
+
+def test_what_failed_is_said_first(command, tmp_path):  # noqa: F811
+    D = np.tile(np.geomspace(5e8, 1e10, 5), 2)
+    level = np.repeat([3.22, 3.1], 5)
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.002, 10))
+    table = pd.DataFrame({"schedule": np.repeat(["constant", "linear"], 5), "tokens": D})
+    table.assign(loss=(level + 0.75 * (D / 5.5e8) ** -0.55) * noise).to_csv(tmp_path / "runs.csv", index=False)
+    answer = command("fit", tmp_path / "runs.csv", "--seed", 1, "--out", tmp_path / "fit.nc")
+    assert answer.code == 1
+    assert answer.out.startswith("The model does NOT describe the runs well: residuals by schedule")
+    assert (tmp_path / "fit.nc").is_file()

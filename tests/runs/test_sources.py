@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 import bayes_scaling as bs
 from bayes_scaling.errors import InvalidRuns
 
+SAMPLES = Path(__file__).parent / "samples"
 SIZES = {"17M": 1.7e7, "30M": 3e7}
 BATCH, LENGTH = 64, 1024
 STEPS = (100, 200, 300)
@@ -75,6 +77,31 @@ def test_offline_runs_of_wandb(offline):
     (offline / "other.wandb").write_bytes(b"something else")
     with pytest.raises(InvalidRuns, match="is no log of W&B"):
         bs.readers.collect(offline / "other.wandb")
+
+
+def test_a_project_of_wandb_by_its_address(monkeypatch):
+    """The server is a stand-in: names, states, settings, summaries and every point are asked of the library as it offers them."""
+    wandb = pytest.importorskip("wandb")
+
+    class Run:
+        def __init__(self, name, size, state):
+            self.name, self.id, self.state = name, f"id-{size:g}", state
+            self.config = {"n_params": size, "batch_size": BATCH, "seq_len": LENGTH}
+            self.summary, self.size = {"val/loss": 1.0, "_step": 300}, size
+
+        def scan_history(self):
+            return iter([{"_step": step, "val/loss": loss_at(self.size, step)} for step in STEPS])
+
+    runs = [Run(name, size, "finished") for name, size in SIZES.items()] + [Run("17M", 9e9, "crashed")]
+    asked = []
+    monkeypatch.setattr(wandb, "Api", lambda: type("Api", (), {"runs": lambda self, path: asked.append(path) or runs})())
+    collected = bs.readers.read_wandb("wandb://team/ladder", keep="state == 'finished'")
+    assert asked == ["team/ladder"]
+    assert collected.runs.table["run_id"].tolist() == ["17M (id-1.7e+07)", "30M"]
+    assert len(collected.curves) == 6
+    runs.clear()
+    with pytest.raises(InvalidRuns, match="The project team/ladder of W&B has no runs"):
+        bs.readers.read_wandb("wandb://team/ladder")
 
 
 def test_the_history_of_a_run_of_wandb(tmp_path):
@@ -176,6 +203,56 @@ def test_a_folder_of_tensorboard(tmp_path):
     assert set(collected.runs.table["schedule"]) == {"wsd"}
     one = bs.readers.read_tensorboard(tmp_path / "17M")
     assert one.runs.table["run_id"].tolist() == ["17M"]
+
+
+def test_logs_of_lightning(tmp_path):
+    collected = bs.readers.read_lightning(SAMPLES / "lightning")
+    same_runs(collected)
+    assert "batch_tokens = batch_size x block_size" in collected.assumed
+    one = bs.readers.read_lightning(SAMPLES / "lightning" / "17M" / "version_0" / "metrics.csv")
+    assert one.runs.table["run_id"].tolist() == ["17M"]
+    folder = tmp_path / "run" / "version_0"
+    folder.mkdir(parents=True)
+    (folder / "metrics.csv").write_text("step,val_loss\n1,3.0\n2,2.5\n")
+    (folder / "hparams.yaml").write_text(
+        "n_params: 1e7\nbetas: !!python/tuple [0.9, 0.95]\nmodel: !!python/object/apply:os.system ['x']\n"
+    )
+    assert (
+        bs.readers.read_lightning(tmp_path, facts={"params": 1e7, "batch_tokens": 65536}).runs.table["tokens"].item()
+        == 131072
+    )
+    (folder / "hparams.yaml").write_text("a: [")
+    with pytest.raises(InvalidRuns, match=r"hparams\.yaml cannot be read as YAML"):
+        bs.readers.read_lightning(tmp_path)
+
+
+def test_logs_that_lightning_writes_now(tmp_path):
+    loggers = pytest.importorskip("lightning.pytorch.loggers", reason="Lightning needs torch")
+    for name, size in SIZES.items():
+        logger = loggers.CSVLogger(tmp_path, name=name)
+        logger.log_hyperparams({"n_params": size, "batch_size": BATCH, "block_size": LENGTH})
+        for step in STEPS:
+            logger.log_metrics({"val_loss": loss_at(size, step)}, step=step)
+        logger.save()
+    same_runs(bs.readers.read_lightning(tmp_path))
+
+
+def test_the_log_a_trainer_wrote():
+    collected = bs.readers.read_trainer(SAMPLES / "trainer")
+    table = same_runs(collected)
+    assert table["compute_flops"].to_numpy() == pytest.approx(6 * table["params"] * table["tokens"])
+    one = bs.readers.read_trainer(SAMPLES / "trainer" / "17M" / "checkpoint-300" / "trainer_state.json")
+    assert one.runs.table["run_id"].tolist() == ["17M"]
+
+
+def test_the_log_that_a_trainer_writes_now(tmp_path):
+    callbacks = pytest.importorskip("transformers.trainer_callback", reason="transformers is no library of the tests")
+    for name, size in SIZES.items():
+        (tmp_path / name).mkdir()
+        log = [{"step": step, "epoch": 0.1, "eval_loss": loss_at(size, step)} for step in STEPS]
+        state = callbacks.TrainerState(global_step=300, max_steps=300, log_history=log)
+        state.save_to_json(str(tmp_path / name / "trainer_state.json"))
+    same_runs(bs.readers.read_trainer(tmp_path, facts={"batch_tokens": BATCH * LENGTH}))
 
 
 def trainer_state(folder, size, *, steps=STEPS, done=STEPS[-1]):

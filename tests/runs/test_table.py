@@ -167,3 +167,14 @@ def test_labels_that_look_like_numbers_stay_usable():
     assert runs.table["group"].tolist() == ["1", "2"]
     assert runs.table["tuned"].tolist() == [True, False]
     assert "<table" in runs._repr_html_()
+
+
+def test_a_power_in_the_name_of_a_column_is_the_unit_of_its_numbers():
+    table = pd.DataFrame({"N (M)": ["17", "30", "many"], "FLOPs (P)": [102, 360, 1.0], "loss": [3.4, 3.1, 3.0]})
+    runs = read_runs(table[:2], columns={"params": "N (M)", "compute_flops": "FLOPs (P)"})
+    assert runs.table["params"].tolist() == [1.7e7, 3e7]
+    assert runs.table["tokens"].to_numpy() == pytest.approx([1e9, 2e9])
+    with pytest.raises(InvalidRuns, match=r"row 3, params: is not a number \(found 'many'\)"):
+        read_runs(table, columns={"params": "N (M)"}, needs=["loss", "params"])
+    own = table[:2].assign(**{"N (M)": ["17M", "30M"]})
+    assert read_runs(own, columns={"params": "N (M)"}).table["params"].tolist() == [1.7e7, 3e7]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
+from bayes_scaling.errors import InconsistentComputeWarning
 from bayes_scaling.quantities import ALONG_A_RUN
 from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.collecting.collected import Collected
@@ -40,7 +42,7 @@ def collect(
     at: At = "last",
     dedupe: bool = True,
     keep: str | None = None,
-    facts: Facts | None = None,
+    facts: Facts | Sequence[Facts] | None = None,
     unfinished: bool = False,
     needs: Collection[str] = NEEDED,
     name: str | None = None,
@@ -63,7 +65,7 @@ def collect(
     keep : str, optional
         Condition on the fields of the source that runs to collect meet. One on the state says which states are taken; without it
         runs that crashed or go on are left out.
-    facts : mapping, DataFrame or path, optional
+    facts : mapping, DataFrame or path, or several, optional
         What the source does not say: values that all runs share, or a table by ``run_id``.
     unfinished : bool
         Whether runs that have not reached their last step are taken.
@@ -97,7 +99,8 @@ def collect(
     place = "The table" if isinstance(source, pd.DataFrame | Logged) else str(source)
     found = read_source(source, kind) if isinstance(source, str | Path) else source
     logged = found if isinstance(found, Logged) else tabular(found, place, kind)
-    gathered = _gathering(logged, read_map(map), facts, place)
+    given = facts if isinstance(facts, list | tuple) else () if facts is None else (facts,)
+    gathered = _gathering(logged, read_map(map), given, place)
     keep_runs(gathered, keep, unfinished=unfinished)
     pick(gathered, at)
     work_out(gathered)
@@ -127,18 +130,21 @@ def collector(kind: str) -> Callable[..., Collected]:
     return read
 
 
-def _gathering(logged: Logged, given: Mapping[str, Any], facts: Facts | None, place: str) -> Gathering:
+def _gathering(logged: Logged, given: Mapping[str, Any], facts: Sequence[Facts], place: str) -> Gathering:
     """Return fields with names: those of a map, of facts, and those that are guessed."""
-    values: dict[str, Any] = dict(facts) if isinstance(facts, Mapping) else {}
-    of_runs = read_file(Path(facts)) if isinstance(facts, str | Path) else facts if isinstance(facts, pd.DataFrame) else None
-    if of_runs is not None:
-        values = dict.fromkeys(str(column) for column in of_runs if column != "run_id")
-    names = names_of(logged, given, values, place)
+    shared, tables = {}, []
+    for each in facts:
+        if isinstance(each, Mapping):
+            shared |= each
+        else:
+            tables.append(read_file(Path(each)) if isinstance(each, str | Path) else each)
+    by_run = dict.fromkeys(str(column) for table in tables for column in table if column != "run_id")
+    names = names_of(logged, given, {**shared, **by_run}, place)
     label = names.one("run_id") or "run_id"
     fields = logged.runs.set_axis(pd.Index(logged.runs[label].astype(str), name="run_id"))
-    if of_runs is not None:
-        joined = with_facts(pd.DataFrame({"run_id": fields.index}), facts, place).set_axis(fields.index)
-        names.values |= {column: joined[column] for column in values}
+    for table in tables:
+        joined = with_facts(pd.DataFrame({"run_id": fields.index}), table, place).set_axis(fields.index)
+        names.values |= {str(column): joined[column] for column in table if column != "run_id"}
     gathered = Gathering(logged, names, place, fields, rules=list(logged.notes))
     gathered.params_are = known_meaning(names.settings.get("params_are", ""))
     return gathered
@@ -154,7 +160,9 @@ def _collected(gathered: Gathering, name: str, at: At, needs: Collection[str]) -
     what = gathered.logged.what
     notes = "\n".join((f"Collected from {gathered.place}, {what}.", *assumed, *rules))
     card = Card(f"Runs from {what}", gathered.unit, gathered.params_are, notes=notes)
-    checked = read_runs(table, card=card, needs=tuple(needs), name=name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentComputeWarning)  # a rule says it
+        checked = read_runs(table, card=card, needs=tuple(needs), name=name)
     refuse_what_is_no_loss(checked.table, gathered.names.one("loss") or "loss", gathered.unit, gathered.place)
     dropped = pd.DataFrame(gathered.dropped, columns=["run_id", "reason"])
     return Collected(checked, _curves(gathered.curves, checked), dropped, card, assumed, rules, what)

@@ -9,17 +9,21 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.quantities import BY_COLUMN, training_compute
-from bayes_scaling.runs.aliases import SHAPE
+from bayes_scaling.runs.aliases import SHAPE, power_of
 from bayes_scaling.runs.collecting.gathering import Gathering
 from bayes_scaling.runs.collecting.sizes import MEANING, counted, sizes_in
+from bayes_scaling.runs.table import compute_finding
 from bayes_scaling.runs.units import PIECES, in_one_unit, known_unit, unit_named
+from bayes_scaling.runs.validate import as_numbers
 
-_COMPUTE: Final = 1.3
-"""Factor from 6 N D from which on compute is said to be counted otherwise: attention adds less to all but small models."""
 _WRONG: Final = 10.0
 """Factor from 6 N D above which a unit is wrong."""
 _TOKENS: Final = 1.05
 """Factor between logged tokens and steps times batch from which on it is said."""
+
+
+_PLAUSIBLE: Final = {"params": (1e3, 1e14), "params_total": (1e3, 1e14), "tokens": (1e4, 1e16)}
+"""What a language model may have, and may have seen; numbers outside are of another unit."""
 
 
 def work_out(gathered: Gathering) -> None:
@@ -33,6 +37,7 @@ def work_out(gathered: Gathering) -> None:
     _params(gathered)
     _batch(gathered)
     _tokens(gathered)
+    _refuse_other_units(gathered)
     _compute(gathered)
 
 
@@ -60,8 +65,10 @@ def _counted(gathered: Gathering) -> bool:
     if failed:
         run, reason = next(iter(failed.items()))
         raise InvalidRuns(f"{gathered.place}: the parameters of {run} cannot be counted from its shape: {reason}")
-    for column in table:
-        gathered.runs[column] = table[column].reindex(gathered.runs.index)
+    for column in (*table, "depth", "width", "heads"):
+        cells = table[column] if column in table else shapes.get(column)
+        if cells is not None:
+            gathered.runs[column] = as_numbers(cells.reindex(gathered.runs.index))
     gathered.names.assumed.append(", ".join(f"{part} = {name}" for part, name in parts.items()))
     gathered.rules += rules
     return True
@@ -106,6 +113,22 @@ def _tokens(gathered: Gathering) -> None:
         gathered.curves = curves.assign(tokens=curves["steps"] * curves["run_id"].map(batch))
 
 
+def _refuse_other_units(gathered: Gathering) -> None:
+    """Refuse sizes and data that no language model has: they were written in millions or billions."""
+    for column, (least, most) in _PLAUSIBLE.items():
+        if column not in gathered.runs:
+            continue
+        low, high = gathered.runs[column].min(), gathered.runs[column].max()
+        if high < least or low > most:
+            source = gathered.names.one(column) or column
+            unit = "(M)" if column != "tokens" else "(B)"
+            named = column if source == column else f"{column}, which is {source},"
+            span = f"is {low:.4g}" if low == high else f"goes from {low:.4g} to {high:.4g}"
+            raise InvalidRuns(
+                f"{gathered.place}: {named} {span}, as no language model's does: check its unit; a column named '{column} {unit}' is in units of {power_of(unit):g}."
+            )
+
+
 def _compute(gathered: Gathering) -> None:
     """Hold compute against 6 N D, in both directions."""
     runs = gathered.runs
@@ -124,10 +147,8 @@ def _compute(gathered: Gathering) -> None:
             f"{gathered.place}: {source} is a factor {away:.3g} {'above' if ratio > 1 else 'below'} 6 N D: {hint} FLOP, or the right params "
             f"and tokens."
         )
-    if away > _COMPUTE:
-        gathered.rules.append(
-            f"{source} is {ratio:.3g} times 6 N D (said where it is {_COMPUTE:g} times more or less): check its unit, and which parameters it counts"
-        )
+    if said := compute_finding(runs):
+        gathered.rules.append(said)
 
 
 def convert_loss(gathered: Gathering) -> None:

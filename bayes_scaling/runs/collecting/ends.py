@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
-from bayes_scaling.runs.aliases import power_of
+from bayes_scaling.runs.aliases import numbers_named
 from bayes_scaling.runs.collecting.gathering import Gathering
 from bayes_scaling.runs.curves import ALONG, canonical_points
 from bayes_scaling.runs.measure import source_of
@@ -43,7 +43,7 @@ def _curves(gathered: Gathering, theirs: str) -> pd.DataFrame:
     points = logged[logged["run_id"].astype(str).isin(gathered.fields.index)]
     curves = canonical_points(points, {"loss": theirs, **along}, gathered.place)
     for column, name in along.items():
-        curves[column] = as_numbers(curves[column]) * power_of(name)
+        curves[column] = numbers_named(curves[column], name)
     order = next((column for column in ("steps", "tokens") if column in curves), None)
     curves = curves.assign(loss=as_numbers(curves["loss"]))
     return curves if order is None else curves.sort_values(order, kind="stable").reset_index(drop=True)
@@ -79,7 +79,7 @@ def _summaries(gathered: Gathering, theirs: str) -> None:
     """Take the loss that stands beside each run; a run without one is left out."""
     base, made = source_of(theirs, list(gathered.fields))
     cells = gathered.fields[base]
-    numbers = as_numbers(cells) * power_of(base)
+    numbers = as_numbers(cells)
     gathered.runs = pd.DataFrame({"loss": numbers if made is None else made(numbers)}, index=gathered.fields.index)
     for run in gathered.runs.index[~np.isfinite(gathered.runs["loss"])]:
         cell = cells[run]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.runs.aliases import power_of
+from bayes_scaling.runs.aliases import numbers_named
 from bayes_scaling.runs.collecting.names import WORDS, Names
 from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.units import PIECES
@@ -71,7 +71,7 @@ class Gathering:
                 cells = self.logged.points.dropna(subset=[part]).groupby("run_id")[part].last().reindex(self.runs.index)
             else:
                 return None
-            numbers = as_numbers(cells) * power_of(part)
+            numbers = numbers_named(cells, part)
             total = numbers if total is None else total * numbers
         return total
 

@@ -8,6 +8,8 @@ from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.quantities import completed
 from bayes_scaling.runs.aliases import likely
 from bayes_scaling.runs.collecting.gathering import Gathering
+from bayes_scaling.runs.measure import remedy
+from bayes_scaling.runs.validate import as_numbers
 
 
 def refuse_missing(gathered: Gathering, needs: Collection[str]) -> None:
@@ -52,12 +54,26 @@ def _ask(gathered: Gathering, column: str) -> str:
     """Return what is missing, and the field that may be it."""
     names = gathered.names
     used = {part for parts in names.fields.values() for part in parts}
-    near = likely(column, [name for name in gathered.logged.fields if name not in used])
+    unused = [name for name in gathered.logged.fields if name not in used]
+    if column == "loss":
+        return _ask_for_loss(names.settings.get("losses", ""), unused)
+    near = likely(column, unused)
+    cells = gathered.fields[near].dropna() if near in gathered.fields else []
     hint = f" (likely {near!r}: --columns {column}={near})" if near and near != column else ""
-    if column == "loss" and (several := names.settings.get("losses")):
-        return f"one loss: it has {several}; say which, --columns loss=..."
+    if len(cells) and as_numbers(cells).isna().all():
+        hint = f" ({near!r} has no number in it, found {cells.iloc[0]!r})"
     if column == "tokens" and "steps" in gathered.runs:
         if "batch" in names and "length" not in names:
             return "tokens: it has steps and sequences a step, not tokens a sequence (length)"
         return f"tokens: it has steps, not tokens a step (batch_tokens){hint}"
     return {"params": "params (parameters)", "tokens": "tokens (seen in training)"}.get(column, column) + hint
+
+
+def _ask_for_loss(several: str, unused: list[str]) -> str:
+    if several:
+        return f"one loss: it has {several}; say which, --columns 'loss={several.split(', ')[0]}'"
+    found = [remedy(name) for name in unused if remedy(name)]
+    near = likely("loss", unused)
+    return (
+        f"loss ({'; '.join(found)})" if found else "loss" + (f" (likely {near!r}: --columns 'loss={near}')" if near else "")
+    )

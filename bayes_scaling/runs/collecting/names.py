@@ -13,7 +13,18 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns, choose
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.runs.aliases import ALIASES, BATCH, DEVICE_BATCH, SHAPE, TIMES, likely, losses_of, match, power_of
+from bayes_scaling.runs.aliases import (
+    ALIASES,
+    BATCH,
+    LENGTH,
+    PART_OF_BATCH,
+    SHAPE,
+    TIMES,
+    likely,
+    losses_of,
+    match,
+    power_of,
+)
 from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.measure import source_of
 from bayes_scaling.runs.units import PIECES, unit_named
@@ -141,7 +152,8 @@ def _guess(names: Names, logged: Logged) -> None:
     for column, aliases in ALIASES.items():
         if column in names or column in ("run_id", "loss_unit"):
             continue
-        places = (points, runs) if column in ("steps", "tokens", "epochs", "compute_flops") else (runs,)
+        along = column in ("steps", "tokens", "epochs", "compute_flops")
+        places = (points, runs) if along else ([name for name in runs if name not in points],)
         if column == "params" and "params_total" in names:
             continue
         numeric = column in BY_COLUMN
@@ -168,14 +180,12 @@ def _has_numbers(logged: Logged, name: str) -> bool:
 
 
 def _guess_batch(names: Names, runs: list[str]) -> None:
-    """Add sequences a step, tokens a sequence and what they are multiplied with."""
-    sequences, lengths = BATCH
-    by_device = match(DEVICE_BATCH, runs)
-    total = match(sequences, runs)
-    if "batch" not in names and (total or by_device):
-        parts = (total,) if total else (by_device, *filter(None, (match(aliases, runs) for aliases in TIMES)))
-        names.fields["batch"] = tuple(part for part in parts if part)
-    if "length" not in names and (found := match(lengths, runs)):
+    """Add sequences a step, tokens a sequence, and what a batch of one device is multiplied with."""
+    whole, part = match(BATCH, runs), match(PART_OF_BATCH, runs)
+    if "batch" not in names and (whole or part):
+        times = [] if whole else [name for aliases in TIMES if (name := match(aliases, runs))]
+        names.fields["batch"] = (whole or part or "", *times)
+    if "length" not in names and (found := match(LENGTH, runs)):
         names.fields["length"] = (found,)
 
 

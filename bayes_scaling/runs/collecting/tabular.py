@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from typing import Final
 
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.runs.aliases import ALIASES, match
-from bayes_scaling.runs.logged import Logged
+from bayes_scaling.runs.logged import Logged, flat
 
 _IDS: Final = ALIASES["run_id"][:5]
 """Names of a column that names runs, and not the models they train."""
@@ -22,7 +24,7 @@ def tabular(table: pd.DataFrame, place: str, kind: str | None = None) -> Logged:
     >>> tabular(pd.DataFrame({"name": list("aaabbb"), "step": [1, 2, 3] * 2, "loss": 3.0, "N": [1e6] * 3 + [2e6] * 3}), "runs")
     <Logged: a table of 6 points along 2 runs; 2 runs, 6 points>
     """
-    table = table.reset_index(drop=True).rename(columns=str)
+    table = _expanded(table.reset_index(drop=True).rename(columns=str))
     if table.empty:
         raise InvalidRuns(f"{place} has no rows: give one row a run.")
     twice = table.columns[table.columns.duplicated()]
@@ -44,7 +46,11 @@ def tabular(table: pd.DataFrame, place: str, kind: str | None = None) -> Logged:
 
 def _rows(fields: pd.DataFrame, ids: pd.Series, notes: tuple[str, ...] = ()) -> Logged:
     fields = fields.drop(columns=[column for column in fields if column == "run_id"])
-    return Logged(f"a table of {len(fields)} rows", pd.concat([ids.rename("run_id"), fields], axis=1), notes=notes)
+    return Logged(
+        f"a table of {len(fields)} row{'s' * (len(fields) != 1)}",
+        pd.concat([ids.rename("run_id"), fields], axis=1),
+        notes=notes,
+    )
 
 
 def _points(table: pd.DataFrame, label: str, step: str) -> Logged:
@@ -76,3 +82,31 @@ def _told_apart(table: pd.DataFrame, label: str, place: str) -> Logged:
         f"{place} has {len(rows)} runs of one name, {different.iloc[0]!r} (rows {', '.join(rows)}), which differ: two sweeps share it. "
         f"Export their IDs too, a column ID, or rename those of one."
     )
+
+
+def _expanded(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which cells that are dictionaries, or their text, are columns of their own, as ``config.n_layer``."""
+    for column in list(table):
+        cells = table[column]
+        if table.columns.tolist().count(column) > 1 or not len(cells) or cells.dtype.kind in "iufb":
+            continue
+        parsed = cells.map(_dictionary)
+        if parsed.notna().all():
+            inside = pd.DataFrame([flat(cell, f"{column}.") for cell in parsed])
+            table = pd.concat([table.drop(columns=column), inside], axis=1)
+    return table
+
+
+def _dictionary(cell: object) -> dict[str, object] | None:
+    """Return a cell that is a dictionary, in JSON or as Python writes it; None of any other."""
+    if isinstance(cell, dict):
+        return cell
+    if not isinstance(cell, str) or not cell.lstrip().startswith("{"):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(cell)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        return found if isinstance(found, dict) else None
+    return None

@@ -46,10 +46,23 @@ def _settings(folder: Path) -> dict[str, object]:
         return {}
     yaml: Any = need("yaml", "lightning", "to read hparams.yaml")
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = yaml.load(path.read_text(encoding="utf-8"), Loader=_plain_loader(yaml))
     except yaml.YAMLError as error:
-        raise InvalidRuns(f"{path} cannot be read as plain YAML: {str(error).splitlines()[0]}.") from None
+        raise InvalidRuns(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
     return settings if isinstance(settings, dict) else {}
+
+
+def _plain_loader(yaml: Any) -> Any:
+    """Return a loader that makes no objects of Python: a tuple is a list, and what else is tagged so is nothing."""
+
+    class Plain(yaml.SafeLoader):
+        pass
+
+    def nothing(loader: Any, tag: str, node: Any) -> Any:
+        return loader.construct_sequence(node) if tag == "tuple" else None
+
+    Plain.add_multi_constructor("tag:yaml.org,2002:python/", nothing)
+    return Plain
 
 
 def _name(run: Path, folder: Path) -> str:

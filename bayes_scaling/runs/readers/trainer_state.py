@@ -51,7 +51,7 @@ def _run(path: Path) -> tuple[str, dict[str, object], pd.DataFrame] | None:
     if len(entries) < len(state["log_history"]) or not all(_is_count(entry.get("step")) for entry in entries):
         raise InvalidRuns(f"{path}: every entry of log_history has to be an object with a whole number as its step.")
     fields: dict[str, object] = {
-        name: state[name] for name in ("global_step", "max_steps", _FLOPS) if _is_count(state.get(name))
+        name: state[name] for name in ("global_step", "max_steps", _FLOPS) if state.get(name) and _is_count(state[name])
     }
     seen, steps = state.get(_TOKENS), state.get("global_step")
     if _is_count(seen) and _is_count(steps) and seen and steps:

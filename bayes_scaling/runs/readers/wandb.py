@@ -82,9 +82,9 @@ def read_project(address: str) -> Logged:
         runs = list(api.Api().runs(project))
         entries = [(run.name, run.id, *_of_server(run)) for run in runs]
     except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InvalidRuns(
-            f"The project {project} of W&B cannot be read: {(str(error).strip().splitlines() or [type(error).__name__])[0]}. Log in "
-            f"(wandb login), or export its table of runs."
+            f"The project {project} of W&B cannot be read: {reason}. Log in (wandb login), or export its table of runs."
         ) from None
     if not entries:
         raise InvalidRuns(f"The project {project} of W&B has no runs.")
