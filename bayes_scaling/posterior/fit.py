@@ -415,7 +415,8 @@ class Fit(FitMethods):
 
     def _contents(self, *, full: bool = False) -> Contents:
         """Return what a file holds of the fit."""
-        groups = {g.path[1:]: g.to_dataset(inherit=False) for g in self.tree.subtree if g.has_data}
+        kept = (group for group in self.tree.subtree if group.has_data and group.path[1:] not in names.FOLLOWING)
+        groups = {group.path[1:]: group.to_dataset(inherit=False) for group in kept}
         if not full and can_be_drawn_again(self.model):
             again = prior_of(self.layout, self.seed)
             if all(name in again and np.array_equal(again[name], draws) for name, draws in self.prior.items()):
@@ -441,7 +442,8 @@ class Fit(FitMethods):
         return self._with_group("posterior", draws, **changes)
 
     def _with_group(self, name: str, group: xr.Dataset, **changes: Any) -> Self:
-        groups = {group.path: group.to_dataset(inherit=False) for group in self.tree.subtree}
+        kept = (group for group in self.tree.subtree if group.path[1:] not in names.FOLLOWING)
+        groups = {group.path: group.to_dataset(inherit=False) for group in kept}
         tree = xr.DataTree.from_dict(groups | {f"/{name}": group})
         return replace(self, tree=tree, **changes).with_layout(self.layout)
 
