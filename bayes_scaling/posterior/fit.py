@@ -365,11 +365,6 @@ class Fit(FitMethods):
         shape = [self.posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
         return one | {n: xr.DataArray(np.full(shape, v), dims=names.SAMPLE_DIMS) for n, v in self.model.fixed.items()}
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self)[1:-1])}</p>{self.tree._repr_html_()}"
-
     def save(self, path: str | Path, *, full: bool = False) -> Path:
         """Write the fit to a netCDF file, in one piece: an interrupted write leaves what was there.
 
