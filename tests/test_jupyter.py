@@ -96,3 +96,20 @@ def test_figures_have_paper_of_their_own():
     paper = re.search(r'<g id="patch_1">.*?fill: (#\w+)', svg, flags=re.DOTALL)
     assert paper is not None
     assert min(to_rgb(paper.group(1))) > 0.9
+
+
+def test_sliders_answer_a_budget():
+    fit = example_fit()
+    compute, target, answer = fit.plot.budget().children
+    before = answer.value
+    compute.value = 23.5
+    assert answer.value != before
+    assert str(fit.ask("decide", compute=10**23.5, target=target.value).sentence.split("\n")[0][:20]) in answer.value
+    target.value = 3.0
+    assert "3 nats/token" in answer.value
+
+
+def test_without_ipywidgets_the_sliders_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(bs.BayesScalingError, match=r'pip install "bayes-scaling\[jupyter\]"'):
+        example_fit().plot.budget()
