@@ -11,6 +11,7 @@ import warnings
 from importlib.metadata import entry_points
 from typing import Any, Final
 
+from bayes_scaling import display
 from bayes_scaling.errors import BayesScalingWarning, UnknownName, choose
 
 GROUP: Final = "bayes_scaling.plugins"
@@ -42,6 +43,10 @@ class Registry[T](dict[str, T]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} registered as {self.what}: {', '.join(self)}>"
+
+    def _repr_html_(self) -> str:
+        each = (f"{name}: {(thing.__doc__ or '').strip().partition(chr(10))[0]}" for name, thing in self.items())
+        return display.paragraph(f"{len(self)} registered as {self.what}.") + display.listed(each)
 
     def refuse_taken(self, name: str, module: str) -> None:
         """Refuse a name that a thing of another module has; one of the same may be defined anew, as a notebook does."""

@@ -100,7 +100,7 @@ def test_the_public_names_are_these():
         (bs.batch, BATCH),
         (bs.evaluation, EVALUATION),
         (bs.laws, LAWS),
-        (bs.plots, ["backtest", "forecast", "prior_predictive"]),
+        (bs.plots, ["backtest", "budget", "forecast", "prior_predictive"]),
     ],
 )
 def test_the_public_names_of_a_room_are_these(room, public):

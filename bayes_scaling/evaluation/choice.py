@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from bayes_scaling import display
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.origins import resource_of, rolling_origins
 from bayes_scaling.evaluation.weights import Weights, weigh
@@ -46,6 +47,9 @@ class Choice:
     posterior: Fit | Mixture
     weights: Weights | None
     sentence: str
+
+    def _repr_html_(self) -> str:
+        return display.paragraph(self.sentence) + self.posterior._repr_html_()
 
 
 def candidates(table: pd.DataFrame) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from bayes_scaling import display
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.evaluation.clusters import doubt, once, plus_minus, share_error
 from bayes_scaling.evaluation.ledger import append_all, read_ledger
@@ -101,6 +102,11 @@ class Scores:
 
     table: pd.DataFrame
     waiting: list[str]
+
+    def _repr_html_(self) -> str:
+        return display.paragraph(self.sentence) + display.table(
+            self.table.drop(columns="together", errors="ignore"), index=False
+        )
 
     @property
     def drift(self) -> tuple[float, float]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 import pandas as pd
+
+from bayes_scaling import display
 
 
 class Result(ABC):
@@ -32,5 +33,4 @@ class Result(ABC):
         return json.dumps({"facts": self.facts, "sentence": self.sentence, **tables}, indent=1)
 
     def _repr_html_(self) -> str:
-        table = next(iter(self.tables.values()))
-        return f"<p>{escape(self.sentence)}</p>{table.to_html(float_format='%.4g')}"
+        return display.paragraph(self.sentence) + display.table(next(iter(self.tables.values())), index=False)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, get_args, get_type_hints
 
+from bayes_scaling import display
 from bayes_scaling.laws.documentation import cited, composed
 from bayes_scaling.plugins import Registry
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES, Quantity
@@ -233,6 +234,16 @@ class Law:
 
     def __repr__(self) -> str:
         return f"<Law {self.name}: {self.output} of {', '.join(self.inputs)}; parameters {', '.join(self.parameters)}>"
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        hints = self.function.__annotations__
+        rows = {name: ("input", _meaning(hints.get(name), QUANTITIES.get(name))) for name in self.inputs}
+        rows |= {name: ("parameter", _meaning(hints[name])) for name in self.parameters}
+        meanings = pd.DataFrame.from_dict(rows, orient="index", columns=["is", "meaning"])
+        source = f"{self.name}: {self.summary} {self.formula} ({self.source}, {self.equation})"
+        return display.paragraph(source) + display.table(meanings)
 
     def __call__(self, *inputs: Value, **parameters: Value) -> Value:
         """Return the law's output."""

@@ -13,9 +13,11 @@ from collections.abc import Collection, Container, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
+import pandas as pd
 import tomli_w
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from bayes_scaling import display
 from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose
 from bayes_scaling.files import MODELS
 from bayes_scaling.laws import LAWS, Law
@@ -636,6 +638,22 @@ class Model(Strict):
         return f"<Model of {laws}: {len(self.parameters)} parameters, {len(self.observations)} kind(s) of observation>"
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = {
+            name: {
+                "prior": f"{parameter.fixed:g}, fixed" if parameter.prior is None else str(parameter.prior),
+                "varies by": ", ".join(parameter.varies_by),
+                "why": parameter.why,
+            }
+            for name, parameter in self.parameters.items()
+        }
+        noise = {o.name: f"{o.name}: {o.likelihood.dist} noise, sigma ~ {o.likelihood.sigma}" for o in self.observations}
+        effects = {o.name: ", ".join(f"{section} {name}" for section, name in o.effects) for o in self.observations}
+        said = [f"{line}{f'; {effects[name]}' if effects[name] else ''}" for name, line in noise.items()]
+        parameters = pd.DataFrame.from_dict(rows, orient="index")
+        heading = display.paragraph(f"{self.title or 'Model'}: {repr(self)[1:-1]}.")
+        return heading + display.table(parameters.loc[:, (parameters != "").any()]) + display.listed(said)
 
 
 def _spread(kind: Kind, shared_exponents: bool) -> Prior | None:

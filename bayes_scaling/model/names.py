@@ -78,3 +78,5 @@ NOISE: Final = ("sigma", "nu", "growth", "floor", "length", "run_share", "nugget
 """Unknowns of the noise, each one number an observation, but for the outliers, which have one each."""
 OUTLIER: Final = "wrong_row"
 """The dimension of rows that went wrong."""
+FOLLOWING: Final = ("observed_data", "posterior_predictive", "prior_predictive", "log_likelihood", "log_prior")
+"""Groups of a fit that follow from its draws: made when they are asked for, and not stored."""

@@ -72,7 +72,7 @@ def with_groups(fit: Fit, *groups: str, seed: int = 0) -> Fit:
     Returns
     -------
     Fit
-        The fit; :meth:`Fit.save` writes the groups too.
+        The fit; a file of it has none of these groups, as they follow from its draws.
 
     Raises
     ------

@@ -365,11 +365,6 @@ class Fit(FitMethods):
         shape = [self.posterior.sizes[dim] for dim in names.SAMPLE_DIMS]
         return one | {n: xr.DataArray(np.full(shape, v), dims=names.SAMPLE_DIMS) for n, v in self.model.fixed.items()}
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self)[1:-1])}</p>{self.tree._repr_html_()}"
-
     def save(self, path: str | Path, *, full: bool = False) -> Path:
         """Write the fit to a netCDF file, in one piece: an interrupted write leaves what was there.
 
@@ -415,7 +410,8 @@ class Fit(FitMethods):
 
     def _contents(self, *, full: bool = False) -> Contents:
         """Return what a file holds of the fit."""
-        groups = {g.path[1:]: g.to_dataset(inherit=False) for g in self.tree.subtree if g.has_data}
+        kept = (group for group in self.tree.subtree if group.has_data and group.path[1:] not in names.FOLLOWING)
+        groups = {group.path[1:]: group.to_dataset(inherit=False) for group in kept}
         if not full and can_be_drawn_again(self.model):
             again = prior_of(self.layout, self.seed)
             if all(name in again and np.array_equal(again[name], draws) for name, draws in self.prior.items()):
@@ -441,7 +437,8 @@ class Fit(FitMethods):
         return self._with_group("posterior", draws, **changes)
 
     def _with_group(self, name: str, group: xr.Dataset, **changes: Any) -> Self:
-        groups = {group.path: group.to_dataset(inherit=False) for group in self.tree.subtree}
+        kept = (group for group in self.tree.subtree if group.path[1:] not in names.FOLLOWING)
+        groups = {group.path: group.to_dataset(inherit=False) for group in kept}
         tree = xr.DataTree.from_dict(groups | {f"/{name}": group})
         return replace(self, tree=tree, **changes).with_layout(self.layout)
 

@@ -69,6 +69,11 @@ class FitMethods(Answering):
         """
         return Plotting(self)
 
+    def _repr_html_(self) -> str:
+        from bayes_scaling.posterior.shown import shown  # which imports Fit
+
+        return shown(self)  # pyright: ignore[reportArgumentType]
+
     def with_groups(self, *groups: str, seed: int = 0) -> Any:
         """Return the fit with further groups in its tree: see :func:`~bayes_scaling.posterior.arviz.with_groups`.
 

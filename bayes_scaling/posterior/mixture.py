@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling import display
 from bayes_scaling.errors import InvalidFit, InvalidRequest
 from bayes_scaling.files import make_folder, write_whole
 from bayes_scaling.model.names import SAMPLE_DIMS
@@ -109,7 +109,11 @@ class Mixture(Answering):
         return f"<{self.sentence} {self.verdict}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self.verdict)}</p><p>{escape(self.sentence)}</p>"
+        weights = pd.DataFrame(
+            {"weight": self.weights, "law": {name: fit.model.only.law for name, fit in self.fits.items()}}
+        )
+        doubts = [] if self.adequate else [display.paragraph(self.adequacy, strong=True)]
+        return "".join([display.paragraph(self.verdict, strong=not self.converged), *doubts, display.table(weights)])
 
     def as_kind(self, kinds: Collection[Kind], question: str) -> Mixture:
         """Return the mixture, or refuse a question that takes none."""

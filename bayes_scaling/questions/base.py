@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import AliasChoices, Field, ValidationError
 
+from bayes_scaling import display
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
@@ -118,14 +118,12 @@ class Answer:
         return f"<Answer to {self.about.get('question', 'a question')}: {self.sentence.partition(chr(10))[0]}>"
 
     def _repr_html_(self) -> str:
-        lines = [f"<p><strong>{escape(caveat)}</strong></p>" for caveat in self.caveats]
-        lines += [f"<p>{escape(line)}</p>" for line in self.sentence.split("\n")]
-        for name, table in self.tables.items():
-            lines.append(f"<h4>{escape(name.replace('_', ' '))}</h4>")
-            lines.append(
-                table.to_html(index=bool(table.index.name), max_rows=20, float_format=lambda value: number(value, 4))
-            )
-        return "\n".join(lines)
+        said = [display.paragraph(caveat, strong=True) for caveat in self.caveats] + [display.paragraph(self.sentence)]
+        tables = {
+            name: display.table(rows, index=bool(rows.index.name), number=lambda value: number(value, 4))
+            for name, rows in self.tables.items()
+        }
+        return "".join(said) + display.titled(tables)
 
 
 class InvalidFields(InvalidRequest):

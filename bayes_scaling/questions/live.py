@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
+from bayes_scaling import display
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model.gaussian import Serial, innovations
 from bayes_scaling.model.noise import Correlation, relative_error
@@ -59,6 +60,9 @@ class RunForecast:
     prob: float
     effective_draws: float
     curve: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        return display.paragraph(self.sentence, strong=self.left) + display.table(self.curve, index=False)
 
     @property
     def left(self) -> bool:

@@ -25,10 +25,10 @@ def curve(answer: Answer, *, table: str, x: str, y: str, band: tuple[str, str] |
     >>> ask(example_fit(), "regret", compute=1e23).figure().axes[0].get_xlabel()
     'N (parameters)'
     """
-    from matplotlib.figure import Figure
+    from bayes_scaling.drawing import canvas
 
     rows = answer.tables[table].sort_values(x)
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    figure = canvas(6.4, 3.4)
     axes = figure.subplots()
     if band is not None:
         axes.fill_between(rows[x], rows[band[0]], rows[band[1]], alpha=0.2, lw=0)
@@ -43,10 +43,10 @@ def bars(answer: Answer, *, tables: Mapping[str, str], x: str, xlabel: str, most
 
     Of each table the first rows are shown that have a value, the first of them on top.
     """
-    from matplotlib.figure import Figure
+    from bayes_scaling.drawing import canvas
 
     shown = {name: answer.tables[name].dropna(subset=[x]).head(most) for name in tables}
-    figure = Figure(figsize=(7.2, 1.2 + 0.26 * max(map(len, shown.values()))), layout="constrained")
+    figure = canvas(7.2, 1.2 + 0.26 * max(map(len, shown.values())))
     for axes, (name, rows) in zip(figure.subplots(1, len(shown), squeeze=False).ravel(), shown.items(), strict=True):
         axes.barh(range(len(rows)), rows[x])
         axes.set(yticks=range(len(rows)), yticklabels=rows[tables[name]], title=name.replace("_", " "))

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from bayes_scaling.drawing import canvas
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.wording import power, short
 
@@ -62,11 +63,6 @@ def as_svg(figure: Figure, name: str) -> str:
     text = file.getvalue()
     # Names of groups repeat from figure to figure, and nothing refers to them.
     return re.sub(r'<g id="[^"]*">', "<g>", text[text.index("<svg") :]).replace(INK, "currentColor")
-
-
-def canvas(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def one_axes(width: float, height: float) -> tuple[Figure, Axes]:

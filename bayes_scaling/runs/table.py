@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from bayes_scaling import display
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
 from bayes_scaling.runs.aliases import numbers_named, power_of
@@ -79,9 +80,7 @@ class RunTable:
         return f"<RunTable {self.name}: {len(self)} rows; {', '.join(spans)}; loss in {self.card.loss_unit}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self)[1:-1])}</p>{self.table.to_html(max_rows=10, max_cols=12)}"
+        return display.paragraph(repr(self)[1:-1]) + display.table(self.table, index=False)
 
     @property
     def measure(self) -> str:

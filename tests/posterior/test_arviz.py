@@ -160,8 +160,14 @@ def test_portions_of_the_draws_give_what_all_of_them_give(fit, tree, monkeypatch
     assert again["posterior_predictive"].sizes == tree["posterior_predictive"].sizes
 
 
-def test_groups_are_saved_and_a_wrong_name_is_a_sentence(fit_by_hand, tmp_path):
-    path = fit_by_hand.with_groups("log_likelihood").save(tmp_path / "fit.nc")
-    assert bs.load_fit(path).tree["log_likelihood"]["measured"].shape == (4, 100, 25)
+def test_groups_follow_from_the_draws_and_are_not_kept(fit_by_hand, tmp_path):
+    more = fit_by_hand.with_groups("log_likelihood")
+    assert more.digest == fit_by_hand.digest
+    again = bs.load_fit(more.save(tmp_path / "fit.nc")).with_groups("log_likelihood")
+    assert again.tree["log_likelihood"]["measured"].equals(more.tree["log_likelihood"]["measured"])
+    assert "log_likelihood" not in more.thinned(10).tree  # they are of other draws
+
+
+def test_a_wrong_group_is_a_sentence(fit_by_hand):
     with pytest.raises(bs.BayesScalingError, match="did you mean 'log_prior'"):
         fit_by_hand.with_groups("log_priors")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bayes_scaling import display
 from bayes_scaling.files import whole_file, write_whole
 from bayes_scaling.runs.card import Card, card_beside, write_card
 from bayes_scaling.runs.table import RunTable
@@ -68,8 +68,7 @@ class Collected:
         return [*assumed, *(f"rule: {line}" for line in self.rules), *left_out]
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<li>{escape(line)}</li>" for line in self.lines)
-        return f"<p>{escape(self.sentence)}</p><ul>{said}</ul>{self.runs.table.to_html(max_rows=10, max_cols=12)}"
+        return display.paragraph(self.sentence) + display.listed(self.lines) + display.table(self.runs.table, index=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the curves as plain data."""
