@@ -9,10 +9,16 @@ ONLY ?= *
 WORKERS ?= 2
 DEVICE ?= cpu
 
-.PHONY: demo test validate lint ladder claims population decisions figure benchmark environment clean
+.PHONY: demo serve test validate lint ladder claims population decisions figure benchmark environment clean
 
 demo: $(filter .uv/%,$(UV))  ## fit, forecast, budget and report on shipped measured runs
 	@$(UV) sync --quiet --inexact --no-dev
+	$(RUN) bayes-scaling demo
+
+serve: demo/fit.nc  ## answer questions of the demo's fit at http://127.0.0.1:8000/
+	$(RUN) bayes-scaling serve demo
+
+demo/fit.nc: | environment
 	$(RUN) bayes-scaling demo
 
 test: lint  ## lint, types, import layers, unit tests, doctests, notebooks
@@ -46,6 +52,7 @@ benchmark: environment  ## what answers and fits cost, beside importing numpy an
 	$(RUN) python -m tests.benchmarks.cold_query
 	$(RUN) python -m tests.benchmarks.warm_query
 	$(RUN) python -m tests.benchmarks.sampling
+	$(RUN) python -m tests.benchmarks.load
 
 claims: environment  ## every fit and picture of notebooks/claims, anew; needs BAYES_SCALING_MIRROR for the public runs
 	$(RUN) python -m notebooks.claims.measure

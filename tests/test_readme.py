@@ -6,10 +6,12 @@ import re
 import shlex
 from pathlib import Path
 
+import httpx
 import matplotlib as mpl
 import pytest
 
 from tests.command import command  # noqa: F401 - a fixture
+from tests.service.service import start
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.M | re.S)
@@ -26,21 +28,39 @@ def same(printed, expected):
 
 
 def test_blocks_are_the_ones_this_test_knows():
-    assert [kind for kind, _ in BLOCKS] == ["", "bash", "text", "bash", "text", "bash", "text", "python", "text", "text"]
+    assert [kind for kind, _ in BLOCKS] == ["", *4 * ["bash", "text"], "python", "text", "text"]
 
 
 def test_commands_print_what_stands_beneath(tmp_path, monkeypatch, command):  # noqa: F811
     monkeypatch.chdir(tmp_path)
-    for number in (1, 3, 5):
+    for number in (1, 3, 5, 7):
         (_, commands), (_, expected) = BLOCKS[number], BLOCKS[number + 1]
         printed = ""
         for line in commands.splitlines():
             name, *words = shlex.split(line)
+            if name == "curl":
+                printed += answer_of_service(words)
+                continue
             assert name == "bayes-scaling"
+            if words[0] == "serve":
+                assert words == ["serve", ".", "&"]
+                continue
             answer = command(*words)
             assert answer.code == 0, answer.err
             printed += answer.out if words[0] in ("predict", "allocate", "target") else ""
         same(printed, expected)
+
+
+def answer_of_service(words):
+    """Start the service of this folder on a port that is free, and return what the line gives of it."""
+    silent, address, *piped = words
+    assert (silent, piped) == ("-s", ["|", "jq", "-r", ".sentence"])
+    running = start(Path())
+    try:
+        answer = httpx.get(address.replace("http://127.0.0.1:8000/", running.address), timeout=60)
+        return answer.json()["sentence"]
+    finally:
+        running.stop()
 
 
 def test_python_prints_what_stands_beneath(capsys):
