@@ -58,9 +58,9 @@ def _ask(gathered: Gathering, column: str) -> str:
     if column == "loss":
         return _ask_for_loss(names.settings.get("losses", ""), unused)
     near = likely(column, unused)
-    cells = gathered.fields[near].dropna() if near in gathered.fields else []
+    cells = gathered.fields[near].dropna() if near in gathered.fields else None
     hint = f" (likely {near!r}: --columns {column}={near})" if near and near != column else ""
-    if len(cells) and as_numbers(cells).isna().all():
+    if cells is not None and len(cells) and as_numbers(cells).isna().all():
         hint = f" ({near!r} has no number in it, found {cells.iloc[0]!r})"
     if column == "tokens" and "steps" in gathered.runs:
         if "batch" in names and "length" not in names:
