@@ -102,8 +102,10 @@ def _add_lists(app: FastAPI, answers: Answers, metrics: Metrics) -> None:
     async def report(fit: str, request: Request) -> Response:
         """Return the report of a fit: one page."""
         _know(request, answers, fit)
-        response = _tagged(request, await answers.report(fit, _has(request)), "text/html; charset=utf-8")
-        response.headers["content-security-policy"] = report_policy(bytes(response.body))
+        found = await answers.report(fit, _has(request))
+        response = _tagged(request, found, "text/html; charset=utf-8")
+        # Of the page, not of the response: one that the browser has already is sent without it.
+        response.headers["content-security-policy"] = report_policy(found.reply.body)
         return response
 
     @app.get("/models", tags=["lists"], responses=documents.json_of({"type": "array"}, "The models."))

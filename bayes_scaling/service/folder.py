@@ -12,7 +12,9 @@ from typing import Final
 from bayes_scaling.posterior.mixture import WEIGHTS
 
 _AGE: Final = 1.0
-"""Seconds after which the folder is looked through again, whatever its time stamp says."""
+"""Seconds after which the folder is looked through again, whatever its time stamp says: a mixture may have become whole."""
+_SHARE: Final = 0.02
+"""Share of the time that may be spent on it, in a folder of very many fits."""
 
 Signature = tuple[tuple[int, ...], ...]
 """Inode, size and time of change of each file."""
@@ -59,7 +61,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._paths: dict[str, Path] = {}
-        self._looked = -_AGE
+        self._again = 0.0
         self._stamp: tuple[int, ...] = ()
 
     @property
@@ -78,22 +80,27 @@ class Folder:
     def _look(self) -> None:
         places = (self.path, self.path / "fits")
         stamp = tuple(_stamp(place) for place in places)
-        if stamp == self._stamp and time.monotonic() < self._looked + _AGE:
+        begun = time.monotonic()
+        if stamp == self._stamp and begun < self._again:
             return
         found: dict[str, Path] = {}
         for place in places:
             if (place / WEIGHTS).is_file():
                 found.setdefault(place.resolve().name, place)
-            for path in _entries(place):
-                is_fit = path.suffix == ".nc" and path.is_file()
-                if is_fit or (path.is_dir() and (path / WEIGHTS).is_file()):
-                    found.setdefault(path.stem if is_fit else path.name, path)
-        self._paths, self._stamp, self._looked = found, stamp, time.monotonic()
+            for name, is_file in _entries(place):
+                if is_file and name.endswith(".nc"):
+                    found.setdefault(name.removesuffix(".nc"), place / name)
+                elif not is_file and (place / name / WEIGHTS).is_file():
+                    found.setdefault(name, place / name)
+        self._paths, self._stamp, now = found, stamp, time.monotonic()
+        self._again = now + max(_AGE, (now - begun) / _SHARE)
 
 
-def _entries(place: Path) -> list[Path]:
+def _entries(place: Path) -> list[tuple[str, bool]]:
+    """Return the names in a folder, hidden ones left out, and whether each is a file."""
     try:
-        return sorted(path for path in place.iterdir() if not path.name.startswith("."))
+        with os.scandir(place) as entries:
+            return sorted((entry.name, entry.is_file()) for entry in entries if not entry.name.startswith("."))
     except OSError:
         return []
 

@@ -2,7 +2,7 @@
 
 Run with ``make benchmark``, or alone with ``python -m tests.benchmarks.load``: eight clients ask ``predict`` and ``allocate``
 in turn, first a hundred questions that come again and again, then questions that nobody asked before; then sixty-four clients
-for a minute, with the memory of all processes before and after. ``--seconds`` makes each part shorter, ``--fit`` names a fit.
+for a minute, half of whose questions are new at first, with the memory of all processes before and after. ``--seconds`` makes each part shorter, ``--fit`` names a fit.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import quantiles
 
@@ -20,6 +21,8 @@ from tests.service.service import Service, checked, start
 
 CLIENTS = 8
 MANY = 64
+AGAIN = 100
+"""Questions that come again and again."""
 
 
 def megabytes(service: Service) -> float:
@@ -30,20 +33,20 @@ def megabytes(service: Service) -> float:
     return pages * 4096 / 1e6
 
 
-async def client(
-    port: int, until: float, seeds: random.Random, distinct: int | None, took: list[float], seen: Counter[str]
-) -> None:
+def question(number: int) -> str:
+    """Return one question of a thousand million: a run, or a budget, a decade and less beyond the runs of the ladder."""
+    share = number / 1e9
+    return f"predict?params={2e5 * (1 + share)!r}&tokens=1.2e7" if number % 2 else f"allocate?compute={1e13 * (1 + share)!r}"
+
+
+async def client(port: int, until: float, numbers: Iterator[int], took: list[float], seen: Counter[str]) -> None:
     """Ask one question after the other over one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while time.perf_counter() < until:
-        number = seeds.randrange(distinct) if distinct else seeds.randrange(10**9)
-        question = (
-            f"predict?params={2e5 + number}&tokens=1.2e7"
-            if number % 2
-            else f"allocate?compute={1e13 * (1 + number / 1e9)!r}"
-        )
+    for number in numbers:
+        if time.perf_counter() > until:
+            break
         begun = time.perf_counter()
-        writer.write(f"GET /fits/fit/{question} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        writer.write(f"GET /fits/fit/{question(number)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
         await reader.readexactly(length)
@@ -56,14 +59,27 @@ async def client(
     writer.close()
 
 
+def numbers(seed: int, distinct: int | None) -> Iterator[int]:
+    """Yield numbers of questions without end: of some that come again and again, or all different."""
+    drawn = random.Random(seed)
+    while True:
+        yield drawn.randrange(distinct or 10**9)
+
+
 async def load(service: Service, clients: int, seconds: float, distinct: int | None) -> tuple[list[float], Counter[str]]:
     """Let several clients ask for some seconds; return how long answers took, and how many of each status there were."""
     took: list[float] = []
     seen: Counter[str] = Counter()
     until = time.perf_counter() + seconds
-    each = (client(service.port, until, random.Random(number), distinct, took, seen) for number in range(clients))
+    each = (client(service.port, until, numbers(time.time_ns() + n, distinct), took, seen) for n in range(clients))
     await asyncio.gather(*each)
     return took, seen
+
+
+async def ask_all(service: Service, distinct: int) -> None:
+    """Ask each of some questions once."""
+    each = (client(service.port, float("inf"), iter(range(n, distinct, 4)), [], Counter()) for n in range(4))
+    await asyncio.gather(*each)
 
 
 def line(name: str, took: list[float], seen: Counter[str], seconds: float) -> str:
@@ -94,13 +110,13 @@ def main() -> None:
         service = start(folder)
         try:
             asyncio.run(load(service, 2, 3.0, None))  # both workers have the fit
-            for what, distinct in (("asked before", 100), ("never asked before", None)):
-                asyncio.run(load(service, CLIENTS, 3.0, distinct))
+            asyncio.run(ask_all(service, AGAIN))
+            for what, distinct in (("asked before", AGAIN), ("never asked before", None)):
                 took, seen = asyncio.run(load(service, CLIENTS, asked.seconds, distinct))
                 print(line(f"{CLIENTS} clients, {what}", took, seen, asked.seconds), flush=True)
             before = megabytes(service)
-            took, seen = asyncio.run(load(service, MANY, asked.minute, 2000))
-            print(line(f"{MANY} clients, two thousand questions", took, seen, asked.minute))
+            took, seen = asyncio.run(load(service, MANY, asked.minute, 2 * AGAIN))
+            print(line(f"{MANY} clients, half of them asked before", took, seen, asked.minute))
             print(f"memory of all processes: {before:.0f} MB before, {megabytes(service):.0f} MB after")
         finally:
             service.stop()

@@ -11,6 +11,7 @@ import pytest
 from tests.service.service import Service, fill, start
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run them in one process, so that one service is started."""
     for item in items:

@@ -208,6 +208,18 @@ def test_it_is_accessible_and_fits(width, scheme, opened):
         page.screenshot(path=Path(pictures) / f"page-{width}-{scheme}.png", full_page=True)
 
 
+def test_the_report_opens_and_runs_under_its_policy(opened):
+    page = opened()
+    is_ready(page)
+    with page.expect_popup() as popup:
+        plan(page).get_by_role("link", name="Report of this fit").click()
+    report, wrong = popup.value, []
+    report.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    report.reload()
+    expect(report.locator("h1")).to_be_visible(timeout=WAIT)
+    assert not wrong
+
+
 def test_the_look_is_kept(opened):
     page = opened(color_scheme="light")
     is_ready(page)

@@ -1,7 +1,7 @@
 // One plan: a fit, a budget, a run and a target; its controls, and what the service answers about it.
 
 import { chart, csv, key, png } from "./charts.js";
-import { ask, get, page, Refusal } from "./service.js";
+import { ask, get, needsToken, page, Refusal } from "./service.js";
 import { flop, loss, percent, power, short } from "./words.js";
 
 const FURTHEST = 3;
@@ -110,9 +110,10 @@ export class Plan {
     for (const name of ["compute", "params", "tokens", "target"]) this.input(name).disabled = this.flat;
     const report = this.find(".report");
     report.hidden = this.about.kind === "mixture";
-    report.onclick = async (event) => {
-      event.preventDefault();
-      window.open(await page(`/fits/${encodeURIComponent(this.state.fit)}/report`), "_blank", "noopener");
+    report.onclick = (event) => {
+      if (!needsToken()) return;
+      event.preventDefault(); // an address cannot bring the token: the report is fetched, and saved
+      page(`/fits/${encodeURIComponent(this.state.fit)}/report`).then((made) => save(made, `${this.state.fit}-report.html`));
     };
     report.href = `/fits/${encodeURIComponent(this.state.fit)}/report`;
     if (this.flat) {
@@ -406,7 +407,7 @@ export class Plan {
       const after = [...this.find(".charts").children].find((other) => order.indexOf(other.dataset.name) > order.indexOf(name));
       this.find(".charts").insertBefore(figure, after ?? null);
     }
-    const [heading, place, legend, save, details] = figure.children;
+    const [heading, place, legend, saving, details] = figure.children;
     const width = Math.max(Math.floor(figure.clientWidth), 280);
     heading.textContent = title;
     const svg = chart(axes, layers, width, `${title}, plan ${this.letter}. The numbers are in the table below it.`);
@@ -419,21 +420,15 @@ export class Plan {
         return item;
       }),
     );
-    save.className = "save";
-    if (!save.children.length) {
+    saving.className = "save";
+    if (!saving.children.length) {
       for (const [text, make] of [["PNG", () => png(figure.querySelector("svg[role=img]"))], ["CSV", () => new Blob([csv(this.charts.get(name).rows)], { type: "text/csv" })]]) {
         const button = document.createElement("button");
         button.type = "button";
         button.textContent = text;
         button.setAttribute("aria-label", `${title} of plan ${this.letter} as ${text}`);
-        button.onclick = async () => {
-          const link = document.createElement("a");
-          link.href = URL.createObjectURL(await make());
-          link.download = `${this.state.fit}-${name.toLowerCase().replaceAll(" ", "-")}.${text.toLowerCase()}`;
-          link.click();
-          setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-        };
-        save.append(button);
+        button.onclick = async () => save(await make(), `${this.state.fit}-${name.toLowerCase().replaceAll(" ", "-")}.${text.toLowerCase()}`);
+        saving.append(button);
       }
       const summary = document.createElement("summary");
       summary.textContent = "Numbers";
@@ -448,6 +443,14 @@ export class Plan {
 function written(name, value) {
   if (name === "compute_flops") return power(value);
   return Math.abs(value) >= 1e4 ? short(value) : String(Number(value.toPrecision(5)));
+}
+
+function save(content, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
 /** Rows as a table that can be scrolled by keys. */

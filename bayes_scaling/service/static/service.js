@@ -16,6 +16,10 @@ export function useToken(token) {
   answers.clear();
 }
 
+export function needsToken() {
+  return Boolean(sessionStorage.getItem("token"));
+}
+
 function headers() {
   const token = sessionStorage.getItem("token");
   return token ? { authorization: `Bearer ${token}` } : {};
@@ -63,14 +67,9 @@ export async function ask(fit, question, fields, signal) {
   }
 }
 
-/** Forget what was answered: the fits may be others now. */
-export function forget() {
-  answers.clear();
-}
-
-/** A page of the service that needs the token, as an address of this page. */
+/** A page of the service, fetched. */
 export async function page(path) {
   const response = await fetch(path, { headers: headers() });
   if (!response.ok) await read(response);
-  return URL.createObjectURL(await response.blob());
+  return response.blob();
 }
