@@ -50,6 +50,9 @@ def collect(
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Whether runs that have not finished are taken too.")
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Take a loss that rises with size and data all the same.")
+    ] = False,
     facts: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,6 +85,7 @@ def collect(
         keep=keep,
         facts=[given for text in facts or () if (given := facts_of(text))],
         unfinished=unfinished,
+        anyway=anyway,
         needs=[column.strip() for column in needs.split(",")],
     )
     if out == "-":

@@ -20,7 +20,12 @@ Prob = Annotated[float, typer.Option(help="Probability of the intervals.")]
 Group = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN=LABEL", help="Group of the run; repeat for several columns.")
 ]
-Runs = Annotated[str, typer.Argument(metavar="RUNS", help="CSV, Parquet or JSON Lines table, or name of a data set.")]
+Runs = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUNS", help="CSV, Parquet, JSON or Excel table, an export, name of a data set, or - for standard input."
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(help="TOML document, or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource."),

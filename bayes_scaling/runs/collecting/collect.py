@@ -44,6 +44,7 @@ def collect(
     keep: str | None = None,
     facts: Facts | Sequence[Facts] | None = None,
     unfinished: bool = False,
+    anyway: bool = False,
     needs: Collection[str] = NEEDED,
     name: str | None = None,
 ) -> Collected:
@@ -69,6 +70,8 @@ def collect(
         What the source does not say: values that all runs share, or a table by ``run_id``.
     unfinished : bool
         Whether runs that have not reached their last step are taken.
+    anyway : bool
+        Whether a loss is taken that rises with size and data, or lies above that of guessing.
     needs : collection of str
         Columns that the runs are to have.
     name : str, optional
@@ -109,7 +112,10 @@ def collect(
     if dedupe and at != "all":
         count_once(gathered, labels_of(gathered))
     short = "runs" if place == "The table" else Path(place).name.split(".")[0]
-    return _collected(gathered, name or short, at, needs)
+    collected = _collected(gathered, name or short, at, needs)
+    if not anyway:
+        refuse_what_is_no_loss(collected.runs.table, gathered.names.one("loss") or "loss", gathered.unit, place)
+    return collected
 
 
 def collector(kind: str) -> Callable[..., Collected]:
@@ -163,7 +169,6 @@ def _collected(gathered: Gathering, name: str, at: At, needs: Collection[str]) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentComputeWarning)  # a rule says it
         checked = read_runs(table, card=card, needs=tuple(needs), name=name)
-    refuse_what_is_no_loss(checked.table, gathered.names.one("loss") or "loss", gathered.unit, gathered.place)
     dropped = pd.DataFrame(gathered.dropped, columns=["run_id", "reason"])
     return Collected(checked, _curves(gathered.curves, checked), dropped, card, assumed, rules, what)
 
