@@ -52,6 +52,7 @@ PUBLIC = [
     "readers",
     "shipped_models",
     "summarize",
+    "thin",
     "to_arviz",
     "weigh",
     "write_report",
