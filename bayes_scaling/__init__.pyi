@@ -17,7 +17,6 @@ from .laws import law as law
 from .model.document import Model as Model
 from .model.document import read_model as read_model
 from .model.document import shipped_models as shipped_models
-from .model.thinning import thin as thin
 from .posterior.arviz import to_arviz as to_arviz
 from .posterior.checks import check as check
 from .posterior.checks import summarize as summarize

@@ -52,7 +52,6 @@ PUBLIC = [
     "readers",
     "shipped_models",
     "summarize",
-    "thin",
     "to_arviz",
     "weigh",
     "write_report",

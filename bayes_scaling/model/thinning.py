@@ -149,13 +149,15 @@ def thin(
 
 def refuse_too_many(source: str | Path | pd.DataFrame | RunTable) -> None:
     """Refuse a table that does not fit into the memory of this machine, before it is read."""
-    rows = count_rows(Path(source)) if isinstance(source, str | Path) and Path(source).is_file() else 0
-    rows = len(source) if isinstance(source, pd.DataFrame | RunTable) else rows
+    if isinstance(source, str | Path):
+        rows = count_rows(Path(source)) if Path(source).is_file() else 0
+    else:
+        rows = len(source)
     needed, there = rows * _BYTES_OF_A_ROW, _memory()
     if needed > there:
         raise InvalidRuns(
             f"{rows:,} rows would take {needed / 1e9:.0f} GB of memory to fit, this machine has {there / 1e9:.0f}: fit some of them. "
-            f"`bayes-scaling thin TABLE --rows 20000 --out few.csv` (bs.thin) takes them, and says what that loses."
+            f"`bayes-scaling thin TABLE --rows 20000 --out few.csv` takes them, and says what that loses (in Python bayes_scaling.model.thinning.thin)."
         )
 
 

@@ -22,7 +22,7 @@ def batches_of(source: str | Path | pd.DataFrame) -> Iterator[pd.DataFrame]:
     >>> [len(part) for part in batches_of(pd.DataFrame({"loss": [2.0, 3.0]}))]
     [2]
     """
-    if isinstance(source, pd.DataFrame):
+    if not isinstance(source, str | Path):
         for start in range(0, len(source), _ROWS):
             yield source.iloc[start : start + _ROWS]
         return

@@ -30,22 +30,22 @@ def test_rows_are_taken_evenly_over_the_inputs_and_part_by_part(tmp_path, monkey
     every = table(6000)
     every.to_parquet(tmp_path / "runs.parquet")
     every.to_csv(tmp_path / "runs.csv", index=False)
-    whole = bs.thin(every, rows=1500)
+    whole = thinning.thin(every, rows=1500)
     monkeypatch.setattr(batches, "_ROWS", 700)
     for name in ("runs.parquet", "runs.csv"):
-        few = bs.thin(tmp_path / name, rows=1500)
+        few = thinning.thin(tmp_path / name, rows=1500)
         pd.testing.assert_frame_equal(few.table, whole.table)
     large = every["params"] > 10**8.5
     assert (whole.table["params"] > 10**8.5).mean() > 2 * large.mean()
     assert set(whole.table["loss"]) <= set(every["loss"])
     assert len(whole) == 1500
-    assert not bs.thin(every, rows=1500, seed=1).table.equals(whole.table)
-    assert not bs.thin(every, rows=6000).notes
+    assert not thinning.thin(every, rows=1500, seed=1).table.equals(whole.table)
+    assert not thinning.thin(every, rows=6000).notes
 
 
 def test_runs_are_kept_whole():
     along = table(3000).assign(run_id=np.repeat(np.arange(300), 10), checkpoint=np.tile([True] * 9 + [False], 300))
-    few = bs.thin(along, rows=1000)
+    few = thinning.thin(along, rows=1000)
     assert few.table.groupby("run_id").size().eq(10).all()
     assert len(few) == 1000
 
@@ -54,7 +54,7 @@ def test_a_bad_cell_is_named_and_where(monkeypatch):
     monkeypatch.setattr(batches, "_ROWS", 700)
     bad = table(2000).assign(loss=lambda runs: runs["loss"].where(runs.index != 1500, -1.0))
     with pytest.raises(InvalidRuns, match=r"Rows 1,401 to 2,000: .*\n?.*row 101, loss: has to be positive"):
-        bs.thin(bad, rows=100)
+        thinning.thin(bad, rows=100)
 
 
 def test_a_table_beyond_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -69,8 +69,9 @@ def test_a_table_beyond_the_memory_is_refused_before_it_is_read(tmp_path, monkey
 def test_more_rows_lose_less():
     every = table(6000)
     lost = [
-        float(re.findall(r"([\d.]+) to ([\d.]+) times", bs.thin(every, rows=rows).notes[0])[0][1]) for rows in (600, 3000)
+        float(re.findall(r"([\d.]+) to ([\d.]+) times", thinning.thin(every, rows=rows).notes[0])[0][1])
+        for rows in (600, 3000)
     ]
     assert lost[0] > lost[1] > 1
-    assert "Fewer than 2,000 rows" in bs.thin(every, rows=600).notes[0]
-    assert "Fewer than" not in bs.thin(every, rows=3000).notes[0]
+    assert "Fewer than 2,000 rows" in thinning.thin(every, rows=600).notes[0]
+    assert "Fewer than" not in thinning.thin(every, rows=3000).notes[0]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bayes_scaling as bs
+from bayes_scaling.model.thinning import thin
 from tests.benchmarks.sampling import simulated
 
 pytestmark = pytest.mark.slow
@@ -17,7 +18,7 @@ FORECASTS = ((10**10, 10**11.5), (3e8, 1e10))
 
 def test_the_posterior_of_some_rows_is_that_of_all_and_wider_by_what_was_said():
     every = simulated(100_000)
-    few = bs.thin(every, rows=20_000)
+    few = thin(every, rows=20_000)
     stated = [[float(x) for x in pair] for pair in re.findall(r"([\d.]+) to ([\d.]+) times", few.notes[0])]
     fits = [bs.fit(runs, "kappa", seed=1, progress=False) for runs in (every, few)]
     assert all(fit.converged for fit in fits)
