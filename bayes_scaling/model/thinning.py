@@ -149,10 +149,8 @@ def thin(
 
 def refuse_too_many(source: str | Path | pd.DataFrame | RunTable) -> None:
     """Refuse a table that does not fit into the memory of this machine, before it is read."""
-    if isinstance(source, str | Path):
-        rows = count_rows(Path(source)) if Path(source).is_file() else 0
-    else:
-        rows = len(source)
+    is_name = isinstance(source, str | Path)
+    rows = (count_rows(Path(source)) if Path(source).is_file() else 0) if is_name else len(source)
     needed, there = rows * _BYTES_OF_A_ROW, _memory()
     if needed > there:
         raise InvalidRuns(
