@@ -23,6 +23,7 @@ from bayes_scaling.cli.options import (
     Seed,
     Stored,
     Where,
+    columns_of,
     facts_of,
     pairs,
     table_of,
@@ -122,6 +123,38 @@ def data(as_json: AsJson = False) -> None:
         print(f"{row.name:<16}{row.title}\n{'':<16}{row.citation}\n{'':<16}licence: {row.licence}; {row.where}")
 
 
+@app.command(epilog="Example: bayes-scaling thin runs.parquet --rows 20000 --out few.csv")
+def thin(
+    runs: Annotated[Path, typer.Argument(metavar="TABLE", help="A Parquet file or CSV of any length; it is read in parts.")],
+    out: Annotated[Path, typer.Option(metavar="TABLE", help="Where to write the rows, .csv or .parquet.")],
+    rows: Annotated[int, typer.Option(help="Rows to keep, at the most.")] = 20_000,
+    model: Annotated[str | None, typer.Option(help="The model that is to be fitted.")] = None,
+    columns: Columns = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Take some rows of a table that is too large to fit, and say what that loses."""
+    from bayes_scaling.files import check_writable, whole_file
+    from bayes_scaling.model.thinning import thin as thinned
+
+    if out.suffix not in (".csv", ".parquet"):
+        raise InvalidRequest(f"{out} is no kind of table that is written: end its name in .csv or .parquet.")
+    check_writable(out)
+    few = thinned(runs, rows=rows, model=model, columns=columns_of(columns), seed=seed)
+    table = few.table.drop(columns=[column for column in few.derived if column in few.table])
+    with whole_file(out) as unfinished:
+        if out.suffix == ".parquet":
+            table.to_parquet(unfinished, index=False)
+        else:
+            table.to_csv(unfinished, index=False)
+    if as_json:
+        print_json({"rows": len(few), "notes": list(few.notes), "table": str(out)})
+        return
+    for note in few.notes:
+        print(note)
+    print(f"{len(few):,} rows: {out}")
+
+
 @app.command(epilog="Example: bayes-scaling fit runs.csv --model kappa --out fit.nc --seed 1 --columns params=N,tokens=D")
 def fit(
     runs: Runs,
@@ -182,6 +215,7 @@ def fit(
     """Sample the posterior, save the fit and print its checks and its parameters with intervals; exit with 1 when a check failed."""
     from bayes_scaling.files import check_writable
     from bayes_scaling.model.document import default_model, read_model
+    from bayes_scaling.model.thinning import refuse_too_many
     from bayes_scaling.runs.catalog import runs_from
     from bayes_scaling.runs.to_fit import runs_to_fit
 
@@ -197,6 +231,7 @@ def fit(
         _fit_by_forecasts(table, out, prob, {**settings, **flags}, full=full, as_json=as_json)
         return
     check_writable(out)
+    refuse_too_many(runs)
     given = (runs, columns, where, loss_unit, card)
     table = table_of(*given, facts=facts) if model is None else table_of(*given, read_model(model).needs, facts)
     model = model or default_model(table.table)

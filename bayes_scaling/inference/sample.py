@@ -23,6 +23,7 @@ from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.pins import Pin
 from bayes_scaling.model.prior_draws import prior_of
 from bayes_scaling.model.tables import curves_of, rows_of, tables_of
+from bayes_scaling.model.thinning import refuse_too_many
 from bayes_scaling.posterior.checks import checked
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.rounding import BITS, rounded
@@ -121,6 +122,7 @@ def fit(
     -----
     See :mod:`bayes_scaling.inference.engine` for what was measured of both samplers.
     """
+    refuse_too_many(runs)
     if model is None:
         runs = runs_from(runs)
         model = default_model(runs.table)

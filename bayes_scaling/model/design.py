@@ -7,6 +7,7 @@ of the parameters, weighted by residual noise and discrepancy, give the expected
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ from bayes_scaling.runs.table import RunTable
 WEAK: Final = 0.5
 """Contraction below which a parameter is weakly identified."""
 _DRAWS, _NEAREST = 4000, 48
+_ENOUGH_ROWS, _FEWEST_NEAREST, _CELLS = 2000, 6, 500_000
+"""Rows that draws from the prior are held against, and draws that are looked at, where the rows are many."""
 _STEP: Final = 1e-4
 _SAME: Final = 0.02
 """Decades within which values of a quantity count as equal."""
@@ -100,7 +103,8 @@ def identifiability(runs: RunTable, model: Model, *, seed: int = 0) -> Identifia
     layout = Layout.of(model, {model.only.name: runs.table})
     if not model.priors:
         return Identifiability(pd.DataFrame(columns=["prior_sd", "expected_sd", "contraction"], dtype=float), ())
-    near = _near(layout, np.random.default_rng(seed))
+    near = draws_near(layout, np.random.default_rng(seed))
+    near = near.isel(draw=slice(None, max(_FEWEST_NEAREST, _CELLS // len(layout.only))))
     information = _contraction(layout, layout, near)
     result = Identifiability(information, tuple(_of_the_design(layout)))
     if not result.weak:
@@ -141,8 +145,9 @@ def _of_the_design(layout: Layout) -> list[str]:
     return findings
 
 
-def _near(layout: Layout, rng: np.random.Generator) -> xr.Dataset:
-    """Return the draws from the prior whose law is nearest to the runs."""
+def draws_near(layout: Layout, rng: np.random.Generator) -> xr.Dataset:
+    """Return the draws from the prior whose law is nearest to the runs; to some of them, where they are many."""
+    layout = layout if layout.most_rows <= _ENOUGH_ROWS else layout.at_rows(layout.some_rows(_ENOUGH_ROWS))
     rows, model = layout.only, layout.model
     prior = draw_prior(layout, rng, draws=_DRAWS).isel(chain=0)
     inputs = [xr.DataArray(values, dims="run") for values in rows.inputs.values()]
@@ -154,12 +159,29 @@ def _near(layout: Layout, rng: np.random.Generator) -> xr.Dataset:
     return prior.isel(draw=np.argsort(distance.values)[:_NEAREST])
 
 
-def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFrame:
-    """Return the expected contraction by a table, the median over draws, at reference point and typical loss of the given runs."""
+@dataclass(frozen=True)
+class Linear:
+    """The log loss of rows around one draw: slopes by the logarithms of the parameters, and what each effect loads on rows.
+
+    ``scale`` is the standard deviation of the noise, ``own_variance`` that of each row's own error, ``prior_precision`` that of the
+    logarithms of the parameters.
+    """
+
+    draw: xr.Dataset
+    slopes: np.ndarray
+    loadings: list[np.ndarray]
+    scale: np.ndarray
+    own_variance: np.ndarray
+    prior_precision: np.ndarray
+
+
+def slopes_of(given: Layout, layout: Layout, near: xr.Dataset) -> Iterator[Linear]:
+    """Yield the rows of a layout around each draw, with reference point and typical loss of the given layout."""
     model, rows, reference = given.model, layout.only, given.reference
     law, inputs, rng = rows.observation.the_law, list(rows.inputs.values()), np.random.default_rng(0)
     prior_sd = {name: float(np.log(prior.draw(rng, _DRAWS)).std()) for name, prior in model.priors.items()}
-    unknowns, variances = list(prior_sd), []
+    unknowns = list(prior_sd)
+    precision = np.array([prior_sd[n] ** -2 for n in unknowns])
     values = {name: near[names.centre(name, near)].values[:, None] for name in unknowns}
 
     def log_loss(name: str, by: float) -> np.ndarray:
@@ -177,20 +199,29 @@ def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFram
         variance = float(draw["sigma"]) ** 2 + sum(float(draw[e.scale_name]) ** 2 * e.own for e in rows.noise)
         own_variance = rows.relative_error**2 + ((float(draw["nugget"]) * growth) ** 2 if "nugget" in draw else 0.0)
         effects = [float(draw[e.scale_name]) * e.basis for e in rows.effects]
-        loadings = np.concatenate([slopes, *(basis * growth[:, None] for basis in effects)], axis=1)
+        loadings = [basis * growth[:, None] for basis in effects]
+        yield Linear(draw, slopes, loadings, variance**0.5 * growth, own_variance, precision)
+
+
+def _contraction(given: Layout, layout: Layout, near: xr.Dataset) -> pd.DataFrame:
+    """Return the expected contraction by a table, the median over draws, at reference point and typical loss of the given runs."""
+    rows, unknowns, variances, each = layout.only, list(given.model.priors), [], None
+    for each in slopes_of(given, layout, near):
         decay = None
         if rows.serial is not None:
-            decay = gaussian.Decay(float(draw["length"]), float(draw["run_share"]) if "run_share" in draw else None)
-        scale = variance**0.5 * growth
-        white = gaussian.whiten(np.zeros(len(rows)), scale, own_variance, loadings, rows.serial, decay)
+            share = float(each.draw["run_share"]) if "run_share" in each.draw else None
+            decay = gaussian.Decay(float(each.draw["length"]), share)
+        together = np.concatenate([each.slopes, *each.loadings], axis=1)
+        white = gaussian.whiten(np.zeros(len(rows)), each.scale, each.own_variance, together, rows.serial, decay)
         whitened = np.concatenate(white.loadings)
         free, shared = whitened[:, : len(unknowns)], whitened[:, len(unknowns) :]
         inner = np.eye(shared.shape[1]) + shared.T @ shared
         explained = free - shared @ np.linalg.solve(inner, shared.T @ free)
-        information = free.T @ explained + np.diag([prior_sd[n] ** -2 for n in unknowns])
+        information = free.T @ explained + np.diag(each.prior_precision)
         variances.append(np.diag(np.linalg.inv(information)))
     expected_sd = np.sqrt(np.median(variances, axis=0))
-    sds = np.array([prior_sd[n] for n in unknowns])
+    assert each is not None
+    sds = each.prior_precision**-0.5
     columns = {"prior_sd": sds, "expected_sd": expected_sd, "contraction": 1 - (expected_sd / sds) ** 2}
     return pd.DataFrame(columns, index=pd.Index(unknowns, name="parameter"))
 

@@ -20,7 +20,7 @@ from bayes_scaling.questions.base import QUESTIONS
 from tests.command import command  # noqa: F401 - a fixture
 from tests.grouped import grouped_fit
 
-VERBS = ["demo", "laws", "models", "data", "fit", "check", "report", "predict", "allocate", "derive"]
+VERBS = ["demo", "laws", "models", "data", "thin", "fit", "check", "report", "predict", "allocate", "derive"]
 VERBS += ["claims", "frontier", "bottleneck", "compare", "design", "backtest", "certify", "weigh"]
 VERBS += [
     "target",
