@@ -419,7 +419,7 @@ class Basis:
         """Return sums over rows of the products, each row with its weight; (draw, row)."""
         effects = self.matrix.shape[1]
         if self.matrix.size * effects <= _CELLS:
-            return (weights @ self.products).reshape(-1, effects, effects)
+            return (weights @ self.products).reshape(len(weights), effects, effects)
         return np.stack([(self.matrix.T * row) @ self.matrix for row in weights])
 
 
