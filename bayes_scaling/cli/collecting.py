@@ -13,7 +13,9 @@ from bayes_scaling.cli.options import AsJson, Columns, columns_of, facts_of
 from bayes_scaling.cli.printing import print_json, say
 
 
-@app.command(epilog="Example: bayes-scaling collect export.csv --out runs.csv --facts batch_tokens=524288")
+@app.command(
+    rich_help_panel="Runs", epilog="Example: bayes-scaling collect export.csv --out runs.csv --facts batch_tokens=524288"
+)
 def collect(
     source: Annotated[
         str,

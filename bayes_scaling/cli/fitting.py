@@ -31,6 +31,7 @@ from bayes_scaling.cli.options import (
 from bayes_scaling.cli.printing import (
     end,
     print_checks,
+    print_forecast,
     print_json,
     print_parameters,
     print_table,
@@ -109,7 +110,7 @@ def models(as_json: AsJson = False) -> None:
         print(f"{model['model']:<22}{model['title']}")
 
 
-@app.command(epilog="Example: bayes-scaling data")
+@app.command(rich_help_panel="Runs", epilog="Example: bayes-scaling data")
 def data(as_json: AsJson = False) -> None:
     """List the shipped data sets, which can be named instead of a file."""
     from bayes_scaling.questions.base import records
@@ -266,7 +267,7 @@ def fit(
         print_checks(fitted)
         print()
         print_parameters(fitted, prob)
-        print(f"\nFit: {out}")
+        print_forecast(fitted, out, prob)
     end(fitted)
 
 
@@ -297,7 +298,7 @@ def _fit_by_forecasts(
             print_checks(posterior)
             print(f"\n{sentence}\n")
             print_parameters(posterior, prob)
-            print(f"\nFit: {out}")
+            print_forecast(posterior, out, prob)
         end(posterior)
         return
     assert chosen.weights is not None
@@ -314,7 +315,7 @@ def _fit_by_forecasts(
     end(posterior)
 
 
-@app.command(epilog="Example: bayes-scaling check fit.nc --again")
+@app.command(rich_help_panel="Trust", epilog="Example: bayes-scaling check fit.nc --again")
 def check(
     stored: Stored,
     again: Annotated[

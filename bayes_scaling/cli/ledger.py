@@ -15,7 +15,7 @@ Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="
 
 
 @app.command(
-    rich_help_panel="Evaluation",
+    rich_help_panel="Trust",
     epilog="Example: bayes-scaling forecast fit.nc --inputs planned.csv --ledger forecasts.jsonl",
 )
 def forecast(
@@ -44,7 +44,7 @@ def forecast(
         print(f"{len(entries)} forecasts are registered in {ledger}. Publish the last seal: {seal}")
 
 
-@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling score forecasts.jsonl --runs measured.csv")
+@app.command(rich_help_panel="Trust", epilog="Example: bayes-scaling score forecasts.jsonl --runs measured.csv")
 def score(
     ledger: Annotated[Path, typer.Argument(metavar="LEDGER.jsonl", help="Ledger written by `bayes-scaling forecast`.")],
     runs: Annotated[Path, typer.Option(metavar="TABLE.csv", help="Measured runs: run_id and loss.")],

@@ -12,7 +12,9 @@ from bayes_scaling.cli.options import AsJson, Columns, Group, OfOne, Prob, Store
 from bayes_scaling.cli.printing import print_json, verdict_of
 
 
-@app.command(epilog="Example: bayes-scaling report fit.nc --out report.html --compute 1e23 --compute 1e24")
+@app.command(
+    rich_help_panel="Share", epilog="Example: bayes-scaling report fit.nc --out report.html --compute 1e23 --compute 1e24"
+)
 def report(
     stored: Stored,
     out: Annotated[Path, typer.Option(metavar="report.html", help="Where to write the page.")],

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bayes_scaling.errors import BayesScalingWarning
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from bayes_scaling.posterior.fit import Fit
@@ -51,7 +53,7 @@ def print_parameters(fit: Fit, prob: float) -> None:
     """Print every parameter with its interval: as published and, where that differs, at the reference point."""
     from bayes_scaling.model.names import is_log
     from bayes_scaling.posterior.checks import summarize
-    from bayes_scaling.posterior.summary import reference_rows
+    from bayes_scaling.posterior.summary import reference_rows, units_of
     from bayes_scaling.questions.wording import number, percent, power, short
 
     table = summarize(fit, prob=prob)
@@ -61,16 +63,45 @@ def print_parameters(fit: Fit, prob: float) -> None:
         if not is_log(str(label))
     }
     there = reference_rows(list(written))
+    units = units_of(fit)
     rows = [
-        (name, text, written.get(there.get(name, ""), "")) for name, text in written.items() if name not in there.values()
+        (name, text, units.get(name.partition("[")[0], ""), written.get(there.get(name, ""), ""))
+        for name, text in written.items()
+        if name not in there.values()
     ]
     point = ", ".join(f"{s} = {power(value) if s.startswith('C') else short(value)}" for s, value in fit.reference.items())
     place = f"; at the reference point {point}, where priors are stated" if there else ""
     print(f"Parameters: posterior median and {percent(prob)} equal-tailed interval, as published{place}.")
-    columns = ["parameter", "published", "at the reference"][: 3 if there else 2]
+    columns = ["parameter", "published", "unit", "at the reference"][: 4 if there else 3]
     widths = [max(len(row[place]) for row in (columns, *rows)) + 2 for place in range(len(columns))]
     for row in (columns, *rows):
         print("  " + "".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip())
+
+
+def print_forecast(fit: Fit, out: Path, prob: float) -> None:
+    """Print how far the forecast of a fit reaches, where the fit is, and what to type next."""
+    from bayes_scaling.posterior.horizon import horizon
+    from bayes_scaling.quantities import BY_COLUMN
+    from bayes_scaling.questions.guardrails import FURTHEST
+    from bayes_scaling.questions.wording import number, percent, power, short
+
+    next_one = f"check {out} --again"
+    ahead = horizon(fit, prob)
+    if ahead is not None:
+        resource = str(ahead.index.name)
+        write = power if resource == "compute_flops" else short
+        print(f"\nForecast of a new run, {percent(prob)} interval, in {fit.loss_unit}:")
+        for decades, row in zip(ahead["decades"], ahead.itertuples(), strict=True):
+            where = f"{decades:g} decade{'s' * (decades != 1)} beyond" if decades else "the largest run"
+            print(
+                f"  {where:<18} {BY_COLUMN[resource].symbol} = {write(float(str(row.Index)))}: {number(row.lower)} to {number(row.upper)}"
+            )
+        print(f"Beyond {FURTHEST:g} decades nothing is answered unless overridden.")
+        budget = f"{float(str(ahead.index[1])):.2g}".replace("e+", "e")
+        flag = {"compute_flops": "compute"}.get(resource, resource)
+        takes_both = {"params", "tokens"} <= {*fit.model.only.columns.values()}
+        next_one = f"allocate {out} --compute {budget}" if takes_both else f"predict {out} --{flag} {budget}"
+    print(f"\nFit: {out}\nNext: bayes-scaling {next_one if fit.converged else f'check {out}'}")
 
 
 def print_table(table: pd.DataFrame) -> None:

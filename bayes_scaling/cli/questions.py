@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from bayes_scaling.posterior.mixture import Mixture
     from bayes_scaling.questions.base import Answer, Question
 
-PANELS = ("Fit", "Forecast", "Budget", "Training", "Constants", "Evaluation")
-"""Groups of verbs, in the order of --help."""
+PANELS = ("Runs", "Fit", "Trust", "Ask: forecast", "Ask: budget", "Ask: training", "Ask: constants", "Share")
+"""Groups of verbs, in the order of --help; verbs written by hand are of the second where they do not say another."""
 
 
 class Verbs(TyperGroup):
@@ -59,9 +59,9 @@ class Verbs(TyperGroup):
         groups: dict[str, list[tuple[str, str]]] = {panel: [] for panel in PANELS}
         for name, command in self.commands.items():
             panel = getattr(command, "rich_help_panel", None)
-            groups.setdefault(panel if isinstance(panel, str) else "Fit", []).append((name, _line(command.help)))
+            groups.setdefault(panel if isinstance(panel, str) else PANELS[1], []).append((name, _line(command.help)))
         for entry in entries().values():
-            groups.setdefault(entry.panel, []).append((entry.name, entry.summary))
+            groups.setdefault(f"Ask: {entry.panel.lower()}", []).append((entry.name, entry.summary))
         for panel, lines in groups.items():
             if lines:
                 with formatter.section(panel):
@@ -98,7 +98,8 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     further = [(extra, given.pop(extra.name)) for extra in extras]
     columns = columns_of(given.pop("columns", None))
     loss_unit = given.pop("loss_unit", None)
-    if out is not None:
+    printed = str(out) == "-"
+    if out is not None and not printed:
         check_writable(out)
     question = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
     if kind.fits and stored is not None and stored.suffix != ".nc" and not stored.is_dir():
@@ -115,12 +116,17 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
             answer, note = extra.apply(posterior, question, answer, value)
             notes |= note
     document = question.document(answer)
-    if out is not None:
+    if printed:
+        table = question.file(answer)
+        say(str(answer))
+        print(table.to_csv(index=bool(table.index.name)), end="")
+    elif out is not None:
         table = question.file(answer)
         write_whole(out, table.to_csv(index=bool(table.index.name)))
         notes |= {"out": str(out), "rows": len(table)}
         document = {n: v for n, v in document.items() if n != kind.writes} if isinstance(document, dict) else {}
-    _print(question, answer, document, notes, out, as_json=as_json)
+    if not printed:
+        _print(question, answer, document, notes, out, as_json=as_json)
     if answer.passed is False:
         raise typer.Exit(1)
 
@@ -176,7 +182,7 @@ def _parameters(kind: type[Question], extras: tuple[Extra, ...]) -> list[inspect
         optional.append(_parameter("loss_unit", LossUnit, None))
     optional += [_parameter(extra.name, extra.annotation, None) for extra in extras]
     if kind.writes:
-        option = typer.Option(metavar="TABLE.csv", help=f"Where to write the table of {kind.writes}.")
+        option = typer.Option(metavar="TABLE.csv", help=f"Where to write the table of {kind.writes}; - is standard output.")
         optional.append(_parameter("out", Annotated[Path | None, option], None))
     return [*required, *optional, _parameter("as_json", AsJson, False)]
 

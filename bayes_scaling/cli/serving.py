@@ -14,7 +14,7 @@ from bayes_scaling.errors import InvalidRequest
 _NEEDS = ("fastapi", "uvicorn", "prometheus_client")
 
 
-@app.command(epilog="Example: bayes-scaling serve demo --port 8000")
+@app.command(rich_help_panel="Share", epilog="Example: bayes-scaling serve demo --port 8000")
 def serve(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of fits, *.nc, or of a batch.")],
     host: Annotated[str, typer.Option(help="Address; other machines reach it only where a token is needed.")] = "127.0.0.1",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bayes_scaling.model.document import Model as ModelDocument
 
 
-@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling design runs.csv --model kappa")
+@app.command(rich_help_panel="Trust", epilog="Example: bayes-scaling design runs.csv --model kappa")
 def design(
     runs: options.Runs,
     model: options.Model = None,
@@ -46,7 +46,7 @@ def design(
     print("\n" + ("\n".join(result.findings) or fine))
 
 
-@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
+@app.command(rich_help_panel="Trust", epilog="Example: bayes-scaling backtest runs.csv --model kappa --out backtest")
 def backtest(
     runs: options.Runs,
     model: options.Model = None,
@@ -98,7 +98,7 @@ def backtest(
 
 
 @app.command(
-    rich_help_panel="Evaluation",
+    rich_help_panel="Trust",
     epilog="Example: bayes-scaling certify runs.csv --model kappa --tables 200 --out certificate",
 )
 def certify(
@@ -141,7 +141,7 @@ def certify(
 
 
 @app.command(
-    rich_help_panel="Evaluation",
+    rich_help_panel="Fit",
     epilog="Example: bayes-scaling weigh runs.csv --model kappa --model chinchilla --out mixture",
 )
 def weigh(
@@ -222,7 +222,7 @@ def _both_exponents(named: dict[str, ModelDocument], table: DataFrame, by: list[
     }
 
 
-@app.command(rich_help_panel="Evaluation", epilog="Example: bayes-scaling compare paper.nc offset.nc")
+@app.command(rich_help_panel="Trust", epilog="Example: bayes-scaling compare paper.nc offset.nc")
 def compare(
     stored: Annotated[list[Path], typer.Argument(metavar="FIT.nc ...", help="Fits of the same rows by different models.")],
     as_json: options.AsJson = False,

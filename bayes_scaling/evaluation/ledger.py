@@ -6,7 +6,6 @@ later seal. A truncated file remains a valid chain: publish the last seal to det
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
+
+from filelock import FileLock
 
 from bayes_scaling.errors import InvalidRequest, Unwritable
 
@@ -131,7 +132,9 @@ def _is_json(line: bytes) -> bool:
 
 
 def _sync_folder(path: Path) -> None:
-    """Write the name of a new file to the disk."""
+    """Write the name of a new file to the disk, where a system lets a folder be opened."""
+    if os.name == "nt":
+        return
     folder = os.open(path.resolve().parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -143,9 +146,13 @@ def _sync_folder(path: Path) -> None:
 def _locked(path: Path) -> Generator[IO[bytes]]:
     """Open a file to read and append with an exclusive lock."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
     except OSError as error:
         raise Unwritable(f"The ledger {path} cannot be written: {error.strerror}.") from None
     with os.fdopen(descriptor, "r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed, by the kernel where the process is killed
-        yield file
+        try:
+            held = FileLock(f"{path}.lock").acquire()  # released by the system where the process is killed
+        except OSError as error:
+            raise Unwritable(f"The ledger {path} cannot be locked, {path}.lock: {error.strerror}.") from None
+        with held:
+            yield file

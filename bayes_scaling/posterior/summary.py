@@ -11,6 +11,7 @@ from bayes_scaling.numerics import smoothed_weights
 from bayes_scaling.posterior.checks import summarize
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.suspects import suspects
+from bayes_scaling.quantities import BY_COLUMN
 
 _SAMPLING = ("sampler", "sampler_reason", "seed", "chains", "draws", "tune", "target_accept", "seconds_of_sampling")
 
@@ -93,6 +94,22 @@ def modes(fit: Fit) -> list[dict[str, float]]:
         {"log_density": float(density), "share": float(share), "draws": float(np.mean(nearest == number))}
         for number, (density, share) in enumerate(zip(stored["log_density"].values, stored["share"].values, strict=True))
     ]
+
+
+def units_of(fit: Fit) -> dict[str, str]:
+    """Return the unit of every published parameter that has one, and of the scales of the noise.
+
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> units = units_of(example_fit())
+    >>> units["E"], units["A"], units["sigma"], "alpha" in units
+    ('nats/token', 'nats/token times parameters^alpha', 'of the loss', False)
+    """
+    units = {name: kind.published[1] for name, kind in fit.model.kinds.items() if kind.published[1] != "1"}
+    for name, unit in units.items():
+        of_loss = unit.replace(BY_COLUMN["loss"].unit, "loss").replace("loss^", f"({fit.loss_unit})^")
+        units[name] = of_loss.replace("loss", fit.loss_unit)
+    relative = ("sigma", "nugget", *(effect.scale_name for _, rows in fit.layout for effect in rows.effects))
+    return units | dict.fromkeys(relative, "of the loss")
 
 
 def reference_rows(labels: list[str]) -> dict[str, str]:
