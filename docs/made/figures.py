@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from matplotlib.figure import Figure
+
 import bayes_scaling as bs
 from docs.made.examples import returned
 from docs.made.text import drawing, heading, joined, plain
@@ -22,12 +24,11 @@ def pages() -> dict[str, str]:
 
 def _section(name: str) -> str:
     function: Any = getattr(bs.plots, name)
-    figures = returned(function, (inspect.getmodule(function), function.__name__), (bs.plots, name))
-    if not figures:
-        raise ValueError(f"The example of bs.plots.{name} draws no figure: let its docstring call it.")
+    made = returned(function, (inspect.getmodule(function), function.__name__), (bs.plots, name))
+    if not made:
+        raise ValueError(f"The example of bs.plots.{name} draws nothing: let its docstring call it.")
     summary = plain((inspect.getdoc(function) or "").partition("\n")[0])
-    return joined(
-        heading(f"bs.plots.{name}", "-"),
-        f"{summary} :doc:`reference/bayes_scaling.plots.{name}`",
-        drawing(figures[-1], name, summary),
-    )
+    shown = "It is a widget, which Jupyter shows."
+    if isinstance(made[-1], Figure):
+        shown = drawing(made[-1], name, summary)
+    return joined(heading(f"bs.plots.{name}", "-"), f"{summary} :doc:`reference/bayes_scaling.plots.{name}`", shown)
