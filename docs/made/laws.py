@@ -128,7 +128,7 @@ def _picture(law: Law) -> str:
         axes.legend()
     at = ", ".join(f"{symbol} {short(value)}" for symbol, value in zip(law.inputs[2:], rest, strict=True))
     description = f"{law.output} of {law.inputs[0]}, {whose}{'; ' + at if at else ''}."
-    return joined(heading("Picture", "-"), drawing(figure, law.name, description))
+    return joined(heading("Picture", "-"), drawing(figure, law.name, description), plain(description))
 
 
 def _label(name: str) -> str:

@@ -95,6 +95,5 @@ def _picture(name: str, model: Model) -> str:
         axes.plot(np.median(draws), -row, "o", ms=3, color=BLUE)
     axes.set_yticks([-row for row in range(len(priors))], list(priors))
     label_logarithms(axes, "x")
-    return drawing(
-        figure, name, f"The priors of {name}, in the units of the table below: density on a logarithmic axis, and median."
-    )
+    said = f"The priors of {name}, in the units of the table below: density on a logarithmic axis, and median."
+    return joined(drawing(figure, name, said), plain(said))

@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 from bayes_scaling.cli.questions import PANELS
 from bayes_scaling.plugins import is_shipped
 from bayes_scaling.questions.base import QUESTIONS, Question
+from bayes_scaling.report.figures import styled
 from docs.made.examples import returned
 from docs.made.text import code, contents, documentation, drawing, heading, indented, joined, plain, table
 
@@ -78,4 +79,4 @@ def _figure(kind: type[Question]) -> str:
     if drawn is None:
         return ""
     about = "The figure of the example's answer. Its posterior is made by hand, not measured."
-    return joined(heading("Figure", "-"), drawing(drawn.figure(), kind.name, about))
+    return joined(heading("Figure", "-"), drawing(styled(drawn.figure)(), kind.name, about), plain(about))

@@ -58,7 +58,7 @@ def drawing(figure: Figure, name: str, description: str) -> str:
     svg = as_svg(figure, name)
     label = description.replace('"', "'")
     svg = svg.replace("<svg", f'<svg class="drawn" role="img" aria-label="{label}"', 1)
-    return f".. raw:: html\n\n{indented(svg)}\n\n{plain(description)}\n"
+    return f".. raw:: html\n\n{indented(svg)}\n"
 
 
 def joined(*parts: str) -> str:
