@@ -9,7 +9,7 @@ ONLY ?= *
 WORKERS ?= 2
 DEVICE ?= cpu
 
-.PHONY: demo serve test validate lint ladder claims population decisions figure benchmark environment clean
+.PHONY: demo serve test validate lint docs ladder claims population decisions figure benchmark environment clean
 
 demo: $(filter .uv/%,$(UV))  ## fit, forecast, budget and report on shipped measured runs
 	@$(UV) sync --quiet --inexact --no-dev
@@ -33,6 +33,9 @@ lint: environment
 
 validate: environment  ## the long suite: published numbers on public runs, recovery over simulated tables
 	$(RUN) pytest -m slow -s
+
+docs: environment  ## the site, in site/html: nothing is downloaded, and no warning is let pass
+	$(RUN) python -m docs.build
 
 environment: $(filter .uv/%,$(UV))
 	@$(UV) sync --quiet --inexact
@@ -71,4 +74,4 @@ figure: environment  ## the picture of the README, drawn anew
 	$(RUN) python -m notebooks.images.forecast
 
 clean:
-	rm -rf .venv .uv dist demo .pytest_cache .ruff_cache
+	rm -rf .venv .uv dist demo site .pytest_cache .ruff_cache

@@ -15,7 +15,17 @@ _LONGEST: Final = 300
 
 
 class BayesScalingError(ValueError):
-    """Base of every error this package raises on purpose: catch this one to catch ours and only ours."""
+    """Base of every error this package raises on purpose: catch this one to catch ours and only ours.
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> try:
+    ...     bs.read_model("chinchila")
+    ... except bs.BayesScalingError as error:
+    ...     print(error)
+    There is no model 'chinchila': did you mean 'chinchilla'? Valid: best_rate, ...
+    """
 
 
 class InvalidQuantity(BayesScalingError):
@@ -75,7 +85,13 @@ class UnknownName(BayesScalingError):
 
 
 class BayesScalingWarning(UserWarning):
-    """Base of every warning of this package."""
+    """Base of every warning of this package.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", BayesScalingWarning)  # ours, and only ours
+    """
 
 
 class InconsistentComputeWarning(BayesScalingWarning):

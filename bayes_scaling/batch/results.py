@@ -106,6 +106,17 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
     -------
     DataFrame
         The columns of :data:`ANSWER_COLUMNS`; or ``table``, ``model`` and the columns of the answer's table.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bayes_scaling.batch.store import Store
+    >>> failed = {"table": "C4", "model": "kappa", "digest": "0", "source": "c4.csv"}
+    >>> failed |= {"error": "InvalidRuns", "reason": "It has no loss."}
+    >>> with TemporaryDirectory() as folder:
+    ...     write_results(Store(folder), [], [failed], {})
+    ...     list(read_answers(folder).columns) == list(ANSWER_COLUMNS)
+    True
     """
     answers = _read(Store(folder), ANSWERS)
     if not question:
@@ -127,7 +138,19 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
 
 
 def read_failures(folder: str | Path) -> pd.DataFrame:
-    """Return what failed in a batch: ``table``, ``model``, ``error`` and ``reason``."""
+    """Return what failed in a batch: ``table``, ``model``, ``error`` and ``reason``.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bayes_scaling.batch.store import Store
+    >>> failed = {"table": "C4", "model": "kappa", "digest": "0", "source": "c4.csv"}
+    >>> failed |= {"error": "InvalidRuns", "reason": "It has no loss."}
+    >>> with TemporaryDirectory() as folder:
+    ...     write_results(Store(folder), [], [failed], {})
+    ...     read_failures(folder)["reason"].tolist()
+    ['It has no loss.']
+    """
     try:
         lines = Store(folder).read(FAILURES).decode().splitlines()
     except FileNotFoundError:

@@ -106,6 +106,16 @@ def backtest(
     -----
     CheckpointWarning
         If rows are points along runs.
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> runs = bs.load_runs("ladder").where("series == 'size'")
+    >>> trial = backtest(
+    ...     runs, "kaplan_n", over="params", per_decade=1, least=4, baselines=False, draws=200, progress=False
+    ... )
+    >>> trial.scores[["method", "forecasts", "runs"]].to_dict("records")
+    [{'method': 'model', 'forecasts': 3, 'runs': 3}]
     """
     runs, spec = on_trial(runs, model, "a backtest")
     if workers < 1:

@@ -27,6 +27,12 @@ class Certificate(Result):
     truth. ``forecasts`` has one row a simulated table and a distance: ``truth`` (where the table comes from), ``ahead`` (decades),
     ``pit`` (share of the forecast below what was measured), ``width`` (of the 90 % interval of the log loss), ``converged``.
     ``facts`` name the design, the model and the settings.
+
+    Examples
+    --------
+    >>> from bayes_scaling.evaluation.examples import example_certificate
+    >>> example_certificate().coverage[["truth", "ahead", "tables"]].head(2).to_dict("records")
+    [{'truth': 'the model', 'ahead': 0.5, 'tables': 80}, {'truth': 'the model', 'ahead': 1.0, 'tables': 80}]
     """
 
     ranks: pd.DataFrame
@@ -101,6 +107,17 @@ def read_certificate(path: str | Path) -> Certificate:
     ------
     InvalidRequest
         If the file is none.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bayes_scaling.evaluation.examples import example_certificate
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "certificate.json"
+    ...     _ = path.write_text(example_certificate().to_json())
+    ...     read_certificate(path).facts["model"]
+    'kappa'
     """
     return read_json(
         path,

@@ -96,6 +96,14 @@ def certify(
     References
     ----------
     Talts, Betancourt, Simpson, Vehtari and Gelman (2018).
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> runs = bs.load_runs("ladder").where("series == 'size'")
+    >>> certificate = certify(runs, "kaplan_n", tables=2, broken=False, draws=200, progress=False)
+    >>> certificate.coverage[["ahead", "tables"]].to_dict("list")
+    {'ahead': [0.5, 1.0, 2.0], 'tables': [2, 2, 2]}
     """
     if tables < 1 or workers < 1:
         raise InvalidRequest(f"tables is {tables} and workers {workers}: each has to be at least one.")

@@ -42,7 +42,14 @@ _LEAST_WEIGHT: Final = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What forecasts chose: a fit of one law or a mixture of several, the weights where there are any, and why, in a sentence."""
+    """What forecasts chose: a fit of one law or a mixture of several, the weights where there are any, and why, in a sentence.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> Choice(example_fit(), None, "Too few runs to weigh laws.").posterior.model.law
+    'chinchilla'
+    """
 
     posterior: Fit | Mixture
     weights: Weights | None
@@ -98,6 +105,13 @@ def choose(
     -------
     Choice
         A fit where one law has all the weight, or too few runs can be forecast to tell.
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> runs = bs.load_runs("ladder").where("series == 'size'").where("params < 1e5")
+    >>> print(choose(runs, over="params", draws=200, progress=False).sentence)
+    kappa was fitted: kappa and farseer cannot be weighed by forecasts. No cut of params leaves 15 of the 7 runs ...
     """
     table = runs_from(runs)
     names = candidates(table.table)

@@ -43,6 +43,16 @@ def register_forecasts(
     ------
     InvalidRequest
         If a run has no name, or is already registered from the same fit.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> planned = pd.DataFrame({"run_id": ["large"], "params": [7e10], "tokens": [1.4e12]})
+    >>> with TemporaryDirectory() as folder:
+    ...     entries = register_forecasts(example_fit(), planned, f"{folder}/ledger.jsonl", note="before training")
+    >>> entries[0]["run_id"], entries[0]["loss_unit"]
+    ('large', 'nats/token')
     """
     if _RUN not in runs or runs[_RUN].isna().any() or runs[_RUN].duplicated().any():
         raise InvalidRequest(f"Every run to forecast needs a {_RUN} of its own, which identifies it when it is measured.")
@@ -164,6 +174,17 @@ def score_forecasts(
     ------
     InvalidRequest
         If the ledger was changed, or the table has no run_id and loss.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> planned = pd.DataFrame({"run_id": ["large"], "params": [7e10], "tokens": [1.4e12]})
+    >>> with TemporaryDirectory() as folder:
+    ...     entries = register_forecasts(example_fit(), planned, f"{folder}/ledger.jsonl", note="before training")
+    ...     scores = score_forecasts(f"{folder}/ledger.jsonl", pd.DataFrame({"run_id": ["large"], "loss": [1.97]}))
+    >>> scores.table["inside_0.9"].tolist()
+    [True]
     """
     entries = read_ledger(path, last=last)
     if not {_RUN, "loss"} <= set(measured):

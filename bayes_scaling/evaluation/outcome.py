@@ -28,6 +28,12 @@ class Backtest(Result):
     ``predictions`` has one row a run, a cut and a method: ``method``, ``cut``, ``run`` (its row in the table), ``ahead``
     (decades beyond the largest fitted run), ``loss``, the columns of :func:`~bayes_scaling.evaluation.scores.scored`, and
     ``converged``; ``facts`` name the runs, the model, the resource and the settings.
+
+    Examples
+    --------
+    >>> from bayes_scaling.evaluation.examples import example_backtest
+    >>> example_backtest().by_distance.columns[:2].tolist()
+    ['method', 'ahead']
     """
 
     predictions: pd.DataFrame
@@ -77,6 +83,17 @@ def read_backtest(path: str | Path) -> Backtest:
     ------
     InvalidRequest
         If the file is none.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bayes_scaling.evaluation.examples import example_backtest
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "backtest.json"
+    ...     _ = path.write_text(example_backtest().to_json())
+    ...     read_backtest(path).facts["model"]
+    'kappa'
     """
     return read_json(
         path,

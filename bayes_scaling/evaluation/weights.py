@@ -33,6 +33,11 @@ class Weights(Result):
 
     ``table`` has one row a model, best first: ``weight`` in a mixture; ``log_score``, the mean log density of a larger run's log
     loss; ``difference`` to the best and ``difference_se``, its standard error by cuts and runs. ``facts`` are the runs and cuts they are based on.
+
+    Examples
+    --------
+    >>> Weights(pd.DataFrame({"model": ["kappa", "farseer"], "weight": [0.8, 0.2]}), {"cuts": 3}).weights
+    {'kappa': 0.8, 'farseer': 0.2}
     """
 
     table: pd.DataFrame
@@ -96,6 +101,14 @@ def weigh(
     ------
     InvalidRequest
         If there are fewer than two models, or no cut leaves enough runs.
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> runs = bs.load_runs("ladder").where("series == 'size'")
+    >>> settings = {"over": "params", "per_decade": 1, "least": 4, "draws": 200, "progress": False}
+    >>> {name: round(weight, 2) for name, weight in weigh(runs, ["kaplan_n", "offset_n"], **settings).weights.items()}
+    {'offset_n': 1.0, 'kaplan_n': 0.0}
     """
     named = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
     if len(named) < 2:
@@ -137,6 +150,14 @@ def weigh_left_out(fits: Mapping[str, Fit]) -> Weights:
     ------
     InvalidRequest
         As :func:`~bayes_scaling.compare`.
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> runs = bs.load_runs("ladder").where("series == 'size'")
+    >>> fits = {name: bs.fit(runs, name, seed=1, draws=200, progress=False) for name in ("kaplan_n", "offset_n")}
+    >>> {name: round(weight) for name, weight in weigh_left_out(fits).weights.items()}
+    {'offset_n': 1, 'kaplan_n': 0}
     """
     score, estimates = left_out(fits)
     unreliable = max(int((loo.pareto_k > loo.good_k).sum()) for loo in estimates.values())

@@ -121,6 +121,16 @@ def fit(
     Notes
     -----
     See :mod:`bayes_scaling.inference.engine` for what was measured of both samplers.
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> runs = bs.load_runs("ladder").where("series == 'size'")
+    >>> fitted = fit(runs, "kaplan_n", seed=1, draws=200, progress=False)
+    >>> fitted.verdict
+    'The posterior passed every convergence check.'
+    >>> print(bs.ask(fitted, "predict", params=1e6).sentence.splitlines()[0])
+    Predicted loss of a new run: 1.1... nats/token (90 % interval 1... to 1...).
     """
     refuse_too_many(runs)
     if model is None:

@@ -99,7 +99,7 @@ def steps_of_batches(B: Value, L: Value, *, S_least: _StepsThere, B_star: BatchA
 def noise_scale(L: Value, *, noise_ratio: _NoiseRatio, B_star: BatchAtOneNat, alpha_B: Exponent) -> _NoiseScale:
     r"""Gradient noise scale at loss L, a constant times the critical batch, :math:`r B^* / L^{1/\alpha_B}`.
 
-    The critical batch is argued to be near the noise scale tr(S)/|G|^2, and to depend on the loss alone; the factor
+    The critical batch is argued to be near the noise scale :math:`\mathrm{tr}(S)/|G|^2`, and to depend on the loss alone; the factor
     between them is for the data to say.
 
     >>> f"{noise_scale(3.0, noise_ratio=0.5, B_star=2.1e8, alpha_B=0.21):.3g}"

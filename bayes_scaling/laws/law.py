@@ -347,6 +347,18 @@ def law(*, output: str, source: str, equation: str, best: tuple[str, ...] = ()) 
     ------
     TypeError
         If the name is taken, an unknown has no kind, or nothing says what an input or the output is.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> from bayes_scaling.laws.law import Exponent, Loss, Value, coefficient, law
+    >>> @law(output="loss", source="ours", equation="none")
+    ... def tapering(N: Value, *, E: Loss, A: Annotated[Value, coefficient("N", "alpha")], alpha: Exponent) -> Value:
+    ...     "Loss of a model of N parameters."
+    ...     return E + A / (1 + N**alpha)
+    >>> round(tapering(1e9, E=1.7, A=400.0, alpha=0.34), 3)
+    2.048
+    >>> del LAWS["tapering"]  # only an example
     """
 
     def register(function: Callable[..., Any]) -> Law:

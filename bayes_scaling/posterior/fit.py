@@ -49,7 +49,7 @@ class Fit(FitMethods):
     Parameters
     ----------
     tree : DataTree
-        Groups ``posterior`` and ``prior``, dims (chain, draw, *groupings); ``sample_stats``, dims (chain, draw);
+        Groups ``posterior`` and ``prior``, dims ``(chain, draw, *groupings)``; ``sample_stats``, dims (chain, draw);
         ``observations/NAME``, dims (run), the rows of each observation. ArviZ takes it as it is.
     model : Model
         The model document, without parts that the rows cannot tell apart.
@@ -60,6 +60,15 @@ class Fit(FitMethods):
         versions, time.
     checks : tuple of mapping
         The checks as they came out when the fit was made: see :func:`~bayes_scaling.check`.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> fit = example_fit()
+    >>> fit.model.law, dict(fit.posterior.sizes)
+    ('chinchilla', {'chain': 4, 'draw': 100})
+    >>> round(float(fit.posterior["alpha"].median()), 2)
+    0.35
     """
 
     tree: xr.DataTree
@@ -146,7 +155,7 @@ class Fit(FitMethods):
 
     @property
     def posterior(self) -> xr.Dataset:
-        """The posterior draws, dims (chain, draw, *groupings)."""
+        """The posterior draws, dims ``(chain, draw, *groupings)``."""
         return self.tree["posterior"].to_dataset()
 
     @property
@@ -541,6 +550,15 @@ def load_fit(path: str | Path) -> Fit:
     ------
     InvalidFit
         If the file is missing, damaged, or not a fit of this package.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> with TemporaryDirectory() as folder:
+    ...     fit = load_fit(example_fit().save(f"{folder}/fit.nc"))
+    >>> fit.model.law
+    'chinchilla'
     """
     path = Path(path)
     if not path.is_file():

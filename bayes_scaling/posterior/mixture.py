@@ -43,6 +43,13 @@ class Mixture(Answering):
     ------
     InvalidRequest
         If weights are not those of the fits, or do not add up to one.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> mixture = Mixture({"one": example_fit(), "other": example_fit(draws=50)}, {"one": 0.7, "other": 0.3})
+    >>> mixture.verdict
+    'The posteriors passed every convergence check.'
     """
 
     fits: Mapping[str, Fit]
@@ -179,6 +186,16 @@ def load_mixture(folder: str | Path) -> Mixture:
     ------
     InvalidFit
         If it is none, or lacks a fit.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> mixture = Mixture({"one": example_fit(), "other": example_fit(draws=50)}, {"one": 0.7, "other": 0.3})
+    >>> with TemporaryDirectory() as folder:
+    ...     stored = mixture.save(f"{folder}/mixture")
+    ...     print(load_mixture(f"{folder}/mixture").weights)
+    {'one': 0.7, 'other': 0.3}
     """
     folder = Path(folder)
     try:

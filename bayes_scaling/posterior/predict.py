@@ -48,7 +48,7 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
 
     Returns
     -------
-    Dataset, dims (chain, draw, *input dims)
+    Dataset, dims ``(chain, draw, *input dims)``
         ``law_loss``, the law's alone; ``expected_loss``, with model discrepancy where the model has one;
         ``measured_loss``, what a new run would measure, with residual noise and evaluation error. Coordinates: the
         inputs, and ``reach_params``, ``reach_tokens``, ``reach_compute_flops``: decades beyond the data, positive above
@@ -143,7 +143,7 @@ def own_sd(fit: Fit, growth: Any, error: Any | None = None) -> Any:
 
 
 def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
-    """Return the law's loss for inputs and a group that have been checked, dims (chain, draw, *input dims)."""
+    """Return the law's loss for inputs and a group that have been checked, dims ``(chain, draw, *input dims)``."""
     only = fit.model.only
     loss = only.the_law(*(columns[c] for c in only.columns.values()), **parameters_in(fit, group or {}, seed=seed))
     if "chain" not in getattr(loss, "dims", ()):

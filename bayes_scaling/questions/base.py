@@ -74,6 +74,16 @@ class Answer:
         Compute that the answer came to, FLOP, where it was not asked for: its extrapolation distance is checked.
     passed : bool, optional
         Whether what was asked for is so, where the question is a gate: the command line exits with 1 where it is not.
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> answer = bs.ask(example_fit(), "target", target=2.0, compute=[1e24])
+    >>> print(answer)
+    1e24 FLOP reach 2 nats/token with a probability of 0.97.
+    >>> list(answer.tables), answer.to_dict()["question"]
+    (['chances'], 'Target')
     """
 
     sentence: str
@@ -140,6 +150,12 @@ class Question(Strict):
 
     Fields take sequences, arrays and tables; None counts as left out. Every wrong value is named in one
     :class:`~bayes_scaling.errors.InvalidRequest`.
+
+    Examples
+    --------
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> question("target", target=2.0, compute=[1e24]).answer(example_fit()).caveats
+    []
     """
 
     name: ClassVar[str] = ""

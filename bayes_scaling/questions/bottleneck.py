@@ -23,8 +23,8 @@ _MORE: Final = 2.0
 def bottleneck(fit: Fit, *, params: Any, dataset_tokens: Any, steps: Any, batch_tokens: Any) -> xr.Dataset:
     """Return what twice as much of each resource would take off the loss of a plan, or of several: see :class:`Bottleneck`.
 
-    ``loss``, dims (chain, draw, *plan); ``gain``, dims (resource, chain, draw, *plan), a share of the loss;
-    ``probability``, dims (resource, *plan), that a gain is the largest.
+    ``loss``, dims ``(chain, draw, *plan)``; ``gain``, dims (resource, chain, draw, *plan), a share of the loss;
+    ``probability``, dims ``(resource, *plan)``, that a gain is the largest.
     """
     plan = {"params": params, "dataset_tokens": dataset_tokens, "steps": steps, "batch_tokens": batch_tokens}
     plan = {name: positive(name, value) for name, value in plan.items()}

@@ -38,7 +38,7 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
 
     Returns
     -------
-    DataArray, dims (chain, draw, *dims of what was given)
+    DataArray, dims ``(chain, draw, *dims of what was given)``
         Draws of the law's output, in its unit; not a number in draws for which there is none.
 
     Raises

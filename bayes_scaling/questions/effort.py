@@ -25,7 +25,7 @@ from bayes_scaling.questions.wording import credible, flop, number, short
 def effort(fit: Fit, *, loss: Any, params: Any) -> xr.Dataset:
     """Return what it takes models of some sizes to reach losses on endless data, the draws of :class:`Effort`.
 
-    ``steps_min``, ``tokens_min``, ``compute_min_flops`` and ``batch_tokens``, dims (chain, draw, *given), not a number in
+    ``steps_min``, ``tokens_min``, ``compute_min_flops`` and ``batch_tokens``, dims ``(chain, draw, *given)``, not a number in
     draws in which the size never gets there; ``reaches``, dims as given, is the probability that it does.
 
     >>> from bayes_scaling.posterior.examples import example_system

@@ -34,7 +34,18 @@ _NARROWEST: Final = 0.1
 
 
 class Refused(InvalidRequest):
-    """A question with caveats that refuse it, its ``reasons``; ``override`` asks all the same."""
+    """A question with caveats that refuse it, its ``reasons``; ``override`` asks all the same.
+
+    Examples
+    --------
+    >>> import bayes_scaling as bs
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> try:
+    ...     bs.ask(example_fit(), "target", target=2.0, compute=[1e30])
+    ... except bs.questions.Refused as refused:
+    ...     print(refused)
+    What is asked for lies 7.9 decades beyond the runs in C, more than 3: no law has been checked that far. For an answer all the same: anyway=True in Python, --anyway on the command line.
+    """
 
     def __init__(self, reasons: Iterable[str]) -> None:
         self.reasons = tuple(reasons)

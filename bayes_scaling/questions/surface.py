@@ -62,6 +62,11 @@ class Supply:
     repeats_worth : float
         R*_D of Muennighoff et al. (2023): the number of repetitions after which a further one is worth a third of a fresh
         token; theirs is 15.4.
+
+    Examples
+    --------
+    >>> bool(Supply(1e12).worth(4e12) < 4e12)  # four epochs are worth less than as many fresh tokens
+    True
     """
 
     distinct: float

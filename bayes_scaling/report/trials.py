@@ -31,6 +31,12 @@ def plot_backtest(backtest: Backtest) -> Figure:
     -------
     matplotlib.figure.Figure
         Jupyter shows it; ``savefig`` keeps it.
+
+    Examples
+    --------
+    >>> from bayes_scaling.evaluation.examples import example_backtest
+    >>> len(plot_backtest(example_backtest()).axes)
+    3
     """
     figure = canvas(9.6, 3.4)
     coverage, transform, distance = figure.subplots(1, 3)

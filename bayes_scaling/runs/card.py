@@ -29,6 +29,11 @@ class Card:
         What the column ``params`` counts: ``"non-embedding"`` or ``"total"``.
     citation, licence, notes : str
         Where the runs come from, what one may do with them, what is wrong with them.
+
+    Examples
+    --------
+    >>> Card(title="Our ladder", loss_unit="bits/byte").params
+    'non-embedding'
     """
 
     title: str = ""
