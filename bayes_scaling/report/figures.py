@@ -86,7 +86,7 @@ def as_svg(figure: Figure, name: str) -> str:
         figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
     text = file.getvalue()
     # Names of groups repeat from figure to figure, and nothing refers to them.
-    return re.sub(r'<g id="[^"]*">', "<g>", text[text.index("<svg") :]).replace(INK, "currentColor")
+    return re.sub(r'<g id="[^"]*"(/?)>', r"<g\1>", text[text.index("<svg") :]).replace(INK, "currentColor")
 
 
 def captioned(figure: Any, caption: str) -> Any:
@@ -191,7 +191,7 @@ def log_ticks(axes: Axes, which: str = "xy", *, most: int = 7) -> None:
     """
     for name in which:
         axis = axes.xaxis if name == "x" else axes.yaxis
-        low, high = axis.get_view_interval()
+        low, high = sorted(axis.get_view_interval())
         if 0 < low < high:
             axis.set_major_locator(LogLocator(subs=_subs(low, high, most), numticks=most))
             write = power if "FLOP" in axis.get_label_text() else short

@@ -40,7 +40,7 @@ from bayes_scaling.report.figures import (
 )
 from bayes_scaling.report.pictures import BEYOND
 
-_DRAWS: Final = 400
+_DRAWS: Final = 200
 """Draws of all chains that a figure of the surface is made of."""
 _PROFILES: Final = 5
 _SIZES: Final = 6
@@ -64,7 +64,7 @@ def forecast_path(fit: Fit, prob: float, group: Mapping[str, str]) -> tuple[pd.D
     columns = ["compute_flops"] if splits_a_budget(fit) else list(fit.model.only.columns.values())
     column = columns[0]
     runs = spent(fit) if splits_a_budget(fit) else fit.table[column].to_numpy(float)
-    path = np.geomspace(runs.min(), runs.max() * 10**BEYOND, 33)
+    path = np.geomspace(runs.min(), runs.max() * 10**BEYOND, 25)
     if splits_a_budget(fit):
         prediction = chosen_runs(fit, compute=list(path), group=group)
     else:
@@ -295,7 +295,7 @@ def regret(
     'N (parameters)'
     """
     surface, runs = _surface(fit, group), spent(fit)
-    at = np.geomspace(runs.min(), max([runs.max() * 10**BEYOND, *budgets]), 21)
+    at = np.geomspace(runs.min(), max([runs.max() * 10**BEYOND, *budgets]), 17)
     choices = _choices(surface, at)
     sizes = np.linspace(choices.min() - np.log(8), choices.max() + np.log(8), 45)
     least = surface.along(at[:, None], optima(surface, at))
@@ -365,7 +365,7 @@ def surface(
     few = fit.thinned(-(-_DRAWS // fit.posterior.sizes["chain"]))
     loss = law_loss(few, {"params": params, "tokens": tokens}, group=dict(group or {})).median(("chain", "draw"))
     of_runs = spent(fit)
-    compute = np.geomspace(of_runs.min(), max([of_runs.max() * 10**BEYOND, *budgets]), 21)
+    compute = np.geomspace(of_runs.min(), max([of_runs.max() * 10**BEYOND, *budgets]), 17)
     best = np.exp(optima(split, compute))
     N, least_N, most_N = np.quantile(best, quantiles(prob), axis=-1)
     D, most_D, least_D = (tokens_at(compute, size) for size in (N, least_N, most_N))

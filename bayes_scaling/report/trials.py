@@ -12,7 +12,19 @@ from bayes_scaling.evaluation.certificate import Certificate
 from bayes_scaling.evaluation.outcome import MODEL, Backtest
 from bayes_scaling.evaluation.ranks import band, ecdf_difference
 from bayes_scaling.evaluation.scores import PROBS
-from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, WIDTH, Captioned, canvas, captioned, grid, one_axes, styled
+from bayes_scaling.report.figures import (
+    BLUE,
+    CYCLE,
+    INK,
+    ORANGE,
+    WIDTH,
+    Captioned,
+    canvas,
+    captioned,
+    grid,
+    one_axes,
+    styled,
+)
 
 _BINS: Final = 10
 
