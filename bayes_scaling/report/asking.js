@@ -44,6 +44,7 @@ function figure(svg, { x, y, bands = [], lines = [], points = [], mark, level, u
   for (const { x: xs, lower, upper, of } of bands) {
     const back = path([...xs].reverse(), [...upper].reverse());
     if (back) add("path", { d: `M${path(xs, lower)}L${back}Z`, class: `band ${of}` });
+    if (back && of === "new") for (const end of [lower, upper]) add("path", { d: `M${path(xs, end)}`, class: "edge" });
   }
   for (const { x: xs, y: ys } of lines) if (path(xs, ys)) add("path", { d: `M${path(xs, ys)}`, class: "line" });
   for (const [at, value] of points) if (at >= Math.exp(x0) && value > 0) add("circle", { cx: px(at), cy: py(value), r: 2.5, class: "run" });
@@ -273,10 +274,10 @@ if (typeof document !== "undefined") {
   const section = document.getElementById("ask");
   section.hidden = false;
   observations.forEach((data, k) => {
-    const root = document.createElement("div");
+    const root = document.createElement(data.name ? "details" : "div");
+    root.open = k === 0;
     root.append(section.querySelector("template").content.cloneNode(true));
-    root.querySelector("h3").textContent = data.name;
-    root.querySelector("h3").hidden = !data.name;
+    if (data.name) root.prepend(Object.assign(document.createElement("summary"), { textContent: data.name }));
     section.append(root);
     new Asking(new Observation(data, FORMULAS[k]), prob, root);
   });

@@ -17,9 +17,23 @@ from bayes_scaling.questions.decide import Allocation
 from bayes_scaling.questions.next_run import Budget, ladder_of, next_run
 from bayes_scaling.questions.regret import regret
 from bayes_scaling.questions.target import chance
-from bayes_scaling.questions.wording import flop, percent, short
-from bayes_scaling.report.figures import BLUE, INK, ORANGE, one_axes, ribbon, styled
-from bayes_scaling.report.page import Picture, Table, Text, cell, conventions, table_of, write_page
+from bayes_scaling.questions.wording import flop, number, percent, short
+from bayes_scaling.report.figures import (
+    BLUE,
+    INK,
+    ORANGE,
+    RED,
+    Captioned,
+    captioned,
+    cut,
+    legend,
+    log_ticks,
+    one_axes,
+    ribbon,
+    styled,
+)
+from bayes_scaling.report.page import Table, Text, cell, conventions, table_of, write_page
+from bayes_scaling.report.tables import checks_table
 
 _CHEAP: Final = 0.03
 """Largest cost of a further run that the page considers, as a share of the budget."""
@@ -48,10 +62,12 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
     choice: dict[str, Any] = {"risk": asked.risk, **asked.given, **asked.limits}
     return write_page(
         path,
-        title=f"Decision: training run for {flop(asked.budget)}",
+        title=f"Decision: {flop(asked.budget)}, {fit.model.only.law}, {len(fit.table)} runs",
         verdict=fit.verdict,
         converged=fit.converged and not answer.caveats,
+        adequate=fit.adequate,
         answers=answer.sentence.split("\n"),
+        checks=[checks_table(pd.DataFrame(fit.checks))] if fit.checks else [],
         conventions=conventions(fit, asked.prob),
         sections={
             "": [
@@ -73,13 +89,15 @@ def write_decision(fit: Fit, asked: Allocation, answer: Answer, path: str | Path
 
 
 @styled
-def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Picture:
+def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Captioned:
     table = regret(fit, compute=asked.budget, **asked.given)
-    figure, axes = one_axes(6.4, 2.9)
+    figure, axes = one_axes(2.9)
     ribbon(axes, table["params"], [table[c] for c in ("regret", "regret_lower", "regret_upper")], alpha=0.2)
     axes.axvline(choice, color=INK, lw=0.8, alpha=0.6)
-    axes.set(xscale="log", xlabel="N (parameters)", ylabel=f"regret ({fit.loss_unit})", ylim=(0, None))
-    return Picture(
+    axes.plot(choice, np.interp(np.log(choice), np.log(table["params"]), table["regret"]), "D", ms=5, color=RED)
+    axes.set(xscale="log", xlabel="N (parameters)", ylabel=f"regret ({cut(fit.loss_unit, 24)})", ylim=(0, None))
+    log_ticks(axes, "x")
+    return captioned(
         figure,
         f"Regret by size at this budget, the expected loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
         f"{short(choice)} parameters.",
@@ -87,18 +105,20 @@ def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Picture:
 
 
 @styled
-def _chance_picture(fit: Fit, asked: Allocation, answer: Answer, choice: dict[str, Any]) -> Picture | None:
+def _chance_picture(fit: Fit, asked: Allocation, answer: Answer, choice: dict[str, Any]) -> Captioned | None:
     if asked.target is None:
         return None
     budgets = np.geomspace(asked.budget / 100, asked.budget * 30, 25)
     table = chance(fit, target=asked.target, compute=budgets, **choice)
-    figure, axes = one_axes(6.4, 2.9)
+    figure, axes = one_axes(2.9)
     axes.plot(budgets, table["chance"], color=BLUE, label="loss of a new run")
     axes.plot(budgets, table["chance_expected"], color=ORANGE, ls="--", label="mean loss")
     axes.axvline(asked.budget, color=INK, lw=0.8, alpha=0.6)
     axes.set(xscale="log", xlabel="C (FLOP)", ylabel="probability", ylim=(-0.02, 1.02))
-    axes.legend(loc="upper left")
-    return Picture(
+    axes.plot(asked.budget, answer.tables["chance"]["chance"].iloc[0], "D", ms=5, color=RED)
+    log_ticks(axes, "x")
+    legend(axes)
+    return captioned(
         figure,
         f"Probability that the loss of a new run is below {asked.target:g} {fit.loss_unit}, by budget; dashed: that the mean loss is. At "
         f"this budget (vertical line) the probability is {answer.tables['chance']['chance'].iloc[0]:.2f}.",
@@ -203,6 +223,9 @@ def _fact_table(fit: Fit, asked: Allocation) -> Table:
         "runs": f"{fit.facts['runs']}, {len(fit.table)} rows",
         "law": fit.model.only.law,
         "model digest": fit.model.digest[:16],
-        **{name: str(value) for name, value in asked.model_dump(exclude_defaults=True).items()},
+        **{
+            name: number(value) if isinstance(value, float) else str(value)
+            for name, value in asked.model_dump(exclude_defaults=True).items()
+        },
     }
     return Table("The fit and the settings of the question.", ("", "value"), list(rows.items()), ("value",))

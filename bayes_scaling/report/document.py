@@ -30,9 +30,9 @@ from bayes_scaling.questions.learning_curve import NEEDS
 from bayes_scaling.questions.sensitivity import Sensitivity
 from bayes_scaling.questions.surface import Surface, splits_a_budget
 from bayes_scaling.questions.wording import credible, flop, percent, short
-from bayes_scaling.report import pictures, system_pictures, tables
+from bayes_scaling.report import pictures, surface_pictures, system_pictures, tables
 from bayes_scaling.report.interactive import Interactive
-from bayes_scaling.report.page import Sections, Text, conventions, write_page
+from bayes_scaling.report.page import Folded, Sections, Text, conventions, write_page
 from bayes_scaling.report.trials import backtest_picture
 
 _FOREST = 5
@@ -120,17 +120,12 @@ def write_report(
         )
     checks, published, factors = check(fit), tables.published_table(fit), agreement(fit, prob=prob)
     statements = _if_learned(claims, fit, prob)
-    suspicion = suspects_sentence(fit)
     answers, forecast = _forecast(fit, prob, **asked) if one else ([], {})
+    of_curves = pictures.curves_of(fit)
     sections: Sections = {
-        "Model and data": _setting(fit, group or {}) if one else [],
-        "Observations": [] if one else [tables.observation_table(fit)],
-        "Convergence and adequacy": [
-            Text(suspicion, "warning") if suspicion else None,
-            tables.checks_table(checks),
-            *(Text(f"{c.check}: {c.advice}.", "warning") for c in checks.itertuples() if not c.passed),
-        ],
+        **forecast,
         "Parameters": [
+            pictures.parameters(fit, prob=prob),
             tables.parameter_table(fit, prob),
             Text(_CONTRACTION, "soft"),
             tables.heterogeneity_table(factors, prob) if len(factors) else None,
@@ -140,36 +135,58 @@ def write_report(
         if statements is None
         else [
             system_pictures.claims_picture(statements, prob) if len(statements) >= _FOREST else None,
-            tables.claims_table(statements, prob),
+            Folded(
+                "Every claim, with what was published and what the constants give", [tables.claims_table(statements, prob)]
+            ),
         ],
-        "Measured against predicted": [
-            pictures.measured_picture(fit, prob),
-            *(pictures.standardised_picture(fit, name) for name in fit.views if not one),
-        ],
-        "Residuals": [pictures.residual_picture(fit)] if one else [],
         **_implied(fit, prob),
-        **forecast,
+        "Learning curves": [pictures.learning_curves(fit, name, prob=prob) for name in of_curves],
+        "Measured against predicted": [
+            pictures.predictive_check(fit, prob=prob),
+            pictures.residuals(fit) if one else None,
+            *(pictures.standardised_residuals(fit, name) for name in fit.views if not one),
+        ],
+        "Model and data": _setting(fit, group or {}) if one else [fit.model.title, tables.observation_table(fit)],
         "Prior against posterior": [
             _prior_predictive(fit, prob) if one else None,
-            pictures.prior_picture(fit),
-            tables.prior_table(fit),
+            pictures.priors(fit),
+            Folded("Every prior, with its reason", [tables.prior_table(fit)]),
         ],
         "How to reproduce": [
             tables.fact_table(fit),
-            "The model document, model.toml of the command:",
-            Text(model.to_toml(), "document"),
+            Folded("The model document, model.toml of the command", [Text(model.to_toml(), "document")]),
         ],
     }
+    suspicion = suspects_sentence(fit)
     return write_page(
         path,
-        title=f"{model.title or model.only.law}, fitted to {fit.facts['runs']}",
-        verdict=fit.verdict,
+        title=_title(fit),
+        verdict=_verdict(fit),
         converged=fit.converged,
+        adequate=fit.adequate,
         answers=[*_agreement(fit, statements, factors, prob), *answers],
         conventions=conventions(fit, prob),
         sections=sections,
+        checks=[
+            Text(suspicion, "warning") if suspicion else None,
+            *(Text(f"{c.check}: {c.advice}.", "warning") for c in checks.itertuples() if not c.passed),
+            tables.checks_table(checks) if fit.converged else Folded("Every check", [tables.checks_table(checks)]),
+        ],
         interactive=Interactive.of(fit, prob, group or {}),
     )
+
+
+def _title(fit: Fit) -> str:
+    """Return the title: the law, or how many there are, and the rows."""
+    rows = sum(len(fit.rows(name)) for name in fit.views)
+    if fit.model.is_one:
+        return f"Scaling-law report: {fit.model.only.law}, {rows} {'runs' if fit.model.only.table == 'runs' else 'rows'}"
+    return f"Scaling-law report: {len(fit.views)} laws, {rows} rows"
+
+
+def _verdict(fit: Fit) -> str:
+    """Return whether to rely on the posterior, and on the model, in one line."""
+    return fit.verdict if fit.adequate or not fit.checks else f"{fit.verdict} {fit.adequacy}"
 
 
 def _setting(fit: Fit, group: Mapping[str, str]) -> list[str | Text]:
@@ -179,12 +196,13 @@ def _setting(fit: Fit, group: Mapping[str, str]) -> list[str | Text]:
         for c in REACHES
         if c in runs
     ]
+    lines: list[str | Text] = [f"{model.title}."] if model.title else []
     sentence = f"Law {law.name} ({law.source}, {law.equation}), fitted to {len(runs)} runs: {'; '.join(spans)}."
     if model.groupings:
         whose = ", ".join(f"{k} {v}" for k, v in group.items()) or f"a new {' and '.join(model.group_columns)}"
         sentence += f" Parameters vary by {', '.join(model.groupings)} ({', '.join(fit.groups.names)})."
         sentence += f" Forecast and budget are for {whose}."
-    return [sentence, Text(f"L({', '.join(law.inputs)}) = {law.formula}", "code")]
+    return [*lines, sentence, Text(f"L({', '.join(law.inputs)}) = {law.formula}", "code")]
 
 
 def _if_learned(ask: Callable[..., pd.DataFrame], fit: Fit, prob: float) -> pd.DataFrame | None:
@@ -274,37 +292,44 @@ def _forecast(
     for what, trial in (("backtest", backtest), ("certificate", certificate)):
         if trial is not None:
             _require_same(fit, trial.facts, what)
-    forecasts, column = pictures.forecast_path(fit, prob, group)
+    asked, splits = list(budgets or ()), splits_a_budget(fit)
+    allocation = budget_table(allocate(fit, compute=asked or _round_budgets(fit), group=group), prob) if splits else None
+    forecasts, column = surface_pictures.forecast_path(fit, prob, group)
     predicted = None if held_out is None else predict_table(fit, held_out, prob=prob)
     measured = [] if predicted is None else tables.held_out_table(predicted, prob)
     sections: dict[str, list[Any]] = {
-        "Loss surface": [],
         "Forecast": [
-            pictures.forecast_picture(fit, forecasts, column, predicted),
+            surface_pictures.forecast_figure(fit, prob, forecasts, column, predicted, asked if splits else ()),
             included(fit),
             certificate.sentence if certificate is not None else None,
             tables.forecast_table(forecasts, column, prob),
             *measured,
         ],
     }
-    if backtest is not None:
-        sections["Backtest"] = [backtest.sentence, backtest_picture(backtest), tables.backtest_table(backtest)]
-    answers = []
-    if splits_a_budget(fit):
-        sections["Loss surface"] = [pictures.contour_picture(fit, prob, group)]
-        if budgets is None:
-            top = np.floor(2 * (np.log10(fit.table["compute_flops"].max()) + pictures.BEYOND)) / 2
-            budgets = [float(f"{10**power:.3g}") for power in np.arange(top - 2.5, top + 0.1, 0.5)]
-        allocation = budget_table(allocate(fit, compute=list(budgets), group=group), prob)
+    if allocation is None:
+        answers = [_beyond_sentence(forecasts, column, prob, fit.loss_unit)]
+    else:
+        answers = [_budget_sentence(allocation.iloc[-1], prob, fit.loss_unit)]
         sections["Budget"] = [
-            Text(_flatness(fit, allocation.iloc[-1], group), "soft"),
             tables.allocation_table(allocation, prob),
+            Text(_flatness(fit, allocation.iloc[-1], group), "soft"),
+            surface_pictures.regret(fit, group=group, budgets=asked),
+            surface_pictures.isoflop(fit, prob=prob, group=group),
+            surface_pictures.envelope(fit, prob=prob, group=group),
+            surface_pictures.surface(fit, prob=prob, group=group, budgets=asked),
         ]
-        answers.append(_budget_sentence(allocation.iloc[-1], prob, fit.loss_unit))
     if len(fit.table) <= _MANY_ROWS:
         rests_on = Sensitivity(group=group, override=True).answer(fit)
         sections["Sensitivity"] = [rests_on.sentence.partition("\n")[0], tables.sensitivity_table(rests_on)]
+    if backtest is not None:
+        sections["Backtest"] = [backtest.sentence, backtest_picture(backtest), tables.backtest_table(backtest)]
     return [*answers, *measured[1:]], sections
+
+
+def _round_budgets(fit: Fit) -> list[float]:
+    """Return budgets every half decade, up to two decades beyond the runs."""
+    top = np.floor(2 * (np.log10(surface_pictures.spent(fit).max()) + pictures.BEYOND)) / 2
+    return [float(f"{10**power:.3g}") for power in np.arange(top - 2.5, top + 0.1, 0.5)]
 
 
 def _require_same(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
@@ -328,6 +353,15 @@ def _prior_predictive(fit: Fit, prob: float) -> str:
     return (
         f"Prior predictive {percent(prob)} interval: {float(low):.3g} to {float(high):.3g} {fit.loss_unit}; the runs measured "
         f"{loss.min():.3g} to {loss.max():.3g}."
+    )
+
+
+def _beyond_sentence(forecasts: pd.DataFrame, column: str, prob: float, unit: str) -> str:
+    """Return the forecast a decade beyond the runs."""
+    row = forecasts.iloc[int((forecasts[f"reach_{column}"] - 1.0).abs().argmin())]
+    return (
+        f"At {tables.amount(row[column], column)} {tables.unit_of(column)}, {row[f'reach_{column}']:.2f} decades beyond the runs: loss of a "
+        f"new run {row['median']:.3f} {unit} ({credible(prob, f'{row.lower:.3f}', f'{row.upper:.3f}')})."
     )
 
 

@@ -150,8 +150,8 @@ def _observation(fit: Fit, labels: Mapping[str, str]) -> tuple[dict[str, Any], s
         "output": f"loss ({few.loss_unit})" if only.output == "loss" else axis_label(only.output),
         "draws": noise.sd.size,
         "of": int(fit.posterior["sigma"].size),
-        "inputs": [{**_named(c), "low": ends[c][0], "high": ends[c][1], **_middle(few, c)} for c in columns],
-        "tracked": [{**_named(c), **_range(few, c)} for c in tracked],
+        "inputs": [{**_named(few, c), "low": ends[c][0], "high": ends[c][1], **_middle(few, c)} for c in columns],
+        "tracked": [{**_named(few, c), **_range(few, c)} for c in tracked],
         "values": _packed(np.stack(list(drawn.values())).T),
         "splines": [_spline(each, tracked) for each in splines if each is not None],
         "budget": _budget(few, columns) if splits_a_budget(few) else None,
@@ -163,10 +163,12 @@ def _observation(fit: Fit, labels: Mapping[str, str]) -> tuple[dict[str, Any], s
     }, f"{{{code}}}"
 
 
-def _named(column: str) -> dict[str, str]:
+def _named(fit: Fit, column: str) -> dict[str, str]:
     """Return how a quantity is called on the page."""
     quantity = BY_COLUMN.get(column)
-    return {"symbol": quantity.symbol, "unit": quantity.unit} if quantity else {"symbol": column, "unit": ""}
+    if quantity is None:
+        return {"symbol": column, "unit": ""}
+    return {"symbol": quantity.symbol, "unit": fit.loss_unit if column == "loss" else quantity.unit}
 
 
 def _ends(fit: Fit, column: str) -> tuple[float, float]:

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from bayes_scaling.files import write_whole
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.wording import number, percent, power, short
-from bayes_scaling.report.figures import as_svg
 from bayes_scaling.report.interactive import Interactive
 
 
@@ -40,20 +39,16 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure of the page; its caption, which no other has, keeps its identifiers apart from theirs."""
+class Folded:
+    """Parts of the page behind one line, which opens them."""
 
-    figure: Figure
-    caption: str
-    macro: ClassVar[str] = "picture"
-
-    @property
-    def svg(self) -> str:
-        """The figure as SVG."""
-        return as_svg(self.figure, self.caption)
+    summary: str
+    parts: Sequence[str | Text | Table | Figure | None]
+    macro: ClassVar[str] = "folded"
 
 
-Sections = Mapping[str, Sequence[str | Text | Table | Picture | None]]
+Part = str | Text | Table | Figure | Folded | None
+Sections = Mapping[str, Sequence[Part]]
 """Parts of the page by heading, a string being a paragraph; what is None or empty is left out."""
 _NOTATIONS: Final = {"short": short, "number": number, "power": power}
 
@@ -107,9 +102,15 @@ def write_page(
     answers: Sequence[str],
     conventions: str,
     sections: Sections,
+    adequate: bool = True,
+    checks: Sequence[Part] = (),
     interactive: Interactive | None = None,
 ) -> Path:
-    """Write a page in one piece: the verdict first, then answers, the part that answers itself, and every section that has parts."""
+    """Write a page in one piece.
+
+    The answers come first, but for the verdict on a posterior that has not converged; then the verdict in one line, which opens
+    the checks, the part that answers by itself, and every section that has parts.
+    """
     parts = {heading: [part for part in section if part] for heading, section in sections.items()}
     loader = jinja2.PackageLoader("bayes_scaling.report", package_path="")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -117,8 +118,10 @@ def write_page(
         title=title,
         verdict=verdict,
         converged=converged,
+        adequate=adequate,
         answers=answers,
         conventions=conventions,
+        checks=[part for part in checks if part],
         sections={heading: section for heading, section in parts.items() if section},
         interactive=interactive,
     )

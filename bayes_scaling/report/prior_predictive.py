@@ -15,7 +15,7 @@ from bayes_scaling.posterior.checks import prior_predictive
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import inside, quantiles
 from bayes_scaling.questions.wording import axis_label, percent
-from bayes_scaling.report.figures import BLUE, INK, grid, plain_log_ticks, styled
+from bayes_scaling.report.figures import BLUE, INK, grid, legend, log_ticks, styled
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
 
@@ -81,6 +81,6 @@ def plot_prior_predictive(
         said = f"{count} of {len(rows)} measured inside"
         title = f"Prior predictive {percent(prob)} interval of each run: {said}" if fit.model.is_one else f"{name}: {said}"
         axes.set_title(title)
-        plain_log_ticks(axes)
-    panels[0].legend()
+        log_ticks(axes)
+    legend(panels[0])
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any, Final
 
 import numpy as np
@@ -21,8 +22,23 @@ from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.effort import effort
 from bayes_scaling.questions.frontier import frontier, largest
 from bayes_scaling.questions.wording import credible, number, percent, short
-from bayes_scaling.report.figures import BLUE, CYCLE, INK, ORANGE, RED, dots, grid, one_axes, plain_log_ticks, ribbon, styled
-from bayes_scaling.report.page import Picture
+from bayes_scaling.report.figures import (
+    BLUE,
+    CYCLE,
+    INK,
+    ORANGE,
+    RED,
+    Captioned,
+    captioned,
+    dots,
+    grid,
+    legend,
+    log_ticks,
+    loss_label,
+    one_axes,
+    ribbon,
+    styled,
+)
 from bayes_scaling.report.pictures import BEYOND, DRAWS
 
 _TABLE_6: Final = {"params": "N", "batch_tokens": "B", "steps_min": "S", "tokens": "D"}
@@ -39,8 +55,8 @@ def claims_figure(table: pd.DataFrame) -> Figure:
     is_limit = ends.str[0] == rows["region_lower"]
     middle = ends.map(np.mean).where(~is_limit, ends.str[-1]).to_numpy(float)
     ours = {name: rows[name].to_numpy() / middle for name in ("median", "lower", "upper", "region_lower", "region_upper")}
-    place, height = np.arange(len(rows))[::-1], 0.24 * len(rows) + 0.7
-    figure, axes = one_axes(6.4, height)
+    place = np.arange(len(rows))[::-1]
+    figure, axes = one_axes(0.4 * len(rows) + 0.9)
     axes.axvline(1.0, color=INK, lw=0.8, alpha=0.6)
     least = 0.5 * min(ours["lower"].min(), 1.0)
     left = np.maximum(ours["region_lower"], least)  # a limit may begin at zero
@@ -51,16 +67,16 @@ def claims_figure(table: pd.DataFrame) -> Figure:
         chosen = (rows["verdict"] == verdict).to_numpy()
         dots(axes, tuple(ours[name][chosen] for name in ("median", "lower", "upper")), place[chosen], verdict, color=colour)
     axes.set(xscale="log", xlabel="ours over published, or over the limit", ylim=(-0.8, len(rows) - 0.2), xlim=(least, None))
-    axes.set_yticks(place, labels=rows["claim"].tolist())
-    axes.tick_params(axis="y", labelsize=7, length=0)
-    plain_log_ticks(axes, "x")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.2, -0.9 / height), ncols=4)
+    axes.set_yticks(place, labels=[fill(claim, 34) for claim in rows["claim"]])
+    axes.tick_params(axis="y", labelsize=8, length=0)
+    log_ticks(axes, "x")
+    legend(axes)
     return figure
 
 
-def claims_picture(table: pd.DataFrame, prob: float) -> Picture:
+def claims_picture(table: pd.DataFrame, prob: float) -> Captioned:
     """Show ours over the published number for every claim."""
-    return Picture(
+    return captioned(
         claims_figure(table),
         f"Each claim of Kaplan et al. (2020): our {percent(prob)} interval over the number, which was published without one. Bars: what is "
         "practically equal to it; an interval inside agrees, one wholly outside disagrees, another cannot tell. Exponents and "
@@ -69,13 +85,13 @@ def claims_picture(table: pd.DataFrame, prob: float) -> Picture:
 
 
 @styled
-def batch_picture(fit: Fit, prob: float) -> Picture | None:
+def batch_picture(fit: Fit, prob: float) -> Captioned | None:
     """Show the critical batch as a function of the loss, beside rescaled gradient noise and the published line."""
     losses = pd.concat([pd.Series(dtype=float), *(rows["loss"] for rows in map(fit.rows, fit.views) if "loss" in rows)])
     if not {"B_star", "alpha_B"} <= set(fit.learned) or losses.empty:
         return None
     loss = xr.DataArray(np.geomspace(losses.min(), losses.max(), 40), dims="loss")
-    figure, axes = one_axes(6.4, 3.6)
+    figure, axes = one_axes(3.6)
     ribbon(axes, loss, interval(derive(fit, "critical_batch", loss=loss), prob), "critical batch")
     for observation in fit.model.observations:
         if observation.law == "noise_scale":
@@ -84,13 +100,13 @@ def batch_picture(fit: Fit, prob: float) -> Picture | None:
             axes.plot(rows["loss"], batch, "o", ms=3.5, color=ORANGE, alpha=0.8, label="gradient noise scale over its ratio")
     theirs = LAWS["critical_batch"](loss.values, **published("kaplan2020 eq 1.4").values)
     axes.plot(loss, theirs, "--", color=INK, lw=1, alpha=0.8, label="Kaplan et al., in nats per token of WebText2")
-    axes.set(xscale="log", yscale="log", xlabel=f"loss ({fit.loss_unit})", ylabel="batch (tokens)")
+    axes.set(xscale="log", yscale="log", xlabel=loss_label(fit), ylabel="batch (tokens)")
     axes.invert_xaxis()
-    plain_log_ticks(axes, "x")
-    axes.legend(loc="center")
+    log_ticks(axes)
+    legend(axes, 1)
     lowest = interval(derive(fit, "critical_batch", loss=losses.min()), prob)
     median, lower, upper = (short(float(bound)) for bound in lowest)
-    return Picture(
+    return captioned(
         figure,
         f"At the lowest loss measured, {losses.min():.3g} {fit.loss_unit}, the critical batch is {median} tokens "
         f"({credible(prob, lower, upper)}). Kaplan et al. report 1M to 2M tokens at the convergence of their largest "
@@ -99,13 +115,13 @@ def batch_picture(fit: Fit, prob: float) -> Picture | None:
 
 
 @styled
-def frontier_picture(fit: Fit, prob: float) -> Picture:
+def frontier_picture(fit: Fit, prob: float) -> Captioned:
     """Show compute-optimal size, data, batch and steps against compute, and the end of the data."""
     edge = largest(fit, "compute_flops")
     compute = np.geomspace((edge or PF_DAY) / 1e3, (edge or PF_DAY) * 10**BEYOND, 31)
     path, table6 = frontier(fit.thinned(DRAWS), compute=compute), published("kaplan2020 table 6").values
     labels = {"params": "N", "tokens": "D (tokens)", "batch_tokens": "B (tokens)", "steps_min": "S_min"}
-    labels["loss"] = f"loss ({fit.loss_unit})"
+    labels["loss"] = loss_label(fit)
     figure, panels = grid(len(labels), 2, 2.4)
     for axes, (name, label) in zip(panels, labels.items(), strict=True):
         ribbon(axes, compute, interval(path[name], prob), "ours")
@@ -115,12 +131,11 @@ def frontier_picture(fit: Fit, prob: float) -> Picture:
             axes.plot(compute, theirs, "--", color=INK, lw=1, alpha=0.8, label="Kaplan et al., Table 6")
         if edge > 0:
             axes.axvline(edge, color=INK, lw=0.8, ls=":", alpha=0.7)
-        axes.set(xscale="log", yscale="log", ylabel=label)
-        plain_log_ticks(axes)
-    for axes in panels[-2:]:
-        axes.set_xlabel("compute at the critical batch (FLOP)")
-    panels[0].legend()
-    return Picture(
+        axes.set(xscale="log", yscale="log", xlabel="C at the critical batch (FLOP)", ylabel=label)
+        log_ticks(axes, "x", most=4)
+        log_ticks(axes, "y")
+    legend(panels[-1], 1)
+    return captioned(
         figure,
         f"Compute-optimal training by L(N, S_min) and the critical batch, {percent(prob)} intervals. Compute is spent at the critical batch, "
         "twice C_min. Dotted line: the largest compute measured. Dashed: the powers of Table 6 of Kaplan et al., for another tokenizer "
@@ -129,18 +144,19 @@ def frontier_picture(fit: Fit, prob: float) -> Picture:
 
 
 @styled
-def stopping_picture(table: pd.DataFrame, prob: float) -> Picture:
+def stopping_picture(table: pd.DataFrame, prob: float) -> Captioned:
     """Show the step of the least loss of runs on limited data against the lower bound."""
-    figure, axes = one_axes(6.4, 3.4)
+    figure, axes = one_axes(3.4)
     ends = [min(table["lower"].min(), table["stopped"].min()) / 1.2, max(table["upper"].max(), table["stopped"].max()) * 1.2]
     axes.fill_between(ends, ends, ends[1], color=INK, alpha=0.06, lw=0, label="at or after the bound")
     dots(axes, [table[name] for name in ("bound", "lower", "upper")], table["stopped"], "runs on limited data")
     axes.plot(ends, ends, color=INK, lw=0.8, alpha=0.6)
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="lower bound (5.7), in minimum steps")
     axes.set_ylabel("step of the least loss, in minimum steps")
-    axes.legend()
+    log_ticks(axes)
+    legend(axes)
     after = int((table["above"] > 0.5).sum())
-    return Picture(
+    return captioned(
         figure,
         f"{after} of {len(table)} runs on limited data had their least loss at or after the posterior median of the bound (5.7); "
         f"{percent(prob)} intervals of the bound.",
@@ -148,11 +164,11 @@ def stopping_picture(table: pd.DataFrame, prob: float) -> Picture:
 
 
 @styled
-def effort_picture(fit: Fit, prob: float) -> Picture | None:
+def effort_picture(fit: Fit, prob: float) -> Captioned | None:
     """Show the minimum steps and minimum tokens to three losses against the size."""
     rows = pd.concat([rows for rows in map(fit.rows, fit.views) if {"params", "loss"} <= set(rows)])
     params = xr.DataArray(np.geomspace(rows["params"].min(), rows["params"].max() * 10, 40), dims="params")
-    figure, panels = grid(2, 2, 2.7)
+    figure, panels = grid(2, 2, 2.9)
     thin, reached = fit.thinned(DRAWS), False
     for colour, loss in zip(CYCLE, np.quantile(rows["loss"], [0.7, 0.4, 0.1]), strict=False):
         needed = effort(thin, loss=float(loss), params=params)
@@ -165,19 +181,20 @@ def effort_picture(fit: Fit, prob: float) -> Picture | None:
             ribbon(axes, params[sure], curve, f"loss {number(loss)}", color=colour)
     for axes, label in zip(panels, ("minimum steps", "minimum tokens"), strict=True):
         axes.set(xscale="log", yscale="log", xlabel="N (parameters)", ylabel=label)
+        log_ticks(axes)
     if not reached:
         return None
-    panels[0].legend()
-    return Picture(
+    legend(panels[-1], 1)
+    return captioned(
         figure,
         "Minimum steps (batch far above the critical one) and minimum tokens (batch far below it) to three losses with unlimited data, "
         "for sizes that reach the loss with probability above 0.95. Larger models need fewer of both.",
     )
 
 
-def shape_picture(fit: Fit, observation: Observation, prob: float) -> Picture:
+def shape_picture(fit: Fit, observation: Observation, prob: float) -> Captioned:
     """Show the loss penalty of the aspect ratio over the best of each size."""
-    return Picture(
+    return captioned(
         shape_figure(fit, observation, prob),
         f"{observation.name}: loss of runs over the predicted loss of the best shape of their size, other effects removed; the band is the "
         f"{percent(prob)} interval of the population's parabola.",
@@ -197,7 +214,7 @@ def shape_figure(fit: Fit, observation: Observation, prob: float) -> Figure:
     )
     away = rows["aspect"].to_numpy(float) / best
     penalty = 100 * (np.exp(cost * np.log(away) ** 2) * rows[observation.output].to_numpy(float) / expected - 1)
-    figure, axes = one_axes(6.4, 3.4)
+    figure, axes = one_axes(3.4)
     label = "published upper limit over a 40-fold range"
     axes.axhspan(0, 100 * _SHAPE_COST, color=INK, alpha=0.08, lw=0, label=label)
     ribbon(axes, ratio, interval(100 * (parabola - 1), prob), "population mean", alpha=0.25)
@@ -208,6 +225,6 @@ def shape_figure(fit: Fit, observation: Observation, prob: float) -> Figure:
     axes.axhline(0, color=RED, lw=0.6, alpha=0.5)
     axes.set(xscale="log", xlabel="aspect ratio, over the best of the size", ylabel="loss above the best shape (%)")
     axes.set_ylim(top=max(6.0, 1.3 * penalty.max()))
-    plain_log_ticks(axes, "x")
-    axes.legend()
+    log_ticks(axes, "x")
+    legend(axes)
     return figure

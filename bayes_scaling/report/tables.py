@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.evaluation.outcome import Backtest
-from bayes_scaling.laws.constants import Constant, comparable
+from bayes_scaling.laws.constants import Constant
 from bayes_scaling.model import names
 from bayes_scaling.posterior.checks import summarize
 from bayes_scaling.posterior.fit import Fit
@@ -21,9 +21,8 @@ from bayes_scaling.questions.base import Answer
 from bayes_scaling.questions.frontier import frontier, frontier_table, largest
 from bayes_scaling.questions.wording import axis_label, number, percent, power, short
 from bayes_scaling.report.page import Table, table_of
+from bayes_scaling.report.pictures import published_of
 
-_PUBLISHED_AS = {"kaplan_nsb": "kaplan_ns", "noise_scale": "critical_batch", "steps_in_scan": "critical_batch"}
-"""Laws whose constants are published under another."""
 _MOVERS = 5
 """Priors, and rows, of the table of sensitivity."""
 _INTERVAL = "{median:.3f} ({lower:.3f} to {upper:.3f})"
@@ -38,6 +37,15 @@ def amount(value: float, column: str) -> str:
     ('1e21', '2B')
     """
     return power(value) if column in BY_COLUMN and BY_COLUMN[column].unit == "FLOP" else short(value)
+
+
+def unit_of(column: str) -> str:
+    """Return the unit of a quantity, or the column where it is none.
+
+    >>> unit_of("tokens"), unit_of("epochs")
+    ('tokens', 'epochs')
+    """
+    return BY_COLUMN[column].unit if column in BY_COLUMN else column
 
 
 def observation_table(fit: Fit) -> Table:
@@ -87,9 +95,7 @@ def parameter_table(fit: Fit, prob: float) -> Table:
 
 def published_table(fit: Fit) -> Table | None:
     """Return published constants of the laws beside ours, a column a source; nothing where there are none."""
-    laws = dict.fromkeys(_PUBLISHED_AS.get(o.law, o.law) for o in fit.model.observations)
-    records = [record for law in laws for record in comparable(law)]
-    cells = []
+    records, cells = published_of(fit), []
     for label, median in summarize(fit)["median"].items():
         constants = [record.constants.get(str(label).split("[")[0]) for record in records]
         if any(constants):

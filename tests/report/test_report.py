@@ -17,7 +17,8 @@ from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.questions.base import question
 from bayes_scaling.report import write_decision, write_report
 from bayes_scaling.report.figures import INK
-from bayes_scaling.report.pictures import contour_picture, prior_picture
+from bayes_scaling.report.pictures import priors
+from bayes_scaling.report.surface_pictures import surface
 from tests.grouped import grouped_fit
 
 
@@ -62,21 +63,18 @@ def test_every_section_is_there_and_nothing_is_fetched(checked, tmp_path):
     page = Page(text)
     assert page.headings[1] == "Ask this fit"
     assert page.headings[2:] == [
-        "Model and data",
-        "Convergence and adequacy",
-        "Parameters",
-        "Measured against predicted",
-        "Residuals",
-        "Loss surface",
         "Forecast",
         "Budget",
         "Sensitivity",
+        "Parameters",
+        "Measured against predicted",
+        "Model and data",
         "Prior against posterior",
         "How to reproduce",
     ]
     assert "://" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)
     assert re.findall("<script[^>]*>", text) == ['<script type="application/json" id="draws">', "<script>"]
-    assert drawn(text) == 5
+    assert drawn(text) == 9
     assert "90 %" in text
     assert "besiroglu2024" in text
     assert "5.76e23" in text
@@ -94,7 +92,7 @@ def test_a_failed_check_comes_before_anything_else(tmp_path):
     with pytest.warns(NotConvergedWarning):
         text = write_report(fit, tmp_path / "report.html").read_text()
     body = text[text.index("<main>") :]
-    assert body.index("has NOT converged") < body.index("Model and data")
+    assert body.index("has NOT converged") < body.index("Forecast")
     assert 'class="verdict failed"' in body
     assert "sample longer" in body
 
@@ -145,9 +143,8 @@ def test_figures_are_stable_and_do_not_touch_the_user_s_style():
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    draw = lambda: contour_picture(example_fit(), 0.9, {})  # noqa: E731
-    assert draw().svg == draw().svg
-    assert "<path" in prior_picture(example_fit()).svg
+    assert surface(example_fit()).on_page == surface(example_fit()).on_page
+    assert "<path" in priors(example_fit()).on_page
     assert dict(mpl.rcParams) == before
 
 
@@ -162,19 +159,19 @@ def test_the_report_of_a_system_has_everything_that_follows(joint, tmp_path):
     page = Page(text)
     assert page.headings[1] == "Ask this fit"
     assert page.headings[2:] == [
-        "Observations",
-        "Convergence and adequacy",
         "Parameters",
         "Published claims",
-        "Measured against predicted",
         "Critical batch",
         "Compute-optimal training",
         "Steps and tokens to a loss",
         "Early stopping on limited data",
+        "Learning curves",
+        "Measured against predicted",
+        "Model and data",
         "Prior against posterior",
         "How to reproduce",
     ]
-    assert drawn(text) == 11
+    assert drawn(text) == 13
     assert "Of 31 statements of Kaplan et al. (2020)" in text
     assert "L(N, D), each token seen once, at" in text
     assert "kaplan2020 table 3" in text
@@ -209,4 +206,4 @@ def test_a_system_that_failed_says_so_first(joint, tmp_path):
     with pytest.warns(NotConvergedWarning):
         text = write_report(replace(joint, checks=(bad,)), tmp_path / "report.html").read_text()
     body = text[text.index("<main>") :]
-    assert body.index("has NOT converged") < body.index("Observations")
+    assert body.index("has NOT converged") < body.index("Parameters")
