@@ -697,7 +697,7 @@ def listed_models() -> list[dict[str, str]]:
     """Return name, laws and title of each shipped model.
 
     >>> listed_models()[0]["model"]
-    'batch_size'
+    'best_rate'
     """
     documents = {name: read_model(name) for name in shipped_models()}
     laws = {name: ", ".join(dict.fromkeys(each.law for each in model.observations)) for name, model in documents.items()}

@@ -41,7 +41,7 @@ def budget(fit: Fit, *, loss: float | None = None) -> Any:
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> compute, target, answer = budget(example_fit()).children
     >>> compute.value = 23.0
-    >>> "of the optimum" in answer.value
+    >>> "The true optimum lies between" in answer.value
     True
     """
     try:

@@ -48,9 +48,13 @@ def count_rows(path: Path) -> int:
     """Return how many rows a file has, without reading them: of CSV about so many, of others nothing."""
     suffix = suffix_of(path)
     if suffix in ("parquet", "pq"):
+        from pyarrow import ArrowException
         from pyarrow.parquet import read_metadata
 
-        return int(read_metadata(path).num_rows)
+        try:
+            return int(read_metadata(path).num_rows)
+        except (ArrowException, OSError):
+            return 0  # what is wrong with it, its reader says
     if suffix in ("csv", "tsv", "txt") and path.suffix.lower() != ".gz":
         with path.open("rb") as file:
             lines = file.readlines(100_000)
