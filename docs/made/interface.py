@@ -42,7 +42,7 @@ def page_of(room: str, name: str) -> str:
         return f"reference/bayes_scaling.{name}"
     if isinstance(thing, type) and thing in QUESTIONS.values():
         return f"questions/{thing.name}"
-    first = next(r for r in ROOMS if name in dir(room_of(r)) and getattr(room_of(r), name, None) is thing)
+    first = next((r for r in ROOMS if name in dir(room_of(r)) and getattr(room_of(r), name, None) is thing), room)
     return f"reference/{first}.{name}"
 
 
