@@ -177,6 +177,10 @@ def test_every_kind_of_source_has_a_reader_that_is_public():
         bs.readers.read_nothing  # noqa: B018
 
 
+def test_every_public_name_is_there_in_a_fresh_process():
+    loaded_by("import bayes_scaling as bs\nfor name in reversed(dir(bs)): getattr(bs, name)")
+
+
 def test_help_loads_next_to_nothing():
     modules = loaded_by("import bayes_scaling.cli")
     assert not modules & {"pymc", "pandas", "xarray", "numpy", "matplotlib"}

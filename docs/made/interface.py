@@ -13,6 +13,7 @@ from docs.made.text import contents, heading, joined, plain, table
 ROOMS = {
     "bayes_scaling": "What most work needs, by the usual name ``import bayes_scaling as bs``",
     "bayes_scaling.laws": "Laws, published constants and counts of Transformers",
+    "bayes_scaling.readers": "Runs out of the logs of trackers and trainers",
     "bayes_scaling.questions": "Questions, asked of a posterior",
     "bayes_scaling.evaluation": "How well forecasts come out",
     "bayes_scaling.plots": "Figures",
@@ -41,7 +42,7 @@ def page_of(room: str, name: str) -> str:
         return f"reference/bayes_scaling.{name}"
     if isinstance(thing, type) and thing in QUESTIONS.values():
         return f"questions/{thing.name}"
-    first = next(r for r in ROOMS if name in dir(room_of(r)) and getattr(room_of(r), name, None) is thing)
+    first = next((r for r in ROOMS if name in dir(room_of(r)) and getattr(room_of(r), name, None) is thing), room)
     return f"reference/{first}.{name}"
 
 

@@ -47,7 +47,17 @@ _SCHEME: Final = re.compile(r"([a-z][a-z+]+:)//")
 
 
 def reader[R: Callable[..., Any]](*suffixes: str, kind: str | Collection[str] = ()) -> Callable[[R], R]:
-    """Register a function as the reader of files with these suffixes, and of a kind of source or several."""
+    """Register a function as the reader of files with these suffixes, and of a kind of source or several.
+
+    Examples
+    --------
+    >>> @reader("lines")
+    ... def losses(path):
+    ...     return pd.DataFrame({"loss": path.read_text().split()})
+    >>> READERS["lines"] == (losses,)
+    True
+    >>> del READERS["lines"]  # only an example
+    """
 
     def register(read: R) -> R:
         READERS.update({suffix: (read, *READERS.get(suffix, ())) for suffix in suffixes})
