@@ -241,7 +241,10 @@ def test_curves_of_a_chart_are_fitted_with_their_facts(command, tmp_path):  # no
     pd.DataFrame({"Step": [1000, 2000], "a - loss": [3.4, 3.2], "b - loss": [3.0, 2.8]}).to_csv(chart, index=False)
     refused = command("fit", chart, "--out", tmp_path / "fit.nc")
     assert refused.code == 2
-    assert "is a chart of 2 runs (a, b), with 4 points of loss, which does not say params (parameters) and batch_tokens" in refused.err
+    assert (
+        "is a chart of 2 runs (a, b), with 4 points of loss, which does not say params (parameters) and batch_tokens"
+        in refused.err
+    )
     facts.write_text("run_id,params,batch_tokens\na,1e8,5e5\n")
     unknown = command("fit", chart, "--facts", facts, "--out", tmp_path / "fit.nc")
     assert "says nothing of the run 'b'" in unknown.err
