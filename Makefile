@@ -70,6 +70,9 @@ decisions: environment  ## what decisions are worth on measured runs; needs BAYE
 	$(RUN) python -m notebooks.decisions.measure
 	$(RUN) python -m notebooks.decisions.page
 
+notebooks: environment  ## what every notebook shows, anew
+	$(RUN) python -m notebooks.execute
+
 figure: environment  ## the picture of the README, drawn anew
 	$(RUN) python -m notebooks.images.forecast
 
