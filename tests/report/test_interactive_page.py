@@ -43,11 +43,12 @@ def opened(browser, path, **how):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_slider_answers_and_nothing_is_wrong(browser, report, width, scheme):
     page, wrong = opened(browser, report, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('#ask details').forEach(each => { each.open = true })")
     sliders = page.locator("#ask input[type=range]")
     assert sliders.count() >= 4
     for number in range(sliders.count()):
         slider = sliders.nth(number)
-        answers = slider.locator("xpath=ancestor::div[2]").locator(".answers")
+        answers = slider.locator("xpath=ancestor::div[@class='sliders']/following-sibling::dl")
         before = answers.inner_text()
         slider.focus()
         for _ in range(3):

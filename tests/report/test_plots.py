@@ -15,7 +15,8 @@ from bayes_scaling.quantities import training_compute
 from bayes_scaling.report import plots
 from tests.one_resource import one_resource_fit
 
-OF_A_FIT = {name: getattr(plots, name) for name in plots.__all__ if name not in ("backtest", "learning_curves")}
+OF_OTHERS = ("backtest", "budget", "learning_curves", "prior_predictive")
+OF_A_FIT = {name: getattr(plots, name) for name in plots.__all__ if name not in OF_OTHERS}
 INTO_AXES = [name for name in OF_A_FIT if name not in ("residuals", "priors")]
 
 
