@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from bayes_scaling.errors import InvalidRequest, InvalidSpecification
+from bayes_scaling.errors import InvalidRequest, InvalidSpecification, first_fault
+from bayes_scaling.files import read_toml
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.model.effects import one_or_many
@@ -219,9 +219,9 @@ def read_jobs(path: str | Path) -> Jobs:
         If it cannot be read, or is wrong.
     """
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        document = read_toml(path)
     except OSError as error:
         raise InvalidSpecification(f"The document {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidSpecification(f"The document {path} is not TOML: {error}.") from None
+    except ValueError as error:
+        raise InvalidSpecification(f"The document {path} is not TOML: {first_fault(error)}.") from None
     return jobs_from(document, str(path))

@@ -5,24 +5,46 @@ What a verb needs is imported inside it, so that --help is instant and a stored 
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from bayes_scaling.cli import batch, collecting, fitting, ledger, pages, serving, trials  # verbs that are no questions
 from bayes_scaling.cli.application import app
-from bayes_scaling.cli.printing import complain, show_warnings_once
-from bayes_scaling.errors import BayesScalingError
+from bayes_scaling.cli.printing import complain, say_in_any_alphabet, show_warnings_once
+from bayes_scaling.errors import BayesScalingError, first_fault
 
 __all__ = ["app", "batch", "collecting", "fitting", "ledger", "main", "pages", "serving", "trials"]
+
+
+def _close_output() -> None:
+    """Give up what could not be written to standard output, so that nothing is said of it again on the way out."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
     """Run the command line; every mistake of the user's is one sentence on standard error and exit code 2."""
     show_warnings_once()
+    say_in_any_alphabet()
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BayesScalingError as error:
         sys.exit(complain(str(error), 2))
     except BrokenPipeError:
+        _close_output()
         sys.exit(141)
+    except RecursionError:
+        sys.exit(complain("What was given is nested too deeply.", 2))
+    except MemoryError:
+        sys.exit(complain("This machine has not enough memory for it: ask for fewer draws, chains or rows.", 2))
+    except OSError as error:
+        _close_output()
+        place = f"{str(error.filename)[:200]}: " if error.filename else ""
+        sys.exit(complain(f"{place}{first_fault(error)}.", 2))
     except KeyboardInterrupt:
         sys.exit(complain("Interrupted; nothing unfinished was written.", 130))

@@ -214,7 +214,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Sample the posterior, save the fit and print its checks and its parameters with intervals; exit with 1 when a check failed."""
-    from bayes_scaling.files import check_writable
+    from bayes_scaling.files import check_writable, refuse_overwriting
     from bayes_scaling.model.document import default_model, read_model
     from bayes_scaling.model.thinning import refuse_too_many
     from bayes_scaling.runs.catalog import runs_from
@@ -232,6 +232,7 @@ def fit(
         _fit_by_forecasts(table, out, prob, {**settings, **flags}, full=full, as_json=as_json)
         return
     check_writable(out)
+    refuse_overwriting(out, runs, curves, card, model)
     refuse_too_many(runs)
     given = (runs, columns, where, loss_unit, card)
     table = table_of(*given, facts=facts) if model is None else table_of(*given, read_model(model).needs, facts)
@@ -278,7 +279,7 @@ def _fit_by_forecasts(
     import time
 
     from bayes_scaling.evaluation.choice import candidates, choose
-    from bayes_scaling.files import check_writable, write_whole
+    from bayes_scaling.files import check_writable, sealed_json, write_whole
     from bayes_scaling.posterior.fit import Fit
     from bayes_scaling.posterior.mixture import WEIGHTS
     from bayes_scaling.posterior.summary import described
@@ -305,7 +306,7 @@ def _fit_by_forecasts(
     (out / WEIGHTS).unlink(missing_ok=True)
     posterior.save(out, full=full)
     document = {**json.loads(chosen.weights.to_json()), "weights": dict(posterior.weights)}
-    write_whole(out / WEIGHTS, json.dumps(document, indent=1))
+    write_whole(out / WEIGHTS, sealed_json(document))
     if as_json:
         print_json({"mixture": str(out), "choice": sentence, **document})
     else:

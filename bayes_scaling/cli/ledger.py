@@ -11,7 +11,48 @@ from bayes_scaling.cli.application import app
 from bayes_scaling.cli.options import AsJson, Columns, LossUnit, OfOne, Seed, Stored, columns_of, stored_fit
 from bayes_scaling.cli.printing import print_json, print_table
 
+LedgerFile = Annotated[Path, typer.Argument(metavar="LEDGER.jsonl", help="Ledger written by `bayes-scaling forecast`.")]
 Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="Append-only file of forecasts.")]
+
+
+ledgers = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(
+    ledgers, name="ledger", help="Repair a ledger of forecasts, or state the seal to publish.", rich_help_panel="Evaluation"
+)
+
+
+@ledgers.command(epilog="Example: bayes-scaling ledger repair forecasts.jsonl")
+def repair(ledger: LedgerFile) -> None:
+    """Keep the torn last line of a ledger, which nobody was told of, aside; remove a ledger that never had an entry."""
+    from bayes_scaling.evaluation import ledger as ledgers_of
+
+    aside = ledgers_of.repair(ledger)
+    if aside is not None:
+        print(f"The torn line is in {aside}.")
+    left = len(ledgers_of.read_ledger(ledger)) if ledger.exists() else 0
+    print(f"{ledger} has {left} entries." if left else f"{ledger} had no entry and was removed.")
+
+
+@ledgers.command(epilog="Example: bayes-scaling ledger seal forecasts.jsonl")
+def seal(
+    ledger: LedgerFile,
+    published: Annotated[str | None, typer.Option(help="Seal published before; an error if it is missing.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """State the last seal, to publish, or check a ledger against a published one.
+
+    The seals alone detect entries that were edited, moved, inserted, or removed before another. Only a published seal detects
+    entries taken off the end, and a ledger written anew. Neither detects a wrong clock, nor forecasts that were never shown.
+    """
+    from bayes_scaling.evaluation.ledger import read_ledger
+
+    entries = read_ledger(ledger, last=published)
+    last, since = entries[-1]["seal"], next((n for n, e in enumerate(reversed(entries)) if e["seal"] == published), None)
+    if as_json:
+        print_json({"entries": len(entries), "seal": last, "published": published, "since": since})
+        return
+    known = "" if published is None else f" It has the published seal; {since} entries were added since."
+    print(f"{ledger} has {len(entries)} entries.{known} Publish the last seal: {last}")
 
 
 @app.command(
@@ -46,7 +87,7 @@ def forecast(
 
 @app.command(rich_help_panel="Trust", epilog="Example: bayes-scaling score forecasts.jsonl --runs measured.csv")
 def score(
-    ledger: Annotated[Path, typer.Argument(metavar="LEDGER.jsonl", help="Ledger written by `bayes-scaling forecast`.")],
+    ledger: LedgerFile,
     runs: Annotated[Path, typer.Option(metavar="TABLE.csv", help="Measured runs: run_id and loss.")],
     seal: Annotated[
         str | None, typer.Option(help="Seal published with a forecast; an error if it is missing from the ledger.")

@@ -55,11 +55,11 @@ Pins = Annotated[
         help="Parameter known from elsewhere, in the table's units: E=1.69, or E=1.69+-0.02; repeat for several.",
     ),
 ]
-Workers = Annotated[int, typer.Option(help="Parallel processes.")]
+Workers = Annotated[int, typer.Option(min=1, max=1024, help="Parallel processes.")]
 ChainDraws = Annotated[int, typer.Option("--draws", help="Draws of each of four chains.")]
 ChainTune = Annotated[int, typer.Option("--tune", help="Warm-up draws of each chain.")]
 Over = Annotated[str, typer.Option(help="Column by which runs are split, such as compute_flops or params.")]
-Least = Annotated[int, typer.Option(help="Fewest runs below a cut.")]
+Least = Annotated[int, typer.Option(min=4, max=1_000_000, help="Fewest runs below a cut.")]
 Columns = Annotated[
     str | None,
     typer.Option(

@@ -38,11 +38,12 @@ def report(
     """Write the report of a fit: one self-contained page."""
     from bayes_scaling.evaluation.certificate import read_certificate
     from bayes_scaling.evaluation.outcome import read_backtest
-    from bayes_scaling.files import check_writable
+    from bayes_scaling.files import check_writable, refuse_overwriting
     from bayes_scaling.report import write_report
     from bayes_scaling.runs.table import read_inputs
 
     check_writable(out)
+    refuse_overwriting(out, stored, held_out, backtest, certificate)
     fit = stored_fit(stored, observation)
     measured = None
     if held_out is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from bayes_scaling.errors import BayesScalingWarning
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
     from bayes_scaling.posterior.fit import Fit
     from bayes_scaling.posterior.mixture import Mixture
+
+
+_LONGEST: Final = 4000
+"""Characters of a message that are shown."""
 
 
 def verdict_of(fit: Fit | Mixture) -> dict[str, Any]:
@@ -133,8 +139,17 @@ def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__:
 
 def complain(message: str, code: int) -> int:
     """Print an error and return the exit code."""
-    say(f"Error: {message}" if code == 2 else message)
+    message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}... ({len(message):,} characters)"
+    with suppress(OSError, ValueError):  # nobody may be listening
+        say(f"Error: {message}" if code == 2 else message)
     return code
+
+
+def say_in_any_alphabet() -> None:
+    """Print what a terminal cannot show, such as an accent in ASCII, as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_warnings_once() -> None:

@@ -90,7 +90,7 @@ def _command(kind: type[Question]) -> Any:
 
 def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any]) -> None:
     """Build a question from the command line, answer it, write what is to be written, and print the answer."""
-    from bayes_scaling.files import check_writable, write_whole
+    from bayes_scaling.files import check_writable, refuse_overwriting, write_whole
 
     out, as_json = given.pop("out", None), given.pop("as_json")
     stored = given.pop("stored", None)
@@ -101,6 +101,7 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     printed = str(out) == "-"
     if out is not None and not printed:
         check_writable(out)
+        refuse_overwriting(out, stored, *given.values())
     question = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
     if kind.fits and stored is not None and stored.suffix != ".nc" and not stored.is_dir():
         from bayes_scaling.inference.sample import fit

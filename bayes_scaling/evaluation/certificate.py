@@ -121,7 +121,11 @@ def read_certificate(path: str | Path) -> Certificate:
     """
     return read_json(
         path,
-        lambda stored: Certificate(pd.DataFrame(stored["ranks"]), pd.DataFrame(stored["forecasts"]), stored["facts"]),
+        lambda stored: Certificate(
+            Result.stored_table(stored, "ranks"),
+            Result.stored_table(stored, "forecasts", truth="text", ahead="fi", pit="fi", width="fi", converged="b"),
+            dict(stored["facts"]),
+        ),
         what="certificate",
         made_by="bayes-scaling certify RUNS --out FOLDER",
     )

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidRequest, first_fault
 from bayes_scaling.evaluation.clusters import doubt, once, plus_minus, share_error
 from bayes_scaling.evaluation.ledger import append_all, read_ledger
 from bayes_scaling.evaluation.scores import scored
@@ -186,7 +187,7 @@ def score_forecasts(
     >>> scores.table["inside_0.9"].tolist()
     [True]
     """
-    entries = read_ledger(path, last=last)
+    entries = [_read(entry, path) for entry in read_ledger(path, last=last)]
     if not {_RUN, "loss"} <= set(measured):
         raise InvalidRequest(f"Measured runs need the columns {_RUN} and loss; found {', '.join(map(str, measured))}.")
     ends = measured[~measured["checkpoint"].astype(bool)] if "checkpoint" in measured else measured
@@ -208,6 +209,35 @@ def score_forecasts(
         rows.append(_scored(entry, float(run["loss"])))
     waiting = dict.fromkeys(entry[_RUN] for entry in entries if entry[_RUN] not in measured_runs)
     return Scores(pd.DataFrame(rows), list(waiting))
+
+
+class _Entry(BaseModel):
+    """A registered forecast, as far as it is scored."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    number: Annotated[int, Field(ge=0)]
+    written: str
+    run_id: str
+    quantiles: Annotated[list[PositiveFloat], Field(min_length=len(QUANTILES), max_length=len(QUANTILES))]
+    together: list[Annotated[float, Field(ge=-1, le=1)]]
+    loss_unit: str
+    fit: str
+
+    @model_validator(mode="after")
+    def _quantiles_rise(self) -> Self:
+        if sorted(self.quantiles) != self.quantiles:
+            raise ValueError("its quantiles do not rise")
+        return self
+
+
+def _read(entry: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """Return an entry of a ledger that is a forecast, or refuse the ledger."""
+    try:
+        _Entry.model_validate(entry)
+    except ValidationError as error:
+        raise InvalidRequest(f"The ledger {path} has an entry that is no forecast: {first_fault(error)}.") from None
+    return entry
 
 
 def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """An append-only file of forecasts: one line each, each sealed with the lines before it.
 
-A seal is the SHA-256 of the seal before it and of the entry, so that a changed, moved or removed forecast invalidates every
-later seal. A truncated file remains a valid chain: publish the last seal to detect truncation.
+A seal is the SHA-256 of the seal before it and of the entry. What is detected without further ado: an entry that was edited,
+moved, inserted, or removed before another. What is detected only by a seal that was published or noted: entries taken off the
+end, and a ledger written anew by someone who can run this package, sealed as well as the first. What is not detected: when an entry was
+written, which is what the writer's clock said, and forecasts that were registered elsewhere and never shown.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from filelock import FileLock
+from pydantic_core import from_json
 
-from bayes_scaling.errors import InvalidRequest, Unwritable
+from bayes_scaling.errors import InvalidRequest, Unwritable, first_fault
+from bayes_scaling.files import write_whole
 
 FIRST: Final = "0" * 64
 """The seal before the first line."""
@@ -29,8 +33,8 @@ def append_all(
     """Write entries at the end of a ledger, and return them, with ``number``, ``written`` and ``seal``, once they are on the disk.
 
     ``compose`` turns the entries of the ledger, which is locked meanwhile, into the new ones, JSON values; an exception leaves
-    the ledger unchanged. A ledger that is not there is created; an incomplete last line of a killed process was never
-    acknowledged and is removed.
+    the ledger unchanged. A ledger that is not there is created. One that is empty, or whose last line is torn, is refused:
+    see :func:`repair`.
 
     Raises
     ------
@@ -40,9 +44,14 @@ def append_all(
         If it cannot be written.
     """
     place = Path(path)
-    with _locked(place) as file:
+    with _locked(place) as (file, is_new):
         content = file.read()
-        complete, entries = _complete(content, place)
+        complete, entries, torn = _complete(content, place, may_be_empty=is_new)
+        if torn:
+            raise InvalidRequest(
+                f"The last line of the ledger {path} is torn: its writer was killed before it was acknowledged. Nothing was added; "
+                f"`bayes-scaling ledger repair {path}` keeps the line aside."
+            )
         added: list[dict[str, Any]] = []
         before = entries[-1]["seal"] if entries else FIRST
         for number, new in enumerate(compose(list(entries)), start=len(entries)):
@@ -75,12 +84,14 @@ def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, 
         If there is no ledger, a seal is wrong, or the published one is missing.
     """
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise OSError("it is a folder, a pipe or a device")
         content = Path(path).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InvalidRequest(
-            f"The ledger {path} cannot be read: {error.strerror}. `bayes-scaling forecast` creates one."
+            f"The ledger {str(path)[:200]} cannot be read: {first_fault(error)}. `bayes-scaling forecast` creates one."
         ) from None
-    entries = _complete(content, Path(path))[1]
+    _, entries, _ = _complete(content, Path(path))
     if last is not None and last not in {entry["seal"] for entry in entries}:
         raise InvalidRequest(f"The seal {last[:12]}... is not in the ledger {path}: its forecast was taken out or changed.")
     return entries
@@ -98,37 +109,67 @@ def seal(before: str, entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{before}\n{content}".encode()).hexdigest()
 
 
-def _complete(content: bytes, path: Path) -> tuple[bytes, list[dict[str, Any]]]:
-    """Return the complete lines of a file and their entries, each seal checked.
+def repair(path: str | Path) -> Path | None:
+    """Keep the torn last line of a ledger aside, in a file beside it, and return that file; none where no line is torn.
 
-    A complete last line without an end of line, as editors write it, counts; an incomplete one was never acknowledged.
+    Nothing is lost that was acknowledged: a line is torn where its writer was killed.
+
+    Raises
+    ------
+    InvalidRequest
+        If there is no ledger, or it was changed: that is not repaired.
     """
-    lines, entries, before = content.splitlines(keepends=True), [], FIRST
-    if lines and not lines[-1].endswith(b"\n") and not _is_json(lines[-1]):
-        unfinished = lines.pop()
-        if not lines and not unfinished.startswith(b'{"'):
+    place = Path(path)
+    if not place.is_file():
+        raise InvalidRequest(f"There is no ledger {path} to repair.")
+    with _locked(place) as (file, _):
+        complete, _, torn = _complete(file.read(), place, may_be_empty=True)
+        aside = place.with_name(f"{place.name[:150]}.torn-{hashlib.sha256(torn).hexdigest()[:8]}") if torn else None
+        if aside is not None:
+            write_whole(aside, torn.decode(errors="backslashreplace"))
+            file.truncate(len(complete))
+            os.fsync(file.fileno())
+        if not complete:
+            place.unlink()
+    return aside
+
+
+def _complete(content: bytes, path: Path, *, may_be_empty: bool = False) -> tuple[bytes, list[dict[str, Any]], bytes]:
+    """Return the complete lines of a file, their entries, each seal checked, and what follows: a torn line, or nothing.
+
+    A complete last line without an end of line, as editors write it, counts.
+    """
+    lines, entries, before, torn = content.splitlines(keepends=True), [], FIRST, b""
+    if not content and not may_be_empty:
+        raise InvalidRequest(
+            f"The ledger {path} is empty: a ledger has an entry from its beginning. Restore it from a copy, or, where it never had "
+            f"one, remove it by `bayes-scaling ledger repair {path}`."
+        )
+    if lines and not lines[-1].endswith(b"\n") and _entry(lines[-1]) is None:
+        torn = lines.pop()
+        if not lines and not torn.startswith(b'{"'):
             raise InvalidRequest(f"The file {path} is no ledger; it was not changed.")
     for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            stated = entry["seal"]
-        except (ValueError, KeyError, TypeError):
-            raise InvalidRequest(f"The ledger {path} is broken at line {number}: the line is no entry.") from None
+        entry = _entry(line)
+        if entry is None or not isinstance(entry.get("seal"), str):
+            raise InvalidRequest(f"The ledger {path} is broken at line {number}: the line is no entry.")
         before = seal(before, entry)
-        if stated != before:
+        if entry["seal"] != before:
             raise InvalidRequest(
                 f"The ledger {path} was changed at or before line {number}: its seal does not match. Restore the ledger from a copy."
             )
         entries.append(entry)
-    return b"".join(lines), entries
+    return b"".join(lines), entries, torn
 
 
-def _is_json(line: bytes) -> bool:
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """Return the entry of a line; none where it is no table of JSON, is nested too deeply or has numbers without end."""
     try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+        found = from_json(line)
+        json.dumps(found, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _sync_folder(path: Path) -> None:
@@ -143,16 +184,28 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Generator[IO[bytes]]:
-    """Open a file to read and append with an exclusive lock."""
+def _locked(path: Path) -> Generator[tuple[IO[bytes], bool]]:
+    """Open a ledger to read and append, and say whether it is new; a lock beside it ends with the process, however it ends."""
+    if path.exists() and not path.is_file():
+        raise Unwritable(f"The ledger {path} cannot be written: it is a folder, a pipe or a device.")
+    if not path.parent.is_dir():
+        raise Unwritable(f"The ledger {path} cannot be written: there is no folder {path.parent}.")
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        lock.acquire()
     except OSError as error:
-        raise Unwritable(f"The ledger {path} cannot be written: {error.strerror}.") from None
-    with os.fdopen(descriptor, "r+b") as file:
+        raise Unwritable(f"The ledger {path} cannot be written: {error.strerror or error}.") from None
+    try:
+        created = not path.exists()
         try:
-            held = FileLock(f"{path}.lock").acquire()  # released by the system where the process is killed
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         except OSError as error:
-            raise Unwritable(f"The ledger {path} cannot be locked, {path}.lock: {error.strerror}.") from None
-        with held:
-            yield file
+            raise Unwritable(f"The ledger {path} cannot be written: {error.strerror}.") from None
+        with os.fdopen(descriptor, "r+b") as file:
+            try:
+                yield file, created
+            finally:
+                if created and path.exists() and not path.stat().st_size:
+                    path.unlink()  # nothing came of it
+    finally:
+        lock.release()

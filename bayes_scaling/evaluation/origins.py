@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
+
+_MOST_PER_DECADE: Final = 100
 
 
 class NoCut(InvalidRequest):
@@ -59,6 +62,8 @@ def rolling_origins(
         if value < 1:
             raise InvalidRequest(f"{name} is {value}: it has to be at least one.")
     # A value on a step, up to rounding, belongs to the bin above it.
+    if per_decade > _MOST_PER_DECADE:
+        raise InvalidRequest(f"per_decade is {per_decade}: at most {_MOST_PER_DECADE} cuts per decade tell runs apart.")
     bins = np.floor(per_decade * np.log10(table[over].to_numpy(float)) + 1e-9).astype(int)
     steps, origins = np.unique(bins), []
     for below, step in enumerate(steps):

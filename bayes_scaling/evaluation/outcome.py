@@ -97,7 +97,12 @@ def read_backtest(path: str | Path) -> Backtest:
     """
     return read_json(
         path,
-        lambda document: Backtest(pd.DataFrame(document["predictions"]), document["facts"]),
+        lambda document: Backtest(
+            Result.stored_table(
+                document, "predictions", method="text", cut="fi", run="i", ahead="fi", loss="fi", converged="b"
+            ),
+            dict(document["facts"]),
+        ),
         what="backtest",
         made_by="bayes-scaling backtest RUNS --out FOLDER",
     )

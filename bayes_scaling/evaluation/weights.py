@@ -17,6 +17,7 @@ from bayes_scaling.evaluation.clusters import mean_error, once
 from bayes_scaling.evaluation.compare import left_out
 from bayes_scaling.evaluation.result import Result
 from bayes_scaling.evaluation.trial import on_trial
+from bayes_scaling.files import sealed_json
 from bayes_scaling.model.document import Model
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.runs.table import RunTable
@@ -70,7 +71,7 @@ class Weights(Result):
 
     def to_json(self) -> str:
         """Return weights, table and facts as JSON."""
-        return json.dumps({**json.loads(super().to_json()), "weights": self.weights}, indent=1)
+        return sealed_json({**json.loads(super().to_json()), "weights": self.weights})
 
 
 def weigh(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -19,13 +20,15 @@ import cloudpickle
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.files import make_folder, write_whole
+from bayes_scaling.files import make_folder, read_text, write_whole
 from bayes_scaling.inference.distributions import OWN
 from bayes_scaling.inference.progress import is_shown
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.effects import Effect
 from bayes_scaling.model.noise import Likelihood
 from bayes_scaling.plugins import Registry
+
+_LARGEST: Final = 2**30
 
 
 class Job(Protocol):
@@ -62,16 +65,30 @@ def outcomes[J: Job](
     folder = Path(store) if store is not None else None
     if folder is not None:
         make_folder(folder)
-    stored = {job.name: folder / job.name for job in jobs if folder is not None and (folder / job.name).is_file()}
+    stored = {} if folder is None else {job.name: of_it for job in jobs if (of_it := _stored(folder / job.name)) is not None}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not is_shown(progress)) as bar:
         task = bar.add_task(label, total=len(jobs), completed=len(stored))
-        yield from (pd.read_csv(path) for path in stored.values())
+        yield from stored.values()
         for job, outcome in _done([job for job in jobs if job.name not in stored], work, workers):
             if folder is not None:
-                write_whole(folder / job.name, outcome.to_csv(index=False))
+                write_whole(folder / job.name, _sealed(outcome.to_csv(index=False)))
             bar.advance(task)
             yield outcome
+
+
+def _sealed(text: str) -> str:
+    """Return the content of a stored outcome: a line with the digest of all after it, then the table."""
+    return f"sha256 {hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def _stored(path: Path) -> pd.DataFrame | None:
+    """Return a stored outcome; none where there is none, or it is not as it was written, so that the job is done again."""
+    try:
+        _, _, text = (content := read_text(path, most=_LARGEST)).partition("\n")
+        return pd.read_csv(io.StringIO(text)) if content == _sealed(text) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _done[J: Job](jobs: Sequence[J], work: Callable[[J], pd.DataFrame], workers: int) -> Iterator[tuple[J, pd.DataFrame]]:

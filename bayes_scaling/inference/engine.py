@@ -22,7 +22,7 @@ from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, climbed, find_modes, shares_of, with_modes_near
 from bayes_scaling.inference.outliers import screened
 from bayes_scaling.inference.progress import progress_bar
-from bayes_scaling.inference.settings import Settings, enough_draws
+from bayes_scaling.inference.settings import Settings, enough_draws, refuse_too_much
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
@@ -84,6 +84,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
     """
     layout = layout.with_outliers({})  # they are found anew
     density = LogDensity(layout)
+    refuse_too_much(settings, density.size, sum(len(rows) for _, rows in layout))
     with progress_bar(progress) as show:
         show("finding the modes", None)
         modes = find_modes(density, np.random.default_rng([settings.seed, 3]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,11 @@ from bayes_scaling.runs.card import Card
 SAMPLERS: Final = ("auto", "importance", "nuts")
 _VERSIONS = ("bayes-scaling", "pymc", "pytensor", "nutpie", "numpy", "scipy", "xarray", "arviz-stats")
 _MANY_ROWS: Final = 100
+_MOST_DRAWS: Final = 1_000_000
+_MOST_CHAINS: Final = 64
+_SHARE_OF_MEMORY: Final = 0.5
+_COPIES: Final = 6
+"""Copies of the draws that sampling and its checks hold at a time."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,14 @@ class Settings:
         """Refuse a setting that has no meaning, before anything is sampled."""
         if self.sampler not in SAMPLERS:
             raise InvalidRequest(f"There is no sampler {self.sampler!r}; {choose(self.sampler, SAMPLERS)}.")
-        for name, least in (("draws", 1), ("tune", 1), ("chains", 1)):
+        for name, most in (("draws", _MOST_DRAWS), ("tune", _MOST_DRAWS), ("chains", _MOST_CHAINS)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise InvalidRequest(f"{name} is {value}: it has to be at least {least}.")
+            if value is not None and value < 1:
+                raise InvalidRequest(f"{name} is {value}: it has to be at least 1.")
+            if value is not None and value > most:
+                raise InvalidRequest(
+                    f"{name} is {value:.4g}: at most {most:,} are drawn; the interval of a mean shrinks by their root."
+                )
         if not 0 < self.target_accept < 1:
             raise InvalidRequest(f"target_accept is {self.target_accept:g}: it has to lie between 0 and 1, say 0.95.")
         if not 0 <= self.seed < 2**63:
@@ -56,6 +66,26 @@ class Settings:
     def with_draws(self, default: int) -> Settings:
         """Return the settings with a number of draws of each chain where none was asked for."""
         return self if self.draws is not None else replace(self, draws=default)
+
+
+def refuse_too_much(settings: Settings, unknowns: int, rows: int) -> None:
+    """Refuse draws that would not fit into the memory of this machine.
+
+    >>> refuse_too_much(Settings(draws=1_000_000, chains=64), unknowns=1000, rows=100)
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.InvalidRequest: 64 chains of 1,000,000 draws of 1000 unknowns take about 3.1e+03 GB, ...
+    """
+    if settings.draws is None:
+        return
+    # Residuals are worked out for some thousand draws at a time.
+    needed = 8.0 * settings.chains * settings.draws * unknowns * _COPIES + 8.0 * 4000 * rows
+    most = _SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > most:
+        raise InvalidRequest(
+            f"{settings.chains} chains of {settings.draws:,} draws of {unknowns} unknowns take about {needed / 1e9:.2g} GB, this "
+            f"machine gives {most / 1e9:.2g} GB: ask for fewer."
+        )
 
 
 def enough_draws(model: Model, rows: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Collection, Container, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -18,8 +17,8 @@ import tomli_w
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose
-from bayes_scaling.files import MODELS
+from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose, first_fault
+from bayes_scaling.files import MODELS, read_toml
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.laws.law import EXPONENT, Coefficient, Kind
 from bayes_scaling.model.effects import Effect, Shared, one_or_many
@@ -761,11 +760,11 @@ def read_model(source: str | Path | Model) -> Model:
             raise UnknownName(f"There is no model {str(source)!r}: {valid}; or give a .toml file.")
         path = MODELS / f"{source}.toml"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
     except OSError as error:
         raise InvalidSpecification(f"The model document {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidSpecification(f"The model document {path} is not TOML: {error}.") from None
+    except ValueError as error:
+        raise InvalidSpecification(f"The model document {path} is not TOML: {first_fault(error)}.") from None
     return _validated(document, str(path))
 
 
@@ -775,8 +774,8 @@ def _validated(document: dict[str, Any], place: str) -> Model:
     except ValidationError as error:
         lines = [_line(dict(entry), document) for entry in error.errors()]
         raise InvalidSpecification("\n".join([f"{place} is not a model:", *(f"  {line}." for line in lines)])) from None
-    except (TypeError, ValueError) as error:
-        raise InvalidSpecification(f"{place} is not a model: {error}.") from None
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise InvalidSpecification(f"{place} is not a model: {first_fault(error)}.") from None
 
 
 def _line(entry: dict[str, Any], document: dict[str, Any]) -> str:

@@ -24,6 +24,8 @@ _Draw = Callable[[np.random.Generator, _Arguments, Any], Any]
 _Density = Callable[[_Arguments, np.ndarray], np.ndarray]
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 _MEDIAN_OF: Final = 2001
+_LEAST: Final = 1e-100
+"""Size of the smallest argument: the square of a smaller one is zero."""
 
 
 def _shape_and_rate(given: _Arguments) -> tuple[float, float]:
@@ -114,9 +116,13 @@ class _Shipped:
                 f"{self.name} takes the arguments {right}, found {', '.join(sorted(given)) or 'none'}"
             )
         for name, value in given.items():
-            lowest = 0.0 if name == "lower" else np.nextafter(0, 1)
-            if name not in _MAY_BE_ANY_NUMBER.get(self.name, ()) and value < lowest:
+            may_be_any = name in _MAY_BE_ANY_NUMBER.get(self.name, ())
+            if not may_be_any and (value < 0 or (value == 0 and name != "lower")):
                 raise InvalidSpecification(f"{self.name}: {name} has to be positive, found {value:g}")
+            if value and not _LEAST <= abs(value) <= 1 / _LEAST:
+                raise InvalidSpecification(
+                    f"{self.name}: {name} has to lie between {_LEAST:g} and {1 / _LEAST:g}, found {value:g}"
+                )
         if self.name == "Uniform" and given["lower"] >= given["upper"]:
             raise InvalidSpecification(
                 f"Uniform: lower has to be below upper, found {given['lower']:g} and {given['upper']:g}"

@@ -15,7 +15,7 @@ import xarray as xr
 
 from bayes_scaling import display
 from bayes_scaling.errors import InvalidFit, InvalidRequest
-from bayes_scaling.files import make_folder, write_whole
+from bayes_scaling.files import make_folder, read_json, sealed_json, write_whole
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit, Kind, load_fit
 from bayes_scaling.posterior.inputs import known_inputs
@@ -26,6 +26,7 @@ from bayes_scaling.posterior.rows import predict_rows
 WEIGHTS: Final = "weights.json"
 """File of a stored mixture that says what its fits weigh."""
 _DRAWS: Final = 4000
+_LONGEST_NAME: Final = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ class Mixture(Answering):
         make_folder(folder)
         for name, fit in self.fits.items():
             fit.save(folder / f"{name}.nc", full=full)
-        write_whole(folder / WEIGHTS, json.dumps({"weights": dict(self.weights)}, indent=1))
+        write_whole(folder / WEIGHTS, sealed_json({"weights": dict(self.weights)}))
         return folder
 
 
@@ -199,12 +200,25 @@ def load_mixture(folder: str | Path) -> Mixture:
     """
     folder = Path(folder)
     try:
-        weights: dict[str, Any] = json.loads((folder / WEIGHTS).read_text(encoding="utf-8"))["weights"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InvalidFit(
-            f"{folder} is no mixture of fits: make one with `bayes-scaling weigh RUNS --out {folder}`."
-        ) from None
+        weights = read_json(
+            folder / WEIGHTS, _weights, what="mixture of fits", made_by=f"bayes-scaling weigh RUNS --out {folder}"
+        )
+    except InvalidRequest as error:
+        raise InvalidFit(str(error)) from None
     return Mixture({name: load_fit(folder / f"{name}.nc") for name in weights}, weights)
+
+
+def _weights(document: Any) -> dict[str, float]:
+    """Return the weights of a stored mixture: positive numbers, by names of files in its folder."""
+    weights = document["weights"]
+    for name, weight in weights.items():
+        if not name or len(name) > _LONGEST_NAME or Path(name).name != name:
+            raise ValueError(f"{name[:40]!r} is no name of a fit in the folder")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+            raise ValueError(f"the weight of {name} is no number from 0 to 1")
+    if not weights:
+        raise ValueError("it has no fits")
+    return weights
 
 
 def shared_draws(weights: Mapping[str, float], draws: int) -> dict[str, int]:

@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field, ValidationError
 
-from bayes_scaling.errors import InvalidRequest, choose
-from bayes_scaling.files import DATA
+from bayes_scaling.errors import InvalidRequest, choose, first_fault
+from bayes_scaling.files import DATA, read_toml
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
@@ -61,17 +61,17 @@ def device(name: str | Path) -> Device:
     if path.suffix != ".toml":
         raise InvalidRequest(f"There is no device {str(name)!r}; {choose(str(name), devices())}, or give a TOML document.")
     try:
-        return Device.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InvalidRequest(f"The device {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The device {path} is no TOML document: {error}.") from None
+        return Device.model_validate(read_toml(path))
     except ValidationError as error:
         wrong = error.errors()[0]
         place = ".".join(str(part) for part in wrong["loc"])
         raise InvalidRequest(
             f"The device {path} cannot be used: {place}: {wrong['msg']}, found {wrong['input']!r}."
         ) from None
+    except OSError as error:
+        raise InvalidRequest(f"The device {path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise InvalidRequest(f"The device {path} is no TOML document: {first_fault(error)}.") from None
 
 
 def cost(

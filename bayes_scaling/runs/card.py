@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
 
-from bayes_scaling.errors import InvalidRuns, choose
-from bayes_scaling.files import write_whole
+from bayes_scaling.errors import InvalidRuns, choose, first_fault
+from bayes_scaling.files import read_toml, write_whole
 from bayes_scaling.quantities import LOSS_UNITS
 
 _PARAMS_ARE = ("non-embedding", "total")
@@ -48,11 +47,13 @@ def read_card(path: str | Path) -> Card:
     """Read a data card, a TOML file with the fields of :class:`Card`, or refuse it with what is wrong."""
     path = Path(path)
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = read_toml(path)
     except FileNotFoundError:
         raise InvalidRuns(f"There is no card {path}: give a TOML file.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidRuns(f"The card {path} is not TOML: {error}.") from None
+    except OSError as error:
+        raise InvalidRuns(f"The card {path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise InvalidRuns(f"The card {path} is not TOML: {first_fault(error)}.") from None
     for name, value in fields.items():
         if name not in Card.__dataclass_fields__:
             raise InvalidRuns(f"The card {path} has an unknown field {name!r}; {choose(name, Card.__dataclass_fields__)}.")

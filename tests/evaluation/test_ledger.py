@@ -12,7 +12,8 @@ import time
 import pytest
 
 from bayes_scaling.errors import InvalidRequest, Unwritable
-from bayes_scaling.evaluation.ledger import append_all, read_ledger
+from bayes_scaling.evaluation.ledger import append_all, read_ledger, repair
+from tests.command import command  # noqa: F401 - a fixture
 
 WRITER = """
 import sys
@@ -66,16 +67,64 @@ def test_a_writer_that_is_killed_loses_nothing_it_said_was_written(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1, 20, 90, -2])
-def test_a_line_without_an_end_was_never_written(tmp_path, cut):
+def test_a_torn_line_is_kept_aside_and_nothing_is_added_before(tmp_path, cut):
     """A writer killed within its one write leaves part of a line: nobody was told of it."""
     path = tmp_path / "ledger.jsonl"
     append(path, {"n": 0})
     whole = path.read_bytes()
     append(path, {"n": 1})
-    path.write_bytes(whole + path.read_bytes()[len(whole) :][:cut])
+    torn = path.read_bytes()[len(whole) :][:cut]
+    path.write_bytes(whole + torn)
     assert [entry["n"] for entry in read_ledger(path)] == [0]
+    with pytest.raises(InvalidRequest, match="ledger repair"):
+        append(path, {"n": 2})
+    assert path.read_bytes() == whole + torn
+    assert repair(path).read_bytes() == torn
+    assert repair(path) is None
     append(path, {"n": 2})
     assert [entry["n"] for entry in read_ledger(path)] == [0, 2]
+
+
+def test_an_empty_ledger_and_a_first_line_that_is_torn_are_refused(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    for content in (b"", b'{"n": 0, "num'):
+        path.write_bytes(content)
+        with pytest.raises(InvalidRequest, match="ledger repair"):
+            append(path, {"n": 0})
+        aside = repair(path)
+        assert not path.exists()
+        assert (aside is None) == (content == b"")
+    append(path, {"n": 0})
+    assert len(read_ledger(path)) == 1
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 10_000, b'{"seal": ' + b"9" * 5000 + b"}", b"null", b'{"seal": null}', b'{"seal": NaN}', b"[1]", b'"x"']
+)
+def test_a_line_that_is_no_entry_is_refused(tmp_path, line):
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(InvalidRequest, match="broken at line 1"):
+        read_ledger(path)
+
+
+def test_a_pipe_is_no_ledger(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidRequest, match="a pipe"):
+        read_ledger(tmp_path / "pipe")
+    with pytest.raises(Unwritable, match="a pipe"):
+        append(tmp_path / "pipe", {"n": 0})
+
+
+def test_the_seal_to_publish_is_stated_and_checked(tmp_path, command):  # noqa: F811
+    path = tmp_path / "ledger.jsonl"
+    seals = [append(path, {"n": n})["seal"] for n in range(3)]
+    assert seals[-1] in command("ledger", "seal", path).out
+    assert "2 entries were added since" in command("ledger", "seal", path, "--published", seals[0]).out
+    assert command("ledger", "seal", path, "--published", "0" * 64).code == 2
+    path.write_bytes(path.read_bytes()[:-5])
+    assert "The torn line is in" in command("ledger", "repair", path).out
+    assert "taken out" in command("ledger", "seal", path, "--published", seals[2]).err
 
 
 def test_an_editor_that_takes_the_last_end_of_line_takes_no_forecast(tmp_path):
