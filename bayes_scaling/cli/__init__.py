@@ -8,13 +8,22 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from bayes_scaling.cli import batch, collecting, fitting, ledger, pages, serving, trials  # verbs that are no questions
 from bayes_scaling.cli.application import app
 from bayes_scaling.cli.printing import complain, say_in_any_alphabet, show_warnings_once
-from bayes_scaling.errors import BayesScalingError, first_fault
+from bayes_scaling.errors import BayesScalingError, InvalidRequest, first_fault
 
 __all__ = ["app", "batch", "collecting", "fitting", "ledger", "main", "pages", "serving", "trials"]
+
+
+def _refuse_no_folder() -> None:
+    """Refuse a working directory that is gone, which libraries cannot be imported from."""
+    try:
+        Path.cwd()
+    except OSError:
+        raise InvalidRequest("The folder this was started in is gone: go to another one.") from None
 
 
 def _close_output() -> None:
@@ -27,8 +36,10 @@ def main() -> None:
     """Run the command line; every mistake of the user's is one sentence on standard error and exit code 2."""
     show_warnings_once()
     say_in_any_alphabet()
+    os.environ["MPLBACKEND"] = "agg"  # pictures go into files, whatever windows there are
     try:
         try:
+            _refuse_no_folder()
             app()
         finally:
             if sys.stdout is not None:
