@@ -45,7 +45,7 @@ def real_fit(simulated_runs: RunTable) -> Fit:
     """The one posterior that the fast tests sample by NUTS."""
     from bayes_scaling.inference import fit
 
-    return fit(simulated_runs, "chinchilla", sampler="nuts", seed=3, draws=500, tune=500, progress=False)
+    return fit(simulated_runs, "chinchilla", sampler="nuts", seed=3, draws=500, tune=500, full=True, progress=False)
 
 
 @pytest.fixture(scope="session")

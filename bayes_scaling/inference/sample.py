@@ -240,7 +240,8 @@ def fit_layout(
         prior = prior_of(layout, settings.seed)
         posterior = sampled.posterior
         posterior = posterior.assign(LogDensity(layout).draw_effects(posterior, np.random.default_rng([settings.seed, 2])))
-        groups = {"posterior": posterior[[str(name) for name in prior]].load(), **sampled.groups}
+        # Attributes say when a sampler ran: no part of what is compared.
+        groups = {"posterior": posterior[[str(name) for name in prior]].load().drop_attrs(), **sampled.groups}
         if not full:
             groups = {name: draws if name == "modes" else rounded(draws) for name, draws in groups.items()}
             facts = {**facts, "significant_bits": dict(BITS)}
