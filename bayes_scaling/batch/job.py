@@ -9,14 +9,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any, Final
 
 from bayes_scaling.batch.document import asked
 from bayes_scaling.batch.store import Store
 from bayes_scaling.batch.summary import forecast_of, summary_of
 from bayes_scaling.errors import BayesScalingError, BayesScalingWarning
-from bayes_scaling.evaluation.workers import digest_of
+from bayes_scaling.evaluation.workers import digest_of, version_of
 from bayes_scaling.model.document import Model
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.base import plain
@@ -73,7 +72,7 @@ class Job:
     @cached_property
     def digest(self) -> str:
         """What the fit depends on, in sixteen digits: table, model, settings and versions. Questions and reports can be added."""
-        libraries = {name: version(name) for name in _VERSIONS}
+        libraries = {name: version_of(name) for name in _VERSIONS}
         of_table = {"digest": self.table.digest, "name": self.label, "origin": list(self.table.origin)}
         return digest_of(of_table, self.model.digest, plain(self.options), plain(self.sampling), libraries)
 

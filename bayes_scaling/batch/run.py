@@ -68,6 +68,7 @@ def run_batch(
     retry: str = "none",
     pooled: Collection[str] = (),
     progress: bool | None = None,
+    state: State | None = None,
 ) -> tuple[int, list[dict[str, Any]]]:
     """Do what is left of a plan, and write the results, also where it is interrupted.
 
@@ -85,6 +86,8 @@ def run_batch(
         Models whose fits are pooled at the end.
     progress : bool, optional
         Whether to show how far it is.
+    state : State, optional
+        How far the plan is, where that is known.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def run_batch(
         How many fits there are, and the records of what failed.
     """
     store.make()
-    before = state_of(plan, store, retry)
+    before = state if state is not None else state_of(plan, store, retry)
     done, failed = list(before.done), [*plan.unread, *before.failed]
     _refuse_few_sources(plan, pooled)
     try:

@@ -64,7 +64,7 @@ def batch(
     does = executor_of(executor, workers)
     if state.left:
         say(f"{counts['to_do']} of {counts['jobs']} fits to do, {counts['done']} done before, by {does.where}.")
-    done, failed = run_batch(plan, store, does, retry=retry, pooled=document.pooled)
+    done, failed = run_batch(plan, store, does, retry=retry, pooled=document.pooled, state=state)
     if as_json:
         print_json({**counts, "fits": done, "failures": len(failed), "out": store.address})
     else:

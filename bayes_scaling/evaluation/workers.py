@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,7 +22,6 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.files import make_folder, read_text, write_whole
-from bayes_scaling.inference.distributions import OWN
 from bayes_scaling.inference.progress import is_shown
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.effects import Effect
@@ -40,9 +40,13 @@ class Job(Protocol):
         ...
 
 
+version_of: Final = cache(version)
+"""The version of an installed package, read once."""
+
+
 def digest_of(*question: Any) -> str:
     """Return sixteen digits that are the same for the same question to the same version of the package."""
-    text = json.dumps([version("bayes-scaling"), *question], sort_keys=True)
+    text = json.dumps([version_of("bayes-scaling"), *question], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -129,13 +133,18 @@ def _begin(own: list[dict[str, bytes]], parent: int) -> None:
     register(own)
 
 
-_REGISTRIES: Final[tuple[Registry[Any], ...]] = (LAWS, Effect.REGISTRY, Likelihood.REGISTRY, OWN)
-"""What a model document names."""
+def _registries() -> tuple[Registry[Any], ...]:
+    """Return what a model document names."""
+    from bayes_scaling.inference.distributions import OWN  # PyMC, which a batch that is done does not need
+
+    return LAWS, Effect.REGISTRY, Likelihood.REGISTRY, OWN
 
 
 def own_parts() -> list[dict[str, bytes]]:
     """Return what a notebook or a plug-in has registered, as a fresh process takes it."""
-    return [{name: _packed(registry.what, name, thing) for name, thing in registry.own.items()} for registry in _REGISTRIES]
+    return [
+        {name: _packed(registry.what, name, thing) for name, thing in registry.own.items()} for registry in _registries()
+    ]
 
 
 def _packed(what: str, name: str, thing: Any) -> bytes:
@@ -149,5 +158,5 @@ def _packed(what: str, name: str, thing: Any) -> bytes:
 
 def register(own: list[dict[str, bytes]]) -> None:
     """Register in a fresh process what was sent to it."""
-    for registry, things in zip(_REGISTRIES, own, strict=True):
+    for registry, things in zip(_registries(), own, strict=True):
         registry.update({name: pickle.loads(packed) for name, packed in things.items()})

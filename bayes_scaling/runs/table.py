@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -94,7 +95,7 @@ class RunTable:
         named = (pair.partition("=") for pairs in renamed for pair in pairs.split(","))
         return next((theirs for ours, _, theirs in named if ours == "loss"), "loss")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the table and the units: two tables with one digest are the same data."""
         text = self.table.to_csv(index=False, lineterminator="\n", float_format="%.12g")
