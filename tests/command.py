@@ -24,6 +24,9 @@ class Answer(NamedTuple):
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
     """Return a function that runs ``bayes-scaling`` with the given words."""
 
+    # The command line draws into files whatever the environment says; the kernels of later tests do not.
+    monkeypatch.setenv("MPLBACKEND", "agg")
+
     def run(*words: object) -> Answer:
         monkeypatch.setattr(sys, "argv", ["bayes-scaling", *map(str, words)])
         capsys.readouterr()

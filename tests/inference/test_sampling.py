@@ -41,7 +41,7 @@ def test_it_keeps_what_is_needed_to_do_it_again(real_fit, simulated_runs):
 
 
 def test_the_same_seed_gives_the_same_draws(real_fit, simulated_runs):
-    nuts = {"sampler": "nuts", "draws": 500, "tune": 500, "progress": False}
+    nuts = {"sampler": "nuts", "draws": 500, "tune": 500, "full": True, "progress": False}
     again = fit(simulated_runs, "chinchilla", seed=3, **nuts)
     xr.testing.assert_equal(again.posterior, real_fit.posterior)
     other = fit(simulated_runs, "chinchilla", seed=4, **nuts)
