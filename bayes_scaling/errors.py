@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
 
 _LONGEST: Final = 300
@@ -112,6 +114,28 @@ class NotConvergedWarning(BayesScalingWarning):
 
 class NewGroupWarning(BayesScalingWarning):
     """A prediction is for a group the fit has not seen."""
+
+
+@contextmanager
+def gathered_warnings(*, but: tuple[type[BayesScalingWarning], ...] = ()) -> Generator[list[str]]:
+    """Give a list that holds, after the block, what our warnings in it said, each once; those of others are not shown.
+
+    >>> with gathered_warnings() as said:
+    ...     warnings.warn("Twice.", NewGroupWarning)
+    ...     warnings.warn("Twice.", NewGroupWarning)
+    >>> said
+    ['Twice.']
+    """
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", BayesScalingWarning)
+        for kind in but:
+            warnings.simplefilter("ignore", kind)
+        try:
+            yield said
+        finally:
+            said += dict.fromkeys(str(warning.message) for warning in caught)
 
 
 def choose(name: str, valid: Iterable[str]) -> str:

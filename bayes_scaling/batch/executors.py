@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from importlib.metadata import version
 from itertools import islice
 from typing import Any, Final, Protocol
 
 from bayes_scaling.batch.job import Job, failure_of, perform
 from bayes_scaling.batch.store import Store
 from bayes_scaling.errors import BayesScalingError, InvalidRequest
-from bayes_scaling.evaluation.workers import own_parts, process_pool, register
+from bayes_scaling.evaluation.workers import own_parts, process_pool, register, version_of
 
 Outcome = tuple[Job, dict[str, Any]]
 _ATTEMPTS: Final = 3
@@ -154,7 +153,7 @@ class OnDask:
         """Yield each job with its record, as they are done; jobs of a worker that dies go to another."""
         from distributed import as_completed
 
-        waiting, work = iter(jobs), partial(_on_worker, own=own_parts(), sent_by=version("bayes-scaling"))
+        waiting, work = iter(jobs), partial(_on_worker, own=own_parts(), sent_by=version_of("bayes-scaling"))
 
         def submitted(count: int) -> dict[Any, Job]:
             # No cache of results by key: what is stored decides what is done.
@@ -204,9 +203,8 @@ class OnSlurm(OnDask):
 
 def _on_worker(job: Job, store: Store, *, own: Any, sent_by: str) -> dict[str, Any]:
     """Do a job on a worker of a cluster, which has to be of the version that sent it."""
-    here: Callable[[str], str] = version
-    if here("bayes-scaling") != sent_by:
-        worker = f"The worker has bayes-scaling {here('bayes-scaling')}, the batch is of {sent_by}"
+    if (here := version_of("bayes-scaling")) != sent_by:
+        worker = f"The worker has bayes-scaling {here}, the batch is of {sent_by}"
         return failure_of(job, InvalidRequest(f"{worker}: install the same version everywhere."))
     register(own)
     return perform(job, store)

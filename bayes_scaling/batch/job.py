@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import traceback
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ from typing import Any, Final
 from bayes_scaling.batch.document import asked
 from bayes_scaling.batch.store import Store
 from bayes_scaling.batch.summary import forecast_of, summary_of
-from bayes_scaling.errors import BayesScalingError, BayesScalingWarning
+from bayes_scaling.errors import BayesScalingError, gathered_warnings
 from bayes_scaling.evaluation.workers import digest_of, version_of
 from bayes_scaling.model.document import Model
 from bayes_scaling.posterior.fit import Fit
@@ -153,10 +152,8 @@ def _head(job: Job) -> dict[str, Any]:
 def _performed(job: Job, store: Store, before: Mapping[str, Any] | None) -> dict[str, Any]:
     """Fit, or load the fit where only answers are missing; answer; report."""
     started = time.perf_counter()
-    fitted: Fit | None = None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", BayesScalingWarning)
+    record: dict[str, Any]
+    with gathered_warnings() as said:
         try:
             if before is not None and store.has(job.file):  # only answers or a report are missing
                 fitted, record = _stored(job, store), dict(before)
@@ -168,7 +165,8 @@ def _performed(job: Job, store: Store, before: Mapping[str, Any] | None) -> dict
             seconds = {"sampling": fitted.facts.get("seconds_of_sampling"), "fit": time.perf_counter() - started}
             record["summary"] = summary_of(fitted, job.prob)
             record["forecast"] = forecast_of(fitted, job.prob)
-            record["answers"] = {digest_of(each): _answer(each, fitted) for each in job.questions}
+            known, asked_for = record["answers"], {digest_of(each): each for each in job.questions}
+            record["answers"] = {key: known.get(key) or _answer(each, fitted) for key, each in asked_for.items()}
             if job.report and not record["report"]:
                 from bayes_scaling.report import write_report
 
@@ -177,7 +175,7 @@ def _performed(job: Job, store: Store, before: Mapping[str, Any] | None) -> dict
                 record["report"] = job.report_file
         except Exception as error:
             return failure_of(job, error)
-    record["notes"] = list(dict.fromkeys(str(warning.message) for warning in caught))
+    record["notes"] = said
     record["seconds"] = seconds | {"all": time.perf_counter() - started}
     return plain(record)
 

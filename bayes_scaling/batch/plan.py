@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,10 @@ import pandas as pd
 
 from bayes_scaling.batch.document import Jobs, Tables
 from bayes_scaling.batch.job import FAILED, FORMAT, Job
-from bayes_scaling.errors import BayesScalingError, BayesScalingWarning, InvalidRequest, InvalidRuns, choose
+from bayes_scaling.errors import BayesScalingError, InvalidRequest, InvalidRuns, choose, gathered_warnings
 from bayes_scaling.model.document import Model
 from bayes_scaling.runs.catalog import runs_from
-from bayes_scaling.runs.readers import READERS
+from bayes_scaling.runs.readers import READERS, suffix_of
 from bayes_scaling.runs.table import RunTable, read_runs
 
 _PATTERN: Final = frozenset("*?[")
@@ -53,14 +52,12 @@ def plan_of(jobs: Jobs, folder: Path) -> Plan:
     named: list[Named] = []
     for place in jobs.tables:
         for path, label in _files(place, folder):
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("always", BayesScalingWarning)
+            with gathered_warnings() as said:
                 try:
                     named += _parts(_read(place, path, folder), label, place, notes)
                 except BayesScalingError as error:
                     unread.append(_unread(label, str(path), error))
-            notes += dict.fromkeys(str(warning.message) for warning in caught)
+            notes += said
     return Plan(jobs_of(named, models, jobs), unread, notes)
 
 
@@ -157,8 +154,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _is_table(path: Path) -> bool:
-    kind = "".join(path.suffixes[-2:]).lower().removesuffix(".gz").rsplit(".", 1)[-1]
-    return kind in READERS and not path.name.startswith(".") and path.name != "card.toml"
+    return suffix_of(path) in READERS and not path.name.startswith(".")
 
 
 def _unread(label: str, path: str, error: BayesScalingError) -> dict[str, Any]:

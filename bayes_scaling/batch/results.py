@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
@@ -235,8 +235,3 @@ def _read(store: Store, name: str) -> pd.DataFrame:
 
 def _no_batch(folder: str | Path) -> InvalidRequest:
     return InvalidRequest(f"There is no batch in {folder}: make one with `bayes-scaling batch jobs.toml --out {folder}`.")
-
-
-def population_tables(folder: str | Path, names: Collection[str]) -> dict[str, pd.DataFrame]:
-    """Return what pooling wrote, by model."""
-    return {name: _read(Store(folder), f"population-{name}.parquet") for name in names}

@@ -220,6 +220,8 @@ def fit(
     from bayes_scaling.runs.catalog import runs_from
     from bayes_scaling.runs.to_fit import runs_to_fit
 
+    refuse_overwriting(out, runs, curves, card, model)
+    refuse_too_many(runs)
     pins = pairs(pin, "--pin")
     if model == AUTO:
         if pins or by or best_of or curves is not None:
@@ -232,8 +234,6 @@ def fit(
         _fit_by_forecasts(table, out, prob, {**settings, **flags}, full=full, as_json=as_json)
         return
     check_writable(out)
-    refuse_overwriting(out, runs, curves, card, model)
-    refuse_too_many(runs)
     given = (runs, columns, where, loss_unit, card)
     table = table_of(*given, facts=facts) if model is None else table_of(*given, read_model(model).needs, facts)
     model = model or default_model(table.table)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import tempfile
 import traceback
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bayes_scaling.errors import BayesScalingError, BayesScalingWarning, InvalidFit, InvalidRequest, NotConvergedWarning
+from bayes_scaling.errors import BayesScalingError, InvalidFit, InvalidRequest, NotConvergedWarning, gathered_warnings
 from bayes_scaling.posterior.fit import Fit, load_fit
 from bayes_scaling.posterior.mixture import Mixture, load_mixture
 from bayes_scaling.questions.base import plain
@@ -166,10 +165,7 @@ def report(stored: Stored) -> Reply:
 
 def _reply(stored: Stored, reply: Callable[[Fit | Mixture], bytes], *, keep: bool = True) -> Reply:
     """Return what comes of a stored fit, or why nothing does."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", BayesScalingWarning)
-        warnings.simplefilter("ignore", NotConvergedWarning)  # which the verdict says
+    with gathered_warnings(but=(NotConvergedWarning,)) as said:  # the verdict says that
         try:
             posterior = _load(stored, keep=keep)
             if posterior is None:
@@ -183,7 +179,7 @@ def _reply(stored: Stored, reply: Callable[[Fit | Mixture], bytes], *, keep: boo
             return Reply(UNPROCESSABLE, str(error).encode())
         except Exception:  # of a question: the log has it, the reply has not
             return Reply(FAILED, traceback.format_exc().encode())
-    return Reply(OK, body, tuple(dict.fromkeys(str(warning.message) for warning in told)))
+    return Reply(OK, body, tuple(said))
 
 
 def _load(stored: Stored, *, keep: bool) -> Fit | Mixture | None:

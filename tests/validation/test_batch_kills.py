@@ -53,7 +53,6 @@ def test_kills_lose_nothing_that_was_finished_and_do_nothing_twice(tmp_path):
         if what != "worker":
             batch.kill()
             kills["parent"] += 1
-        batch.kill() if rng.random() < 0.3 else None
         batch.wait() if what != "worker" else finish_soon(batch, rng)
         now = finished(out)
         # A finished job is as it was, and its fit is whole.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.files import read_toml
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.runs.aliases import (
     ALIASES,
@@ -79,10 +79,10 @@ def read_map(given: str | Path | Map | None) -> dict[str, Any]:
     else:
         place = f"The map {given}"
         try:
-            document = tomllib.loads(Path(given).read_text(encoding="utf-8"))
-        except (FileNotFoundError, IsADirectoryError):
+            document = read_toml(given)
+        except OSError:
             raise InvalidRuns(f"There is no map {given}: give a TOML file.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise InvalidRuns(f"{place} is not TOML: {error}.") from None
     for column, theirs in document.items():
         if isinstance(theirs, dict):

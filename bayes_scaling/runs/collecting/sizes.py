@@ -13,8 +13,6 @@ from bayes_scaling.runs.validate import as_numbers
 
 _SIZE: Final = re.compile(r"(?:^|[^a-zA-Z0-9.])(?P<size>\d+(?:[._p]\d+)?\s?[kmb])(?=$|[^a-zA-Z0-9])", re.IGNORECASE)
 _GATED: Final = {"silu", "swish", "swiglu", "geglu", "reglu", "glu", "gegelu"}
-_ROTARY: Final = ("rope", "rotary", "alibi")
-_COUNTS: Final = {"non-embedding": "params", "total": "params_total"}
 
 
 def sizes_in(names: pd.Series) -> pd.Series | None:
