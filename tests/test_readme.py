@@ -11,20 +11,13 @@ import matplotlib as mpl
 import pytest
 
 from tests.command import command  # noqa: F401 - a fixture
+from tests.printed import assert_same
 from tests.service.service import start
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.M | re.S)
-NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 pytestmark = pytest.mark.xdist_group("readme")
-
-
-def same(printed, expected):
-    """Agree in every word, and in every number to a few per cent: machines differ in the last digits of a draw."""
-    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", expected).split()
-    found, wanted = ([float(n) for n in NUMBER.findall(text)] for text in (printed, expected))
-    assert found == pytest.approx(wanted, rel=0.08, abs=0.02)
 
 
 def test_blocks_are_the_ones_this_test_knows():
@@ -49,7 +42,7 @@ def test_commands_print_what_stands_beneath(tmp_path, monkeypatch, command):  # 
             answer = command(*words)
             assert answer.code == 0, answer.err
             printed += answer.out if words[0] in ("predict", "allocate", "target") else ""
-        same(printed, expected)
+        assert_same(printed, expected)
 
 
 def answer_of_service(words):
@@ -68,7 +61,7 @@ def test_python_prints_what_stands_beneath(capsys):
     place = [kind for kind, _ in BLOCKS].index("python")
     with mpl.rc_context():
         exec(compile(BLOCKS[place][1], "README.md", "exec"), {})
-    same(capsys.readouterr().out, BLOCKS[place + 1][1])
+    assert_same(capsys.readouterr().out, BLOCKS[place + 1][1])
 
 
 def test_make_has_the_two_commands():

@@ -13,15 +13,16 @@ from typing import Any, Final
 from bayes_scaling.batch.document import asked
 from bayes_scaling.batch.store import Store
 from bayes_scaling.batch.summary import forecast_of, summary_of
-from bayes_scaling.errors import BayesScalingError, gathered_warnings
+from bayes_scaling.errors import BayesScalingError, InvalidFit, gathered_warnings
 from bayes_scaling.evaluation.workers import digest_of, version_of
 from bayes_scaling.model.document import Model
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.base import plain
 from bayes_scaling.runs.table import RunTable
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 DONE, FAILED, HELD = "done", "failed", "held"
+_REPORT: Final = "report"
 _VERSIONS: Final = ("numpy", "pymc", "nutpie")
 """Packages, beside this one, whose version can change the draws."""
 
@@ -91,14 +92,13 @@ class Job:
         return f"records/{self.digest}.json"
 
     def is_done(self, record: Mapping[str, Any] | None) -> bool:
-        """Whether a record holds all that is asked for."""
-        return (
-            record is not None
-            and record["status"] == DONE
-            and record["summary"]["prob"] == self.prob
-            and (record["report"] or not self.report)
-            and all(digest_of(each) in record["answers"] for each in self.questions)
-        )
+        """Whether a record holds all that is asked for, or says why it cannot be had."""
+        if record is None or record["status"] != DONE or record["summary"]["prob"] != self.prob:
+            return False
+        if self.again and record["failures"]:
+            return False
+        wanted = {digest_of(each) for each in self.questions} | ({_REPORT} if self.report else set())
+        return wanted <= {*record["answers"], *record["failures"], *([_REPORT] if record["report"] else [])}
 
 
 def file_name(label: str) -> str:
@@ -138,11 +138,23 @@ def record_of(store: Store, name: str) -> dict[str, Any] | None:
 
 
 def failure_of(job: Job, error: BaseException) -> dict[str, Any]:
-    """Return the record of a job that ended with an error; of one that is not the user's, with the place in the code."""
+    """Return the record of a job that ended with an error."""
+    return _head(job) | {"status": FAILED} | _reason(error)
+
+
+def failures_of(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what failed of a job: the job itself, or answers and the report of a fit that is stored."""
+    if record["status"] == FAILED:
+        return [dict(record)]
+    return [dict(record) | {"status": FAILED} | failure for failure in record["failures"].values()]
+
+
+def _reason(error: BaseException, what: str = "") -> dict[str, Any]:
+    """Return an error in words; one that is not the user's, with the place in the code."""
     known = isinstance(error, BayesScalingError)
-    reason = str(error) if known else f"An unexpected {type(error).__name__}: {error}"
-    record = _head(job) | {"status": FAILED, "error": type(error).__name__, "reason": reason}
-    return record if known else record | {"traceback": traceback.format_exception(error)[-3:]}
+    reason = what + (str(error) if known else f"An unexpected {type(error).__name__}: {error}")
+    place = {} if known else {"traceback": traceback.format_exception(error)[-3:]}
+    return {"error": type(error).__name__, "reason": reason} | place
 
 
 def _head(job: Job) -> dict[str, Any]:
@@ -150,48 +162,68 @@ def _head(job: Job) -> dict[str, Any]:
 
 
 def _performed(job: Job, store: Store, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Fit, or load the fit where only answers are missing; answer; report."""
+    """Fit, or load the fit that is stored; then the answers and the report, of which none that fails costs another."""
     started = time.perf_counter()
-    record: dict[str, Any]
     with gathered_warnings() as said:
         try:
-            if before is not None and store.has(job.file):  # only answers or a report are missing
-                fitted, record = _stored(job, store), dict(before)
-            else:
-                fitted = _fitted(job)
-                with store.whole(job.file) as path:
-                    fitted.save(path)
-                record = _head(job) | {"status": DONE, "file": job.file, "report": "", "answers": {}}
+            fitted = _stored(job, store) or _fitted(job, store)
             seconds = {"sampling": fitted.facts.get("seconds_of_sampling"), "fit": time.perf_counter() - started}
-            record["summary"] = summary_of(fitted, job.prob)
-            record["forecast"] = forecast_of(fitted, job.prob)
-            known, asked_for = record["answers"], {digest_of(each): each for each in job.questions}
-            record["answers"] = {key: known.get(key) or _answer(each, fitted) for key, each in asked_for.items()}
-            if job.report and not record["report"]:
-                from bayes_scaling.report import write_report
-
-                with store.whole(job.report_file) as path:
-                    write_report(fitted, path, prob=job.prob)
-                record["report"] = job.report_file
+            record = (
+                dict(before)
+                if before is not None
+                else _head(job) | {"status": DONE, "file": job.file, "report": "", "answers": {}}
+            )
+            if "summary" not in record or record["summary"]["prob"] != job.prob:
+                record |= {"summary": summary_of(fitted, job.prob), "forecast": forecast_of(fitted, job.prob)}
         except Exception as error:
             return failure_of(job, error)
-    record["notes"] = said
-    record["seconds"] = seconds | {"all": time.perf_counter() - started}
-    return plain(record)
+        answers, failures = {}, {}
+        for given in job.questions:
+            key = digest_of(given)
+            try:
+                answers[key] = record["answers"].get(key) or _answer(given, fitted)
+            except Exception as error:
+                failures[key] = _reason(error, f"The fit is stored, its answer to {given.get('question')} failed: ")
+        if job.report and not record["report"]:
+            try:
+                record["report"] = _reported(job, store, fitted)
+            except Exception as error:
+                failures[_REPORT] = _reason(error, "The fit is stored, its report failed: ")
+    times = {"seconds": seconds | {"all": time.perf_counter() - started}}
+    return plain(record | {"answers": answers, "failures": failures, "notes": said} | times)
 
 
-def _fitted(job: Job) -> Fit:
+def _stored(job: Job, store: Store) -> Fit | None:
+    """Load the fit of a job; one that is not there, or damaged, is none."""
+    from bayes_scaling.posterior.fit import load_fit
+
+    if not store.has(job.file):
+        return None
+    try:
+        with store.local(job.file) as path:
+            return load_fit(path)
+    except InvalidFit:
+        return None
+
+
+def _fitted(job: Job, store: Store) -> Fit:
+    """Fit, and store the fit."""
     from bayes_scaling.inference.sample import fit
 
     # The table's name in the results is the one in the file.
-    return fit(replace(job.table, name=job.label), job.model, progress=False, **job.options, **job.sampling)
+    fitted = fit(replace(job.table, name=job.label), job.model, progress=False, **job.options, **job.sampling)
+    with store.whole(job.file) as path:
+        fitted.save(path)
+    return fitted
 
 
-def _stored(job: Job, store: Store) -> Fit:
-    from bayes_scaling.posterior.fit import load_fit
+def _reported(job: Job, store: Store, fitted: Fit) -> str:
+    """Write the report, and return the name of its file."""
+    from bayes_scaling.report import write_report
 
-    with store.local(job.file) as path:
-        return load_fit(path)
+    with store.whole(job.report_file) as path:
+        write_report(fitted, path, prob=job.prob)
+    return job.report_file
 
 
 def _answer(given: Mapping[str, Any], fitted: Fit) -> dict[str, Any]:

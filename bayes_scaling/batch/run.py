@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayes_scaling.batch.document import Sampling, jobs_from
 from bayes_scaling.batch.executors import Executor, executor_of
-from bayes_scaling.batch.job import DONE, FAILED, HELD, Job, record_of
+from bayes_scaling.batch.job import DONE, FAILED, HELD, Job, failures_of, record_of
 from bayes_scaling.batch.plan import Plan, jobs_of, named_tables
 from bayes_scaling.batch.progress import batch_progress
 from bayes_scaling.batch.results import StoredFit, read_batch, write_results
@@ -50,12 +50,14 @@ def state_of(plan: Plan, store: Store, retry: str = "none") -> State:
     for job in plan.jobs:
         record = record_of(store, job.record_file) if Path(job.record_file).name in records else None
         stored = record is not None and record["status"] == DONE and Path(job.file).name in fits
+        job = replace(job, again=retry == "failed")
         if record is not None and stored and job.is_done(record):
             done.append(record)
+            failed += failures_of(record)
         elif record is not None and record["status"] == FAILED and retry != "failed":
             failed.append(record)
         else:
-            left.append(replace(job, again=retry == "failed"))
+            left.append(job)
             fitted += [record] if record is not None and stored else []
     return State(done, failed, left, fitted)
 
@@ -101,8 +103,9 @@ def run_batch(
     try:
         with batch_progress(len(before.left), progress) as advance:
             for record in _all_outcomes(before.left, store, executor):
-                (done if record["status"] == DONE else failed).append(record)
-                advance(record["status"] == FAILED)
+                done += [record] if record["status"] == DONE else []
+                failed += failures_of(record)
+                advance(bool(failures_of(record)))
     except BaseException:
         write_results(store, done, failed, {})  # interrupted: what there is
         raise

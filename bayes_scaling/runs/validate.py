@@ -121,6 +121,13 @@ def missing_cells(table: pd.DataFrame, needed: set[str], failures: list[BadCell]
     return [cell for cell in empty if (cell.row, cell.column) not in listed]
 
 
+_PLACES: Final = ("tokens", "steps")
+_MARKED: Final = (
+    "mark all but the last of each in a column checkpoint (true); `bayes-scaling collect TABLE --out runs.csv` keeps the last, "
+    "with --at all it marks them"
+)
+
+
 def repeated_runs(table: pd.DataFrame) -> list[BadCell]:
     """Return the rows that stand for a run (or for one point along it) that another row stands for."""
     if "run_id" not in table:
@@ -131,5 +138,12 @@ def repeated_runs(table: pd.DataFrame) -> list[BadCell]:
     failures = _bad("run_id", runs[runs.isna()], "is missing")
     for rows, key in ((final, ["run_id"]), (~final, along)):
         named = table[rows & runs.notna()]
-        failures += _bad("run_id", named["run_id"][named.duplicated(key)], "stands in an earlier row too")
+        repeated = named["run_id"][named.duplicated(key)]
+        place = next((column for column in _PLACES if column in named), None)
+        if len(repeated) > 1 and place and not named.duplicated(["run_id", place]).any():
+            count = named["run_id"].nunique()
+            reason = f"{len(named)} rows are points along {count} run{'s' * (count > 1)}: {_MARKED}"
+            failures += _bad("run_id", repeated[:1], reason)
+        else:
+            failures += _bad("run_id", repeated, "stands in an earlier row too")
     return failures

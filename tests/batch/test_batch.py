@@ -105,9 +105,37 @@ def test_a_failed_job_is_done_again_when_asked(tables, command):  # noqa: F811
     assert bs.batch.read_failures(out)["reason"].tolist() == ["There was none."]
     assert command("batch", tables, "--out", out, "--retry", "failed", "--workers", 1).code == 0
     assert results(out) == undisturbed
+    written, damaged = times(out), out / before["file"]
     record.write_text("{torn")
+    damaged.write_bytes(damaged.read_bytes()[:-100])
     assert command("batch", tables, "--out", out, "--workers", 1).code == 0
     assert results(out) == undisturbed
+    assert {name for name, time in times(out).items() if time != written[name]} == {damaged.name}
+
+
+def test_a_report_that_fails_costs_no_fit(tables, command):  # noqa: F811
+    out = tables.parent / "out"
+    (tables.parent / "runs" / "third.csv").unlink()
+    command("batch", tables, "--out", out, "--workers", 1)
+    written, fits = times(out), bs.read_batch(out)
+    in_the_way = out / fits["file"][0].replace("fits/", "reports/").replace(".nc", ".html")
+    in_the_way.mkdir(parents=True)
+    tables.write_text(f"reports = true\n{tables.read_text()}")
+    first = command("batch", tables, "--out", out, "--workers", 1)
+    assert first.code == 1
+    assert "2 fits, 1 failed." in first.out
+    assert bs.read_batch(out)["report"].astype(bool).tolist() == [False, True]
+    failure = bs.batch.read_failures(out).iloc[0]
+    assert (failure["table"], failure["error"]) == (fits["table"][0], "Unwritable")
+    assert failure["reason"].startswith("The fit is stored, its report failed: ")
+    assert "1 failed before" in command("batch", tables, "--out", out, "--dry-run").out
+
+    again = command("batch", tables, "--out", out)
+    assert (again.code, again.err) == (1, "")  # nothing is tried again
+    in_the_way.rmdir()
+    assert command("batch", tables, "--out", out, "--retry", "failed", "--workers", 1).code == 0
+    assert bs.read_batch(out)["report"].astype(bool).all()
+    assert times(out) == written
 
 
 def test_a_table_is_split_and_its_parts_named():

@@ -84,6 +84,8 @@ def test_checkpoints_of_one_run_may_share_its_name():
         {"run_id": "a", "params": 1e8, "tokens": [1e9, 2e9, 3e9], "loss": 3.0, "checkpoint": [True, True, False]}
     )
     assert len(read_runs(table)) == 3
+    with pytest.raises(InvalidRuns, match=r"1 bad cell.*\n.*row 2, run_id: 3 rows are points along 1 run: mark all"):
+        read_runs(table.drop(columns="checkpoint"))
     with pytest.raises(InvalidRuns, match="stands in an earlier row too"):
         read_runs(table.assign(tokens=1e9))
 
