@@ -161,6 +161,11 @@ def _head(job: Job) -> dict[str, Any]:
     return {"format": FORMAT, "digest": job.digest, "table": job.label, "source": job.source, "model": job.name}
 
 
+def _new(job: Job) -> dict[str, Any]:
+    """Return the record of a fit that nothing was asked of."""
+    return _head(job) | {"status": DONE, "file": job.file, "report": "", "answers": {}}
+
+
 def _performed(job: Job, store: Store, before: Mapping[str, Any] | None) -> dict[str, Any]:
     """Fit, or load the fit that is stored; then the answers and the report, of which none that fails costs another."""
     started = time.perf_counter()
