@@ -173,11 +173,7 @@ def _performed(job: Job, store: Store, before: Mapping[str, Any] | None) -> dict
         try:
             fitted = _stored(job, store) or _fitted(job, store)
             seconds = {"sampling": fitted.facts.get("seconds_of_sampling"), "fit": time.perf_counter() - started}
-            record = (
-                dict(before)
-                if before is not None
-                else _head(job) | {"status": DONE, "file": job.file, "report": "", "answers": {}}
-            )
+            record = dict(before) if before is not None else _new(job)
             if "summary" not in record or record["summary"]["prob"] != job.prob:
                 record |= {"summary": summary_of(fitted, job.prob), "forecast": forecast_of(fitted, job.prob)}
         except Exception as error:
