@@ -59,15 +59,17 @@ class Counted:
     means: pd.DataFrame
 
     def some_rows(self, rows: int, seed: int) -> np.ndarray:
-        """Return which rows are kept: of every cell one run, then a second one, until there are so many rows."""
+        """Return which rows are kept: of every cell one run, then a second one, cells in any order, until there are so many rows."""
         sizes = np.bincount(self.run)
         cell_of_run = np.zeros(len(sizes), dtype=np.int64)
         cell_of_run[self.run] = self.cell  # that of its last row
-        order = np.random.default_rng(seed).permutation(len(sizes))
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(sizes))
         by_cell = order[np.argsort(cell_of_run[order], kind="stable")]
         of_cell = cell_of_run[by_cell]
         turn = np.arange(len(by_cell)) - np.searchsorted(of_cell, of_cell)
-        in_turn = by_cell[np.argsort(turn, kind="stable")]
+        # Cells in any order: where a turn ends early, no end of the table is left out.
+        in_turn = by_cell[np.lexsort((rng.permutation(len(turn)), turn))]
         kept = np.zeros(len(sizes), dtype=bool)
         kept[in_turn[np.cumsum(sizes[in_turn]) <= rows]] = True
         return kept[self.run]

@@ -50,6 +50,19 @@ def test_runs_are_kept_whole():
     assert len(few) == 1000
 
 
+def test_fewer_rows_than_cells_leave_out_no_end_of_the_table():
+    rng = np.random.default_rng(1)
+    spread = table(4000).assign(params=10 ** rng.uniform(6.0, 9.0, 4000), tokens=10 ** rng.uniform(8.0, 11.0, 4000))
+    few = thinning.thin(spread, rows=400)
+    assert len(few) == 400
+    for column in ("params", "tokens"):
+        logs, kept = np.log10(spread[column]), np.log10(few.table[column])
+        assert kept.mean() == pytest.approx(logs.mean(), abs=4 * logs.std() / 20)
+        assert kept.std() == pytest.approx(logs.std(), rel=0.15)
+    wider = [float(ends[1]) for ends in re.findall(r"([\d.]+) to ([\d.]+) times", few.notes[0])]
+    assert wider == pytest.approx([10**0.5, 10**0.5], rel=0.25)  # without a discrepancy: the root of ten times fewer
+
+
 def test_a_bad_cell_is_named_and_where(monkeypatch):
     monkeypatch.setattr(batches, "_ROWS", 700)
     bad = table(2000).assign(loss=lambda runs: runs["loss"].where(runs.index != 1500, -1.0))
