@@ -306,6 +306,7 @@ def test_noise_is_a_ratio_of_averages():
         gradient_noise(curve.drop(columns="gradient_trace"))
 
 
+@pytest.mark.slow
 def test_one_compiled_system_serves_other_measurements(tmp_path):
     (tmp_path / "shared.toml").write_text(SHARED)
     system, (runs, curves) = bs.read_model(tmp_path / "shared.toml"), simulated()
