@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bayes_scaling.drawing import Drawing
+from bayes_scaling.drawing import Drawing, with_joined_marks
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.wording import percent, power, short
@@ -84,7 +84,7 @@ def as_svg(figure: Figure, name: str) -> str:
     file = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
-    text = file.getvalue()
+    text = with_joined_marks(file.getvalue())
     # Names of groups repeat from figure to figure, and nothing refers to them.
     return re.sub(r'<g id="[^"]*"(/?)>', r"<g\1>", text[text.index("<svg") :]).replace(INK, "currentColor")
 
