@@ -14,8 +14,10 @@ from tests.command import command  # noqa: F401 - a fixture
 from tests.printed import assert_same
 from tests.service.service import start
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.M | re.S)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+BLOCKS = BLOCK.findall(README)
 
 pytestmark = pytest.mark.xdist_group("readme")
 
@@ -42,7 +44,20 @@ def test_commands_print_what_stands_beneath(tmp_path, monkeypatch, command):  # 
             answer = command(*words)
             assert answer.code == 0, answer.err
             printed += answer.out if words[0] in ("predict", "allocate", "target") else ""
+            if words[0] == "fit":
+                the_start_is_the_same(line, answer.out)
         assert_same(printed, expected)
+
+
+def the_start_is_the_same(fit, printed):
+    """The page of the first five minutes fits as the README does, and shows what that prints, and the same forecast."""
+    start = [
+        text.strip() for kind, text in BLOCK.findall((ROOT / "docs" / "start.md").read_text()) if kind in ("console", "text")
+    ]
+    assert start[1] == f"$ {fit}"
+    assert printed.startswith(start[2])
+    predict, forecast = BLOCKS[1][1].splitlines()[1], BLOCKS[2][1].strip()
+    assert start[3:5] == [f"$ {predict}", forecast]
 
 
 def answer_of_service(words):
@@ -65,7 +80,7 @@ def test_python_prints_what_stands_beneath(capsys):
 
 
 def test_make_has_the_two_commands():
-    makefile = (Path(__file__).parent.parent / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
     for line in BLOCKS[0][1].splitlines():
         target = line.split()[1]
         assert re.search(rf"^{target}:", makefile, re.M)
@@ -73,4 +88,4 @@ def test_make_has_the_two_commands():
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
 def test_links_lead_somewhere(link):
-    assert (Path(__file__).parent.parent / link).exists()
+    assert (ROOT / link).exists()

@@ -26,8 +26,8 @@ def warn_unless_converged(fit: Fit, *, stacklevel: int = 3) -> None:
 
 
 def known_inputs(fit: Fit) -> set[str]:
-    """Return the columns a request may give."""
-    return {*BY_COLUMN, *fit.model.only.columns.values()} - {"loss"}
+    """Return the columns a request may give: the loss is one where the law is of a loss, as of steps to it."""
+    return ({*BY_COLUMN} - {"loss"}) | {*fit.model.only.columns.values()}
 
 
 def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from itertools import groupby
 
 import numpy as np
@@ -86,8 +87,14 @@ def _constants(law: Law) -> str:
     return joined(heading("Published constants", "-"), table(("record", "where", "constants", "note"), rows)) if rows else ""
 
 
+@cache
+def _laws_of_models() -> dict[str, list[str]]:
+    """Return the laws of each shipped model."""
+    return {name: [observation.law for observation in read_model(name).observations] for name in shipped_models()}
+
+
 def _models(law: Law) -> str:
-    using = [n for n in shipped_models() if law.name in [o.law for o in read_model(n).observations]]
+    using = [name for name, laws in _laws_of_models().items() if law.name in laws]
     if not using:
         return ""
     return joined(heading("Models that use it", "-"), ", ".join(f":doc:`{name} <../models/{name}>`" for name in using) + ".")

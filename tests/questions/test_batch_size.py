@@ -12,6 +12,7 @@ from bayes_scaling.errors import InvalidRequest, InvalidRuns
 from bayes_scaling.inference import fit
 from bayes_scaling.laws import LAWS
 from bayes_scaling.posterior.examples import example_fit
+from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.questions.base import ask
 from bayes_scaling.runs.derived import scans
 from bayes_scaling.runs.table import read_runs
@@ -47,6 +48,10 @@ def test_two_batches_give_a_wide_interval_with_the_truth_in_it():
     np.testing.assert_allclose(rows["tokens_factor"], 1 + rows.index / ends["median"], rtol=0.02)
     np.testing.assert_allclose(rows["steps_factor"], 1 + ends["median"] / rows.index, rtol=0.02)
     assert rows.loc[2**21, "above"] > 0.9
+    steps = predict_table(found, found.table.assign(batch_tokens=2.0**19))  # of a law of the loss, the loss is an input
+    right = LAWS["steps_in_scan"](2.0**19, 2.8, **KNOWN)
+    assert (steps["lower"] < right).all()
+    assert (right < steps["upper"]).all()
 
 
 def test_more_batches_and_losses_narrow_it_and_say_how_it_changes():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,24 +116,6 @@ def collect(
     if not anyway:
         refuse_what_is_no_loss(collected.runs.table, gathered.names.one("loss") or "loss", gathered.unit, place)
     return collected
-
-
-def collector(kind: str) -> Callable[..., Collected]:
-    """Return :func:`collect` for one kind of source.
-
-    >>> collector("excel").__name__
-    'read_excel'
-    """
-
-    def read(source: str | Path, **options: Any) -> Collected:
-        return collect(source, kind=kind, **options)
-
-    read.__name__ = read.__qualname__ = f"read_{kind}"
-    read.__doc__ = (
-        f"Collect runs of the kind {kind!r} from a path or an address.\n\nOptions, result and errors are those of "
-        f":func:`~bayes_scaling.runs.collecting.collect.collect`, which finds the kind out by itself.\n"
-    )
-    return read
 
 
 def _gathering(logged: Logged, given: Mapping[str, Any], facts: Sequence[Facts], place: str) -> Gathering:

@@ -215,7 +215,7 @@ def _first(readers: list[Reader], path: Any, kind: str) -> pd.DataFrame | Logged
         raise InvalidRuns(f"{path} cannot be read as {kind}: {first}.") from None
 
 
-_SHARED: Final = {"Collected": "collected", "collect": "collect", "collector": "collect"}
+_SHARED: Final = {"Collected": "collected", "collect": "collect", "collector": "kinds"}
 """What all sources share, by the module that has it."""
 
 

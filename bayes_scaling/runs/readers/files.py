@@ -26,10 +26,22 @@ _LARGEST: Final = 200_000_000
 
 @reader("csv", "tsv", "txt", kind=("table", "checkpoints"))
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read CSV as text, header apart, so that a repeated column is seen and a row of too many cells is an error.
+    r"""Read CSV as text, header apart, so that a repeated column is seen and a row of too many cells is an error.
 
     Cells are separated by what the header is: a comma, a semicolon, a tab or a bar. Where it is a semicolon, ``3,45`` is a number with
     a decimal comma, as soon as one cell is no number otherwise.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import bayes_scaling as bs
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "runs.csv")
+    ...     _ = path.write_text("run;params;tokens;loss\na;17M;1B;3,4\nb;30M;2B;3,1\n")
+    ...     collected = bs.readers.read_table(path)
+    >>> collected.runs.table[["run_id", "params", "tokens", "loss"]].values.tolist()
+    [['a', 17000000.0, 1000000000.0, 3.4], ['b', 30000000.0, 2000000000.0, 3.1]]
     """
     settings: dict[str, Any] = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True, "keep_default_na": False}
     settings["sep"] = separator_of(path)
@@ -60,7 +72,24 @@ def _with_decimal_points(table: pd.DataFrame) -> pd.DataFrame:
 
 @reader("parquet", "pq", kind="checkpoints")
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read Parquet."""
+    """Read Parquet.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import pandas as pd
+    >>> import bayes_scaling as bs
+    >>> points = pd.DataFrame({"run": list("aaabbb"), "step": [1000, 2000, 4000] * 2, "params": [1.7e7] * 3 + [3e7] * 3})
+    >>> points = points.assign(tokens=65536 * points["step"], loss=[3.9, 3.5, 3.3, 3.7, 3.2, 3.0])
+    >>> with TemporaryDirectory() as folder:
+    ...     points.to_parquet(Path(folder, "checkpoints.parquet"))
+    ...     collected = bs.readers.read_checkpoints(Path(folder, "checkpoints.parquet"))
+    >>> collected.runs.table[["run_id", "tokens", "loss"]].values.tolist()
+    [['a', 262144000.0, 3.3], ['b', 262144000.0, 3.0]]
+    >>> len(collected.curves)
+    6
+    """
     return pd.read_parquet(path)
 
 

@@ -18,7 +18,22 @@ _VERSION: Final = "version_"
 
 @reader("/", kind="lightning")
 def read_lightning(folder: Path) -> Logged | None:
-    """Read folders of Lightning: metrics.csv and hparams.yaml of each run."""
+    r"""Read folders of Lightning: metrics.csv and hparams.yaml of each run.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import bayes_scaling as bs
+    >>> with TemporaryDirectory() as folder:
+    ...     run = Path(folder, "17M", "version_0")
+    ...     run.mkdir(parents=True)
+    ...     _ = (run / "metrics.csv").write_text("step,val_loss\n1000,3.9\n2000,3.5\n")
+    ...     _ = (run / "hparams.yaml").write_text("batch_size: 64\nblock_size: 1024\n")
+    ...     collected = bs.readers.read_lightning(folder)
+    >>> collected.runs.table[["run_id", "params", "tokens", "loss"]].values.tolist()
+    [['17M', 17000000.0, 131072000.0, 3.5]]
+    """
     files = files_below(folder, _METRICS)
     if not files:
         return None

@@ -30,7 +30,25 @@ def read_file_store(folder: Path) -> Logged | None:
 
 @reader("db", "sqlite", kind="mlflow")
 def read_database(path: Path) -> Logged | None:
-    """Read a SQLite database of MLflow: its runs."""
+    """Read a SQLite database of MLflow: its runs.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from mlflow.tracking import MlflowClient
+    >>> import bayes_scaling as bs
+    >>> with TemporaryDirectory() as folder, quiet():
+    ...     path = Path(folder, "mlflow.db")
+    ...     client = MlflowClient(f"sqlite:///{path}")
+    ...     run = client.create_run("0", run_name="17M").info.run_id
+    ...     for step, loss in ((1000, 3.9), (2000, 3.5)):
+    ...         client.log_metric(run, "val_loss", loss, step=step)
+    ...     client.set_terminated(run)
+    ...     collected = bs.readers.read_mlflow(path, facts={"batch_tokens": 65536})
+    >>> collected.runs.table[["run_id", "params", "tokens", "loss"]].values.tolist()
+    [['17M', 17000000.0, 131072000.0, 3.5]]
+    """
     return _logged(f"sqlite:///{path.resolve()}", f"the database of MLflow {path.name}") if _is_database(path) else None
 
 

@@ -20,10 +20,22 @@ _OWN: Final = re.compile(r".+ - _step(?:__MIN|__MAX)?")
 
 @reader("csv", kind="wandb")
 def read_panel_export(path: Path) -> Logged | None:
-    """Read the chart of a tracker: the points of each of its metrics along each run.
+    r"""Read the chart of a tracker: the points of each of its metrics along each run.
 
     The value is the mean of what a point of the chart stands for, several steps or several runs of a group; ``METRIC__MIN`` and
     ``METRIC__MAX`` are the least and the largest of it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import bayes_scaling as bs
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "export.csv")
+    ...     _ = path.write_text("Step,17M - val/loss,30M - val/loss\n1000,3.9,3.7\n2000,3.5,3.2\n")
+    ...     collected = bs.readers.read_wandb(path, facts={"batch_tokens": 65536})
+    >>> collected.runs.table[["run_id", "params", "tokens", "loss"]].values.tolist()
+    [['17M', 17000000.0, 131072000.0, 3.5], ['30M', 30000000.0, 131072000.0, 3.2]]
     """
     place, *columns = read_csv_header(path)
     columns = [column for column in columns if not _OWN.fullmatch(column)]

@@ -17,7 +17,23 @@ _HPARAMS: Final = "_hparams_/session_start_info"
 
 @reader("/", kind="tensorboard")
 def read_tensorboard(folder: Path) -> Logged | None:
-    """Read event files of TensorBoard: every scalar at every step, and hyperparameters where they were logged."""
+    """Read event files of TensorBoard: every scalar at every step, and hyperparameters where they were logged.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from tensorboard.summary import Writer
+    >>> import bayes_scaling as bs
+    >>> with TemporaryDirectory() as folder:
+    ...     writer = Writer(str(Path(folder, "17M")))
+    ...     for step, loss in ((1000, 3.9), (2000, 3.5)):
+    ...         writer.add_scalar("val/loss", loss, step)
+    ...     writer.close()
+    ...     collected = bs.readers.read_tensorboard(folder, facts={"batch_tokens": 65536})
+    >>> collected.runs.table[["run_id", "params", "tokens", "loss"]].values.tolist()
+    [['17M', 17000000.0, 131072000.0, 3.5]]
+    """
     files = files_below(folder, _EVENTS)
     if not files:
         return None

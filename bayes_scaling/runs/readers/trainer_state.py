@@ -31,7 +31,24 @@ def read_trainer_state(path: Path) -> Logged | None:
 
 @reader("/", kind="trainer")
 def read_trainer_folders(folder: Path) -> Logged | None:
-    """Read folders of trainers: the last trainer_state.json of each run."""
+    """Read folders of trainers: the last trainer_state.json of each run.
+
+    Examples
+    --------
+    >>> import json
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import bayes_scaling as bs
+    >>> log = [{"step": 1000, "eval_loss": 3.9}, {"step": 2000, "eval_loss": 3.5}]
+    >>> state = {"global_step": 2000, "max_steps": 2000, "num_input_tokens_seen": 131072000, "log_history": log}
+    >>> with TemporaryDirectory() as folder:
+    ...     checkpoint = Path(folder, "17M", "checkpoint-2000")
+    ...     checkpoint.mkdir(parents=True)
+    ...     _ = (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+    ...     collected = bs.readers.read_trainer(folder)
+    >>> collected.runs.table[["run_id", "params", "tokens", "loss"]].values.tolist()
+    [['17M', 17000000.0, 131072000.0, 3.5]]
+    """
     last: dict[Path, Path] = {}
     for path in files_below(folder, _FILE):
         run = _folder_of(path)
