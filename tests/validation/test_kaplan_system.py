@@ -47,11 +47,11 @@ NOISE = {
 PRIORS = """
 title = "Kaplan's laws with priors as wide as two very different designs need"
 reference = {{ N = {N}, D = {D}, S_min = {S}, L = {L} }}
-parameters.N_c.prior = {{ dist = "LogNormal", mu = 1.0, sigma = 0.8 }}
+parameters.N_c.prior = {{ dist = "LogNormal", mu = {log_e_nats}, sigma = 0.8 }}
 parameters.alpha_N.prior = {{ dist = "LogNormal", mu = -2.5, sigma = 0.6 }}
-parameters.D_c.prior = {{ dist = "LogNormal", mu = 1.0, sigma = 0.8 }}
+parameters.D_c.prior = {{ dist = "LogNormal", mu = {log_e_nats}, sigma = 0.8 }}
 parameters.alpha_D.prior = {{ dist = "LogNormal", mu = -2.3, sigma = 0.6 }}
-parameters.S_c.prior = {{ dist = "LogNormal", mu = 0.0, sigma = 1.5 }}
+parameters.S_c.prior = {{ dist = "LogNormal", mu = {log_a_nat}, sigma = 1.5 }}
 parameters.alpha_S.prior = {{ dist = "LogNormal", mu = -0.5, sigma = 0.6 }}
 parameters.B_star.prior = {{ dist = "LogNormal", mu = {log_B}, sigma = 2.0 }}
 parameters.alpha_B.prior = {{ dist = "LogNormal", mu = -1.5, sigma = 0.6 }}
@@ -83,7 +83,7 @@ length = {{ dist = "LogNormal", mu = 0.0, sigma = 1.0 }}
 """
 CURVES = f"""
 title = "Learning curves alone, at an endless batch"
-reference = {{{{ N = {{N}}, S_min = {{S}} }}}}
+reference = {{{{ N = {{N}}, S_min = {{S}}, L = {{L}} }}}}
 {PRIORS[PRIORS.index("parameters.N_c") : PRIORS.index("parameters.D_c")]}
 {PRIORS[PRIORS.index("parameters.S_c") : PRIORS.index("parameters.B_star")]}
 [[observations]]
@@ -104,7 +104,7 @@ def kaplans_design() -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
         columns=["params", "dataset_tokens"],
     )
     noise = curves[curves["run_id"].isin([f"{n:.3g}" for n in (sizes[8], sizes[10])])]
-    at = {"N": 1e6, "D": 1e9, "S": 2e4, "L": 3.5, "log_B": 13.0}
+    at = {"N": 1e6, "D": 1e9, "S": 2e4, "log_B": 13.0, **in_nats(3.5)}
     return {"curves": curves, "limited": limited, "noise": noise.reset_index(drop=True)}, at
 
 
@@ -112,7 +112,12 @@ def ladders_design() -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
     """The rows that kaplan_system takes from the shipped ladder, but for what was measured."""
     system, runs, curves = read_model("kaplan_system"), load_runs("ladder"), load_curves("ladder")
     tables = {o.name: rows_of(o, runs, curves) for o in system.observations if o.name in NOISE}
-    return tables, {"N": 3e4, "D": 1e6, "S": 500.0, "L": 8.0, "log_B": 9.0}
+    return tables, {"N": 3e4, "D": 1e6, "S": 500.0, "log_B": 9.0, **in_nats(8.0)}
+
+
+def in_nats(typical: float) -> dict[str, float]:
+    """Return the typical loss, and the middle of priors stated in nats as multiples of it: e nats for size and data, one for steps."""
+    return {"L": typical, "log_e_nats": 1.0 - np.log(typical), "log_a_nat": -np.log(typical)}
 
 
 def with_truth(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
