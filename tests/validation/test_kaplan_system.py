@@ -127,8 +127,9 @@ def with_truth(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         at = tables[name]
         loss = law(at["params"], at["steps"], at["batch_tokens"], **{n: TRUTH[n] for n in law.parameters if n in TRUTH})
         tables[name] = at.assign(loss=loss, compute_flops=training_compute(at["params"], at["steps"] * at["batch_tokens"]))
-    tables["noise"] = tables["noise"].drop(columns=["noise_tokens_se"], errors="ignore")
-    return tables
+    noise, of_loss = tables["noise"].drop(columns=["noise_tokens_se"], errors="ignore"), LAWS["noise_scale"]
+    of_truth = of_loss(noise["loss"], **{n: TRUTH[n] for n in of_loss.parameters})
+    return tables | {"noise": noise.assign(noise_tokens=of_truth)}
 
 
 def of_the_truth(system: Model, tables: dict[str, pd.DataFrame]) -> Fit:

@@ -28,6 +28,10 @@ RUNS = {
     "offset_d": "series == 'data' and width == 48",
     "offset_c": "run_id in ['iso-2e11-16', 'iso-6e11-32', 'iso-2e12-36', 'iso-6e12-48', 'size-64', 'size-96', 'size-128']",
     "repeated": "series in ['data', 'schedule'] and schedule == 'constant'",
+    "repeated_excess": "series in ['data', 'schedule'] and schedule == 'constant'",
+    "repeated_penalty": "series in ['data', 'schedule'] and schedule == 'constant'",
+    "ceiling": END_OF_A_COSINE,
+    "farseer": END_OF_A_COSINE,
 }
 COLUMNS = {
     "kaplan_d": {"tokens": "dataset_tokens"},
@@ -37,12 +41,12 @@ COLUMNS = {
     "kappa_by_group": {"group": "schedule"},
     "kappa_by_group_forecast": {"group": "schedule"},
 }
-SYSTEMS = [n for n in shipped_models() if not read_model(n).is_one or read_model(n).only.table != "runs"]
+SYSTEMS = [n for n in shipped_models() if not read_model(n).is_one or read_model(n).only.table not in ("runs", "scans")]
 
 
 def test_every_model_has_its_runs():
-    of_error_rates = {"saturating_d"}
-    assert set(RUNS) | of_error_rates | set(SYSTEMS) == set(shipped_models())
+    of_error_rates, of_mixtures, of_steps_to_a_loss = {"saturating_d"}, {"moe"}, {"steps_to_loss"}
+    assert set(RUNS) | of_error_rates | of_mixtures | of_steps_to_a_loss | set(SYSTEMS) == set(shipped_models())
 
 
 @pytest.mark.parametrize("name", RUNS)
