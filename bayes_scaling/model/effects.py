@@ -10,7 +10,7 @@ too; under ``[noise.NAME]`` it is noise that rows share, which a new run draws a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -142,15 +142,21 @@ class Placed:
 
     def at(self, draws: xr.Dataset, columns: Mapping[str, Any], group: Mapping[str, str], seed: int) -> Any:
         """Return what the effect adds at new inputs, dims (chain, draw, *dims of the columns)."""
-        path = self.path(draws, group, seed)
-        if path is _nothing:
-            return 0.0
-        given = xr.broadcast(*(xr.DataArray(values) for values in columns.values()))
-        added = path({name: values.values[..., None] for name, values in zip(columns, given, strict=True)})
-        shape = [draws.sizes[dim] for dim in names.SAMPLE_DIMS]
-        coords = {name: c for name, c in draws.coords.items() if c.dims in ((dim,) for dim in names.SAMPLE_DIMS)}
-        whole = np.moveaxis(added, -1, 0).reshape(*shape, *given[0].shape)
-        return xr.DataArray(whole, {**coords, **given[0].coords}, (*names.SAMPLE_DIMS, *given[0].dims))
+        return along([self.path(draws, group, seed)], draws, columns)
+
+
+def along(paths: Sequence[Path], draws: xr.Dataset, columns: Mapping[str, Any]) -> Any:
+    """Return what effects add together at new inputs, dims (chain, draw, *dims of the columns); nothing where they add nothing."""
+    paths = [path for path in paths if path is not _nothing]
+    if not paths:
+        return 0.0
+    given = xr.broadcast(*(xr.DataArray(values) for values in columns.values()))
+    at = {name: values.values[..., None] for name, values in zip(columns, given, strict=True)}
+    added = sum(np.asarray(path(at)) for path in paths)
+    shape = [draws.sizes[dim] for dim in names.SAMPLE_DIMS]
+    coords = {name: c for name, c in draws.coords.items() if c.dims in ((dim,) for dim in names.SAMPLE_DIMS)}
+    whole = np.moveaxis(np.asarray(added), -1, 0).reshape(*shape, *given[0].shape)
+    return xr.DataArray(whole, {**coords, **given[0].coords}, (*names.SAMPLE_DIMS, *given[0].dims))
 
 
 class Effect(Registered):

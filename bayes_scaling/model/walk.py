@@ -141,10 +141,11 @@ class Walk(Placed):
     def path(self, draws: xr.Dataset, group: Mapping[str, str], seed: int) -> Path:
         """Return the walk as a function of its quantity, one for each draw."""
         steps = self._steps(draws, group, seed)
+        at_origin = _averaged(steps, np.zeros(1))
 
         def added(columns: Mapping[str, np.ndarray]) -> np.ndarray:
             place = (np.log10(np.atleast_1d(columns[self.column])) - self.origin) / self.smooth
-            return (_averaged(steps, place) - _averaged(steps, np.zeros(1))) * np.sqrt(self.smooth)
+            return (_averaged(steps, place) - at_origin) * np.sqrt(self.smooth)
 
         return added
 

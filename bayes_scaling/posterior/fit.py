@@ -19,6 +19,7 @@ from bayes_scaling.errors import InvalidFit, InvalidRequest, first_fault
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json
+from bayes_scaling.model.effects import Path as Added
 from bayes_scaling.model.grouping import Groups, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.other_columns import other_columns
@@ -36,6 +37,9 @@ _EXTRAS: Final = (
     *("compute_flops", "loss", "tokens_per_second"),
 )
 """Columns that a fit keeps of its rows beside those its model needs."""
+
+_KEPT: Final = 8
+"""Groups and seeds whose discrepancy is kept."""
 
 _Checks = tuple[Mapping[str, Any], ...]
 Kind = Literal["observation", "fit", "mixture"]
@@ -158,10 +162,35 @@ class Fit(FitMethods):
         """The posterior draws, dims ``(chain, draw, *groupings)``."""
         return self.tree["posterior"].to_dataset()
 
+    @cached_property
+    def draws(self) -> xr.Dataset:
+        """The posterior draws without coordinates of chain and draw, to calculate with: nothing need be aligned."""
+        return self.posterior.drop_vars(names.SAMPLE_DIMS, errors="ignore")
+
     @property
     def prior(self) -> xr.Dataset:
         """Draws from the prior, with the posterior's variables."""
         return self.tree["prior"].to_dataset()
+
+    def discrepancy_paths(self, group: Mapping[str, str], seed: int) -> tuple[Added, ...]:
+        """Return what each discrepancy of the one observation adds in a group, as functions of the inputs.
+
+        Those of the last few groups and seeds are kept: every answer begins with them.
+        """
+        key = (tuple(sorted(group.items())), seed)
+        if key not in self._paths:
+            if len(self._paths) == _KEPT:
+                self._paths.pop(next(iter(self._paths)))
+            self._paths[key] = tuple(effect.path(self.draws, group, seed) for effect in self.layout.only.discrepancy)
+        return self._paths[key]
+
+    @cached_property
+    def _paths(self) -> dict[tuple[Any, ...], tuple[Added, ...]]:
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without what is worked out anew."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_paths", "draws")}
 
     def rows(self, name: str) -> pd.DataFrame:
         """Return the rows of one observation: the columns its law uses, and what was measured."""

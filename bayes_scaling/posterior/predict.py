@@ -13,6 +13,7 @@ import xarray as xr
 from bayes_scaling.elementwise import exp
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.model import names
+from bayes_scaling.model.effects import along
 from bayes_scaling.model.grouping import effects_at, member
 from bayes_scaling.model.layout import Rows
 from bayes_scaling.model.names import SAMPLE_DIMS
@@ -82,16 +83,23 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
     """Predict for inputs and a group that have been checked; what :func:`predict` returns."""
     law = law_loss(fit, columns, group=group, seed=seed)
     growth = growth_at(fit, law)
-    added = sum((walk.at(fit.posterior, columns, group, seed) for walk in fit.layout.only.discrepancy), start=0.0)
+    added = along(fit.discrepancy_paths(group, seed), fit.draws, columns)
     expected = with_effects(law, added, growth)
     measured = measured_anew(fit, expected, noise_generator(group, seed), growth=growth)
     axes = [c for c in dict.fromkeys((*REACHES, *fit.model.only.columns.values())) if c in columns and c in fit.table]
     label = ", ".join(f"{column}={value}" for column, value in group.items())
     return xr.Dataset(
         {"law_loss": law, "expected_loss": expected, "measured_loss": measured},
-        coords=dict(columns) | {f"reach_{column}": reach(fit, column, columns[column]) for column in axes},
+        coords=sample_coords(fit)
+        | dict(columns)
+        | {f"reach_{column}": reach(fit, column, columns[column]) for column in axes},
         attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": label},
     )
+
+
+def sample_coords(fit: Fit) -> dict[str, Any]:
+    """Return the coordinates of chains and draws, as the posterior has them."""
+    return {name: fit.posterior.coords[name] for name in SAMPLE_DIMS if name in fit.posterior.coords}
 
 
 def noise_generator(group: Mapping[str, str], seed: int) -> np.random.Generator:
@@ -114,7 +122,7 @@ def standard_noise(fit: Fit, like: xr.DataArray, rng: np.random.Generator) -> xr
 
 def likelihood_arguments(fit: Fit, like: xr.DataArray) -> dict[str, np.ndarray]:
     """Return the likelihood's arguments beside location and scale, of the shape of draws."""
-    arguments = fit.model.only.likelihood.arguments(fit.posterior)
+    arguments = fit.model.only.likelihood.arguments(fit.draws)
     return {name: (value + xr.zeros_like(like)).transpose(*like.dims).values for name, value in arguments.items()}
 
 
@@ -129,7 +137,7 @@ def new_run_sd(fit: Fit) -> xr.DataArray:
 
     Its own error is no part of it: see :func:`own_sd`.
     """
-    draws = fit.posterior
+    draws = fit.draws
     parts = [draws[effect.scale_name] for effect in fit.layout.only.noise]
     return sum((part**2 for part in parts), start=draws["sigma"] ** 2) ** 0.5 if parts else draws["sigma"]
 
@@ -139,7 +147,7 @@ def own_sd(fit: Fit, growth: Any, error: Any | None = None) -> Any:
 
     The standard error is that of a new run by default.
     """
-    return standard_deviation(fit.posterior.get("nugget", 0.0), typical_relative_se(fit) if error is None else error, growth)
+    return standard_deviation(fit.draws.get("nugget", 0.0), typical_relative_se(fit) if error is None else error, growth)
 
 
 def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] | None = None, seed: int = 0) -> xr.DataArray:
@@ -147,13 +155,13 @@ def law_loss(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str] |
     only = fit.model.only
     loss = only.the_law(*(columns[c] for c in only.columns.values()), **parameters_in(fit, group or {}, seed=seed))
     if "chain" not in getattr(loss, "dims", ()):
-        loss = loss * xr.ones_like(fit.posterior["sigma"])  # every parameter is fixed: each draw has the same
+        loss = loss * xr.ones_like(fit.draws["sigma"])  # every parameter is fixed: each draw has the same
     return loss.transpose(*SAMPLE_DIMS, ...)
 
 
 def growth_at(fit: Fit, law: xr.DataArray) -> xr.DataArray | float:
     """Return the variance function where the law expects a loss: by what factor noise and discrepancy are larger there."""
-    return growth_where(fit.layout.only, fit.posterior, law)
+    return growth_where(fit.layout.only, fit.draws, law)
 
 
 def growth_where(rows: Rows, draws: xr.Dataset, law: Any) -> Any:
@@ -163,7 +171,7 @@ def growth_where(rows: Rows, draws: xr.Dataset, law: Any) -> Any:
 
 def parameters_in(fit: Fit, group: Mapping[str, str], *, seed: int = 0) -> dict[str, Any]:
     """Return the published parameters of the law in one group, dims (chain, draw); a fixed one is a plain number."""
-    model, draws = fit.model, fit.posterior
+    model, draws = fit.model, fit.draws
     values = {}
     for name in model.priors:
         effects = effects_at(model.parameters[name].varies_by, name, group, draws, seed)

@@ -97,33 +97,46 @@ def variance_shares(fit: Fit, *, group: Mapping[str, str] | None = None, seed: i
 
 def shares_of(prediction: xr.Dataset) -> xr.Dataset:
     """Return the shares of a prediction that has been made: what :func:`variance_shares` returns."""
-    law, expected, measured = (_centred(np.log(prediction[n])) for n in ("law_loss", "expected_loss", "measured_loss"))
+    of_run = prediction["measured_loss"]
+    rest = [dim for dim in of_run.dims if dim not in SAMPLE_DIMS]
+    # Plain arrays, (draw, ...): names cost more than the sums.
+    logs = (np.log(_flat(prediction[f"{part}_loss"], of_run)) for part in ("law", "expected", "measured"))
+    law, expected, measured = (array - np.nanmean(array, axis=0) for array in logs)
     steps = {"parameters": law, "discrepancy": expected}
     if "form" in prediction.coords:
         # What the laws of a mixture predict on average differs from law to law: that much of it is their form.
-        form = prediction["form"]
-        each = ((form == name) * law.where(form == name).mean(SAMPLE_DIMS) for name in np.unique(form))
-        steps = {"form": sum(each, start=xr.zeros_like(law)), **steps}
-    variance = (measured**2).mean(SAMPLE_DIMS)
-    shares: dict[str, xr.DataArray] = {}
-    explained: list[xr.DataArray] = []
+        form = _flat(prediction["form"], of_run)
+        of_form = np.zeros(law.shape)
+        for name in np.unique(prediction["form"]):
+            of_form = np.where(form == name, np.nanmean(np.where(form == name, law, np.nan), axis=0), of_form)
+        steps = {"form": of_form, **steps}
+    variance = np.nanmean(measured**2, axis=0)
+    shares: dict[str, np.ndarray] = {}
+    explained: list[np.ndarray] = []
     for name, part in steps.items():
         for earlier in explained:
-            part = part - _per(part * earlier, earlier**2) * earlier
+            part = part - _slope(part, earlier) * earlier
         explained.append(part)
-        shares[name] = _per(part * measured, part**2) * (part * measured).mean(SAMPLE_DIMS) / variance
-    shares["noise"] = (1 - sum(shares.values(), start=xr.zeros_like(variance))).clip(0.0)
-    return xr.Dataset({**shares, "sd": variance**0.5})
+        shares[name] = _slope(measured, part) * np.nanmean(part * measured, axis=0) / variance
+    shares["noise"] = np.clip(1 - sum(shares.values()), 0.0, None)
+    kept = {name: c for name, c in prediction.coords.items() if set(c.dims) <= set(rest)}
+    return xr.Dataset({name: (rest, share) for name, share in {**shares, "sd": variance**0.5}.items()}, kept)
 
 
-def _centred(draws: Any) -> xr.DataArray:
-    return draws - draws.mean(SAMPLE_DIMS)
+def _flat(array: xr.DataArray, like: xr.DataArray) -> np.ndarray:
+    """Return an array of draws as another one is, (draw, ...)."""
+    rest = [dim for dim in like.dims if dim not in SAMPLE_DIMS]
+    whole = array if set(array.dims) == set(like.dims) else array.broadcast_like(like)
+    values = whole.transpose(*SAMPLE_DIMS, *rest).to_numpy()
+    return values.reshape(-1, *values.shape[len(SAMPLE_DIMS) :])
 
 
-def _per(product: xr.DataArray, square: xr.DataArray) -> xr.DataArray:
+def _slope(outcome: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Return the slope of a regression through the origin, nothing on a constant."""
-    scale = square.mean(SAMPLE_DIMS)
-    return (product.mean(SAMPLE_DIMS) / scale.where(scale > _CONSTANT)).fillna(0.0)
+    scale = np.nanmean(by**2, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.nanmean(outcome * by, axis=0) / scale
+    return np.where(scale > _CONSTANT, slope, 0.0)
 
 
 def shares_sentence(shares: xr.Dataset) -> str:

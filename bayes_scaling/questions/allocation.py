@@ -16,7 +16,7 @@ from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import admit
-from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, intervals, predict_at
+from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, intervals, predict_at, sample_coords
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.optimum import among, choose, judged, optima, plausible
@@ -90,7 +90,7 @@ def allocate(
     limits = _limits(least_params, most_params, budgets)
     chosen = choose(judged(surface, measure), at, measure, among(each), limits)
     prediction = _at_choice(fit, chosen, budgets, supply, labels, seed)
-    coords = {name: fit.posterior.coords[name] for name in SAMPLE_DIMS if name in fit.posterior.coords}
+    coords = sample_coords(fit)
     optimal, law = (
         xr.DataArray(np.exp(best).reshape(*budgets.shape, *surface.shape), coords, (*budgets.dims, *SAMPLE_DIMS))
         for best in (each, of_law)

@@ -144,7 +144,7 @@ class Surface:
             first=next(iter(fit.model.only.columns.values())),
             parameters={n: flat_draws(value) if isinstance(value, xr.DataArray) else value for n, value in values.items()},
             shape=(sigma.shape[0], sigma.shape[1]),
-            discrepancy=tuple(effect.path(fit.posterior, labels, seed) for effect in fit.layout.only.discrepancy),
+            discrepancy=fit.discrepancy_paths(labels, seed),
             noise=NewRunNoise.of(fit, labels, seed),
             ratio=compute_ratio(fit),
             supply=supply,
