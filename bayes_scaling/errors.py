@@ -108,6 +108,10 @@ class RepeatedRunsWarning(BayesScalingWarning):
     """A run table has rows that repeat another under another name."""
 
 
+class DivergedRunsWarning(BayesScalingWarning):
+    """A run table has rows whose loss is that of guessing."""
+
+
 class NotConvergedWarning(BayesScalingWarning):
     """A posterior failed a convergence check: nothing derived from it can be relied on."""
 
