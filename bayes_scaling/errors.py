@@ -108,6 +108,10 @@ class RepeatedRunsWarning(BayesScalingWarning):
     """A run table has rows that repeat another under another name."""
 
 
+class DivergedRunsWarning(BayesScalingWarning):
+    """A run table has rows whose loss is that of guessing."""
+
+
 class NotConvergedWarning(BayesScalingWarning):
     """A posterior failed a convergence check: nothing derived from it can be relied on."""
 
@@ -138,14 +142,14 @@ def gathered_warnings(*, but: tuple[type[BayesScalingWarning], ...] = ()) -> Gen
             said += dict.fromkeys(str(warning.message) for warning in caught)
 
 
-def choose(name: str, valid: Iterable[str]) -> str:
+def choose(name: object, valid: Iterable[object]) -> str:
     """Say what would be right in place of ``name``: a near miss first, then all the choices.
 
     >>> choose("chinchila", ["chinchilla", "kappa"])
     "did you mean 'chinchilla'? Valid: chinchilla, kappa"
     """
-    choices = sorted(valid)
-    near = get_close_matches(name, choices, n=1)
+    choices = sorted(map(str, valid))
+    near = get_close_matches(str(name), choices, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}Valid: {', '.join(choices) or 'none'}"
 

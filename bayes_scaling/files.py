@@ -1,4 +1,4 @@
-"""Files: where the shipped ones are, reading with bounds, and writing so that a file is whole or not there."""
+"""Files: where the shipped ones are, reading with bounds, and writing so that a file is whole or not there; and what fits into memory."""
 
 from __future__ import annotations
 
@@ -79,6 +79,9 @@ def _remove_left(path: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
+    """Whether a process is there; on Windows, where asking would end it, it is taken to be."""
+    if os.name == "nt":
+        return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -93,6 +96,18 @@ def write_whole(path: str | Path, text: str) -> Path:
     with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+def memory() -> float:
+    """Return the bytes of memory of this machine; infinite where it does not say, as on Windows.
+
+    >>> memory() > 1e6
+    True
+    """
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
 
 
 def check_writable(path: str | Path) -> None:

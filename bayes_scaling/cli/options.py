@@ -135,5 +135,6 @@ def numbers(entries: list[str] | None, option: str) -> dict[str, float]:
         try:
             values[name] = float(text)
         except ValueError:
-            raise InvalidRequest(f"{option} {name}={text} is not a number.") from None
+            each = f": give each by itself, {option} {name}={text.replace(',', f' {option} ')}" if "," in text else ""
+            raise InvalidRequest(f"{option} {name}={text} is not a number{each}.") from None
     return values

@@ -39,7 +39,7 @@ def what_runs_say(fit: Fit) -> pd.DataFrame:
     -------
     DataFrame
         One row a parameter at the reference point, in its unit, scatter or scale: ``mean`` and ``sd`` of the Normal
-        likelihood of its logarithm; ``prior_mean`` and ``prior_sd``, what was believed before.
+        likelihood of its logarithm; ``prior_mean`` and ``prior_sd``, the prior before.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def what_runs_say(fit: Fit) -> pd.DataFrame:
 
 
 def population(ladders: Mapping[str, pd.DataFrame], sources: Mapping[str, str], *, seed: int = 0) -> pd.DataFrame:
-    """Learn from many ladders what to believe of one nobody has seen.
+    """Learn from many ladders the prior for a table nobody has seen.
 
     Parameters
     ----------

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.files import memory
 from bayes_scaling.model.document import Model
 from bayes_scaling.runs.card import Card
 
@@ -80,7 +80,7 @@ def refuse_too_much(settings: Settings, unknowns: int, rows: int) -> None:
         return
     # Residuals are worked out for some thousand draws at a time.
     needed = 8.0 * settings.chains * settings.draws * unknowns * _COPIES + 8.0 * 4000 * rows
-    most = _SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = _SHARE_OF_MEMORY * memory()
     if needed > most:
         raise InvalidRequest(
             f"{settings.chains} chains of {settings.draws:,} draws of {unknowns} unknowns take about {needed / 1e9:.2g} GB, this "

@@ -91,7 +91,7 @@ class Parameter(Strict):
 
 
 class Observation(Strict):
-    """One kind of observation: which rows of which table, which law, and how measurements scatter around it.
+    """One kind of observation: which rows of which table, which law, and how measurements vary around it.
 
     Parameters
     ----------

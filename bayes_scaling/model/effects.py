@@ -4,7 +4,7 @@ An effect is a class: to add one, write a subclass of :class:`Effect` with its n
 Placed on a table it is a basis: with ``z`` standard Normal it adds ``scale * basis @ z`` to the rows, times the variance
 function. Density, draws and residuals need the basis alone; forecasts and decisions ask :meth:`Placed.path`.
 
-Under ``[discrepancy.NAME]`` of a document an effect is model discrepancy, and part of the expected loss of a new run
+Under ``[discrepancy.NAME]`` of a document an effect is model discrepancy, and part of the mean loss of a new run
 too; under ``[noise.NAME]`` it is noise that rows share, which a new run draws afresh.
 """
 

@@ -1,4 +1,4 @@
-"""The noise of single rows: how measurements scatter around the law, how that grows, and how it is correlated along runs.
+"""The noise of single rows: how measurements vary around the law, how that grows, and how it is correlated along runs.
 
 A likelihood is a class: to add one, write a subclass of :class:`Likelihood` with its name, its unknowns and three functions
 in one file. What each row has to itself is a scale, which may grow with the loss (the variance function), a standard error,
@@ -69,7 +69,7 @@ class Outliers(Strict):
 
 
 class Likelihood(Registered):
-    """How measurements scatter around the law: a distribution of the residual of the logarithm.
+    """How measurements vary around the law: a distribution of the residual of the logarithm.
 
     Parameters
     ----------

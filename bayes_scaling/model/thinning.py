@@ -12,7 +12,6 @@ little. Said is the range between the discrepancy that the prior has and none.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidModel, InvalidRequest, InvalidRuns
+from bayes_scaling.files import memory
 from bayes_scaling.model.design import draws_near, slopes_of
 from bayes_scaling.model.document import Model, default_model, read_model
 from bayes_scaling.model.layout import Layout
@@ -153,20 +153,12 @@ def refuse_too_many(source: str | Path | pd.DataFrame | RunTable) -> None:
     """Refuse a table that does not fit into the memory of this machine, before it is read."""
     is_name = isinstance(source, str | Path)
     rows = (count_rows(Path(source)) if Path(source).is_file() else 0) if is_name else len(source)
-    needed, there = rows * _BYTES_OF_A_ROW, _memory()
+    needed, there = rows * _BYTES_OF_A_ROW, memory()
     if needed > there:
         raise InvalidRuns(
             f"{rows:,} rows would take {needed / 1e9:.0f} GB of memory to fit, this machine has {there / 1e9:.0f}: fit some of them. "
             f"`bayes-scaling thin TABLE --rows 20000 --out few.csv` takes them, and says what that loses (in Python bayes_scaling.model.thinning.thin)."
         )
-
-
-def _memory() -> float:
-    """Return the bytes of memory of this machine; infinite where it does not say."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
 
 
 def _counted(source: str | Path | pd.DataFrame, model: Model, columns: Mapping[str, str] | None) -> Counted:

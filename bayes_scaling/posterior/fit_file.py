@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, PositiveFloat
 
 from bayes_scaling.errors import InvalidFit, first_fault
-from bayes_scaling.files import whole_file
+from bayes_scaling.files import memory, whole_file
 
 FORMAT: Final = 3
 _ATTRIBUTE: Final = "bayes_scaling"
@@ -259,7 +258,7 @@ def _check_size(root: h5py.File, document: Document) -> None:
         if len(dims) != array.ndim or array.ndim > _MOST_DIMENSIONS:
             raise InvalidFit(f"is not a whole fit: {place} has {array.ndim} dimensions, stated are {len(dims)}. Fit again.")
         total += array.size * array.dtype.itemsize
-    most = _SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = _SHARE_OF_MEMORY * memory()
     if total > most:
         raise InvalidFit(
             f"unpacks to {total / 1e9:.3g} GB, this machine takes {most / 1e9:.3g} GB: thin the fit where it was made."

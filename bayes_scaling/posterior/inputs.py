@@ -82,7 +82,7 @@ def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:
     worst = float(np.exp(ratio.max()))
     if worst > COMPUTE_TOLERANCE:
         warnings.warn(
-            f"The compute of the request is up to a factor {worst:.3g} from 6 N D: its reach is that of another run than "
+            f"The compute of the request is up to a factor {worst:.3g} from 6 N D: its extrapolation distance is that of another run than "
             f"the loss. Leave one of the three out.",
             InconsistentComputeWarning,
             stacklevel=4,

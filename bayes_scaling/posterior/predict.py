@@ -1,4 +1,4 @@
-"""From a fit to losses: the expected loss, a new run's measured loss, and how far beyond the data they are."""
+"""From a fit to losses: the mean loss, a new run's measured loss, and how far beyond the data they are."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def intervals(prediction: xr.Dataset, prob: float = 0.9) -> xr.Dataset:
     -------
     Dataset, input dims
         ``median``, ``lower``, ``upper`` of a new run's measured loss; ``mean_lower``, ``mean_upper`` of
-        the expected loss; attribute ``prob``.
+        the mean loss; attribute ``prob``.
 
     Examples
     --------

@@ -46,7 +46,7 @@ def predict_table(fit: Posterior, table: pd.DataFrame, *, prob: float = 0.9, see
     -------
     DataFrame
         The table with ``median``, ``lower``, ``upper`` of a new run's measured loss, ``mean_lower``,
-        ``mean_upper`` of the expected loss, and the reach in decades.
+        ``mean_upper`` of the mean loss, and the reach in decades.
 
     Examples
     --------

@@ -123,7 +123,7 @@ def noise_priors(observation: Observation) -> Iterator[tuple[str, Prior, str]]:
     for name, prior in likelihood.unknowns.items():
         yield name, prior, "Weight of the tail: 1 is a Cauchy distribution, 30 is close to a Normal one."
     if likelihood.growth is not None:
-        yield "growth", likelihood.growth, "Noise and discrepancy are proportional to the expected loss to this power."
+        yield "growth", likelihood.growth, "Noise and discrepancy are proportional to the mean loss to this power."
     if likelihood.floor is not None:
         yield "floor", likelihood.floor, "Share of the noise at the typical loss that is left where the loss is small."
     for (section, name), effect in observation.effects.items():

@@ -42,7 +42,7 @@ class Bottleneck(OfSystem):
 
     Table ``resources``: a row a ``resource``; ``gain``, the share of the loss that twice as much of it would take off, the
     others as they are, median with ``gain_lower`` and ``gain_upper``; ``probability`` that it is the largest. The
-    probabilities sum to one. Value ``loss``: ``median``, ``lower``, ``upper`` of the expected loss of the plan.
+    probabilities sum to one. Value ``loss``: ``median``, ``lower``, ``upper`` of the mean loss of the plan.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class Bottleneck(OfSystem):
         gain = with_interval("gain", (bound.values for bound in interval(effects["gain"], self.prob)))
         table = pd.DataFrame({"resource": RESOURCES, "probability": effects["probability"].values, **gain})
         width = credible(self.prob, f"{loss['lower']:.4f}", f"{loss['upper']:.4f}")
-        lines = [f"The expected loss is {loss['median']:.4f} {posterior.loss_unit} ({width})."]
+        lines = [f"The mean loss is {loss['median']:.4f} {posterior.loss_unit} ({width})."]
         lines += [
             f"  twice the {row['resource']:<15} lowers it by {percent(row['gain'])} ({percent(row['gain_lower'])} to "
             f"{percent(row['gain_upper'])}); most with probability {row['probability']:.2f}"

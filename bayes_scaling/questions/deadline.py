@@ -90,14 +90,14 @@ class Deadline(OfCurve):
 
     At batch B a loss takes S_min (1 + B_crit/B) steps and E_min (1 + B/B_crit) tokens (Kaplan et al. 2020, equation 5.1,
     after McCandlish et al. 2018): fewer steps are paid for in tokens. In time is what a new run measures at the deadline: the
-    law with the model discrepancy of its observation, where it has one, and the scatter of runs. Asked of a fit as for
+    law with the model discrepancy of its observation, where it has one, and residual noise. Asked of a fit as for
     :func:`~bayes_scaling.frontier`; the losses are those of the first learning curve of the document unless another
     observation is named: of ``kaplan_system`` runs at a constant rate.
 
     Table ``front``: a row a batch; ``batch_tokens``; ``steps``, ``tokens`` and ``compute_flops`` until a run measures the
     loss, medians, each with ``_lower`` and ``_upper``; ``extra_tokens``, tokens over the least there are, less one, the
     median. Table ``deadline``: such a row of the smallest batch that is in time with the probability asked for, with
-    ``chance``, the probability that a new run is; ``expected_chance``, that its expected loss is, and ``law_chance``, that the
+    ``chance``, the probability that a new run is; ``expected_chance``, that its mean loss is, and ``law_chance``, that the
     law's is; ``law_batch_tokens``, the batch that the law alone would ask for; and ``price_of_a_day``, the compute that a
     deadline one day later would save, FLOP, the median. Value ``observation``: whose losses they are.
 

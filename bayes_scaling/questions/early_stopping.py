@@ -64,7 +64,7 @@ def _table(runs: xr.Dataset, prob: float) -> pd.DataFrame:
 
 
 def _moved(runs: xr.Dataset) -> str:
-    """Return how far the discrepancy moves the bound, in words; the scatter of runs is no part of it."""
+    """Return how far the discrepancy moves the bound, in words; residual noise is no part of it."""
     moves = abs(runs["bound"] / runs["law_bound"] - 1)
     furthest = float(moves.median(SAMPLE_DIMS).max())
     if not furthest:
@@ -76,7 +76,7 @@ class EarlyStopping(OfSystem):
     """The earliest step at which stopping on limited data may pay, beside the best step of each run.
 
     The bound is equation (5.7) of Kaplan et al. (2020), of expected losses: the law with the model discrepancy of the observation
-    on limited data, where it has one, the same on endless data; the scatter of runs is no part of it. Asked of a fit of a
+    on limited data, where it has one, the same on endless data; residual noise is no part of it. Asked of a fit of a
     system with L(N, D), L(N, S_min) and the critical batch: ``kaplan_system``, say.
 
     Table ``runs``: a row a run on limited data; ``params``, ``dataset_tokens``; ``stopped``, the steps at its lowest loss,

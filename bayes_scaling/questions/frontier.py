@@ -51,7 +51,7 @@ def frontier(
     """Return compute-optimal training at a compute, as draws from the posterior.
 
     Two answers that differ, as of :func:`~bayes_scaling.allocate`: the optimum of each draw, whose spread is its posterior
-    uncertainty, and the one size to choose, of least mean expected loss. Both are of what the observation of a learning curve
+    uncertainty, and the one size to choose, of least posterior mean of the loss. Both are of what the observation of a learning curve
     expects, the law with its model discrepancy where the document has one.
 
     Parameters
@@ -129,7 +129,7 @@ def frontier(
 
 
 def _best(curve: LearningCurve, compute_min: np.ndarray, of_law: np.ndarray) -> np.ndarray:
-    """Return the log of the size of least expected loss in each draw, shape (compute, draw), around that of the law."""
+    """Return the log of the size of least mean loss in each draw, shape (compute, draw), around that of the law."""
     count = int(np.ceil(2 * _REACH / _FINE)) + 1
     ends = of_law - _REACH, of_law + _REACH
     return minimise(lambda x: curve.at_critical_batch(compute_min, x), *ends, grid=count, steps=_NARROWED)
@@ -232,7 +232,7 @@ class Frontier(OfCurve):
     ``{name}_upper`` for each quantity of :func:`~bayes_scaling.frontier`, whose draws come with it: ``params``,
     ``batch_tokens``, ``steps_min``, ``steps``, ``tokens`` and ``loss`` of the optimum of each draw; ``law_params`` and the
     exponents of the law alone; ``law_loss``, ``expected_loss`` and ``measured_loss`` of ``chosen_params``, the one size of
-    least mean expected loss; and ``decades_beyond`` the largest compute measured, not a number where no row says its compute.
+    least posterior mean of the loss; and ``decades_beyond`` the largest compute measured, not a number where no row says its compute.
     Value ``observation``: whose losses they are.
 
     Examples

@@ -134,7 +134,7 @@ class LearningCurve:
 
     @property
     def expected(self) -> LearningCurve:
-        """The curve without noise: what it measures is the expected loss."""
+        """The curve without noise: what it measures is the mean loss."""
         return replace(self, noise=self.noise.zero)
 
     @property

@@ -74,7 +74,7 @@ def _cheapest(surface: Surface, target: float, sure: float | None, demands: Sequ
     tokens = _tokens_to(surface, grid, target, sure)
     if not np.isfinite(tokens).any():
         floor = float(surface.law_alone.loss(1e18, _TOKENS[-1]).mean())
-        how = "an expected loss" if sure is None else f"with a probability of {sure:g} a loss"
+        how = "a mean loss" if sure is None else f"with a probability of {sure:g} a loss"
         raise InvalidRequest(f"No size reaches {how} of {target:g}: the irreducible loss is about {floor:.3g}.")
     chosen = []
     for served in demands:
@@ -107,7 +107,7 @@ def _tokens_to(surface: Surface, params: np.ndarray, target: float, sure: float 
 
 
 def _total(surface: Surface, params: float, target: float, served: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Return quantiles of the cost of a size, trained in each draw until its expected loss reaches the target, and served."""
+    """Return quantiles of the cost of a size, trained in each draw until its mean loss reaches the target, and served."""
 
     def reached(log_tokens: np.ndarray) -> np.ndarray:
         at = params, np.exp(log_tokens)
@@ -145,13 +145,13 @@ class Lifetime(OfText):
     Serving a token takes two FLOP a parameter, training on one six (Kaplan et al. 2020, section 2.1). A smaller model trained
     for longer reaches the same loss at more training and less serving (Sardana et al. 2024, who state the problem for point
     estimates). What is made least is the mean cost over the demand. What is reached is the mean over the posterior of the
-    expected loss, which a run then measures at about even odds; or, with ``sure``, the loss with that probability of a run.
+    mean loss, which a run then measures at about even odds; or, with ``sure``, the loss with that probability of a run.
     Asked of a fit of a law of N and D.
 
     Table ``choice``: two rows, ``lifetime``, the choice, and ``training``, that of least training cost; ``params``,
     ``tokens``, ``tokens_per_param``; ``training_flops``, ``serving_flops``, ``total_flops``, means over the demand;
     ``total_lower``, ``total_upper``, the interval over posterior and demand of what that size costs if it is trained until its
-    expected loss is the target, infinite where it may never be; ``chance`` that a new run of it measures the target or less;
+    mean loss is the target, infinite where it may never be; ``chance`` that a new run of it measures the target or less;
     ``law_params``, the size by the law alone. Table ``overtraining``, at the compute of the choice: a
     row for ``times``, how many times smaller than the compute-optimal size of each draw; ``tokens_per_param`` there, the
     median; ``penalty``, by how much the loss is above the optimum's, median, with ``lower``, ``upper``.

@@ -1,4 +1,4 @@
-"""What a new run adds to its expected loss, in every draw at once: plain arrays, last dimension the draws."""
+"""What a new run adds to its mean loss, in every draw at once: plain arrays, last dimension the draws."""
 
 from __future__ import annotations
 

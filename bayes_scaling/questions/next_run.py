@@ -38,7 +38,7 @@ class Asked(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Forecast:
-    """A decision that rests on the loss of the run N, D: its risk is the variance of the log of the expected loss."""
+    """A decision that rests on the loss of the run N, D: its risk is the variance of the log of the mean loss."""
 
     params: float
     tokens: float
@@ -135,7 +135,7 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
 class _Draws:
     """What the draws say of the candidates and of the decision."""
 
-    means: np.ndarray  # (candidate, draw): log of the expected loss
+    means: np.ndarray  # (candidate, draw): log of the mean loss
     scales: np.ndarray  # (candidate, draw): residual scale of the log of a measured one
     losses: np.ndarray  # (choice, draw): what is lost by each choice; one row for a forecast
     forecast: bool
@@ -249,7 +249,7 @@ class NextRun(Question):
     the value itself, for others no more than it, and it is steady for sets of runs, where weights of draws are not. Beside it
     stands the value by importance weights, each outcome reweighing the draws, with the effective draws that it leaves; and
     :mod:`~bayes_scaling.questions.preposterior` samples posteriors anew. The risk of a forecast is the variance of the log of
-    the expected loss, that of a budget the expected regret of the size chosen. Asked of a fit of a law of N and D.
+    the mean loss, that of a budget the expected regret of the size chosen. Asked of a fit of a law of N and D.
 
     Table ``candidates``: the candidates, best first, with ``cost``, 6 N D, FLOP, where they have none; ``risk``, of the decision
     now; ``value``, by how much the run is expected to lower it; ``share``, of the risk; ``value_per_cost``; ``reweighted``, the

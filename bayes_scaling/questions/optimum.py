@@ -32,7 +32,7 @@ Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
-    """Return the log of the size with the least expected loss in each draw, shape (budget, draw).
+    """Return the log of the size with the least mean loss in each draw, shape (budget, draw).
 
     To a relative 1e-5 of N for a law alone, and 1e-4 with its discrepancy.
 
@@ -45,7 +45,7 @@ def optima(surface: Surface, budgets: np.ndarray) -> np.ndarray:
 
 
 def least_loss(surface: Surface, budgets: np.ndarray) -> np.ndarray:
-    """Return the expected loss of the best size in each draw, shape (budget, draw), to that of a fine step in log N."""
+    """Return the mean loss of the best size in each draw, shape (budget, draw), to that of a fine step in log N."""
     find = _on_fine_grid if surface.discrepancy else _least_of_law
     return _by_parts(lambda surface, at: surface.along(at, find(surface, at)), surface, budgets)
 

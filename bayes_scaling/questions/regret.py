@@ -83,7 +83,7 @@ def near_optimal(
     most_params: float | None = None,
     **text: Unpack[Text],
 ) -> pd.DataFrame:
-    """Return the sizes, of those allowed, whose expected loss is within shares of the least: the table of :class:`Regret`.
+    """Return the sizes, of those allowed, whose mean loss is within shares of the least: the table of :class:`Regret`.
 
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> near_optimal(example_fit(), compute=5.76e23, within=[0.001, 0.01])["times"].round(1).tolist()
@@ -112,14 +112,14 @@ def near_optimal(
 class Regret(OfText):
     """The loss of sizes above that of the optimum at a budget, and how flat the optimum is.
 
-    The regret of a size in a draw is its expected loss less that of the best size of that draw, by the law with its model
+    The regret of a size in a draw is its mean loss less that of the best size of that draw, by the law with its model
     discrepancy; residual noise is common to both. Asked of a fit of a law of N and D.
 
     Table ``regret``: a row a size; ``params``, ``tokens``; ``regret``, expected, ``regret_cvar``, the mean of its worst tenth,
     and ``regret_lower``, ``regret_upper``, its interval, in the fit's loss unit; ``relative``, the expected regret over the
     loss; ``law_regret``, the expected regret by the law alone; ``wasted``, the share of the budget that the best size would not need for the same loss, the median; ``best``, the
     chance that the true optimum is nearer to this size than to any other row. Table ``near_optimal``: a row a share
-    ``within`` of the least expected loss; ``params_lower``, ``params_upper``, the smallest and the largest such size;
+    ``within`` of the least mean loss; ``params_lower``, ``params_upper``, the smallest and the largest such size;
     ``tokens_upper``, ``tokens_lower``, what each is trained on; ``times``, how many times the smallest the largest is.
 
     Examples

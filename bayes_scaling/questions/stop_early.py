@@ -55,12 +55,12 @@ class Stopping(OfCurve):
     Kaplan et al. (2020), appendix B. Compute C_min is as it would be at a batch far below the critical one. Asked of a fit as
     for :func:`~bayes_scaling.frontier`. What is trained are the runs of the law alone, each at its critical batch; their losses
     are those of the first learning curve of the document unless another observation is named: the law with the model
-    discrepancy of the observation, where it has one, and, where they are measured, the scatter of runs.
+    discrepancy of the observation, where it has one, and, where they are measured, residual noise.
 
     Table ``runs``: a row a ``run``, ``stopped early``, the compute-efficient one, ``nearly converged`` and, where a size is
     given, ``own size``, trained as far as the compute takes it; medians of ``params`` and ``steps_min``; ``loss``, the expected
     one, with ``loss_lower`` and ``loss_upper``; ``measured_loss``, what a new run measures, and ``law_loss``, likewise; ``gain``,
-    by how much the expected loss of the run stopped early is less, and ``law_gain``, by the law alone, with their intervals;
+    by how much the mean loss of the run stopped early is less, and ``law_gain``, by the law alone, with their intervals;
     ``chance`` that a new run stopped early measures less than a new one of this row, ``expected_chance`` that less is expected
     of it. Draws: ``params``, ``steps_min``, the losses and gains, dims (run, chain, draw). Value ``observation``: whose losses
     they are.

@@ -169,7 +169,7 @@ class Surface:
         return replace(self, discrepancy=())
 
     def loss(self, params: Any, tokens: Any) -> np.ndarray:
-        """Return the expected loss of N and D, which broadcast with the draws along their last dimension."""
+        """Return the mean loss of N and D, which broadcast with the draws along their last dimension."""
         return self._expected(params, tokens)[0]
 
     def measured(self, params: Any, tokens: Any) -> np.ndarray:
@@ -177,7 +177,7 @@ class Surface:
         return self.noise.measured(*self._expected(params, tokens))
 
     def along(self, budgets: np.ndarray, log_params: np.ndarray) -> np.ndarray:
-        """Return the expected loss of sizes at budgets, last dimension the draws."""
+        """Return the mean loss of sizes at budgets, last dimension the draws."""
         params = np.exp(log_params)
         return self.loss(params, tokens_at(budgets, params))
 
@@ -201,7 +201,7 @@ class Surface:
         )
 
     def _expected(self, params: Any, tokens: Any) -> tuple[np.ndarray, Any]:
-        """Return the expected loss of N and D, and the variance function where the law expects it."""
+        """Return the mean loss of N and D, and the variance function where the law expects it."""
         worth = tokens if self.supply is None else self.supply.worth(tokens)
         given = (params, worth) if self.first == "params" else (worth, params)
         law = np.asarray(self.law(*given, **self.parameters)) + np.zeros(self.draws)

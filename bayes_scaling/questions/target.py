@@ -105,7 +105,7 @@ def _at_budgets(fit: Fit, compute: Any, **how: Any) -> xr.Dataset:
 
 
 def _even_odds(fit: Fit, target: float, **text: Unpack[Text]) -> float:
-    """Return about where the median of the expected loss reaches the target: a place to look closely at."""
+    """Return about where the median of the mean loss reaches the target: a place to look closely at."""
     budgets = np.geomspace(*_ends(fit), _BUDGETS)
     if splits_a_budget(fit):
         surface = Surface.asked(fit, **text).thinned(100)
@@ -124,14 +124,14 @@ def _place(budgets: np.ndarray, rising: np.ndarray, level: float, *, never: floa
 class Target(OnHardware, OfText):
     """The budget that reaches a loss with a probability, and what it costs in hours, days and money.
 
-    The run of a budget is the one to choose with it: the size of least expected loss, where the law is of N and D; a law of
+    The run of a budget is the one to choose with it: the size of least mean loss, where the law is of N and D; a law of
     C alone has none. Residual noise and model discrepancy are included.
 
     Table ``least``: one row; ``compute_flops``, the least budget with which a new run reaches the loss with the probability;
     ``params`` and ``tokens`` of the run; ``chance`` there; ``even``, the budget at even odds; ``reach_compute_flops``, its
     extrapolation distance in decades. Table ``cost``: as of :class:`~bayes_scaling.questions.cost.Cost`. Where budgets are
     given instead table ``chances``: a row a budget; ``compute_flops``; ``chance`` that a new run measures less,
-    ``chance_expected`` that its expected loss is less; ``params``, ``tokens``; the extrapolation distances.
+    ``chance_expected`` that its mean loss is less; ``params``, ``tokens``; the extrapolation distances.
 
     Examples
     --------

@@ -99,7 +99,7 @@ def _regret_picture(fit: Fit, asked: Allocation, choice: float) -> Captioned:
     log_ticks(axes, "x")
     return captioned(
         figure,
-        f"Regret by size at this budget, the expected loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
+        f"Regret by size at this budget, the mean loss above that of the best size: mean and 90 % interval. Vertical line: the choice, "
         f"{short(choice)} parameters.",
     )
 

@@ -379,7 +379,7 @@ def _flatness(fit: Fit, row: pd.Series, group: Mapping[str, str]) -> str:
     sizes = np.log([row.params, row.params_lower, row.params_upper])[:, None]
     choice, low, high = Surface.asked(fit, group=group).along(np.array([[row.compute_flops]]), sizes).mean(axis=-1)
     return (
-        "The choice minimises the posterior mean of the expected loss; the interval is the credible interval of the optimum. "
+        "The choice minimises the posterior mean of the loss; the interval is the credible interval of the optimum. "
         f"At {flop(row.compute_flops)}, the mean loss rises by {100 * (low / choice - 1):.2g} % at the lower end of the interval and by "
         f"{100 * (high / choice - 1):.2g} % at the upper end."
     )

@@ -318,7 +318,7 @@ def regret(
     log_ticks(axes)
     legend(axes, 3)
     return captioned(
-        figure, "Regret: how far the expected loss of a size lies above that of the best one, mean in per cent of the loss."
+        figure, "Regret: how far the mean loss of a size lies above that of the best one, mean in per cent of the loss."
     )
 
 

@@ -23,6 +23,8 @@ _PERPLEXITY: Final = {"ppl", "perplexity", "perplexities"}
 _SCORE: Final = {"acc", "accuracy", "accuracies"}
 _GUESSING: Final = {"nats/token": 12.5, "bits/token": 18.0, "bits/byte": 8.0}
 """What guessing costs among the 260,000 tokens of the largest vocabularies, or the 256 bytes."""
+LEAST_GUESSING: Final = {"nats/token": 10.0, "bits/token": 14.4}
+"""What guessing costs among 22,000 tokens: the vocabularies of language models are larger."""
 _RESOURCES: Final = ("params", "params_total", "tokens", "dataset_tokens", "compute_flops")
 _ENOUGH: Final = 2000
 """Rows by which a rise is told; of more these, drawn at random."""
@@ -121,6 +123,16 @@ def refuse_what_is_no_loss(table: pd.DataFrame, theirs: str, unit: str, place: s
             f"{place}: {name} has a median of {middle:.3g} {unit}, above the {guessing:g} of guessing. Of a perplexity give the "
             f"logarithm, --columns 'loss=ln({theirs})'. {_ANYWAY}"
         )
+
+
+def of_guessing(table: pd.DataFrame, unit: str) -> pd.Series:
+    """Return the losses of ends of runs that are as large as that of guessing, as of a run that diverged.
+
+    >>> of_guessing(pd.DataFrame({"loss": [3.4, 11.76]}), "nats/token").to_dict()
+    {1: 11.76}
+    """
+    ends = ~table["checkpoint"].astype(bool) if "checkpoint" in table else pd.Series(True, table.index)
+    return table["loss"][ends & (table["loss"] >= LEAST_GUESSING.get(unit, np.inf))]
 
 
 def _p_of_rise(standing: np.ndarray, ranks: np.ndarray) -> float:

@@ -11,9 +11,9 @@ from typing import Final
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from bayes_scaling.errors import RepeatedRunsWarning
+from bayes_scaling.errors import DivergedRunsWarning, RepeatedRunsWarning
 from bayes_scaling.runs.catalog import runs_from
-from bayes_scaling.runs.measure import refuse_what_is_no_loss
+from bayes_scaling.runs.measure import LEAST_GUESSING, of_guessing, refuse_what_is_no_loss
 from bayes_scaling.runs.table import RunTable
 
 _DIGITS: Final = 4
@@ -45,6 +45,8 @@ def runs_to_fit(
     -----
     RepeatedRunsWarning
         If rows are left out since they repeat another.
+    DivergedRunsWarning
+        If losses are as large as that of guessing.
 
     Examples
     --------
@@ -57,10 +59,11 @@ def runs_to_fit(
     if anyway or _ANYWAY in runs.origin:
         return replace(runs, origin=(*(word for word in runs.origin if word != _ANYWAY), _ANYWAY))
     refuse_what_is_no_loss(runs.table, runs.measure, runs.card.loss_unit, runs.name)
+    labels = runs.table["run_id"] if "run_id" in runs.table else pd.Series([f"row {row + 1}" for row in runs.table.index])
+    _warn_of_guessing(runs, labels)
     again = logged_again(runs.table)
     if not again:
         return runs
-    labels = runs.table["run_id"] if "run_id" in runs.table else pd.Series([f"row {row + 1}" for row in runs.table.index])
     shown = ", ".join(f"{labels[row]} as {labels[first]}" for row, first in list(again.items())[:_SHOWN])
     warnings.warn(
         f"{len(again)} of {len(runs)} rows of {runs.name} repeat another to the last digit under another name ({shown}"
@@ -69,6 +72,21 @@ def runs_to_fit(
         stacklevel=3,
     )
     return replace(runs, table=runs.table.drop(index=list(again)).reset_index(drop=True))
+
+
+def _warn_of_guessing(runs: RunTable, labels: pd.Series) -> None:
+    """Name the runs whose loss is that of guessing, and how to leave them out."""
+    high = of_guessing(runs.table, runs.card.loss_unit)
+    if high.empty:
+        return
+    shown = ", ".join(f"{labels[row]} with {loss:.4g}" for row, loss in high.iloc[:_SHOWN].items())
+    more, limit = ", ..." if len(high) > _SHOWN else "", LEAST_GUESSING[runs.card.loss_unit]
+    warnings.warn(
+        f"{len(high)} of {len(runs)} losses of {runs.name} are as large as that of guessing ({shown}{more}): such a run has diverged, and "
+        f"bends every forecast. Leave it out: --where 'loss < {limit:g}' (in Python runs.where(\"loss < {limit:g}\")).",
+        DivergedRunsWarning,
+        stacklevel=4,
+    )
 
 
 def logged_again(table: pd.DataFrame) -> dict[int, int]:

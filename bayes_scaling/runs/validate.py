@@ -21,6 +21,9 @@ _WRITTEN: Final = re.compile(r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:e[+
 _SUFFIXES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
+_LARGEST: Final = 10**300
+
+
 def parse_cells(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[BadCell]]:
     """Return the table with numbers where numbers belong, and the cells that are none.
 
@@ -62,7 +65,7 @@ def _labels(column: str, cells: pd.Series) -> pd.Series:
 
 def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Series:
     numbers = as_numbers(cells)
-    blank = cells.map(lambda cell: _blank(cell) or cell in _DASHES) & numbers.isna()
+    blank = cells.map(lambda cell: _blank(cell) or (isinstance(cell, str) and cell in _DASHES)) & numbers.isna()
     finite, maximum = np.isfinite(numbers), _MAXIMUM[column]
     smallest = 0.0 if column == "loss_se" else np.nextafter(0, 1)
     good = finite & (numbers >= smallest) & (numbers <= maximum)
@@ -84,9 +87,19 @@ def as_numbers(cells: pd.Series) -> pd.Series:
     """
     if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "iuf":  # numbers already
         return cells.astype(float)
-    truth = cells.map(lambda cell: isinstance(cell, bool | np.bool_)).astype(bool)
-    numbers = pd.to_numeric(cells.where(~truth), errors="coerce").astype(float)
-    return numbers.fillna(cells[numbers.isna()].map(_written).astype(float))
+    cells = cells.astype(object)
+    numbers = pd.to_numeric(cells.where(cells.map(_may_be_number).astype(bool)), errors="coerce").astype(float)
+    missing = numbers.isna()
+    if missing.any():
+        numbers[missing.to_numpy()] = [_written(cell) for cell in cells[missing]]
+    return numbers
+
+
+def _may_be_number(cell: Any) -> bool:
+    """Whether a cell is text or a real number: no truth value, date, list, or whole number that no float is as large as."""
+    if isinstance(cell, int):
+        return not isinstance(cell, bool) and abs(cell) < _LARGEST
+    return isinstance(cell, str | float | np.integer | np.floating)
 
 
 def _written(cell: Any) -> float:

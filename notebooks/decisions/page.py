@@ -99,7 +99,7 @@ def _hoffmann(results: Mapping[str, Any]) -> list[str]:
         table(["model", "size to choose (optimum)", "tokens", "loss of a new run"], rows),
         "What two sizes lose against the best, expected, and the share of the budget that buys nothing:",
         table(["model", "size", "nats lost", "budget wasted"], lost),
-        "What a little loss buys: the smallest and the largest size within a share of the least expected loss, and what they read.",
+        "What a little loss buys: the smallest and the largest size within a share of the least mean loss, and what they read.",
         table(["model", "loss given up", "smallest", "largest", "its tokens, smallest", "its tokens, largest"], near),
     ]
 
@@ -132,7 +132,7 @@ def _allocations(results: Mapping[str, Any]) -> list[str]:
         table(["said", "came true", "times"], chances),
         "The regret that the posterior states for the run nearest to its choice, over the best run measured at that budget, beside the "
         "regret that was measured:",
-        table(["source", "mean stated", "mean measured", "90 % intervals held", "budgets"], stated),
+        table(["source", "mean stated", "mean measured", "90 % intervals covered", "budgets"], stated),
     ]
 
 

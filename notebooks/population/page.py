@@ -27,9 +27,9 @@ def page(results: Mapping[str, Any], certificate: Mapping[str, Any], curves: Seq
         "# Does 90 % mean 90 %?",
         f"Every public ladder at hand, and our own, was cut at each quarter decade of compute that leaves half of the bins and "
         f"15 runs below it and 3 at or above. Below the cut a model was fitted with default priors; every run above was forecast: "
-        f"{ours['forecasts']} forecasts over {results['splits']} splits. 90 % intervals of the shipped `kappa` held "
+        f"{ours['forecasts']} forecasts over {results['splits']} splits. 90 % intervals of the shipped `kappa` covered "
         f"{100 * ours['coverage_0.9']:.1f} %{plus_minus(ours['coverage_0.9_se'], 'sources')}, 50 % intervals "
-        f"{100 * ours['coverage_0.5']:.0f} %{plus_minus(ours['coverage_0.5_se'])}; 90 % intervals of {HUBER} held {100 * huber['coverage_0.9']:.0f} %, at {ratio:.2f} of its interval "
+        f"{100 * ours['coverage_0.5']:.0f} %{plus_minus(ours['coverage_0.5_se'])}; 90 % intervals of {HUBER} covered {100 * huber['coverage_0.9']:.0f} %, at {ratio:.2f} of its interval "
         f"score.",
         _methods(results["pooled"], huber["interval_score"]),
         "Scores are of the log loss: .01 is one per cent. Interval score and CRPS are means, low is good; error and width (of 90 %) "
@@ -83,7 +83,7 @@ def _today(results: Mapping[str, Any]) -> list[str]:
     each = "; ".join(f"{name} {100 * row['coverage_0.9']:.0f} %" for name, row in rows.items())
     return [
         "The tables above and below are of `kappa` before its priors were stated in multiples of the typical loss, its walk was made "
-        "smooth and bad rows were set aside. The document as it is now, on the same splits: 90 % intervals held "
+        "smooth and bad rows were set aside. The document as it is now, on the same splits: 90 % intervals covered "
         f"{100 * every['coverage_0.9']:.1f} %, 50 % intervals {100 * every['coverage_0.5']:.1f} %, interval score {every['interval_score']:.3f} "
         f"({every['interval_score'] / every['huber']:.2f} of that of Huber's fits in the same run), CRPS {every['crps']:.4f}, median error "
         f"{100 * every['error']:.2f} %; by source: {each}. It decides better, and bad rows and other units do not steer it; its intervals "
@@ -120,7 +120,7 @@ def _scores(row: Mapping[str, Any], base: float) -> list[str]:
     ]
 
 
-_HEAD = ("forecasts", "50 % held", "90 % held", "interval score", "over Huber's", "CRPS", "error", "width")
+_HEAD = ("forecasts", "50 % covered", "90 % covered", "interval score", "over Huber's", "CRPS", "error", "width")
 
 
 def _methods(pooled: Sequence[Mapping[str, Any]], base: float) -> str:
@@ -147,7 +147,7 @@ def _curves(curves: Sequence[Mapping[str, Any]]) -> str:
     for row in curves:
         held = [f"{100 * row[f'coverage_{p}']:.0f} %" if row[f"coverage_{p}"] is not None else "" for p in (0.5, 0.9)]
         rows.append([row["way"], *(f"{row[name]:.4f}" for name in ("median", "mean", *domains)), *held])
-    return table(("way", "median", "mean", *domains, "50 % held", "90 % held"), rows)
+    return table(("way", "median", "mean", *domains, "50 % covered", "90 % covered"), rows)
 
 
 def _priors(priors: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -186,7 +186,7 @@ def _certificate(coverage: Sequence[Mapping[str, Any]]) -> str:
         ]
         for row in coverage
     ]
-    return table(("truth", "decades ahead", "tables", "50 % held", "90 % held", "width"), rows)
+    return table(("truth", "decades ahead", "tables", "50 % covered", "90 % covered", "width"), rows)
 
 
 def main() -> None:

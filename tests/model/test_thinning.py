@@ -74,7 +74,7 @@ def test_a_table_beyond_the_memory_is_refused_before_it_is_read(tmp_path, monkey
     path = tmp_path / "runs.csv"
     table(1000).to_csv(path, index=False)
     assert batches.count_rows(path) == pytest.approx(1000, rel=0.1)
-    monkeypatch.setattr(thinning, "_memory", lambda: 1e6)
+    monkeypatch.setattr(thinning, "memory", lambda: 1e6)
     with pytest.raises(InvalidRuns, match="bayes-scaling thin TABLE --rows 20000"):
         bs.fit(path)
 

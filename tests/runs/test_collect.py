@@ -349,3 +349,39 @@ def test_what_is_no_loss_and_what_is_no_number_is_said():
 def test_the_learning_rate_is_the_peak_not_the_last():
     found = collect(table(lr=1e-5, learning_rate=[1e-3, 2e-3, 1e-3, 1e-3]))
     assert found.runs.table["lr"].tolist() == [1e-3, 2e-3, 1e-3, 1e-3]
+
+
+def test_rows_repeated_whole_beside_two_sweeps_of_one_name():
+    raw = pd.concat([table(name=["a", "a", "b", "c"])] * 2, ignore_index=True)
+    with pytest.raises(InvalidRuns, match=r"2 runs of one name, 'a' \(rows 1, 2\), which differ"):
+        collect(raw)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"val/loss": [10**400] * 4}, "No run .* is left"),
+        ({"n_params": [[1], [2], [3], [4]]}, r"lacks params.*'n_params' has no number in it, found '\[1\]'"),
+        ({"total_flops": [5e-324, 1e18, 1e18, 1e18]}, None),
+        ({"State": pd.to_datetime(["2026-01-01"] * 4)}, None),
+        ({math.nan: [{"a": 1}, None, 3, "x"], 5: [[1], (2,), {3}, None]}, None),
+        ({"group": [1, None, "", True]}, None),
+        ({"checkpoint": ["no", 5, None, "x"]}, None),
+    ],
+    ids=["huge", "lists", "tiny compute", "dates", "names", "labels", "checkpoint"],
+)
+@pytest.mark.parametrize("at", ["last", "all"])
+def test_cells_of_any_kind_are_runs_or_a_sentence(columns, reason, at):
+    raw = pd.concat([table().drop(columns=[name for name in columns if name in table()]), pd.DataFrame(columns)], axis=1)
+    if reason is None:
+        assert len(collect(raw, at=at).runs) == 4
+    else:
+        with pytest.raises(InvalidRuns, match=reason):
+            collect(raw, at=at)
+
+
+@pytest.mark.parametrize(("amounts", "first"), [([0] * 4, "a: 0"), ([1e17, math.inf, 1e18, 1e19], "b: inf")])
+def test_compute_that_was_not_counted_is_left_out(amounts, first):
+    found = collect(table(total_flops=amounts))
+    assert found.runs.table["compute_flops"].to_numpy() == pytest.approx(6 * N * D)
+    assert any(rule.startswith("total_flops is left out, which is no amount in") and first in rule for rule in found.rules)

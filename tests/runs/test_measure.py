@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.errors import InvalidRuns, RepeatedRunsWarning
+from bayes_scaling.errors import DivergedRunsWarning, InvalidRuns, RepeatedRunsWarning
 from bayes_scaling.runs.measure import refuse_what_is_no_loss, standing
 from bayes_scaling.runs.table import read_runs
 from bayes_scaling.runs.to_fit import runs_to_fit
@@ -95,7 +95,8 @@ def test_losses_above_guessing_are_refused_but_one_that_diverged_is_not():
     table = ladder(0, 0.0, 12)
     with pytest.raises(InvalidRuns, match="of guessing"):
         runs_to_fit(table.assign(loss=np.exp(table["loss"])))
-    assert len(runs_to_fit(table.assign(loss=table["loss"].where(table.index > 0, 13.0)))) == 12
+    with pytest.warns(DivergedRunsWarning, match="1 of 12 losses"):
+        assert len(runs_to_fit(table.assign(loss=table["loss"].where(table.index > 0, 13.0)))) == 12
 
 
 @pytest.mark.parametrize(
@@ -173,3 +174,12 @@ def test_runs_logged_twice_count_once():
     assert len(runs_to_fit(both, anyway=True)) == 11
     assert len(runs_to_fit(both.assign(seed=range(11)))) == 11
     assert len(runs_to_fit(both.assign(loss=both["loss"].round(2)))) == 11
+
+
+def test_runs_that_diverged_are_named():
+    table = ladder(0, 0.006, 8).assign(run_id=[f"run{i}" for i in range(8)])
+    diverged = table.assign(loss=table["loss"].mask(table.index > 5, 11.762))  # ln of a vocabulary of 128,000
+    named = r"2 of 8 losses .* \(run6 with 11.76, run7 with 11.76\).* --where 'loss < 10'"
+    with pytest.warns(DivergedRunsWarning, match=named):
+        assert len(runs_to_fit(diverged)) == 8
+    runs_to_fit(diverged.assign(checkpoint=[False] * 6 + [True] * 2))  # a curve starts there

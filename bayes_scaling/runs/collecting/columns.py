@@ -134,10 +134,19 @@ def _compute(gathered: Gathering) -> None:
     runs = gathered.runs
     if not {"compute_flops", "params", "tokens"} <= set(runs):
         return
-    counts = [runs[column] for column in ("params", "params_total") if column in runs]
-    ratios = [np.log(runs["compute_flops"] / training_compute(count, runs["tokens"])).median() for count in counts]
-    ratio = float(np.exp(min(ratios, key=abs)))
     source = gathered.names.one("compute_flops") or "compute_flops"
+    amounts = runs["compute_flops"]
+    without = ~(np.isfinite(amounts) & (amounts > 0))
+    if without.any():
+        run, rows = amounts.index[without][0], f"{without.sum()} of {len(runs)} rows"
+        gathered.rules.append(
+            f"{source} is left out, which is no amount in {rows} ({run}: {amounts[without].iloc[0]:g}): C is 6 N D"
+        )
+        del runs["compute_flops"]
+        return
+    counts = [runs[column] for column in ("params", "params_total") if column in runs]
+    ratios = [(np.log(amounts) - np.log(training_compute(count, runs["tokens"]))).median() for count in counts]
+    ratio = float(np.exp(min(ratios, key=abs)))
     away = max(ratio, 1 / ratio)
     if away > _WRONG:
         power = 10.0 ** (3 * round(-np.log10(ratio) / 3))

@@ -47,6 +47,7 @@ _OF_OURS: Final = {
     *SHAPE,
     *WORDS,
     *PIECES,
+    "checkpoint",
     *(set(ALIASES) - {"schedule", "optimizer", "corpus", "arch"}),
 }
 """Columns that are made elsewhere, or only serve to make others."""

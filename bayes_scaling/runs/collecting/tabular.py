@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Hashable
 from typing import Final
 
 import pandas as pd
@@ -71,13 +72,13 @@ def _told_apart(table: pd.DataFrame, label: str, place: str) -> Logged:
         if found is not None and not table.duplicated([label, found]).any():
             ids = names.where(~shared, names + " (" + table[found].astype(str) + ")")
             return _rows(table.drop(columns=label), ids, (f"{shared.sum()} runs share names and are told apart by {found}",))
-    different = names[shared & ~table.duplicated(keep=False)]
+    once = table.drop_duplicates()
+    different = names[once.index][once[label].duplicated()]
     if different.empty:  # whole rows are repeated: the same runs
-        once = table.drop_duplicates().reset_index(drop=True)
         count = len(table) - len(once)
         notes = (f"{count} row{'s repeat' if count > 1 else ' repeats'} another one whole: counted once",)
-        return _rows(once.drop(columns=label), once[label].astype(str), notes)
-    rows = [str(row + 1) for row in table.index[names == different.iloc[0]]]
+        return _rows(once.drop(columns=label).reset_index(drop=True), names[once.index].reset_index(drop=True), notes)
+    rows = [str(row + 1) for row in once.index[names[once.index] == different.iloc[0]]]
     raise InvalidRuns(
         f"{place} has {len(rows)} runs of one name, {different.iloc[0]!r} (rows {', '.join(rows)}), which differ: two sweeps share it. "
         f"Export their IDs too, a column ID, or rename those of one."
@@ -94,6 +95,8 @@ def _expanded(table: pd.DataFrame) -> pd.DataFrame:
         if parsed.notna().all():
             inside = pd.DataFrame([flat(cell, f"{column}.") for cell in parsed])
             table = pd.concat([table.drop(columns=column), inside], axis=1)
+        elif not all(isinstance(cell, Hashable) for cell in cells):
+            table[column] = cells.map(str)
     return table
 
 
