@@ -128,7 +128,8 @@ def likelihood_arguments(fit: Fit, like: xr.DataArray) -> dict[str, np.ndarray]:
 
 def scattered(expected: Any, scale: Any, noise: Any) -> Any:
     """Return measured losses for expected ones, standard deviations and standard noise."""
-    with np.errstate(over="ignore"):  # a very heavy tail may draw a run that failed altogether
+    # A very heavy tail may draw a run that failed altogether; beside a walk that no loss survives it measures nothing.
+    with np.errstate(over="ignore", invalid="ignore"):
         return expected * exp(scale * noise)
 
 
