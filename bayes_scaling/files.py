@@ -38,7 +38,8 @@ BAD_CONTENT: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, 
 def whole_file(path: str | Path) -> Generator[Path]:
     """Give an empty file in the same folder to write to; it becomes ``path`` once it is written, or is removed.
 
-    What a process that was killed left of the same file is removed.
+    Its content is on the disk before it has the name, and the name before this returns: a machine that loses its power has the file
+    of before or this one. What a process that was killed left of the same file is removed.
     """
     path = Path(path)
     check_writable(path)
@@ -57,11 +58,26 @@ def whole_file(path: str | Path) -> Generator[Path]:
             os.fsync(file.fileno())
         unfinished.chmod(0o666 & ~umask)
         unfinished.replace(path)
+        sync_folder(path)
     except OSError as error:
         raise _unwritable(path, error) from None
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Write the name of a file to the disk, where a system lets a folder be opened."""
+    if os.name == "nt":
+        return
+    folder = os.open(path.absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of file systems that sync no folders
+            raise
+    finally:
+        os.close(folder)
 
 
 def _unwritable(path: Path, error: OSError) -> Unwritable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+from pydantic_core import from_json
 
 from bayes_scaling.batch.page import index_page
 from bayes_scaling.batch.store import Store
 from bayes_scaling.batch.summary import COLUMNS
-from bayes_scaling.errors import InvalidRequest, Unwritable, choose
+from bayes_scaling.errors import InvalidRequest, Unwritable, choose, first_fault
 from bayes_scaling.posterior.fit import Fit, load_fit
 
 SUMMARY, ANSWERS, FAILURES, INDEX = "summary.parquet", "answers.parquet", "failures.jsonl", "index.html"
@@ -31,6 +32,7 @@ ANSWER_COLUMNS: Final = {
     "answer": "the answer in numbers, JSON as the command line prints it with --json",
 }
 """Columns of the answers, and what each is."""
+_AGAIN: Final = "Run the batch again, which does only what is missing."
 FAILURE_COLUMNS: Final = ("table", "model", "digest", "source", "error", "reason")
 
 
@@ -85,7 +87,7 @@ def read_batch(folder: str | Path) -> pd.DataFrame:
     >>> fits.fit[0].load()                                                               # doctest: +SKIP
     """
     store = Store(folder)
-    table = _read(store, SUMMARY)
+    table = _read(store, SUMMARY, COLUMNS)
     table["fit"] = pd.Series([StoredFit(store, file) for file in table["file"]], dtype=object)
     return table
 
@@ -118,14 +120,15 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
     ...     list(read_answers(folder).columns) == list(ANSWER_COLUMNS)
     True
     """
-    answers = _read(Store(folder), ANSWERS)
+    answers = _read(Store(folder), ANSWERS, ANSWER_COLUMNS)
     if not question:
         return answers
-    if question not in set(answers["question"]):
-        raise InvalidRequest(f"The batch has no answers to {question!r}; {choose(question, set(answers['question']))}.")
+    asked = set(map(str, answers["question"]))
+    if question not in asked:
+        raise InvalidRequest(f"The batch has no answers to {question!r}; {choose(question, asked)}.")
     rows: list[dict[str, Any]] = []
     for line in answers[(answers["question"] == question) & (answers["refused"] == "")].to_dict("records"):
-        answer = json.loads(line["answer"])
+        answer = _object(line["answer"], f"An answer in {folder}")
         tables = {
             name: part for name, part in answer.items() if isinstance(part, list) and part and isinstance(part[0], dict)
         }
@@ -152,10 +155,22 @@ def read_failures(folder: str | Path) -> pd.DataFrame:
     ['It has no loss.']
     """
     try:
-        lines = Store(folder).read(FAILURES).decode().splitlines()
+        lines = Store(folder).read(FAILURES).splitlines()
     except FileNotFoundError:
         raise _no_batch(folder) from None
-    return pd.DataFrame([json.loads(line) for line in lines], columns=list(FAILURE_COLUMNS))
+    place = Store(folder).place(FAILURES)
+    return pd.DataFrame([_object(line, f"A line of {place}") for line in lines], columns=list(FAILURE_COLUMNS))
+
+
+def _object(text: str | bytes, place: str) -> dict[str, Any]:
+    """Return what JSON that a batch wrote holds, or refuse what it did not write."""
+    try:
+        found = from_json(text)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"{place} is not as the batch wrote it: {first_fault(error)}. {_AGAIN}") from None
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"{place} is not as the batch wrote it: it is no object. {_AGAIN}")
+    return found
 
 
 def write_results(
@@ -222,15 +237,16 @@ def _parquet(table: pd.DataFrame) -> bytes:
     return content.getvalue()
 
 
-def _read(store: Store, name: str) -> pd.DataFrame:
+def _read(store: Store, name: str, needs: Collection[str]) -> pd.DataFrame:
     try:
-        return pd.read_parquet(BytesIO(store.read(name)))
+        table = pd.read_parquet(BytesIO(store.read(name)))
     except FileNotFoundError:
         raise _no_batch(store.address) from None
     except (OSError, ValueError) as error:
-        raise InvalidRequest(
-            f"{store.place(name)} cannot be read: {error}. Run the batch again, which does only what is missing."
-        ) from None
+        raise InvalidRequest(f"{store.place(name)} cannot be read: {first_fault(error)}. {_AGAIN}") from None
+    if lacking := [column for column in needs if column not in table]:
+        raise InvalidRequest(f"{store.place(name)} is no table of a batch: it lacks {', '.join(lacking)}. {_AGAIN}")
+    return table
 
 
 def _no_batch(folder: str | Path) -> InvalidRequest:

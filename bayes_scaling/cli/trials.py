@@ -68,7 +68,7 @@ def backtest(
     as_json: options.AsJson = False,
 ) -> None:
     """Forecast a table's own larger runs from its smaller ones at every cut: coverage and scores."""
-    from bayes_scaling.files import make_folder, write_whole
+    from bayes_scaling.files import make_folder, whole_file, write_whole
 
     if out is not None:
         make_folder(out)
@@ -82,7 +82,8 @@ def backtest(
     if out is not None:
         write_whole(out / "backtest.json", result.to_json())
         write_whole(out / "scores.csv", result.scores.to_csv(index=False))
-        plot_backtest(result).savefig(out / "backtest.png", dpi=150, facecolor="white")
+        with whole_file(out / "backtest.png") as unfinished:
+            plot_backtest(result).savefig(unfinished, format="png", dpi=150, facecolor="white")
     if as_json:
         print(result.to_json())
         return
@@ -194,7 +195,6 @@ def weigh(
         if not by:
             raise
         result = None
-    (out / WEIGHTS).unlink(missing_ok=True)  # until every fit is there, the folder is no mixture
     fits = {name: fit(table, entry, seed=seed) for name, entry in named.items()}
     result = result or weigh_left_out(fits)
     mixture = Mixture(fits, result.weights)

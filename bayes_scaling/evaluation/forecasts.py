@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +56,7 @@ def register_forecasts(
     """
     if _RUN not in runs or runs[_RUN].isna().any() or runs[_RUN].duplicated().any():
         raise InvalidRequest(f"Every run to forecast needs a {_RUN} of its own, which identifies it when it is measured.")
-    names, digest = [label_of(name) for name in runs[_RUN]], _fit_digest(fit)
+    names, digest = [label_of(name) for name in runs[_RUN]], fit.digest
     draws = flat_draws(predict_rows(fit, runs, seed=seed)["measured_loss"])
     together = np.corrcoef(draws.argsort(axis=0).argsort(axis=0).T).reshape(len(names), len(names))
     columns = dict.fromkeys((*fit.model.only.columns.values(), *fit.model.group_columns, "compute_flops"))
@@ -93,14 +92,6 @@ def register_forecasts(
         return added
 
     return append_all(path, unless_there)
-
-
-def _fit_digest(fit: Fit) -> str:
-    """Return the digest of a fit: of its model, its runs and its draws."""
-    content = hashlib.sha256(fit.model.digest.encode())
-    content.update(str(fit.facts.get("runs_digest", fit.facts["runs"])).encode())
-    content.update(np.ascontiguousarray(fit.posterior["sigma"].values).tobytes())
-    return content.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

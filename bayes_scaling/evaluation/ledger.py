@@ -21,7 +21,7 @@ from filelock import FileLock
 from pydantic_core import from_json
 
 from bayes_scaling.errors import InvalidRequest, Unwritable, first_fault
-from bayes_scaling.files import write_whole
+from bayes_scaling.files import sync_folder, write_whole
 
 FIRST: Final = "0" * 64
 """The seal before the first line."""
@@ -69,7 +69,7 @@ def append_all(
             file.flush()
             os.fsync(file.fileno())
             if not content:
-                _sync_folder(place)
+                sync_folder(place)
         except OSError as error:
             raise Unwritable(f"The ledger {path} cannot be written: {error.strerror}.") from None
     return added
@@ -170,17 +170,6 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _sync_folder(path: Path) -> None:
-    """Write the name of a new file to the disk, where a system lets a folder be opened."""
-    if os.name == "nt":
-        return
-    folder = os.open(path.resolve().parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @contextmanager

@@ -138,6 +138,7 @@ class Mixture(Answering):
         """Write the mixture to a folder: a fit a file, in full or as it is kept by default, and the weights."""
         folder = Path(folder)
         make_folder(folder)
+        (folder / WEIGHTS).unlink(missing_ok=True)  # until every fit is there, the folder is no mixture
         for name, fit in self.fits.items():
             fit.save(folder / f"{name}.nc", full=full)
         write_whole(folder / WEIGHTS, sealed_json({"weights": dict(self.weights)}))

@@ -87,7 +87,8 @@ class Collected:
 
     def save(self, out: str | Path, curves: str | Path | None = None) -> list[Path]:
         """Write the runs as CSV, their card beside them, and the curves where they are asked for; return the paths."""
-        written = [write_whole(out, self.csv()), write_card(self.card, card_beside(Path(out)))]
+        card = write_card(self.card, card_beside(Path(out)))  # before the runs, which mean something else without it
+        written = [write_whole(out, self.csv()), card]
         if curves is not None:
             with whole_file(curves) as unfinished:
                 if Path(curves).suffix in (".parquet", ".pq"):

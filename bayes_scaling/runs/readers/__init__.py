@@ -18,7 +18,6 @@ A reader with a ``kind`` is public by it: ``bs.readers.read_wandb`` collects run
 from __future__ import annotations
 
 import atexit
-import gzip
 import importlib
 import pkgutil
 import re
@@ -35,8 +34,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns, choose, first_fault
+from bayes_scaling.errors import InvalidRuns, choose
 from bayes_scaling.plugins import Registry
+from bayes_scaling.runs.bounds import refuse_huge
 from bayes_scaling.runs.logged import Logged
 
 Reader = Callable[[Any], pd.DataFrame | Logged | None]
@@ -162,40 +162,10 @@ def _only(readers: list[Reader], folder: Path) -> pd.DataFrame | Logged | None:
     return next(iter(found.values()), None)
 
 
-_MOST_BYTES: Final = 8 * 2**30
-_MOST_COLUMNS: Final = 2000
-_CHUNK: Final = 2**20
-
-
-def _refuse_huge(path: Path) -> None:
-    """Refuse a file that unpacks to more than tables have, or whose first line has more columns, before it is read."""
-    packed, size = path.suffix.lower() == ".gz", 0
-    if path.stat().st_size > _MOST_BYTES:
-        raise InvalidRuns(
-            f"{path} has {path.stat().st_size / 1e9:.3g} GB, at most {_MOST_BYTES / 1e9:.3g} GB are read: thin it."
-        )
-    if path.suffix.lower() in (".parquet", ".pq"):
-        return
-    try:
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
-            start = file.read(_CHUNK)
-            line = start.split(b"\n", 1)[0]
-            if (columns := line.count(b",") + 1) > _MOST_COLUMNS and not line.lstrip().startswith((b"{", b"[")):
-                raise InvalidRuns(
-                    f"{path} has {columns:,} columns, at most {_MOST_COLUMNS:,} are read: keep those that are used."
-                )
-            while packed and (chunk := file.read(_CHUNK)):
-                size += len(chunk)
-                if size > _MOST_BYTES:
-                    raise InvalidRuns(f"{path} unpacks to more than {_MOST_BYTES / 1e9:.3g} GB: thin it.")
-    except (OSError, EOFError) as error:
-        raise InvalidRuns(f"{path} cannot be read: {first_fault(error)}.") from None
-
-
 def _first(readers: list[Reader], path: Any, kind: str) -> pd.DataFrame | Logged | None:
     """Return what the first reader returns that knows the content, or say why it cannot be read."""
     if isinstance(path, Path) and path.is_file():
-        _refuse_huge(path)
+        refuse_huge(path)
     try:
         return next((found for read in readers if (found := read(path)) is not None), None)
     except UnicodeDecodeError as error:

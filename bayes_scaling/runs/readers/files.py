@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import warnings
@@ -13,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.runs.bounds import opened
 from bayes_scaling.runs.readers import reader
 
 _SEPARATORS: Final = ",;\t|"
@@ -45,16 +45,17 @@ def read_csv(path: Path) -> pd.DataFrame:
     """
     settings: dict[str, Any] = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True, "keep_default_na": False}
     settings["sep"] = separator_of(path)
-    header = pd.read_csv(path, header=None, nrows=1, **settings).iloc[0].str.strip()
-    with warnings.catch_warnings():
+    with opened(path) as file:
+        header = pd.read_csv(file, header=None, nrows=1, **settings).iloc[0].str.strip()
+    with warnings.catch_warnings(), opened(path) as file:
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        table = pd.read_csv(path, index_col=False, **settings).set_axis(list(header), axis=1)
+        table = pd.read_csv(file, index_col=False, **settings).set_axis(list(header), axis=1)
     return _with_decimal_points(table) if settings["sep"] == ";" else table
 
 
 def separator_of(path: Path) -> str:
     """Return what separates the names in the first line of a file, outside quotes."""
-    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    with opened(path) as file:
         line = re.sub(rb'"[^"]*"', b"", file.readline(1_000_000))
     counts = {mark: line.count(mark.encode()) for mark in _SEPARATORS}
     return max(_SEPARATORS, key=lambda mark: counts[mark])
@@ -96,7 +97,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
 @reader("jsonl", "ndjson", kind="checkpoints")
 def read_json_lines(path: Path) -> pd.DataFrame:
     """Read JSON Lines, numbers as they stand."""
-    return pd.read_json(path, lines=True, dtype=False)
+    with opened(path) as file:
+        return pd.read_json(file, lines=True, dtype=False)
 
 
 @reader("json", kind=("table", "checkpoints"))
@@ -110,7 +112,7 @@ def read_json(path: Path) -> pd.DataFrame | None:
 
 def json_of(path: Path) -> Any:
     """Return the content of a JSON file of a size that can be read, in which no object says a thing twice."""
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    with opened(path) as file:
         content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:
         raise InvalidRuns(f"{path} has more than {_LARGEST // 10**6} MB: give the log of one run.")
