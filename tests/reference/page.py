@@ -24,12 +24,13 @@ furthest off; empty cells were not measured. *auto* is the sampler of `fit`, fou
 FOOT = """
 ## What it says
 
-NUTS on the PyMC model agrees with both programs wherever it was measured, so the models are the same. References of systems
-and of groups are not made yet. Importance sampling, which *auto*
-takes where its diagnostics pass, agrees for documents whose posterior is about Normal. Where the posterior has a long thin tail, as
-where a term of the law may vanish, it falls short: the tail is where none of its proposals went, intervals come out too narrow, and neither
-the Pareto k-hat of the weights nor their effective size can tell of what was never drawn. The documents in **bold** are
-those beyond .05 standard deviations of a mean, .1 of a standard deviation, or .15 of a quantile: for these, `sampler="nuts"` is right.
+NUTS on the PyMC model was measured on three documents and agrees with NumPyro on all of them; Stan was run on two and agrees too.
+References of systems and of groups are not made yet. Importance sampling, which *auto* takes where its diagnostics pass, agrees where the
+posterior is about Normal. The documents in **bold** are beyond .05 standard deviations of a mean, .1 of a standard deviation, or .15 of a
+quantile, mostly because a long thin tail, as where a term of the law may vanish, is where none of its proposals went: intervals come out too
+narrow, and neither the Pareto k-hat of the weights nor their effective size can tell of what was never drawn. For `kaplan_nd`,
+`repeated_penalty` and `shape` a second program says so; for the others in bold the reference stands alone, and that of `offset_d` had 349
+divergences in 40,000 draws.
 """
 
 
