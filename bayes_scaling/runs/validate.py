@@ -85,7 +85,8 @@ def as_numbers(cells: pd.Series) -> pd.Series:
     if isinstance(cells.dtype, np.dtype) and cells.dtype.kind in "iuf":  # numbers already
         return cells.astype(float)
     truth = cells.map(lambda cell: isinstance(cell, bool | np.bool_)).astype(bool)
-    numbers = pd.to_numeric(cells.where(~truth), errors="coerce").astype(float)
+    bounded = cells.map(lambda cell: np.inf if isinstance(cell, int) and abs(cell) >= 2**1024 else cell)
+    numbers = pd.to_numeric(bounded.where(~truth), errors="coerce").astype(float)
     return numbers.fillna(cells[numbers.isna()].map(_written).astype(float))
 
 
