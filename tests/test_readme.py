@@ -55,7 +55,7 @@ def the_start_is_the_same(fit, printed):
         text.strip() for kind, text in BLOCK.findall((ROOT / "docs" / "start.md").read_text()) if kind in ("console", "text")
     ]
     assert start[1] == f"$ {fit}"
-    assert printed.startswith(start[2])
+    assert printed.strip().startswith(start[2])
     predict, forecast = BLOCKS[1][1].splitlines()[1], BLOCKS[2][1].strip()
     assert start[3:5] == [f"$ {predict}", forecast]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+from pandas.api.types import is_string_dtype
 from pydantic_core import from_json
 
 from bayes_scaling.batch.page import index_page
@@ -123,6 +124,8 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
     answers = _read(Store(folder), ANSWERS, ANSWER_COLUMNS)
     if not question:
         return answers
+    if wrong := [name for name in ANSWER_COLUMNS if not is_string_dtype(answers[name])]:
+        raise InvalidRequest(f"{ANSWERS} in {folder} is no table of a batch: its {', '.join(wrong)} is no text. {_AGAIN}")
     asked = set(map(str, answers["question"]))
     if question not in asked:
         raise InvalidRequest(f"The batch has no answers to {question!r}; {choose(question, asked)}.")

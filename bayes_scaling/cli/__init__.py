@@ -46,6 +46,8 @@ def main() -> None:
                 sys.stdout.flush()
     except BayesScalingError as error:
         sys.exit(complain(str(error), 2))
+    except ModuleNotFoundError as error:
+        sys.exit(complain(f"This takes {error.name}, which is not installed: pip install {error.name}.", 2))
     except BrokenPipeError:
         _close_output()
         sys.exit(141)

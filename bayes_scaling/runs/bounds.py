@@ -48,10 +48,11 @@ def refuse_huge(path: Path) -> None:
     """Refuse a file that is larger than tables are, or has more columns, before it is read."""
     if (size := path.stat().st_size) > _MOST_BYTES:
         raise InvalidRuns(f"{path} has {size / 1e9:.3g} GB, at most {_MOST_BYTES / 1e9:.3g} GB are read: thin it.")
+    is_parquet = path.suffix.lower() in (".parquet", ".pq")
     try:
-        columns, size = _shape_of_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else (_columns_of(path), 0)
+        columns, size = _shape_of_parquet(path) if is_parquet else (_columns_of(path), 0)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InvalidRuns(f"{path} cannot be read: {first_fault(error)}.") from None
+        raise InvalidRuns(f"{path} cannot be read{' as parquet' * is_parquet}: {first_fault(error)}.") from None
     if columns > _MOST_COLUMNS:
         raise InvalidRuns(f"{path} has {columns:,} columns, at most {_MOST_COLUMNS:,} are read: keep those that are used.")
     if size > _MOST_BYTES:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_scaling.errors import DivergedRunsWarning
 from bayes_scaling.inference import fit
 from bayes_scaling.inference.outliers import leave_one_out
 from bayes_scaling.laws import LAWS
@@ -90,7 +91,8 @@ def test_a_bad_row_is_named_and_the_forecast_is_that_without_it(tmp_path):
 def test_two_runs_that_diverged_hide_each_other_and_are_found():
     table = ladder(2)
     table.loc[[4, 19], "loss"] = 11.76
-    found = fit(table, seed=1, progress=False)
+    with pytest.warns(DivergedRunsWarning, match="run04 with 11.76, run19 with 11.76"):
+        found = fit(table, seed=1, progress=False)
     wrong = suspects(found).set_index("label")["prob"]
     assert wrong["run04"] > 0.99
     assert wrong["run19"] > 0.99

@@ -1,0 +1,166 @@
+"""What the package needs: under which licences, whether holes are known in it, and what a stored fit is read without."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from importlib.metadata import distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+from packaging.requirements import Requirement
+
+from bayes_scaling.posterior.checks import checked
+from bayes_scaling.posterior.examples import example_fit
+from tests.service.service import start
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSD",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "MIT-CMU",
+    "MPL-2.0",  # of whole files, none of which is changed or copied
+    "PSF",
+    "PSF-2.0",
+    "Zlib",
+}
+IN_WORDS = {
+    "Apache Software License": "Apache-2.0",
+    "BSD License": "BSD",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Python Software Foundation License": "PSF",
+}
+"""Licences as packages name them that state no expression."""
+
+
+@cache
+def needed() -> dict[str, str]:
+    """Return the packages that an installation brings, with their versions."""
+    found: dict[str, str] = {}
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        waiting = tomllib.load(file)["project"]["dependencies"]
+    while waiting:
+        need = Requirement(waiting.pop())
+        name = re.sub(r"[-_.]+", "-", need.name).lower()
+        if name not in found and (need.marker is None or need.marker.evaluate({"extra": ""})):
+            package = distribution(need.name)
+            found[name] = package.version
+            waiting += package.requires or []
+    return found
+
+
+def licences(name: str) -> set[str]:
+    """Return the licences of an installed package, of which all hold, but where it leaves a choice."""
+    about = distribution(name).metadata
+    if expression := about.get("License-Expression"):
+        return set(re.split(r" AND | OR ", expression.replace("(", "").replace(")", "")))
+    kinds = [line.rpartition(" :: ")[2] for line in about.get_all("Classifier") or () if line.startswith("License :: ")]
+    return {IN_WORDS.get(kind, kind) for kind in kinds} or {str(about.get("License"))}
+
+
+def test_every_package_that_is_installed_has_a_licence_that_lets_it():
+    assert len(needed()) > 40
+    others = {name: found for name in needed() if not (found := licences(name)) <= ALLOWED}
+    assert not others
+
+
+@pytest.mark.slow
+def test_no_hole_is_known_in_what_is_installed(tmp_path):
+    if find_spec("pip_audit") is None:
+        pytest.skip("not checked: pip-audit is not installed")
+    (tmp_path / "needed.txt").write_text("".join(f"{name}=={version}\n" for name, version in needed().items()))
+    words = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--no-deps",
+        "--disable-pip",
+        "-f",
+        "json",
+        "-r",
+        str(tmp_path / "needed.txt"),
+    ]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    if not found.stdout.lstrip().startswith("{"):
+        pytest.skip(f"not checked: no network, or none to the database of holes: {found.stderr[-200:]}")
+    holes = {entry["name"]: entry["vulns"] for entry in json.loads(found.stdout)["dependencies"] if entry.get("vulns")}
+    assert not holes
+
+
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"pymc", "pytensor", "nutpie", "numba", "llvmlite", "arviz", "arviz_plots"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+QUESTIONS = (
+    "predict FIT --params 7e10 --tokens 1.4e12",
+    "allocate FIT --compute 1e21",
+    "regret FIT --compute 1e21 --params 1e9",
+    "target FIT --loss 2.5",
+    "report FIT --out report.html",
+    "check FIT",
+)
+
+
+@pytest.fixture
+def without_pymc(tmp_path):
+    """Return the surroundings of processes that have no PyMC, and a folder with a stored fit."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT)
+    (tmp_path / "fits").mkdir()
+    checked(example_fit(chains=4, draws=500)).save(tmp_path / "fits" / "fit.nc")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+
+
+def test_a_stored_fit_answers_without_pymc(without_pymc, tmp_path):
+    run = (
+        "import sys, shlex\nfrom bayes_scaling.cli import app\n"
+        "for line in sys.argv[1:]:\n"
+        "    code = app(shlex.split(line), standalone_mode=False)\n"
+        "    assert not code, line\n"
+        "try:\n    import pymc\nexcept ModuleNotFoundError:\n    print('no PyMC')\n"
+    )
+    lines = [line.replace("FIT", "fits/fit.nc") for line in QUESTIONS]
+    found = subprocess.run(
+        [sys.executable, "-c", run, *lines], cwd=tmp_path, env=without_pymc, capture_output=True, text=True, timeout=120
+    )
+    assert found.returncode == 0, found.stderr
+    assert "no PyMC" in found.stdout
+
+
+def test_a_stored_fit_is_served_without_pymc(without_pymc, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", without_pymc["PYTHONPATH"])
+    service = start(tmp_path / "fits", "--workers", "1")
+    try:
+        answer = httpx.get(f"{service.address}fits/fit/predict?params=7e10&tokens=1.4e12", timeout=60)
+    finally:
+        service.stop()
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_sampler_that_needs_pymc_says_so(without_pymc, tmp_path):
+    words = [sys.executable, "-m", "bayes_scaling", "fit", "ladder", "--sampler", "nuts", "--out", "new.nc"]
+    found = subprocess.run(words, cwd=tmp_path, env=without_pymc, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+    assert "is not installed" in found.stderr
