@@ -16,7 +16,9 @@ _BAR = "application/vnd.jupyter.widget-view+json"
 def executed(path: Path) -> nbformat.NotebookNode:
     """Return a notebook with its outputs, without progress bars and times."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
+    NotebookClient(
+        notebook, timeout=900, kernel_name="python3", coalesce_streams=True, resources={"metadata": {"path": str(FOLDER)}}
+    ).execute()
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
