@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,7 +23,7 @@ import cloudpickle
 import pandas as pd
 
 from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.files import make_folder, read_text, write_whole
+from bayes_scaling.files import make_folder, memory, read_text, write_whole
 from bayes_scaling.inference.progress import is_shown
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.effects import Effect
@@ -29,6 +31,10 @@ from bayes_scaling.model.noise import Likelihood
 from bayes_scaling.plugins import Registry
 
 _LARGEST: Final = 2**30
+_BYTES_OF_A_WORKER: Final = 2**28
+"""What a fresh process takes at the least: Python with PyMC."""
+_WORTH_SAYING: Final = 60.0
+"""Seconds of work that are announced."""
 
 
 class Job(Protocol):
@@ -62,7 +68,8 @@ def outcomes[J: Job](
     """Yield the outcome of every job: those in the folder ``store`` first, others as they are done, and stored there.
 
     With several workers ``work`` is a function that a fresh process can import. The progress bar, in a terminal and in Jupyter
-    by default, has a label for what the jobs are.
+    by default, has a label for what the jobs are. Where there is none, and it was not declined, what is left is estimated from the first
+    outcome and said on standard error, if it is more than a minute.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -74,11 +81,36 @@ def outcomes[J: Job](
     with Progress(*columns, disable=not is_shown(progress)) as bar:
         task = bar.add_task(label, total=len(jobs), completed=len(stored))
         yield from stored.values()
-        for job, outcome in _done([job for job in jobs if job.name not in stored], work, workers):
+        left, begun = [job for job in jobs if job.name not in stored], time.monotonic()
+        for number, (job, outcome) in enumerate(_done(left, work, workers)):
+            if number == 0 and progress is None and bar.disable:
+                _announce(time.monotonic() - begun, len(left) - 1, workers, label)
             if folder is not None:
                 write_whole(folder / job.name, _sealed(outcome.to_csv(index=False)))
             bar.advance(task)
             yield outcome
+
+
+def _announce(seconds: float, left: int, workers: int, label: str) -> None:
+    """Say on standard error how long the jobs that are left take, if as long as the first, where that is more than a minute."""
+    if (needed := seconds * math.ceil(left / workers)) > _WORTH_SAYING:
+        what = f"{left} of {left + 1} {label} are left" if label else f"{left} of {left + 1} jobs are left"
+        print(f"{what}: some {needed / 60:.0f} minutes, if each takes {seconds:.2g} s as the first did.", file=sys.stderr)
+
+
+def refuse_too_many_workers(workers: int) -> None:
+    """Refuse more processes than fit into the memory of this machine.
+
+    >>> refuse_too_many_workers(1_000_000)
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.InvalidRequest: 1000000 workers take at least 2.7e+05 GB of memory, this machine has ...: ask for fewer.
+    """
+    needed, there = workers * _BYTES_OF_A_WORKER, memory()
+    if needed > there:
+        raise InvalidRequest(
+            f"{workers} workers take at least {needed / 1e9:.2g} GB of memory, this machine has {there / 1e9:.2g} GB: ask for fewer."
+        )
 
 
 def _sealed(text: str) -> str:
@@ -110,6 +142,7 @@ def process_pool(workers: int) -> Generator[Executor]:
     """Give fresh processes that know what a notebook or a plug-in has registered; they end with the block, and with this process."""
     from loky import ProcessPoolExecutor
 
+    refuse_too_many_workers(workers)
     pool = ProcessPoolExecutor(
         workers, initializer=_begin, initargs=(own_parts(), os.getpid()), env={"OMP_NUM_THREADS": "1"}
     )

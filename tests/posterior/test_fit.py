@@ -174,6 +174,11 @@ def test_an_edited_fit_is_refused(fit_by_hand, tmp_path):
         root["posterior/alpha"][...] = root["posterior/beta"][()]
         root["posterior/beta"][...] = values
 
+    def exchange(root, one, other):
+        root.move(one, "aside")
+        root.move(other, one)
+        root.move("aside", other)
+
     edits = [
         lambda _root, said: said.update(checks=[]),
         lambda _root, said: said["facts"].update(loss_unit="bits/byte"),
@@ -182,10 +187,16 @@ def test_an_edited_fit_is_refused(fit_by_hand, tmp_path):
         lambda root, _said: root["posterior/E"].__setitem__((0, 0), 1.0),
         lambda root, _said: root["observations/loss/loss"].__setitem__(0, 9.0),
         swapped,
+        lambda root, _said: exchange(root, "posterior", "prior"),
+        lambda root, _said: exchange(root, "posterior", "sample_stats"),
+        lambda root, _said: exchange(root, "posterior/E", "prior/E"),
     ]
+    path = checked(fit_by_hand).save(tmp_path / "fit.nc", full=True)
+    whole = path.read_bytes()
     for edit in edits:
-        path = reseal(checked(fit_by_hand).save(tmp_path / "fit.nc"), edit)
-        with pytest.raises(InvalidFit, match="was edited"):
+        path.write_bytes(whole)
+        reseal(path, edit)
+        with pytest.raises(InvalidFit, match=r"was edited|not a whole fit"):
             load_fit(path)
 
 
