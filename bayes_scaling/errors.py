@@ -142,6 +142,26 @@ def gathered_warnings(*, but: tuple[type[BayesScalingWarning], ...] = ()) -> Gen
             said += dict.fromkeys(str(warning.message) for warning in caught)
 
 
+@contextmanager
+def caveats_from(kind: type[BayesScalingWarning]) -> Generator[list[str]]:
+    """Give a list that holds, after the block, what warnings of one kind in it said, each once; all others are given as they were.
+
+    >>> with caveats_from(NewGroupWarning) as said:
+    ...     warnings.warn("Nobody trained it.", NewGroupWarning)
+    >>> said
+    ['Nobody trained it.']
+    """
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield said
+    for warning in caught:
+        if not issubclass(warning.category, kind):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif str(warning.message) not in said:
+            said.append(str(warning.message))
+
+
 def choose(name: object, valid: Iterable[object]) -> str:
     """Say what would be right in place of ``name``: a near miss first, then all the choices.
 

@@ -18,7 +18,7 @@ import xarray as xr
 from pydantic import AliasChoices, Field, ValidationError
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.errors import InvalidRequest, NewGroupWarning, caveats_from, choose
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Kind
@@ -239,7 +239,8 @@ class Question(Strict):
         asked, posterior = posterior, self._accepted(posterior)
         reasons, far = self._caveats(posterior), self._too_far(posterior)
         self._refuse(reasons, far)
-        result = self._result(posterior)
+        with caveats_from(NewGroupWarning) as new_groups:
+            result = self._result(posterior)
         if not far:
             far = self._answer_too_far(posterior, result)
             self._refuse(reasons, far)
@@ -258,7 +259,7 @@ class Question(Strict):
             about["extrapolation_distance"] = worst_distances([*distances(posterior, self._requests()), *stated])
         inadequate = [] if posterior is None or posterior.adequate else [posterior.adequacy]
         pinned = [] if posterior is None else [line for part in posterior.parts.values() for line in part.pinned]
-        said = [*reasons, *far, *inadequate, *dict.fromkeys(pinned), *result.caveats]
+        said = [*reasons, *far, *inadequate, *dict.fromkeys(pinned), *new_groups, *result.caveats]
         return replace(result, caveats=said, overridden=overridden, about={**about, **result.about})
 
     def document(self, answer: Answer) -> Any:

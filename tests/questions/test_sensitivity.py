@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest, NewGroupWarning
+from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.inference.sample import fit as sample
 from bayes_scaling.inference.sample import fit_layout
 from bayes_scaling.inference.settings import Settings
@@ -243,8 +243,8 @@ def test_a_group_is_forecast_by_its_own_parameters():
     a, b = (ask(fit, "sensitivity", params=1e10, tokens=2e11, group={"group": label}) for label in "ab")
     assert {"E[a]", "E[b]"} <= set(a.tables["power_scaling"]["quantity"])
     assert a.values["log_sd"] != b.values["log_sd"]
-    with pytest.warns(NewGroupWarning):
-        new = ask(fit, "sensitivity", params=1e10, tokens=2e11)
+    new = ask(fit, "sensitivity", params=1e10, tokens=2e11)
+    assert any("no group was given" in caveat for caveat in new.caveats)
     spreads = new.tables["priors"].set_index("parameter")
     assert {f"{name}_spread_group" for name in fit.model.parameters} <= set(spreads.index)
 

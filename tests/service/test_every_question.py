@@ -131,4 +131,4 @@ def test_other_names_of_a_question_are_known(name, http):
 def test_a_group_that_nobody_trained_is_said(http):
     answer = http.get("/fits/grouped/predict?params=1e9&tokens=1e10&group[group]=unseen")
     assert answer.status_code == 200, answer.text
-    assert "unseen" in answer.headers["bayes-scaling-warnings"]
+    assert "unseen" in answer.json()["caveats"][0]
