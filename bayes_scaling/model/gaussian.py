@@ -505,7 +505,7 @@ def _joint_at_draws(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
     Beside the precision, in the last row, stand its product with their mean, and one more than the sum of the squared residuals.
     """
     effects = at.widths.shape[1]
-    joint = np.empty((len(at.residual), effects + 1, effects + 1))
+    joint = np.zeros((len(at.residual), effects + 1, effects + 1))
     alone = at if basis.serial is None else at.at(basis.serial.alone)
     if alone.scale.shape[1] == 1 and basis.serial is None:
         joint[:, :-1, :-1] = basis.gram * alone.scale[..., None] ** -2.0

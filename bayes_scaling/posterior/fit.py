@@ -26,7 +26,12 @@ from bayes_scaling.model.other_columns import other_columns
 from bayes_scaling.model.prior_draws import can_be_drawn_again, prior_of, stored_parameters
 from bayes_scaling.posterior.fit_file import Contents, read_fit, write_fit
 from bayes_scaling.posterior.methods import FitMethods
-from bayes_scaling.posterior.sound import refuse_lacking_groups, refuse_lacking_rows, refuse_unsound
+from bayes_scaling.posterior.sound import (
+    refuse_lacking_groups,
+    refuse_lacking_rows,
+    refuse_other_reference,
+    refuse_unsound,
+)
 from bayes_scaling.runs.card import Card, checked_card
 from bayes_scaling.runs.table import RunTable
 
@@ -144,6 +149,7 @@ class Fit(FitMethods):
     def layout(self) -> Layout:
         """All that follows from the model and its rows."""
         layout = Layout.of(self.model, {o.name: self.rows(o.name) for o in self.model.observations})
+        refuse_other_reference(self.reference, layout.reference)
         return replace(layout, reference=self.reference).with_outliers(self.outliers)
 
     @property

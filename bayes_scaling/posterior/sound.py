@@ -52,6 +52,23 @@ def refuse_lacking_rows(tree: xr.DataTree, model: Model) -> None:
             )
 
 
+def refuse_other_reference(stated: Mapping[str, float], needed: Mapping[str, float]) -> None:
+    """Refuse a reference point of other quantities than the model's.
+
+    >>> refuse_other_reference({"N": 1e9}, {"N": 1e9, "D": 1e10})
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.InvalidFit: its reference point is of N, the model's of N, D
+
+    Raises
+    ------
+    InvalidFit
+        Which.
+    """
+    if set(stated) != set(needed):
+        raise InvalidFit(f"its reference point is of {', '.join(stated) or 'nothing'}, the model's of {', '.join(needed)}")
+
+
 def refuse_unsound(tree: xr.DataTree, layout: Layout, checks: Sequence[Mapping[str, Any]]) -> None:
     """Refuse draws that are not those of a model on its rows.
 
