@@ -84,13 +84,18 @@ def _joined_bars(bars: re.Match[str]) -> str:
     """Return lines of two points in one style as one path."""
     series = dict[str, list[str]]()
     for where, style in _BAR.findall(bars.group()):
-        series.setdefault(style, []).append(" ".join(re.sub(r"(\.\d)\d+", r"\1", where).split()))
+        series.setdefault(style, []).append(_to_a_tenth(where))
     return "".join(f'<path d="{"".join(lines)}" {style}/>' for style, lines in series.items())
 
 
 def _shortened(attribute: re.Match[str]) -> str:
-    """Return where something lies to a tenth of a point."""
-    return re.sub(r"(\.\d)\d+", r"\1", " ".join(attribute.group().split()).join((" ", "")))
+    """Return an attribute that says where something lies to a tenth of a point."""
+    return f" {_to_a_tenth(attribute.group())}"
+
+
+def _to_a_tenth(where: str) -> str:
+    """Return numbers to a tenth, between single spaces."""
+    return re.sub(r"(\.\d)\d+", r"\1", " ".join(where.split()))
 
 
 def canvas(width: float, height: float) -> Drawing:

@@ -157,11 +157,12 @@ def read_failures(folder: str | Path) -> pd.DataFrame:
     ...     read_failures(folder)["reason"].tolist()
     ['It has no loss.']
     """
+    store = Store(folder)
     try:
-        lines = Store(folder).read(FAILURES).splitlines()
+        lines = store.read(FAILURES).splitlines()
     except FileNotFoundError:
         raise _no_batch(folder) from None
-    place = Store(folder).place(FAILURES)
+    place = store.place(FAILURES)
     return pd.DataFrame([_object(line, f"A line of {place}") for line in lines], columns=list(FAILURE_COLUMNS))
 
 

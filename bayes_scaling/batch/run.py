@@ -104,8 +104,9 @@ def run_batch(
         with batch_progress(len(before.left), progress) as advance:
             for record in _all_outcomes(before.left, store, executor):
                 done += [record] if record["status"] == DONE else []
-                failed += failures_of(record)
-                advance(bool(failures_of(record)))
+                failures = failures_of(record)
+                failed += failures
+                advance(bool(failures))
     except BaseException:
         write_results(store, done, failed, {})  # interrupted: what there is
         raise
