@@ -135,6 +135,7 @@ def thin(
     as_json: AsJson = False,
 ) -> None:
     """Take some rows of a table that is too large to fit, and say what that loses."""
+    from bayes_scaling.cells import csv_of
     from bayes_scaling.files import check_writable, whole_file
     from bayes_scaling.model.thinning import thin as thinned
 
@@ -147,7 +148,7 @@ def thin(
         if out.suffix == ".parquet":
             table.to_parquet(unfinished, index=False)
         else:
-            table.to_csv(unfinished, index=False)
+            unfinished.write_text(csv_of(table), encoding="utf-8", newline="")
     if as_json:
         print_json({"rows": len(few), "notes": list(few.notes), "table": str(out)})
         return

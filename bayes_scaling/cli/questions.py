@@ -90,6 +90,7 @@ def _command(kind: type[Question]) -> Any:
 
 def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any]) -> None:
     """Build a question from the command line, answer it, write what is to be written, and print the answer."""
+    from bayes_scaling.cells import csv_of
     from bayes_scaling.files import check_writable, refuse_overwriting, write_whole
 
     out, as_json = given.pop("out", None), given.pop("as_json")
@@ -120,10 +121,10 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     if printed:
         table = question.file(answer)
         say(str(answer))
-        print(table.to_csv(index=bool(table.index.name)), end="")
+        print(csv_of(table), end="")
     elif out is not None:
         table = question.file(answer)
-        write_whole(out, table.to_csv(index=bool(table.index.name)))
+        write_whole(out, csv_of(table))
         notes |= {"out": str(out), "rows": len(table)}
         document = {n: v for n, v in document.items() if n != kind.writes} if isinstance(document, dict) else {}
     if not printed:

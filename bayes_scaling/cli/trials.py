@@ -68,6 +68,7 @@ def backtest(
     as_json: options.AsJson = False,
 ) -> None:
     """Forecast a table's own larger runs from its smaller ones at every cut: coverage and scores."""
+    from bayes_scaling.cells import csv_of
     from bayes_scaling.files import make_folder, whole_file, write_whole
 
     if out is not None:
@@ -81,7 +82,7 @@ def backtest(
     result = run_backtest(table, model, seed=seed, draws=draws, tune=tune, workers=workers, **splits)
     if out is not None:
         write_whole(out / "backtest.json", result.to_json())
-        write_whole(out / "scores.csv", result.scores.to_csv(index=False))
+        write_whole(out / "scores.csv", csv_of(result.scores))
         with whole_file(out / "backtest.png") as unfinished:
             plot_backtest(result).savefig(unfinished, format="png", dpi=150, facecolor="white")
     if as_json:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
+from bayes_scaling.cells import csv_of
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.predict import intervals, predict
@@ -54,7 +55,7 @@ class Predict(OfRun):
 
     def text(self, answer: Answer) -> str:
         """Return the table as CSV, where rows were asked for."""
-        return self.file(answer).to_csv(index=False).rstrip("\n") if self.table else str(answer)
+        return csv_of(self.file(answer)).rstrip("\n") if self.table else str(answer)
 
     def _result(self, posterior: Posterior) -> Answer:
         run = self.run

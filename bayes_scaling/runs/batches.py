@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
+from bayes_scaling.cells import cells_of, text_of
 from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.runs.bounds import opened, refuse_wide
 from bayes_scaling.runs.readers import suffix_of
 from bayes_scaling.runs.readers.files import separator_of
 
@@ -29,6 +32,7 @@ def batches_of(source: str | Path | pd.DataFrame) -> Iterator[pd.DataFrame]:
     path, suffix = Path(source), suffix_of(source)
     if not path.is_file():
         raise InvalidRuns(f"There is no table {path}: give a CSV or Parquet file.")
+    refuse_wide(path)
     if suffix in ("parquet", "pq"):
         from pyarrow.parquet import ParquetFile
 
@@ -36,10 +40,15 @@ def batches_of(source: str | Path | pd.DataFrame) -> Iterator[pd.DataFrame]:
             for part in file.iter_batches(batch_size=_ROWS):
                 yield part.to_pandas()
     elif suffix in ("csv", "tsv", "txt"):
-        with pd.read_csv(
-            path, sep=separator_of(path), dtype=str, keep_default_na=False, encoding="utf-8-sig", chunksize=_ROWS
-        ) as file:
-            yield from file
+        settings: dict[str, Any] = {
+            "sep": separator_of(path),
+            "dtype": str,
+            "keep_default_na": False,
+            "encoding": "utf-8-sig",
+        }
+        with opened(path, most=math.inf) as file, pd.read_csv(file, chunksize=_ROWS, **settings) as parts:
+            for part in parts:
+                yield cells_of(part).rename(columns=text_of)
     else:
         raise InvalidRuns(f"{path} cannot be read in parts: give a Parquet file, or CSV.")
 

@@ -19,6 +19,7 @@ from bayes_scaling import display
 from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
 from bayes_scaling.runs.aliases import numbers_named, power_of
+from bayes_scaling.runs.bounds import refuse_columns
 from bayes_scaling.runs.card import Card, card_beside, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
 from bayes_scaling.runs.curves import ALONG, canonical_curves
@@ -241,6 +242,7 @@ def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -
         raw, columns = canonical_curves(raw, place, columns), {c: n for c, n in columns.items() if c not in ("loss", *ALONG)}
     if any(name is not None for name in raw.index.names):
         raw = raw.reset_index()
+    refuse_columns(raw.shape[1], place)
     raw = _renamed(raw, columns or {}, place)
     if raw.empty:
         raise InvalidRuns(f"{place} has no rows: give one row a run.")

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayes_scaling import display
+from bayes_scaling.cells import csv_of
 from bayes_scaling.files import whole_file, write_whole
 from bayes_scaling.runs.card import Card, card_beside, write_card
 from bayes_scaling.runs.table import RunTable
@@ -83,7 +84,7 @@ class Collected:
 
     def csv(self) -> str:
         """Return the runs as CSV, without the columns that follow from the others."""
-        return self.runs.table.drop(columns=[c for c in self.runs.derived if c in self.runs.table]).to_csv(index=False)
+        return csv_of(self.runs.table.drop(columns=[c for c in self.runs.derived if c in self.runs.table]))
 
     def save(self, out: str | Path, curves: str | Path | None = None) -> list[Path]:
         """Write the runs as CSV, their card beside them, and the curves where they are asked for; return the paths."""
@@ -94,6 +95,6 @@ class Collected:
                 if Path(curves).suffix in (".parquet", ".pq"):
                     self.curves.to_parquet(unfinished, index=False)
                 else:
-                    self.curves.to_csv(unfinished, index=False)
+                    unfinished.write_text(csv_of(self.curves), encoding="utf-8", newline="")
             written.append(Path(curves))
         return written

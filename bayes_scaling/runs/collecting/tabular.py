@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.runs.aliases import ALIASES, match
+from bayes_scaling.runs.bounds import refuse_columns
 from bayes_scaling.runs.logged import Logged, flat
 
 _IDS: Final = ALIASES["run_id"][:5]
@@ -25,6 +26,7 @@ def tabular(table: pd.DataFrame, place: str, kind: str | None = None) -> Logged:
     >>> tabular(pd.DataFrame({"name": list("aaabbb"), "step": [1, 2, 3] * 2, "loss": 3.0, "N": [1e6] * 3 + [2e6] * 3}), "runs")
     <Logged: a table of 6 points along 2 runs; 2 runs, 6 points>
     """
+    refuse_columns(table.shape[1], place)
     table = _expanded(table.reset_index(drop=True).rename(columns=str))
     if table.empty:
         raise InvalidRuns(f"{place} has no rows: give one row a run.")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from bayes_scaling.cells import cells_of, text_of
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.runs.bounds import opened
 from bayes_scaling.runs.readers import reader
@@ -46,10 +47,10 @@ def read_csv(path: Path) -> pd.DataFrame:
     settings: dict[str, Any] = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True, "keep_default_na": False}
     settings["sep"] = separator_of(path)
     with opened(path) as file:
-        header = pd.read_csv(file, header=None, nrows=1, **settings).iloc[0].str.strip()
+        header = pd.read_csv(file, header=None, nrows=1, **settings).iloc[0].str.strip().map(text_of)
     with warnings.catch_warnings(), opened(path) as file:
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        table = pd.read_csv(file, index_col=False, **settings).set_axis(list(header), axis=1)
+        table = cells_of(pd.read_csv(file, index_col=False, **settings)).set_axis(list(header), axis=1)
     return _with_decimal_points(table) if settings["sep"] == ";" else table
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import pandas as pd
 
+from bayes_scaling.cells import text_of
 from bayes_scaling.errors import InvalidRuns
 from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.readers import reader
@@ -63,7 +64,7 @@ def read_panel_export(path: Path) -> Logged | None:
 def read_csv_header(path: Path) -> list[str]:
     """Return the names of the columns of a CSV file."""
     settings = {"dtype": str, "encoding": "utf-8-sig", "keep_default_na": False, "sep": separator_of(path)}
-    return pd.read_csv(path, header=None, nrows=1, **settings).iloc[0].str.strip().tolist()
+    return pd.read_csv(path, header=None, nrows=1, **settings).iloc[0].str.strip().map(text_of).tolist()
 
 
 def _points(run: str, place: str, steps: pd.Series, metrics: dict[str, pd.Series]) -> pd.DataFrame:

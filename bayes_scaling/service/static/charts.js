@@ -173,9 +173,11 @@ export async function png(svg) {
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
-/** Rows as CSV. */
+/** Rows as CSV; texts that a spreadsheet would take for a formula have an apostrophe before them, as those of the command line. */
 export function csv(rows) {
   const names = Object.keys(rows[0] ?? {});
-  const cell = (value) => (/[",\n]/.test(String(value ?? "")) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
-  return [names.join(","), ...rows.map((row) => names.map((name) => cell(row[name])).join(","))].join("\n");
+  const inert = (text) => (/^'*[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
+  const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const cell = (value) => quoted(inert(String(value ?? "")));
+  return [names.map(cell).join(","), ...rows.map((row) => names.map((name) => cell(row[name])).join(","))].join("\n");
 }
