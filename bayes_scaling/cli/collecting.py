@@ -72,12 +72,13 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Collect runs from a tracker's export, a trainer's logs or a table; every assumption and every run left out is said."""
-    from bayes_scaling.files import check_writable
+    from bayes_scaling.files import check_writable, refuse_overwriting
     from bayes_scaling.runs.collecting.collect import collect as collected_from
     from bayes_scaling.runs.collecting.names import read_map
 
     for path in (*(() if out == "-" else (Path(out),)), *((curves,) if curves else ())):
         check_writable(path)
+        refuse_overwriting(path, source, mapping, *(facts or ()))
     found = collected_from(
         source,
         kind=kind,

@@ -136,12 +136,13 @@ def thin(
 ) -> None:
     """Take some rows of a table that is too large to fit, and say what that loses."""
     from bayes_scaling.cells import csv_of
-    from bayes_scaling.files import check_writable, whole_file
+    from bayes_scaling.files import check_writable, refuse_overwriting, whole_file
     from bayes_scaling.model.thinning import thin as thinned
 
     if out.suffix not in (".csv", ".parquet"):
         raise InvalidRequest(f"{out} is no kind of table that is written: end its name in .csv or .parquet.")
     check_writable(out)
+    refuse_overwriting(out, runs, model)
     few = thinned(runs, rows=rows, model=model, columns=columns_of(columns), seed=seed)
     table = few.table.drop(columns=[column for column in few.derived if column in few.table])
     with whole_file(out) as unfinished:

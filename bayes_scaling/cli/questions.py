@@ -100,9 +100,10 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     columns = columns_of(given.pop("columns", None))
     loss_unit = given.pop("loss_unit", None)
     printed = str(out) == "-"
-    if out is not None and not printed:
-        check_writable(out)
-        refuse_overwriting(out, stored, *given.values())
+    for path in (None if printed else out, *(value for _, value in further)):
+        if isinstance(path, Path):
+            check_writable(path)
+            refuse_overwriting(path, stored, *given.values())
     question = kind(**{name: _read(kind, name, value, columns) for name, value in given.items()})
     if kind.fits and stored is not None and stored.suffix != ".nc" and not stored.is_dir():
         from bayes_scaling.inference.sample import fit

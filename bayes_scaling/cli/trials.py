@@ -69,10 +69,10 @@ def backtest(
 ) -> None:
     """Forecast a table's own larger runs from its smaller ones at every cut: coverage and scores."""
     from bayes_scaling.cells import csv_of
-    from bayes_scaling.files import make_folder, whole_file, write_whole
+    from bayes_scaling.files import whole_file, write_whole
 
     if out is not None:
-        make_folder(out)
+        _make_folder(out, "backtest.json", "scores.csv", "backtest.png", read=(runs, model, card))
     table = options.table_of(runs, columns, where, loss_unit, card)
     from bayes_scaling.evaluation.backtest import backtest as run_backtest
     from bayes_scaling.report.trials import plot_backtest
@@ -122,9 +122,9 @@ def certify(
     as_json: options.AsJson = False,
 ) -> None:
     """Certify the calibration of a model on a design: simulate tables, fit each, and report ranks and coverage."""
-    from bayes_scaling.files import make_folder, write_whole
+    from bayes_scaling.files import write_whole
 
-    make_folder(out)
+    _make_folder(out, "certificate.json", "certificate.html", read=(runs, model, card))
     table = options.table_of(runs, columns, where, loss_unit, card)
     from bayes_scaling.evaluation.certify import certify as certificate_of
     from bayes_scaling.report.certificate import write_certificate
@@ -170,10 +170,10 @@ def weigh(
 
     With --by COLUMN each law counts twice: its groups with exponents of their own, and with shared ones.
     """
-    from bayes_scaling.files import make_folder, write_whole
+    from bayes_scaling.files import write_whole
     from bayes_scaling.model.document import default_model, read_model
 
-    make_folder(out)
+    _make_folder(out, "weights.json", read=(runs, card, *(model or ())))
     table = options.table_of(runs, columns, where, loss_unit, card)
     model = model or ([default_model(table.table)] if by else [])
     named = {Path(entry).stem: read_model(entry) for entry in model}
@@ -208,6 +208,15 @@ def weigh(
     print_table(result.table)
     use = "recipes {out} --baseline LABEL --compute 1e21" if by else "predict {out} --params 7e10 --tokens 1.4e12"
     print(f"\nMixture: {out.resolve()}\nUse it: bayes-scaling {use.format(out=out)}")
+
+
+def _make_folder(out: Path, *written: str, read: tuple[object, ...]) -> None:
+    """Make a folder of results, or refuse one in which a result would be written over what is read."""
+    from bayes_scaling.files import make_folder, refuse_overwriting
+
+    make_folder(out)
+    for name in written:
+        refuse_overwriting(out / name, *read)
 
 
 def _both_exponents(named: dict[str, ModelDocument], table: DataFrame, by: list[str]) -> dict[str, ModelDocument]:

@@ -12,10 +12,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from filelock import FileLock
 from pydantic_core import from_json
@@ -63,15 +64,14 @@ def append_all(
         try:
             file.seek(len(complete))
             file.truncate()
-            if complete and not complete.endswith(b"\n"):
-                file.write(b"\n")
-            file.write(lines)
-            file.flush()
+            _write(file, lines if not complete or complete.endswith(b"\n") else b"\n" + lines)
             os.fsync(file.fileno())
             if not content:
                 sync_folder(place)
         except OSError as error:
-            raise Unwritable(f"The ledger {path} cannot be written: {error.strerror}.") from None
+            with suppress(OSError):
+                file.truncate(len(complete))  # nobody was told of what was written of it
+            raise Unwritable(f"The ledger {path} cannot be written: {error.strerror}; nothing was added.") from None
     return added
 
 
@@ -172,8 +172,14 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def _write(file: FileIO, content: bytes) -> None:
+    """Write all of some bytes."""
+    while content:
+        content = content[file.write(content) :]
+
+
 @contextmanager
-def _locked(path: Path) -> Generator[tuple[IO[bytes], bool]]:
+def _locked(path: Path) -> Generator[tuple[FileIO, bool]]:
     """Open a ledger to read and append, and say whether it is new; a lock beside it ends with the process, however it ends."""
     if path.exists() and not path.is_file():
         raise Unwritable(f"The ledger {path} cannot be written: it is a folder, a pipe or a device.")
@@ -190,7 +196,7 @@ def _locked(path: Path) -> Generator[tuple[IO[bytes], bool]]:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         except OSError as error:
             raise Unwritable(f"The ledger {path} cannot be written: {error.strerror}.") from None
-        with os.fdopen(descriptor, "r+b") as file:
+        with os.fdopen(descriptor, "r+b", buffering=0) as file:
             try:
                 yield file, created
             finally:
