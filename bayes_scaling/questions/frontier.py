@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
+from bayes_scaling.elementwise import exp, log
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess
@@ -32,7 +33,7 @@ from bayes_scaling.questions.picture import curve as picture_of
 from bayes_scaling.questions.risk import expectation
 from bayes_scaling.questions.wording import flop, number, percent, short
 
-_REACH: Final = float(np.log(100.0))
+REACH: Final = float(np.log(100.0))
 """How far in log N from that of the law the optimum with a discrepancy is looked for, either way."""
 _FINE: Final = 0.1
 """Step in log N by which its minima are told apart."""
@@ -130,8 +131,8 @@ def frontier(
 
 def _best(curve: LearningCurve, compute_min: np.ndarray, of_law: np.ndarray) -> np.ndarray:
     """Return the log of the size of least mean loss in each draw, shape (compute, draw), around that of the law."""
-    count = int(np.ceil(2 * _REACH / _FINE)) + 1
-    ends = of_law - _REACH, of_law + _REACH
+    count = int(np.ceil(2 * REACH / _FINE)) + 1
+    ends = of_law - REACH, of_law + REACH
     return minimise(lambda x: curve.at_critical_batch(compute_min, x), *ends, grid=count, steps=_NARROWED)
 
 
@@ -176,12 +177,9 @@ def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
     like, arrays = plain(compute_min=compute_min, **laws)
     spent = arrays.pop("compute_min")
 
-    def excess(log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        path = efficient_at(log_t, **arrays)
-        return np.log(path["compute_min_flops"] / spent), -path["share"] / path["loss_exponent"]
-
     # Without an offset the first step is exact.
-    log_t, _ = newton(excess, np.full(spent.shape, np.log(2.0)), steps=20, tolerance=1e-13)
+    start = np.full(spent.shape, np.log(2.0))
+    log_t, _ = newton(lambda log_t: efficient_excess_at(log_t, spent, **arrays), start, steps=20, tolerance=1e-13)
     path = efficient_at(log_t, **arrays)
     del path["share"], path["compute_min_flops"]
     draws = xr.Dataset({name: (like.dims, value) for name, value in path.items()}, coords=like.coords)
@@ -189,12 +187,18 @@ def efficient(compute_min: xr.DataArray, **laws: Any) -> xr.Dataset:
     return draws.transpose(*SAMPLE_DIMS, ...).assign_coords(at)
 
 
+def efficient_excess_at(log_t: Any, compute_min: Any, **laws: Any) -> tuple[Any, Any]:
+    """Return the log of what compute-optimal training takes over a compute, and its slope: see :func:`efficient_at`."""
+    path = efficient_at(log_t, **laws)
+    return log(path["compute_min_flops"] / compute_min), -path["share"] / path["loss_exponent"]
+
+
 def efficient_at(
     log_t: Any, *, N_c: Any, alpha_N: Any, S_c: Any, alpha_S: Any, B_star: Any, alpha_B: Any, E: Any = 0.0
 ) -> dict[str, Any]:
     """Return the compute-optimal training whose size leaves the loss t: quantities, and exponents in compute there."""
     stops = efficient_excess(alpha_N=alpha_N, alpha_S=alpha_S)
-    t = np.exp(log_t)
+    t = exp(log_t)
     params, steps, loss = stopped_at(t, stops, N_c=N_c, alpha_N=alpha_N, S_c=S_c, alpha_S=alpha_S, E=E)
     batch = critical_batch(loss, B_star=B_star, alpha_B=alpha_B)
     share = (1 + stops) * t / loss  # of the loss that is not the offset

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
+from bayes_scaling.elementwise import exp, log, minimum
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws.batch import critical_batch, steps_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
@@ -34,7 +35,7 @@ _OF_CURVE: Final = ("N_c", "alpha_N", "S_c", "alpha_S")
 """Parameters that make a law of a loss a learning curve."""
 NEEDS: Final = (*_OF_CURVE, "B_star", "alpha_B")
 """Parameters a fit has to have."""
-_AMOUNTS: Final = ("params", "steps", "steps_min", "batch_tokens", "dataset_tokens")
+AMOUNTS: Final = ("params", "steps", "steps_min", "batch_tokens", "dataset_tokens")
 """Inputs of a learning curve on endless data, along which there may be a discrepancy."""
 _CLOSEST: Final = -40.0
 """Logarithm of the least loss above the converged one that is told from nothing."""
@@ -119,9 +120,9 @@ class LearningCurve:
         along = {
             c for label, effect in rows.observation.discrepancy.items() for c in effect.columns(label) if c in BY_COLUMN
         }
-        if not along <= set(_AMOUNTS):
+        if not along <= set(AMOUNTS):
             raise InvalidRequest(
-                f"{name} has a model discrepancy along {', '.join(sorted(along - set(_AMOUNTS)))}, which this question does not ask "
+                f"{name} has a model discrepancy along {', '.join(sorted(along - set(AMOUNTS)))}, which this question does not ask "
                 f"for: fit a document without it."
             )
         return cls(
@@ -153,7 +154,8 @@ class LearningCurve:
     def steps_min(self, params: Any, loss: Any) -> np.ndarray:
         """Return the least steps with which the law expects a loss, infinite where no number is enough."""
         with np.errstate(divide="ignore"):
-            return self.laws["S_c"] * np.maximum(loss - self.converged(params), 0.0) ** (-1 / self.laws["alpha_S"])
+            left = abs(minimum(self.converged(params) - loss, 0.0))
+            return self.laws["S_c"] * left ** (-1 / self.laws["alpha_S"])
 
     def steps(self, params: Any, loss: Any, batch: Any) -> np.ndarray:
         """Return the steps with which the law expects a loss at a batch."""
@@ -193,13 +195,16 @@ class LearningCurve:
         """Return what a discrepancy may be along; no more than the size where that is all."""
         if self.along <= {"params"}:
             return {"params": np.asarray(params, float)}
-        least = self.steps_min(params, loss)
-        steps = steps_to_loss(batch, S_least=least, B_crit=self.critical_batch(loss))
-        each = (params, steps, least, batch, training_tokens(steps, batch))
         return {
             name: np.clip(np.asarray(value, float), 1.0, BY_COLUMN[name].maximum)
-            for name, value in zip(_AMOUNTS, each, strict=True)
+            for name, value in self.amounts(params, loss, batch).items()
         }
+
+    def amounts(self, params: Any, loss: Any, batch: Any) -> dict[str, Any]:
+        """Return size, steps, least steps, batch and data with which the law expects a loss, by column."""
+        least = self.steps_min(params, loss)
+        steps = steps_to_loss(batch, S_least=least, B_crit=self.critical_batch(loss))
+        return dict(zip(AMOUNTS, (params, steps, least, batch, training_tokens(steps, batch)), strict=True))
 
 
 def loss_at_compute(
@@ -214,16 +219,28 @@ def loss_at_compute(
     """
     converged = kaplan_n(params, N_c=N_c, alpha_N=alpha_N, E=E)
 
+    laws = {"S_c": S_c, "alpha_S": alpha_S, "B_star": B_star, "alpha_B": alpha_B}
+
     def excess(log_left: np.ndarray) -> tuple[Any, Any]:
-        left = np.exp(log_left)
-        batch = critical_batch(converged + left, B_star=B_star, alpha_B=alpha_B)
-        spent = training_compute(params, training_tokens(S_c * left ** (-1 / alpha_S), batch))
-        return np.log(spent / compute_min), -1 / alpha_S - left / (converged + left) / alpha_B
+        return compute_excess(log_left, compute_min, params, converged, **laws)
 
     # Concave and falling: after the first step Newton's method comes from one side.
     start = np.zeros(np.broadcast_shapes(*(np.shape(each) for each in (compute_min, converged, S_c))))
     log_left, _ = newton(excess, start, steps=60, tolerance=1e-12)
     return converged + np.exp(log_left)
+
+
+def compute_excess(
+    log_left: Any, compute_min: Any, params: Any, converged: Any, *, S_c: Any, alpha_S: Any, B_star: Any, alpha_B: Any
+) -> tuple[Any, Any]:
+    """Return the log of what a loss takes at the critical batch over a compute C_min, and its slope in the log of what is left.
+
+    What is left is the loss above the converged one.
+    """
+    left = exp(log_left)
+    batch = critical_batch(converged + left, B_star=B_star, alpha_B=alpha_B)
+    spent = training_compute(params, training_tokens(S_c * left ** (-1 / alpha_S), batch))
+    return log(spent / compute_min), -1 / alpha_S - left / (converged + left) / alpha_B
 
 
 class OfCurve(OfSystem):

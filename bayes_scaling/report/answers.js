@@ -40,6 +40,26 @@ function goldenSection(f, left, right, steps) {
   return (left + right) / 2;
 }
 
+/** Where a function is least between two ends: the best point of a grid, then golden sections. */
+function minimise(f, low, high, grid, steps) {
+  const width = (high - low) / (grid - 1);
+  const best = leastOf(Array.from({ length: grid }, (_, k) => f(low + (k / (grid - 1)) * (high - low))));
+  return goldenSection(f, low + Math.max(best - 1, 0) * width, low + Math.min(best + 1, grid - 1) * width, steps);
+}
+
+/** The root of a function that comes with its slope; a step below the tolerance is rest. */
+function newton(f, start, steps, tolerance) {
+  let x = start;
+  for (let step = 0; step < steps; step++) {
+    const [value, slope] = f(x);
+    const move = -value / slope;
+    if (Number.isNaN(move)) return x;
+    x += move;
+    if (Math.abs(move) < tolerance) return x;
+  }
+  return x;
+}
+
 const leastOf = (values) => values.reduce((best, value, k) => (value < values[best] || Number.isNaN(values[best]) ? k : best), 0);
 
 /** The draws of one observation, and what follows from them. */
@@ -47,28 +67,39 @@ class Observation {
   constructor(data, formulas) {
     Object.assign(this, data);
     this.formulas = formulas;
-    const values = unpack(data.values, Float64Array);
-    const width = values.length / data.draws;
-    this.rows = Array.from({ length: data.draws }, (_, draw) => Array.from(values.subarray(draw * width, (draw + 1) * width)));
-    this.splines = data.splines.map((spline) => {
-      const moves = unpack(spline.moves, Int32Array);
+    this.choose(0);
+  }
+
+  /** Answer for one of the groups from now on. */
+  choose(group) {
+    const { values, splines } = this.groups[group];
+    this.group = group;
+    const columns = values.map((place) => unpack(this.pool[place], Float64Array));
+    this.rows = Array.from({ length: this.draws }, (_, draw) => columns.map((column) => column[draw]));
+    this.splines = splines.map((spline) => {
+      const moves = unpack(this.pool[spline.moves], Int32Array);
       const knots = new Float64Array(moves.length);
-      moves.forEach((move, k) => (knots[k] = move + (k < data.draws ? 0 : knots[k - data.draws])));
-      return { ...spline, knots: knots.map((value) => value * spline.unit), count: moves.length / data.draws };
+      moves.forEach((move, k) => (knots[k] = move + (k < this.draws ? 0 : knots[k - this.draws])));
+      return { ...spline, knots: knots.map((value) => value * spline.unit), count: moves.length / this.draws };
     });
   }
 
-  /** Which knots of each spline count at a run, and how much; nothing beyond what the page has. */
-  #knots(inputs) {
-    const columns = this.formulas.columns(...inputs);
-    const places = this.splines.map(({ tracked, first, spacing, knots, count }) => {
-      const place = (Math.log10(columns[tracked]) - first) / spacing;
+  /** Which knots of each spline count where its column has a value, and how much; nothing beyond what the page has. */
+  #places(values) {
+    const places = this.splines.map(({ first, spacing, knots, count }, k) => {
+      const place = (Math.log10(values[k]) - first) / spacing;
       const nearest = Math.floor(place + 0.5);
       if (!(nearest >= 1 && nearest <= count - 2)) return null;
       const off = place - nearest;
       return { knots, at: nearest * this.draws, below: 0.5 * (0.5 - off) ** 2, here: 0.75 - off ** 2, above: 0.5 * (0.5 + off) ** 2 };
     });
     return places.includes(null) ? null : places;
+  }
+
+  /** The same at a run. */
+  #knots(inputs) {
+    const columns = this.formulas.columns(...inputs);
+    return this.#places(this.splines.map(({ tracked }) => columns[tracked]));
   }
 
   /** What the discrepancy adds to the log loss in a draw; not a number beyond what the page has. */
@@ -80,6 +111,11 @@ class Observation {
       sum += below * knots[k - this.draws] + here * knots[k] + above * knots[k + this.draws];
     }
     return sum;
+  }
+
+  /** What the discrepancy adds to the log loss in a draw where the column of each spline has a value. */
+  added(values, draw) {
+    return this.#added(this.#places(values), draw);
   }
 
   #each(formula, inputs, places) {

@@ -21,7 +21,7 @@ const amount = (value, unit) => (unit === "FLOP" ? power(value) : short(value));
 
 /** A figure on logarithmic axes: bands, lines, points, and a mark at what is asked. */
 function figure(svg, { x, y, bands = [], lines = [], points = [], mark, level, unit }) {
-  const [width, height, left, bottom] = [Math.max(280, svg.clientWidth || 340), 250, 46, 40];
+  const [width, height, left, bottom, top] = [Math.max(280, svg.clientWidth || 340), 250, 46, 40, 20];
   const all = [...bands.flatMap((band) => [band.lower, band.upper]), ...lines.map((line) => line.y), points.map((point) => point[1])].flat();
   const finite = all.filter((value) => Number.isFinite(value) && value > 0);
   const across = [...bands, ...lines].flatMap((of) => of.x).concat(points.map((point) => point[0]), mark ? [mark[0]] : []);
@@ -31,7 +31,7 @@ function figure(svg, { x, y, bands = [], lines = [], points = [], mark, level, u
   const [low, high] = ends(mark && mark[1] > 0 ? [...finite, mark[1]] : finite);
   const [y0, y1] = [low - 0.03 * (high - low || 1), high + 0.03 * (high - low || 1)];
   const px = (value) => left + ((Math.log(value) - x0) / (x1 - x0 || 1)) * (width - left - 10);
-  const py = (value) => height - bottom - ((Math.log(value) - y0) / (y1 - y0)) * (height - bottom - 8);
+  const py = (value) => height - bottom - ((Math.log(value) - y0) / (y1 - y0)) * (height - bottom - top);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
   const add = (name, attributes, text) => {
@@ -47,19 +47,20 @@ function figure(svg, { x, y, bands = [], lines = [], points = [], mark, level, u
     if (back && of === "new") for (const end of [lower, upper]) add("path", { d: `M${path(xs, end)}`, class: "edge" });
   }
   for (const { x: xs, y: ys } of lines) if (path(xs, ys)) add("path", { d: `M${path(xs, ys)}`, class: "line" });
-  for (const [at, value] of points) if (at >= Math.exp(x0) && value > 0) add("circle", { cx: px(at), cy: py(value), r: 2.5, class: "run" });
+  for (const [at, value] of points) if (Math.log(at) >= x0 - 1e-9 && value > 0) add("circle", { cx: px(at), cy: py(value), r: 2.5, class: "run" });
   if (level && Math.log(level) > y0 && Math.log(level) < y1) add("path", { d: `M${left},${py(level)}H${width - 10}`, class: "level" });
   if (mark && Number.isFinite(mark[1])) {
-    add("path", { d: `M${px(mark[0])},8V${height - bottom}`, class: "asked" });
+    add("path", { d: `M${px(mark[0])},${top}V${height - bottom}`, class: "asked" });
     add("circle", { cx: px(mark[0]), cy: py(mark[1]), r: 5, class: "mark" });
   }
-  add("path", { d: `M${left},8V${height - bottom}H${width - 10}`, class: "axis" });
+  add("path", { d: `M${left},${top}V${height - bottom}H${width - 10}`, class: "axis" });
   for (const value of ticks(x0, x1, Math.floor(width / 90))) {
-    add("text", { x: px(value), y: height - bottom + 16, class: "tick", "text-anchor": "middle" }, amount(value, unit));
+    const anchor = px(value) > width - 24 ? "end" : "middle";
+    add("text", { x: anchor === "end" ? width : px(value), y: height - bottom + 16, class: "tick", "text-anchor": anchor }, amount(value, unit));
   }
   for (const value of ticks(y0, y1, 5)) add("text", { x: left - 6, y: py(value) + 4, class: "tick", "text-anchor": "end" }, number(value));
   add("text", { x: (left + width) / 2, y: height - 6, class: "name", "text-anchor": "middle" }, x);
-  add("text", { x: left + 6, y: 14, class: "name" }, y);
+  add("text", { x: 6, y: 12, class: "name" }, y);
 }
 
 /** Round values between two logarithms, about as many as asked. */
@@ -124,11 +125,103 @@ function reach(decades) {
 
 const between = ([median, lower, upper], write) => `${write(median)} (${write(lower)} to ${write(upper)})`;
 
+/** How a law of size and data spends a budget: on the size of least mean loss. */
+class Splitting {
+  constructor(observation) {
+    Object.assign(this, { observation, ...observation.budget });
+    this.axis = "C = 6 N D (FLOP), each at its best size";
+    this.lost = "lost by this size";
+  }
+
+  compute(run) {
+    return this.observation.formulas.compute(run[this.params], run[this.tokens]);
+  }
+
+  choice(compute) {
+    return this.observation.choice(compute);
+  }
+
+  /** The run of a size, by its logarithm. */
+  run(compute, logSize) {
+    return this.observation.along(compute, logSize);
+  }
+
+  losses(compute, logSize) {
+    const run = this.run(compute, logSize);
+    return { expected: this.observation.expected(run), measured: this.observation.measured(run) };
+  }
+
+  /** What is best, and what it is in each draw. */
+  best(compute, logSize) {
+    const sizes = this.observation.optima(compute);
+    const tokens = sizes.map((size) => this.observation.formulas.tokensAt(compute, size));
+    return [
+      ["N", Math.exp(logSize), sizes],
+      ["D", this.run(compute, logSize)[this.tokens], tokens],
+    ];
+  }
+
+  /** The logarithms of sizes between which a figure shows the loss. */
+  ends(compute) {
+    const sizes = this.observation.sensible(compute, 0.3);
+    return [sizes[0], sizes.at(-1)];
+  }
+}
+
+/** How a learning curve spends a budget: on the size of least mean loss, trained at the critical batch. */
+class Running {
+  constructor(observation) {
+    const { at, low, high, start } = observation.training;
+    [this.params, this.steps, this.batch] = at;
+    Object.assign(this, { observation, low, high, start, training: new Training(observation) });
+    this.axis = "C = 6 N B S (FLOP), each at its best size and batch";
+    this.lost = "lost by this size and batch";
+  }
+
+  compute(run) {
+    return this.observation.formulas.trainingCompute(run[this.params], run[this.steps], run[this.batch]);
+  }
+
+  choice(compute) {
+    return this.training.choice(compute);
+  }
+
+  /** The run of a size, by its logarithm: its batch is the median of the critical ones. */
+  run(compute, logSize) {
+    const { low, high } = this.observation.inputs[this.batch];
+    const median = interval(this.training.batches(compute, logSize), 0.5)[0];
+    const inputs = [];
+    inputs[this.params] = Math.exp(logSize);
+    inputs[this.batch] = Math.min(Math.max(median, low), high);
+    inputs[this.steps] = 1;
+    inputs[this.steps] = compute / this.compute(inputs);
+    return inputs;
+  }
+
+  losses(compute, logSize) {
+    return this.training.losses(compute, logSize);
+  }
+
+  best(compute, logSize) {
+    const run = this.run(compute, logSize);
+    const [size, steps, batch] = [this.params, this.steps, this.batch].map((place) => run[place]);
+    const chosen = { N: size, D: batch * steps, B: batch, S: steps };
+    return Object.entries(this.training.optima(compute)).map(([name, draws]) => [name, chosen[name], draws]);
+  }
+
+  ends(compute) {
+    const { low, high } = this.observation.inputs[this.params];
+    const best = this.training.best(compute);
+    return [Math.max(Math.min(...best) - 1.5, Math.log(low)), Math.min(Math.max(...best) + 1.5, Math.log(high))];
+  }
+}
+
 /** The page's own answers of one observation. */
 class Asking {
   constructor(observation, prob, root) {
     Object.assign(this, { observation, prob, root });
-    const { inputs, budget, output, runs } = observation;
+    const { inputs, groups, output, runs } = observation;
+    this.budget = observation.budget ? new Splitting(observation) : observation.training ? new Running(observation) : null;
     const changed = () => this.answer();
     const sliders = root.querySelector(".sliders");
     const labelled = ({ symbol, unit }) => (unit && unit !== "1" ? `${symbol} (${unit})` : symbol);
@@ -140,18 +233,38 @@ class Asking {
       this.field.value = number(this.value, 4);
     };
     this.target.show(sorted[0]);
-    if (budget) {
-      this.budget = new Slider("C (FLOP), best size", { ...budget, unit: "FLOP" }, () => this.spent());
-      sliders.append(this.budget.element);
+    if (groups[0].name) sliders.append(this.choosing(groups));
+    if (this.budget) {
+      this.spending = new Slider("C (FLOP), best size", { ...this.budget, unit: "FLOP" }, () => this.spent());
+      sliders.append(this.spending.element);
+      root.querySelector(".fan").parentElement.hidden = false;
     }
     sliders.append(...this.inputs.map((slider) => slider.element), this.target.element);
-    if (budget) {
-      root.querySelector(".fan").parentElement.hidden = false;
-      this.path = [];
-      this.spent();
-      this.fan(spaced(Math.log(budget.low), Math.log(budget.high), 25).map(Math.exp));
-    } else changed();
+    this.anew();
     new ResizeObserver(() => this.draw()).observe(root);
+  }
+
+  /** A field to choose the group by. */
+  choosing(groups) {
+    const label = Object.assign(document.createElement("label"), { className: "group" });
+    const select = document.createElement("select");
+    select.append(...groups.map(({ name }, k) => Object.assign(document.createElement("option"), { value: k, textContent: name })));
+    select.addEventListener("change", () => {
+      this.observation.choose(Number(select.value));
+      this.anew();
+    });
+    select.setAttribute("aria-label", "group");
+    label.append(Object.assign(document.createElement("span"), { textContent: "for" }), select);
+    return label;
+  }
+
+  /** Answer from the draws that there are now. */
+  anew() {
+    clearTimeout(this.next);
+    if (!this.budget) return this.answer();
+    this.path = [];
+    this.spent();
+    this.fan(spaced(Math.log(this.budget.low), Math.log(this.budget.high), 25).map(Math.exp));
   }
 
   get run() {
@@ -160,18 +273,19 @@ class Asking {
 
   /** A budget was asked for: the run is the best one. */
   spent() {
-    const inputs = this.observation.along(this.budget.value, this.observation.choice(this.budget.value));
-    inputs.forEach((value, k) => this.inputs[k].show(value));
-    this.best = inputs;
+    const compute = this.spending.value;
+    const choice = this.budget.choice(compute);
+    this.budget.run(compute, choice).forEach((value, k) => this.inputs[k].show(value));
+    this.best = { compute, choice };
     this.answer();
   }
 
-  /** An input was moved: where a budget is split, it is what the run spends. */
+  /** An input was moved: where there are budgets, it is what the run spends. */
   moved() {
     if (this.budget) {
-      const { params, tokens } = this.observation.budget;
-      this.budget.show(this.observation.formulas.compute(this.run[params], this.run[tokens]));
-      this.best = null;
+      const compute = this.budget.compute(this.run);
+      this.spending.show(compute);
+      this.best = { compute, choice: this.budget.choice(compute) };
     }
     this.answer();
   }
@@ -186,14 +300,13 @@ class Asking {
     say("mean", between(interval(expected, prob), (value) => number(value, 4)));
     say(`below ${number(this.target.value, 4)}`, Number.isFinite(this.median) ? `probability ${share(measured, this.target.value).toFixed(2)}` : "not known here");
     if (this.budget) {
-      const compute = observation.formulas.compute(run[observation.budget.params], run[observation.budget.tokens]);
-      const sizes = observation.optima(compute);
-      const tokens = sizes.map((size) => observation.formulas.tokensAt(compute, size));
-      const chosen = this.best ?? observation.along(compute, observation.choice(compute));
-      say(`best N at ${power(compute)} FLOP`, `${short(chosen[observation.budget.params])} (optimum ${interval(sizes, prob).slice(1).map(short).join(" to ")})`);
-      say("best D", `${short(chosen[observation.budget.tokens])} (optimum ${interval(tokens, prob).slice(1).map(short).join(" to ")})`);
-      const lost = mean(expected) - mean(observation.expected(chosen));
-      say("lost by this size", Number.isFinite(lost) ? number(Math.max(lost, 0), 2) : "not known here");
+      const { compute, choice } = this.best;
+      for (const [name, chosen, draws] of this.budget.best(compute, choice)) {
+        const at = name === "N" ? ` at ${power(compute)} FLOP` : "";
+        say(`best ${name}${at}`, `${short(chosen)} (optimum ${interval(draws, prob).slice(1).map(short).join(" to ")})`);
+      }
+      const lost = mean(expected) - mean(this.budget.losses(compute, choice).expected);
+      say(this.budget.lost, Number.isFinite(lost) ? number(Math.max(lost, 0), 2) : "not known here");
     }
     say("this run is", reach(observation.reaches(run)));
     const list = this.root.querySelector(".answers");
@@ -211,49 +324,57 @@ class Asking {
     if (this.budget) this.fanned();
   }
 
+  /** The runs that a figure shows: those of the group, or all where it has none. */
+  points(across) {
+    const { runs, group } = this.observation;
+    const own = runs.group.includes(group) ? runs.y.map((_, k) => k).filter((k) => runs.group[k] === group) : runs.y.map((_, k) => k);
+    return own.map((k) => [across(runs.x.map((values) => values[k])), runs.y[k]]);
+  }
+
   /** The loss along the first input, or along the sizes of a budget. */
   slice() {
-    const { observation, prob, run } = this;
-    const at = this.budget ? observation.budget.params : 0;
-    const [{ symbol, unit, low, high }] = [observation.inputs[at]];
-    const compute = this.budget && observation.formulas.compute(run[observation.budget.params], run[observation.budget.tokens]);
-    const ends = this.budget ? observation.sensible(compute, 0.3) : [Math.log(low), Math.log(high)];
-    const xs = spaced(ends[0], ends.at(-1), 41);
-    const runs = xs.map((x) => (this.budget ? observation.along(compute, x) : run.map((value, k) => (k === at ? Math.exp(x) : value))));
-    this.picture(".slice", runs, xs.map(Math.exp), [run[at], this.median], {
-      x: this.budget ? `N (${unit}) at ${power(compute)} FLOP` : unit && unit !== "1" ? `${symbol} (${unit})` : symbol,
+    const { observation, budget, run } = this;
+    const at = budget ? budget.params : 0;
+    const { symbol, unit, low, high } = observation.inputs[at];
+    const compute = budget && budget.compute(run);
+    const xs = spaced(...(budget ? budget.ends(compute) : [Math.log(low), Math.log(high)]), 41);
+    const of = (x) => run.map((value, k) => (k === at ? Math.exp(x) : value));
+    const losses = xs.map((x) => (budget ? budget.losses(compute, x) : { expected: observation.expected(of(x)), measured: observation.measured(of(x)) }));
+    this.picture(".slice", losses, xs.map(Math.exp), [run[at], this.median], {
+      x: budget ? `N (${unit}) at ${power(compute)} FLOP` : unit && unit !== "1" ? `${symbol} (${unit})` : symbol,
       unit,
-      points: this.budget || observation.inputs.length > 1 ? [] : observation.runs.x[at].map((x, k) => [x, observation.runs.y[k]]),
+      points: budget || observation.inputs.length > 1 ? [] : this.points((inputs) => inputs[at]),
     });
   }
 
-  /** The forecast over budgets, each at its best size; worked out once, one budget at a time. */
+  /** The forecast over budgets, each at its best size; worked out once it is seen, one budget at a time. */
   fan(budgets) {
     const [compute, ...rest] = budgets;
     if (compute === undefined) return;
-    this.path.push([compute, this.observation.along(compute, this.observation.choice(compute))]);
+    const { root } = this;
+    if (root.open === false) {
+      root.ontoggle = () => this.fan(budgets);
+      return;
+    }
+    root.ontoggle = null;
+    this.path.push([compute, this.budget.losses(compute, this.budget.choice(compute))]);
     if (!rest.length) this.fanned();
-    setTimeout(() => this.fan(rest), 0);
+    this.next = setTimeout(() => this.fan(rest), 0);
   }
 
   fanned() {
-    const { observation } = this;
     if (this.path.length < 2) return;
-    const points = observation.runs.x[observation.budget.params].map((size, k) => [
-      observation.formulas.compute(size, observation.runs.x[observation.budget.tokens][k]),
-      observation.runs.y[k],
-    ]);
-    this.picture(".fan", this.path.map(([, run]) => run), this.path.map(([compute]) => compute), [this.budget.value, this.median], {
-      x: "C = 6 N D (FLOP), each at its best size",
+    this.picture(".fan", this.path.map(([, losses]) => losses), this.path.map(([compute]) => compute), [this.spending.value, this.median], {
+      x: this.budget.axis,
       unit: "FLOP",
-      points,
+      points: this.points((inputs) => this.budget.compute(inputs)),
     });
   }
 
-  picture(place, runs, xs, mark, how) {
+  picture(place, losses, xs, mark, how) {
     const { observation, prob } = this;
-    const measured = runs.map((run) => interval(observation.measured(run), prob));
-    const expected = runs.map((run) => interval(observation.expected(run), prob));
+    const measured = losses.map((each) => interval(each.measured, prob));
+    const expected = losses.map((each) => interval(each.expected, prob));
     const end = (of, k) => of.map((each) => each[k]);
     figure(this.root.querySelector(place), {
       ...how,

@@ -11,14 +11,15 @@ import pytest
 import xarray as xr
 
 from bayes_scaling.errors import NewGroupWarning
-from bayes_scaling.model.document import shipped_models
+from bayes_scaling.model.document import read_model, shipped_models
 from bayes_scaling.model.effects import Placed
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval, predict, predict_at
 from bayes_scaling.questions.allocation import allocate
+from bayes_scaling.questions.frontier import frontier
 from bayes_scaling.questions.target import chance
-from bayes_scaling.report.interactive import DRAWS, Interactive
+from bayes_scaling.report.interactive import DRAWS, Interactive, groups_of
 from tests.javascript import evaluated
 from tests.model.test_equivariance import density_of
 
@@ -44,7 +45,7 @@ def asked(interactive, expression):
 def test_every_shipped_model_answers_as_python_does(name):
     fit = fit_of(name)
     interactive = Interactive.of(fit, 0.9, {})
-    assert not interactive.left_out
+    assert not any("is left out" in reason for reason in interactive.left_out)
     assert len(interactive.data) < 1_200_000
     rng = np.random.default_rng(1)
     ends = [np.log([(each["low"], each["high"]) for each in data["inputs"]]) for data in interactive.observations]
@@ -66,11 +67,11 @@ def test_every_shipped_model_answers_as_python_does(name):
         assert compared >= POINTS // 2
 
 
-def predicted(fit, columns):
+def predicted(fit, columns, group=None):
     """Return what Python predicts; what an observation takes that measures no loss is asked for past the door of losses."""
     if fit.model.only.output == "loss":
-        return predict(fit, **columns)
-    return predict_at(fit, {column: xr.DataArray(value) for column, value in columns.items()}, group={})
+        return predict(fit, **columns, group=group)
+    return predict_at(fit, {column: xr.DataArray(value) for column, value in columns.items()}, group=group or {})
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +116,66 @@ def test_what_a_page_does_not_have_it_does_not_answer(kappa):
     assert set(asked(interactive, "Array.from(all[0].expected([1e14, 1e15]))")) == {"NaN"}
 
 
+@pytest.mark.filterwarnings("ignore::bayes_scaling.errors.NewGroupWarning")
+@pytest.mark.parametrize("name", [name for name in shipped_models() if read_model(name).group_columns])
+def test_every_group_answers_as_python_does(name):
+    """A new one, and those of the runs."""
+    fit = fit_of(name)
+    few, interactive = fit.thinned(DRAWS // 2), Interactive.of(fit, 0.9, {})
+    runs = [[float((x["low"] * x["high"]) ** 0.5) for x in data["inputs"]] for data in interactive.observations]
+    each_group = "(one.choose(group), [one.expected(run), one.measured(run)].map(draws => Array.from(draws)))"
+    theirs = asked(
+        interactive, f"{json.dumps(runs)}.map((run, k) => (one => one.groups.map((_, group) => {each_group}))(all[k]))"
+    )
+    for view, data, run, answers in zip(few.views.values(), interactive.observations, runs, theirs, strict=True):
+        inputs, groups = dict(zip(view.model.only.columns.values(), run, strict=True)), groups_of(view, {})
+        assert data["groups"][0]["name"] == ", ".join(f"a new {column}" for column in view.model.group_columns)
+        assert len(data["groups"]) >= 3 or not view.model.group_columns
+        for labels, group, (expected, measured) in zip(groups, data["groups"], answers, strict=False):
+            assert all(f"{column} {label}" in group["name"] for column, label in labels.items())
+            ours = predicted(view, inputs, labels)
+            np.testing.assert_allclose(expected, ours["expected_loss"].values.ravel(), rtol=1e-9)
+            np.testing.assert_allclose(measured, ours["measured_loss"].values.ravel(), rtol=1e-9)
+        assert len({tuple(measured) for _, measured in answers}) == len(answers)
+
+
 def test_a_group_may_be_named():
+    """It is the one that the page begins with."""
+    interactive = Interactive.of(fit_of("kappa_by_group_forecast"), 0.9, {"group": "b"})
+    assert interactive.observations[0]["groups"][0]["name"] == "group b"
+
+
+def test_more_groups_than_a_page_has_place_for_are_said_to_be_left_out():
     fit = fit_of("kappa_by_group_forecast")
-    interactive = Interactive.of(fit, 0.9, {"group": "b"})
-    assert interactive.group == "group b"
-    ours = predict(fit.thinned(DRAWS // 2), params=3e9, tokens=2e10, group={"group": "b"})
-    theirs = asked(interactive, "Array.from(all[0].measured([3e9, 2e10]))")
-    np.testing.assert_allclose(theirs, ours["measured_loss"].values.ravel(), rtol=1e-9)
+    interactive, seen = Interactive.of(fit, 0.9, {}), fit.table["group"].nunique()
+    shown = len(interactive.observations[0]["groups"])
+    assert shown < seen + 1
+    assert interactive.left_out == (f"Of {seen + 1} groups the page has {shown}: ask the command line for others.",)
+    assert len(interactive.data) < 1_200_000
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", ["kaplan_system", "kaplan_system_offset", "kaplan_system_forecast"])
+def test_compute_optimal_training_is_that_of_python(name, share):
+    """The optimum of every draw, the size to choose and what it measures, at the least budget, the largest and between."""
+    fit = fit_of(name)
+    few, interactive = fit.thinned(DRAWS // 2), Interactive.of(fit, 0.9, {})
+    curves = [(k, data) for k, data in enumerate(interactive.observations) if data["training"]]
+    assert [data["name"] for _, data in curves] == ["curves", "decayed"]
+    for k, data in curves:
+        compute = data["training"]["low"] ** (1 - share) * data["training"]["high"] ** share
+        optima, choice, losses = asked(
+            interactive,
+            f"(training => {{ const optima = Object.values(training.optima({compute})), choice = training.choice({compute});"
+            f" return [optima.map(x => Array.from(x)), Math.exp(choice),"
+            f" Object.values(training.losses({compute}, choice)).map(x => Array.from(x))] }})(new Training(all[{k}]))",
+        )
+        ours = frontier(few, compute=compute, observation=data["name"])
+        for theirs, column in zip(optima, ("params", "tokens", "batch_tokens", "steps"), strict=True):
+            np.testing.assert_allclose(theirs, ours[column].values.ravel(), rtol=1e-9, err_msg=column)
+        assert choice == pytest.approx(float(ours["chosen_params"]), rel=1e-9)
+        for theirs, column in zip(losses, ("expected_loss", "measured_loss"), strict=True):
+            np.testing.assert_allclose(theirs, ours[column].values.ravel(), rtol=1e-9, err_msg=column)
 
 
 def test_an_effect_from_outside_is_said_to_be_left_out(kappa):

@@ -8,8 +8,11 @@ import pytest
 
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import interval, predict
+from bayes_scaling.questions.frontier import frontier
+from bayes_scaling.questions.wording import short
 from bayes_scaling.report import write_report
 from bayes_scaling.report.interactive import DRAWS
+from tests.grouped import grouped_fit
 from tests.javascript import CHROMIUM
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright to open pages")
@@ -77,6 +80,46 @@ def test_the_page_says_what_python_says(browser, tmp_path):
     page.get_by_label("N (parameters)", exact=True).fill("no number")
     page.keyboard.press("Enter")
     assert page.get_by_label("N (parameters)", exact=True).input_value() == "70B"
+    assert not wrong
+    page.context.close()
+
+
+@pytest.mark.filterwarnings("ignore::bayes_scaling.errors.NewGroupWarning")
+def test_a_group_is_chosen_on_the_page(browser, tmp_path):
+    fit = grouped_fit()
+    page, wrong = opened(browser, write_report(fit, tmp_path / "report.html"))
+    page.wait_for_selector(".fan path.line")
+    few, answers = fit.thinned(DRAWS // 2), {}
+    for name, group in (("group b", {"group": "b"}), ("group a", {"group": "a"}), ("a new group", {})):
+        page.get_by_label("group", exact=True).select_option(name)
+        for symbol, value in (("N (parameters)", "3e8"), ("D (tokens)", "8e9")):
+            page.get_by_label(symbol, exact=True).fill(value)
+            page.keyboard.press("Enter")
+        answers[name] = page.locator(".answers").inner_text()
+        ours = interval(predict(few, params=3e8, tokens=8e9, group=group)["measured_loss"], 0.9)
+        median, lower, upper = (f"{float(end):.4g}" for end in ours)
+        assert f"{median} ({lower} to {upper})" in answers[name]
+    assert len(set(answers.values())) == 3
+    for name, runs in (("a new group", 4), ("group b", 2)):  # all runs, or its own
+        page.get_by_label("group", exact=True).select_option(name)
+        sync_api.expect(page.locator(".fan circle.run")).to_have_count(runs, timeout=20_000)
+    assert not wrong
+    page.context.close()
+
+
+@pytest.mark.parametrize("model", ["kaplan_system", "kaplan_system_forecast"])
+def test_compute_optimal_training_is_answered_on_the_page(browser, tmp_path, model):
+    fit = example_system(model)
+    page, wrong = opened(browser, write_report(fit, tmp_path / "report.html"))
+    assert (tmp_path / "report.html").stat().st_size < 2_000_000
+    curves = page.locator("#ask details", has_text="curves").first
+    curves.get_by_label("C (FLOP), best size", exact=True).fill("3e20")
+    page.keyboard.press("Enter")
+    answers, path = curves.locator(".answers").inner_text(), frontier(fit.thinned(DRAWS // 4), compute=3e20)
+    assert f"{short(float(path['chosen_params']))} (optimum " in answers
+    for column in ("params", "tokens", "batch_tokens", "steps"):
+        _, lower, upper = (short(float(end)) for end in interval(path[column], 0.9))
+        assert f"(optimum {lower} to {upper})" in answers
     assert not wrong
     page.context.close()
 
