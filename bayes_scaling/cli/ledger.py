@@ -17,7 +17,7 @@ Ledger = Annotated[Path, typer.Option("--ledger", metavar="LEDGER.jsonl", help="
 
 ledgers = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(
-    ledgers, name="ledger", help="Repair a ledger of forecasts, or state the seal to publish.", rich_help_panel="Evaluation"
+    ledgers, name="ledger", help="Repair, seal, sign or verify a ledger of forecasts.", rich_help_panel="Evaluation"
 )
 
 
@@ -37,22 +37,53 @@ def repair(ledger: LedgerFile) -> None:
 def seal(
     ledger: LedgerFile,
     published: Annotated[str | None, typer.Option(help="Seal published before; an error if it is missing.")] = None,
+    sign_key: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="SSH key to sign the last seal with, in a file beside the ledger.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """State the last seal, to publish, or check a ledger against a published one.
 
     The seals alone detect entries that were edited, moved, inserted, or removed before another. Only a published seal detects
-    entries taken off the end, and a ledger written anew. Neither detects a wrong clock, nor forecasts that were never shown.
+    entries taken off the end, and a ledger written anew; so does a signature, see `ledger verify`. Nothing detects a wrong clock, nor
+    forecasts that were never shown.
     """
     from bayes_scaling.evaluation.ledger import read_ledger
+    from bayes_scaling.evaluation.signature import sign
 
     entries = read_ledger(ledger, last=published)
     last, since = entries[-1]["seal"], next((n for n, e in enumerate(reversed(entries)) if e["seal"] == published), None)
+    signature = None if sign_key is None else sign(ledger, sign_key)
     if as_json:
-        print_json({"entries": len(entries), "seal": last, "published": published, "since": since})
+        print_json({"entries": len(entries), "seal": last, "published": published, "since": since, "signature": signature})
         return
     known = "" if published is None else f" It has the published seal; {since} entries were added since."
     print(f"{ledger} has {len(entries)} entries.{known} Publish the last seal: {last}")
+    if signature is not None:
+        print(f"It is signed in {signature}: publish that, and the public key.")
+
+
+@ledgers.command(epilog="Example: bayes-scaling ledger verify forecasts.jsonl --signers signers")
+def verify(
+    ledger: LedgerFile,
+    signers: Annotated[
+        Path, typer.Option(metavar="FILE", help="Allowed signers, as of ssh-keygen: a name and a public key on each line.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Check the signature beside a ledger, and that the ledger still has what was signed.
+
+    Entries that were taken out, edited or written anew by somebody without the key are an error; entries may be added.
+    """
+    from dataclasses import asdict
+
+    from bayes_scaling.evaluation import signature
+
+    found = signature.verify(ledger, signers)
+    if as_json:
+        print_json(asdict(found))
+        return
+    print(f"{found.signer} signed {ledger} up to entry {found.entries}; {found.since} entries were added since.")
 
 
 @app.command(

@@ -1,7 +1,7 @@
 """An append-only file of forecasts: one line each, each sealed with the lines before it.
 
 A seal is the SHA-256 of the seal before it and of the entry. What is detected without further ado: an entry that was edited,
-moved, inserted, or removed before another. What is detected only by a seal that was published or noted: entries taken off the
+moved, inserted, or removed before another. What is detected only by a seal that was published or noted, or signed: entries taken off the
 end, and a ledger written anew by someone who can run this package, sealed as well as the first. What is not detected: when an entry was
 written, which is what the writer's clock said, and forecasts that were registered elsewhere and never shown.
 """
