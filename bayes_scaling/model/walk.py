@@ -193,7 +193,8 @@ class _Steps:
     def __post_init__(self) -> None:
         """Begin with the knots that known steps lie between."""
         self.first, steps = self.known
-        self.knots = np.concatenate([np.zeros((1, len(steps))), np.cumsum(steps.T, axis=0)])
+        # The draws of a knot stand beside each other: they are asked for together, hundreds of times an answer.
+        self.knots = np.ascontiguousarray(np.concatenate([np.zeros((1, len(steps))), np.cumsum(steps.T, axis=0)]))
         self._below, self._above = (self._fresh(side) for side in ("below", "above"))
 
     def _fresh(self, side: str) -> Iterator[np.ndarray]:
@@ -219,8 +220,8 @@ def _averaged(steps: _Steps, place: np.ndarray) -> np.ndarray:
     if place.shape[-1] == 1:
         below, here, above = (knots[at[..., 0] + k] for k in (-1, 0, 1))
     else:
-        draw = np.arange(knots.shape[1])
-        below, here, above = (knots[at + k, draw] for k in (-1, 0, 1))
+        flat, here = knots.ravel(), at * knots.shape[1] + np.arange(knots.shape[1])
+        below, here, above = (flat.take(here + k * knots.shape[1]) for k in (-1, 0, 1))
     return 0.5 * (0.5 - off) ** 2 * below + (0.75 - off**2) * here + 0.5 * (0.5 + off) ** 2 * above
 
 
