@@ -13,6 +13,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.variance import included, shares_of, shares_sentence
 from bayes_scaling.questions.allocation import allocate, budget_table
 from bayes_scaling.questions.base import Answer
+from bayes_scaling.questions.cost import device
 from bayes_scaling.questions.decide import Allocation
 from bayes_scaling.questions.next_run import Budget, ladder_of, next_run
 from bayes_scaling.questions.regret import regret
@@ -160,7 +161,8 @@ def _shapes_table(answer: Answer, unit: str) -> Table | None:
 
 def _cost_table(answer: Answer, asked: Allocation) -> Table:
     costs = answer.tables["cost"]
-    rows = costs.assign(what=costs.index.map(lambda name: str(name).replace("_", " ")))
+    paid = {"money": device(asked.device).currency}
+    rows = costs.assign(what=costs.index.map(lambda name: paid.get(str(name), str(name).replace("_", " "))))
     cells = {"": "{what}", **{name: f"{{{name}:short}}" for name in costs}}
     caption = f"On {asked.device}; {percent(asked.prob)} intervals include the uncertainty of price and utilisation."
     return table_of(rows, caption, cells)

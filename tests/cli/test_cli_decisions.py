@@ -70,6 +70,7 @@ def test_a_decision_and_its_page(command, stored, tmp_path):  # noqa: F811
     text = page.read_text()
     for said in (
         "Cost</h2>",
+        ">dollars</td>",
         "Probability of a loss below 2",
         "Sensitivity</h2>",
         "unlimited text",

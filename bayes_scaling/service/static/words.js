@@ -8,7 +8,8 @@ const SUFFIXES = [
 ];
 
 function digits(value, count = 3) {
-  return String(Number(value.toPrecision(count)));
+  const rounded = Number(value.toPrecision(count));
+  return rounded !== 0 && Math.abs(rounded) < 1e-4 ? rounded.toExponential() : String(rounded);
 }
 
 /** A count of parameters, tokens, hours or money: 70.3B. */
