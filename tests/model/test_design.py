@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,9 @@ import pytest
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.laws import LAWS
-from bayes_scaling.model.design import identifiability
+from bayes_scaling.model.design import _remedy, draws_near, identifiability, slopes_of
 from bayes_scaling.model.document import read_model
+from bayes_scaling.model.layout import Layout
 from bayes_scaling.runs.table import read_runs
 from tests.command import command  # noqa: F401 - a fixture
 from tests.conftest import HOFFMANN_LIKE
@@ -112,3 +114,18 @@ def test_the_verb_prints_and_says(command, tmp_path):  # noqa: F811
     assert parsed["findings"][0] in text.out
     assert set(parsed["weak"]) <= {row["parameter"] for row in parsed["parameters"]}
     assert command("design", tmp_path / "runs.csv", "--model", "kaplan_system").code == 2
+
+
+def test_a_parameter_that_no_further_run_tells_of_is_not_promised_one():
+    layout = Layout.of(read_model("chinchilla"), {"loss": grid().table})
+    near = draws_near(layout, np.random.default_rng(0))
+    assert "most informative" in _remedy(layout, near, "alpha", 0.0)
+    best = float(re.search(r"to ([0-9.]+)\.$", _remedy(layout, near, "alpha", 0.0))[1])
+    assert "most informative" not in _remedy(layout, near, "alpha", best - 0.02)
+
+
+def test_errors_of_measurement_are_variances_of_their_own():
+    table = grid().table.assign(loss_se=lambda t: 0.03 * t["loss"])
+    layout = Layout.of(read_model("chinchilla"), {"loss": table})
+    first = next(slopes_of(layout, layout, draws_near(layout, np.random.default_rng(0))))
+    np.testing.assert_allclose(first.own_variance, 0.03**2, rtol=1e-9)

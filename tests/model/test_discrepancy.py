@@ -14,7 +14,7 @@ from bayes_scaling.errors import InvalidModel, InvalidSpecification
 from bayes_scaling.model.document import default_model, read_model
 from bayes_scaling.model.gaussian import AtDraws, Basis, Decay, Serial, effects_given_rows
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.model.walk import RandomWalk
+from bayes_scaling.model.walk import RandomWalk, _between_rows
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.fit import load_fit
 from bayes_scaling.posterior.predict import intervals, law_loss, predict
@@ -203,3 +203,8 @@ def test_one_word_takes_it_off():
     assert spec.only.discrepancy
     assert not spec.without_discrepancy().only.discrepancy
     assert spec.without_discrepancy().digest != spec.digest
+
+
+def test_a_walk_starts_between_two_places_however_many_rows_each_has():
+    assert _between_rows(np.array([1.0, 1.0, 1.0, 1.0, 2.0]), 0.3) == 1.5
+    assert _between_rows(np.array([1.0, 1.0]), 0.3) == 1.0

@@ -77,3 +77,13 @@ def test_the_graph_has_every_prior_and_law():
     assert all(f"{name} ~ {prior}" in source for name, prior in model.priors.items())
     assert all(observation.law in source for observation in model.observations)
     assert set(model.graph()._repr_mimebundle_()) == {"text/vnd.mermaid", "text/plain"}
+
+
+def test_in_the_graph_every_parameter_of_a_law_points_to_it_and_no_other():
+    model = bs.read_model("kaplan_system")
+    arrows = [line.strip() for line in model.graph().source.splitlines()]
+    for observation in model.observations:
+        law = f"law_{model.suffix(observation)}"
+        to_it = {line.removesuffix(f" --> {law}") for line in arrows if line.endswith(f" --> {law}")}
+        named = set(observation.the_law.parameters) & set(model.parameters)
+        assert {name for name in to_it if not name.startswith(law)} == named

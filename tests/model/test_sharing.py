@@ -62,6 +62,19 @@ def test_rows_share_what_all_their_columns_say():
 
 
 @pytest.mark.parametrize(
+    ("labels", "apart"),
+    [
+        (["a", "a", "b", "b"], True),
+        (["a", "a", "a", "a"], False),
+        (["a", "a", "b", "c"], True),
+        (["a", "b", "c", "d"], False),
+    ],
+)
+def test_labels_tell_rows_apart_where_some_rows_share_one_and_others_do_not(labels, apart):
+    assert sharing_of(["lr"], pd.DataFrame({"lr": labels})).tells_rows_apart is apart
+
+
+@pytest.mark.parametrize(
     ("table", "kept"),
     [
         (REPEATED, ["recipe"]),

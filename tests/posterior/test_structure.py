@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from bayes_scaling.inference import fit
-from bayes_scaling.model.other_columns import other_columns
+from bayes_scaling.model.other_columns import _follows, other_columns
 from bayes_scaling.numerics import beta_below
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.fit import Fit, load_fit
@@ -136,3 +136,11 @@ def test_what_goes_with_the_inputs_is_no_column_of_its_own(clean):
 def test_beta_below_is_scipy_s(a, b):
     x = np.concatenate([[0.0, 1.0], np.random.default_rng(0).uniform(size=30), np.geomspace(1e-6, 0.1, 5)])
     np.testing.assert_allclose(beta_below(x, a, b), stats.beta.cdf(x, a, b), rtol=1e-10, atol=1e-300)
+
+
+def test_a_column_that_is_a_power_of_the_inputs_follows_from_them():
+    rng = np.random.default_rng(0)
+    inputs = np.log(10 ** rng.uniform(8, 11, (40, 2)))
+    for numbers in (np.exp(inputs @ [0.5, -0.25]), inputs @ [1.0, 2.0] + 3.0, np.log(np.exp(inputs[:, 0])) ** 2):
+        assert _follows(numbers, inputs)
+    assert not _follows(rng.uniform(1, 2, 40), inputs)

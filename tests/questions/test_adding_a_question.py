@@ -10,7 +10,7 @@ import pytest
 
 import bayes_scaling as bs
 from bayes_scaling.posterior.examples import example_fit
-from bayes_scaling.questions.registry import LOADED
+from bayes_scaling.questions.registry import LOADED, entries
 from tests.command import command  # noqa: F401 - a fixture
 
 MODULE = '''
@@ -69,3 +69,11 @@ def test_a_wrong_value_of_it_is_a_sentence(doubling):
         bs.ask(example_fit(), "doubling", params=-1, tokens=1e9)
     with pytest.raises(bs.BayesScalingError, match="needs tokens"):
         bs.ask(example_fit(), "doubling", params=1e9)
+
+
+def test_a_question_of_the_folder_whose_file_is_gone_is_gone(monkeypatch):
+    gone = type("Gone", (), {"panel": "Forecast", "aliases": (), "__doc__": "A question."})
+    for module, there in (("bayes_scaling.questions.gone", False), ("elsewhere.gone", True)):
+        monkeypatch.setattr(gone, "__module__", module)
+        monkeypatch.setitem(LOADED, "gone", gone)
+        assert ("gone" in entries()) is there

@@ -14,7 +14,7 @@ from bayes_scaling.laws.constants import published
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.bottleneck import bottleneck
-from bayes_scaling.questions.claims import CLAIMS, claims, contradiction
+from bayes_scaling.questions.claims import CLAIMS, _completed, claims, contradiction
 from bayes_scaling.questions.early_stopping import early_stopping
 
 SYSTEM = (
@@ -323,3 +323,9 @@ def test_closed_forms_without_an_offset_are_refused_where_there_is_one():
         bottleneck(example_system(), params=[1e8, 1e9], dataset_tokens=[1e9] * 3, steps=1e5, batch_tokens=1e5)
     with pytest.raises(InvalidRequest, match="No observation of this fit"):
         early_stopping(example_fit())
+
+
+@pytest.mark.parametrize(("E", "kept"), [(0.0, False), (1.7, True)])
+def test_an_irreducible_loss_of_nought_is_the_paper_s_form(E, kept):
+    assert ("E" in _completed({"E": np.full(3, E)}, 1e20)) is kept
+    assert ("E" in _completed({"E": np.array([0.0, E])}, 1e20)) is kept

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
 
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.inference import fit
@@ -42,6 +43,9 @@ def test_one_draw_chooses_its_optimum_and_wastes_nothing(exact):
     assert choice["lr"] == pytest.approx(1.79 * 1e9**-0.713 * 1e11**0.307, rel=1e-6)
     assert choice["batch_tokens"] == pytest.approx(0.58 * 1e11**0.571, rel=1e-6)
     assert choice["wasted"] == pytest.approx(0.0, abs=1e-9)
+    law = exact.posterior
+    for cost in (law["rate_cost"].item(), law["batch_cost"].item()):  # a factor of two either way
+        assert f"{100 * (1 - np.exp(-cost * np.log(2) ** 2)):.1f} %" in Rate(params=1e9, tokens=1e11).answer(exact).sentence
     assert choice["reach_params"] == 0.0
 
 
@@ -51,6 +55,7 @@ def test_a_given_batch_takes_the_rate_that_is_best_for_it(exact):
         for batch in (None, 4 * 0.58 * 1e11**0.571)
     )
     assert given["lr"] / best["lr"] == pytest.approx(2.0, rel=1e-6)  # the square root, lr_B of one half
+    assert [given["best_lr_lower"], given["best_lr_upper"]] == pytest.approx([given["lr"]] * 2, rel=1e-6)
     assert given["wasted"] == pytest.approx(1 - np.exp(-0.08 * np.log(4) ** 2), rel=1e-6)
     worth = 1e11 * (1 - given["wasted"])
     assert given["lost"] == pytest.approx(410.7 * (worth**-0.28 - 1e11**-0.28), rel=1e-6)
@@ -72,6 +77,10 @@ def test_the_choice_makes_the_mean_cost_least():
         )
 
     row = choice.tables["choice"].iloc[0]
+    start = np.log([best["lr"].mean(), best["batch_tokens"].mean()])
+    settings = {"xatol": 1e-9, "fatol": 1e-15, "maxiter": 4000}
+    found = minimize(lambda x: cost(*np.exp(x)), start, method="Nelder-Mead", options=settings).x
+    assert [row["lr"], row["batch_tokens"]] == pytest.approx(np.exp(found), rel=1e-6)
     least = cost(row["lr"], row["batch_tokens"])
     for by in (0.97, 1.03):
         assert least < min(cost(by * row["lr"], row["batch_tokens"]), cost(row["lr"], by * row["batch_tokens"]))

@@ -133,3 +133,9 @@ def test_groups_of_a_law_of_size_and_data_are_compared_at_their_best_sizes():
     (reached,) = answer.tables["losses"].to_dict("records")
     assert reached["multiplier"] > 1
     assert np.isfinite(reached["reach_compute_flops"])
+
+
+@pytest.mark.parametrize("given", [{"a": {"variant": "worse"}}, {"b": {"variant": "worse"}}, {}])
+def test_one_variant_alone_is_compared_with_nothing(three, given):
+    with pytest.raises(InvalidRequest, match="--baseline"):
+        asked(three, tokens=[1e10], **given)

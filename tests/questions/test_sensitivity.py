@@ -23,6 +23,8 @@ from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.stated import stated_priors
+from bayes_scaling.questions.allocation import allocate
 from bayes_scaling.questions.base import ask
 from bayes_scaling.runs.table import read_runs
 from tests.grouped import grouped_fit
@@ -205,7 +207,8 @@ def test_the_answer_is_said_drawn_and_written():
     assert "rests on" in first
     assert f"is that of {answer.tables['priors'].parameter[0]}, " in prior
     assert f"left out is {answer.tables['rows'].row[0]}, " in row
-    assert "compute-optimal size" in size
+    priors = answer.tables["priors"].set_index("parameter")
+    assert f"most is that of {priors['params_shift'].abs().idxmax()}, " in size
     document = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
     assert {"priors", "rows", "power_scaling"} <= set(document)
     shown = answer.figure().axes
@@ -264,3 +267,15 @@ def test_rows_that_the_draws_cannot_say_are_named():
     )
     assert answer.tables["rows"]["shift"].isna().all()
     assert answer.tables["priors"]["shift"].notna().all()
+
+
+def test_a_prior_moves_the_compute_optimal_size_by_its_correlation_with_it():
+    fit = example_fit(chains=4, draws=200)
+    answer = ask(fit, "sensitivity")
+    size = np.log(allocate(fit, compute=answer.values["compute_flops"])["optimal_params"].values.ravel())
+    moved = answer.tables["priors"].set_index("parameter")
+    for stated in stated_priors(fit):
+        score = stated.score()
+        shift = np.mean(score * (size - size.mean())) / size.std()
+        assert moved.loc[stated.name, "params_shift"] == pytest.approx(shift, rel=1e-3, abs=1e-4)
+        assert moved.loc[stated.name, "params_change"] == pytest.approx(np.expm1(shift * size.std()), rel=1e-3, abs=1e-4)

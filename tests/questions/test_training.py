@@ -176,6 +176,9 @@ def test_runs_together_tell_more_and_stay_within_the_money():
     assert found["spent"].is_monotonic_increasing
     assert found["value"].iloc[-1] >= found["value"].iloc[0] - 1e-6
     assert not found.duplicated(["params", "tokens"]).any()
+    alone = next_runs(fit, pool, Forecast(params=4e10, tokens=8e11), money=float(found["cost"].iloc[0]), most=1)
+    assert alone["params"].item() == found["params"].iloc[0]
+    assert alone["value"].item() == pytest.approx(found["value"].iloc[0], rel=1e-9)
 
 
 def test_money_goes_to_the_run_that_matters_where_cheap_ones_leave_none_for_it():
@@ -242,3 +245,14 @@ def test_the_decision_is_named_once():
     for given in ({}, {"params": 1e9}, {"params": 1e9, "tokens": 1e10, "compute": 1e20}):
         with pytest.raises(InvalidRequest, match="what is to be decided"):
             _ = question("next_run", most=1e21, **given).about
+
+
+def test_the_ladder_of_candidates_is_a_plain_table_within_the_money(fit_by_hand):
+    runs, table = ladder_of(fit_by_hand, most=1e21), fit_by_hand.table
+    assert list(runs) == ["params", "tokens"]
+    assert runs.index.tolist() == list(range(len(runs)))
+    cost = 6 * runs["params"] * runs["tokens"]
+    assert cost.between(1e19, 1e21).all()
+    assert runs["params"].between(table["params"].min() / 4.0001, table["params"].max() * 4.0001).all()
+    ratio = table["tokens"] / table["params"]
+    assert (runs["tokens"] / runs["params"]).between(ratio.min() / 3.0001, ratio.max() * 3.0001).all()
