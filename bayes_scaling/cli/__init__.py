@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bayes_scaling.cli import batch, collecting, fitting, ledger, pages, serving, trials  # verbs that are no questions
 from bayes_scaling.cli.application import app
+from bayes_scaling.cli.interrupts import no_interrupt_lost
 from bayes_scaling.cli.printing import complain, say_in_any_alphabet, show_warnings_once
 from bayes_scaling.errors import BayesScalingError, InvalidRequest, first_fault
 
@@ -40,7 +41,8 @@ def main() -> None:
     try:
         try:
             _refuse_no_folder()
-            app()
+            with no_interrupt_lost():
+                app()
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()

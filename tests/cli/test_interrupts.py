@@ -1,0 +1,45 @@
+"""An interrupt ends a verb whenever it comes."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from bayes_scaling.cli.interrupts import no_interrupt_lost
+
+
+class Tidied:
+    """An interrupt comes while this is tidied up, or something else goes wrong."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __del__(self):
+        if self.error is None:
+            signal.raise_signal(signal.SIGINT)
+        else:
+            raise self.error
+
+
+@no_interrupt_lost()
+def wait_while_tidying_up():
+    Tidied(None)
+    time.sleep(10)
+
+
+def test_one_that_comes_while_an_object_is_tidied_up():
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        wait_while_tidying_up()
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_other_errors_go_where_they_went(monkeypatch):
+    told = []
+    monkeypatch.setattr("sys.unraisablehook", lambda dropped: told.append(dropped.exc_type))
+    with no_interrupt_lost():
+        Tidied(OSError("gone"))
+    assert told == [OSError]
