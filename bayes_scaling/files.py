@@ -156,7 +156,7 @@ def refuse_overwriting(out: str | Path | None, *inputs: object) -> None:
     """Refuse to write to a file that is read in the same call."""
     for given in inputs:
         if out is not None and isinstance(given, str | Path) and _is_same(Path(out), Path(given)):
-            raise Unwritable(f"{out} is what is read: write to another file.")
+            raise Unwritable(f"{out} is what is read: write to another place.")
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -235,7 +235,7 @@ JOBS = {
 def _read_jobs(folder, content):
     RUNS.rename(columns={"params": "N", "corpus": "c"}).to_csv(folder / "runs.csv", index=False)
     (folder / "jobs.toml").write_text(tomli_w.dumps(_without_none(content)), encoding="utf-8", errors="surrogatepass")
-    plan_of(read_jobs(folder / "jobs.toml"), folder)
+    plan_of(read_jobs(folder / "jobs.toml"), folder / "jobs.toml")
 
 
 CARD = {"title": "Ours", "loss_unit": "bits/byte", "params": "total", "citation": "", "licence": "", "notes": "none"}

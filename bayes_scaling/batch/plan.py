@@ -22,11 +22,12 @@ _PATTERN: Final = frozenset("*?[")
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs; what cannot be read, records of a failure each; and what was left out or warned of, sentences."""
+    """Jobs; what cannot be read, records of a failure each; what was left out or warned of, sentences; and the files that are read."""
 
     jobs: list[Job]
     unread: list[dict[str, Any]]
     notes: list[str]
+    read: list[str | Path]
 
 
 @dataclass(frozen=True)
@@ -38,27 +39,31 @@ class Named:
     runs: RunTable
 
 
-def plan_of(jobs: Jobs, folder: Path) -> Plan:
-    """Return the plan of a document, whose paths are relative to a folder; a table that cannot be read stops no other.
+def plan_of(jobs: Jobs, document: Path) -> Plan:
+    """Return the plan of a document, whose paths are relative to its folder; a table that cannot be read stops no other.
 
     Raises
     ------
     BayesScalingError
         If a model is wrong, or a pattern matches nothing.
     """
+    folder = document.parent
     models = jobs.read_models(folder)
+    read: list[str | Path] = [document]
     unread: list[dict[str, Any]] = []
     notes: list[str] = []
     named: list[Named] = []
     for place in jobs.tables:
+        read += [folder / place.card] if place.card else []
         for path, label in _files(place, folder):
+            read += [path] if isinstance(path, Path) else []
             with gathered_warnings() as said:
                 try:
                     named += _parts(_read(place, path, folder), label, place, notes)
                 except BayesScalingError as error:
                     unread.append(_unread(label, str(path), error))
             notes += said
-    return Plan(jobs_of(named, models, jobs), unread, notes)
+    return Plan(jobs_of(named, models, jobs), unread, notes, read)
 
 
 def jobs_of(tables: Sequence[Named], models: Mapping[str, tuple[Model, Mapping[str, Any]]], jobs: Jobs) -> list[Job]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
@@ -177,6 +177,19 @@ def _object(text: str | bytes, place: str) -> dict[str, Any]:
     return found
 
 
+def result_names(pooled: Iterable[str]) -> list[str]:
+    """Return the names of the files of results, some models being pooled.
+
+    >>> result_names(["kappa"])
+    ['summary.parquet', 'answers.parquet', 'failures.jsonl', 'index.html', 'population-kappa.parquet']
+    """
+    return [SUMMARY, ANSWERS, FAILURES, INDEX, *map(_population, pooled)]
+
+
+def _population(name: str) -> str:
+    return f"population-{name}.parquet"
+
+
 def write_results(
     store: Store, done: Sequence[Mapping[str, Any]], failed: Sequence[Mapping[str, Any]], pooled: Mapping[str, pd.DataFrame]
 ) -> None:
@@ -189,7 +202,7 @@ def write_results(
         SUMMARY: _parquet(summary_table(done)),
         ANSWERS: _parquet(answers_table(done)),
         INDEX: index_page(done, failed, pooled).encode(),
-        **{f"population-{name}.parquet": _parquet(table) for name, table in pooled.items()},
+        **{_population(name): _parquet(table) for name, table in pooled.items()},
     }
     for name, content in files.items():
         try:

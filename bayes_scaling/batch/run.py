@@ -16,9 +16,10 @@ from bayes_scaling.batch.executors import Executor, executor_of
 from bayes_scaling.batch.job import DONE, FAILED, HELD, Job, failures_of, record_of
 from bayes_scaling.batch.plan import Plan, jobs_of, named_tables
 from bayes_scaling.batch.progress import batch_progress
-from bayes_scaling.batch.results import StoredFit, read_batch, write_results
+from bayes_scaling.batch.results import StoredFit, read_batch, result_names, write_results
 from bayes_scaling.batch.store import Store
 from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
+from bayes_scaling.files import refuse_overwriting
 from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.questions.base import Question, plain
 from bayes_scaling.runs.table import RunTable
@@ -95,7 +96,15 @@ def run_batch(
     -------
     int, list of dict
         How many fits there are, and the records of what failed.
+
+    Raises
+    ------
+    Unwritable
+        If a result would be written over a file that is read.
     """
+    if store.folder is not None:
+        for name in result_names(pooled):
+            refuse_overwriting(store.folder / name, *plan.read)
     store.make()
     before = state if state is not None else state_of(plan, store, retry)
     done, failed = list(before.done), [*plan.unread, *before.failed]
@@ -250,8 +259,9 @@ def fit_many(
         for (name, model), fitted in zip(by_name.items(), rules.models, strict=True)
     }
     jobs = jobs_of(named, read, rules)
+    tables_given = tables.values() if isinstance(tables, Mapping) else [tables]
     _, failed = run_batch(
-        Plan(jobs, unread, []),
+        Plan(jobs, unread, [], [table for table in tables_given if isinstance(table, str | Path)]),
         Store(out),
         executor_of(executor, workers),
         retry=retry,

@@ -38,7 +38,7 @@ def batch(
     from bayes_scaling.batch.store import Store
 
     document, store = read_jobs(jobs), Store(out)
-    plan = plan_of(document, jobs.parent)
+    plan = plan_of(document, jobs)
     for note in plan.notes:
         say(note)
     state = state_of(plan, store, retry)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
+from bayes_scaling.errors import BayesScalingWarning, InvalidRequest, Unwritable
 from tests.batch.tables import ladder, results, tables  # noqa: F401 - a fixture
 from tests.command import command  # noqa: F401 - a fixture
 
@@ -205,6 +205,39 @@ def test_a_document_that_is_wrong_is_a_sentence(document, sentence, command, tmp
     assert answer.code == 2
     assert sentence in answer.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("summary.parquet", 'models = ["chinchilla"]\n[[tables]]\npath = "*.parquet"'),
+        ("answers.parquet", 'models = ["chinchilla"]\n[[tables]]\npath = "answers.parquet"'),
+        ("population-kappa.parquet", 'models = ["kappa"]\npooled = "kappa"\n[[tables]]\npath = "."'),
+        ("index.html", 'models = ["chinchilla"]\n[[tables]]\npath = "ladder"\ncard = "index.html"'),
+        ("failures.jsonl", 'models = ["chinchilla"]\n[[tables]]\npath = "ladder"'),
+    ],
+)
+def test_no_result_is_written_over_what_is_read(name, document, command, tmp_path):  # noqa: F811
+    given, path = tmp_path / name, tmp_path / ("failures.jsonl" if name == "failures.jsonl" else "jobs.toml")
+    if name.endswith(".parquet"):
+        ladder(1).to_parquet(given)
+    elif name == "index.html":
+        given.write_text('loss_unit = "nats/token"\n')
+    path.write_text(document)
+    before = given.read_bytes()
+    answer = command("batch", path, "--out", tmp_path)
+    assert (answer.code, f"{name} is what is read" in answer.err) == (2, True), answer.err
+    assert given.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {given.name, path.name}
+
+
+def test_python_writes_no_result_over_a_table_either(tmp_path):
+    table = tmp_path / "summary.parquet"
+    ladder(1).to_parquet(table)
+    before = table.read_bytes()
+    with pytest.raises(Unwritable, match="is what is read"):
+        bs.fit_many(table, "chinchilla", out=tmp_path, progress=False)
+    assert table.read_bytes() == before
 
 
 def test_two_batches_on_one_folder_do_nothing_twice(tables):  # noqa: F811
