@@ -93,6 +93,9 @@ def _faults(tree: xr.DataTree, layout: Layout, checks: Sequence[Mapping[str, Any
     for dim, labels in layout.coords.items():
         if dim in posterior.coords and [str(label) for label in posterior[dim].values] != [str(label) for label in labels]:
             yield f"the labels of {dim} are not those of its rows"
+    for name, statistic in statistics.data_vars.items():
+        if statistic.dtype.kind not in "fiub":
+            yield f"{name} of its sample_stats has no numbers"
     if any(statistics.sizes.get(dim) != posterior.sizes[dim] for dim in names.SAMPLE_DIMS):
         yield "its posterior and its sample_stats have draws of different number"
     if "importance" in tree:
@@ -108,13 +111,17 @@ def _faults(tree: xr.DataTree, layout: Layout, checks: Sequence[Mapping[str, Any
 def _of_draws(name: str, draws: xr.DataArray, prior: xr.DataArray, may_be_infinite: bool) -> Iterator[str]:
     if draws.dims != prior.dims or draws.shape[2:] != prior.shape[2:]:
         yield f"{name} has the dims {', '.join(map(str, draws.dims))} {draws.shape}, the model gives it {', '.join(map(str, prior.dims))}"
-    if draws.dtype.kind != "f" or not draws.size:
-        yield f"{name} has no numbers"
+    for which, array in ((name, draws), (f"the prior of {name}", prior)):
+        if array.dtype.kind != "f" or not array.size:
+            yield f"{which} has no numbers"
+    positive = not names.is_log(f"{name}[")
+    if positive and prior.values.min() < 0:
+        yield f"the prior of {name} has draws below zero, and is positive"
     if may_be_infinite:
         return
     if not np.isfinite(draws.values).all():
         yield f"{name} has draws that are not finite"
-    if not names.is_log(f"{name}[") and draws.values.min() < 0:
+    if positive and draws.values.min() < 0:
         yield f"{name} has draws below zero, and is positive"
 
 

@@ -248,6 +248,22 @@ def test_draws_that_no_model_has_are_refused(fit_by_hand, tmp_path, name, change
         load_fit(tmp_path / "fit.nc")
 
 
+@pytest.mark.parametrize(
+    ("group", "name", "change", "message"),
+    [
+        ("prior", "E", lambda draws: draws.astype(str), "the prior of E has no numbers"),
+        ("prior", "E", lambda draws: draws - 100, "the prior of E has draws below zero"),
+        ("sample_stats", "diverging", lambda draws: draws.astype(str), "diverging of its sample_stats has no numbers"),
+    ],
+)
+def test_a_prior_and_statistics_that_no_fit_has_are_refused(fit_by_hand, tmp_path, group, name, change, message):
+    stored = fit_by_hand.tree[group].to_dataset()
+    bad = fit_by_hand._with_group(group, stored.assign({name: change(stored[name])}))
+    write_fit(tmp_path / "fit.nc", bad._contents(full=True))
+    with pytest.raises(InvalidFit, match=message):
+        load_fit(tmp_path / "fit.nc")
+
+
 def test_a_fit_that_says_its_draws_are_not_finite_is_read(fit_by_hand, tmp_path):
     draws = fit_by_hand.posterior["E"].copy()
     draws[1, 7] = np.nan
