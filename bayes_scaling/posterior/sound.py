@@ -12,6 +12,7 @@ from bayes_scaling.errors import InvalidFit
 from bayes_scaling.model import names
 from bayes_scaling.model.document import Model
 from bayes_scaling.model.layout import Layout
+from bayes_scaling.quantities import BY_COLUMN
 
 _NEEDED: Final = ("posterior", "sample_stats")
 _MAY_BE: Final = (*_NEEDED, "prior", "importance", "modes")
@@ -35,7 +36,7 @@ def refuse_lacking_groups(groups: Mapping[str, xr.Dataset], observations: Collec
 
 
 def refuse_lacking_rows(tree: xr.DataTree, model: Model) -> None:
-    """Refuse observations without the columns that the model needs of their rows.
+    """Refuse observations without the columns that the model needs of their rows, or with quantities that are not positive.
 
     Raises
     ------
@@ -50,6 +51,11 @@ def refuse_lacking_rows(tree: xr.DataTree, model: Model) -> None:
                 f"The fit lacks the rows of its observation {observation.name} ({', '.join(missing)}), from which its posterior "
                 "was sampled: fit the runs again."
             )
+        for column, values in rows.data_vars.items():
+            if column in BY_COLUMN and (values.dtype.kind not in "fiu" or (values <= 0).any()):
+                raise InvalidFit(
+                    f"The rows of its observation {observation.name} have {column} that are no positive numbers: fit the runs again."
+                )
 
 
 def refuse_other_reference(stated: Mapping[str, float], needed: Mapping[str, float]) -> None:

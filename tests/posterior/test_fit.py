@@ -254,9 +254,11 @@ def test_draws_that_no_model_has_are_refused(fit_by_hand, tmp_path, name, change
         ("prior", "E", lambda draws: draws.astype(str), "the prior of E has no numbers"),
         ("prior", "E", lambda draws: draws - 100, "the prior of E has draws below zero"),
         ("sample_stats", "diverging", lambda draws: draws.astype(str), "diverging of its sample_stats has no numbers"),
+        ("observations/loss", "compute_flops", lambda column: column.astype(str), "have compute_flops that are no positive"),
+        ("observations/loss", "compute_flops", lambda column: -column, "have compute_flops that are no positive"),
     ],
 )
-def test_a_prior_and_statistics_that_no_fit_has_are_refused(fit_by_hand, tmp_path, group, name, change, message):
+def test_other_groups_that_no_fit_has_are_refused(fit_by_hand, tmp_path, group, name, change, message):
     stored = fit_by_hand.tree[group].to_dataset()
     bad = fit_by_hand._with_group(group, stored.assign({name: change(stored[name])}))
     write_fit(tmp_path / "fit.nc", bad._contents(full=True))
