@@ -71,6 +71,7 @@ def outcomes[J: Job](
     by default, has a label for what the jobs are. Where there is none, and it was not declined, what is left is estimated from the first
     outcome and said on standard error, if it is more than a minute.
     """
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     folder = Path(store) if store is not None else None
@@ -78,7 +79,7 @@ def outcomes[J: Job](
         make_folder(folder)
     stored = {} if folder is None else {job.name: of_it for job in jobs if (of_it := _stored(folder / job.name)) is not None}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not is_shown(progress)) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not is_shown(progress)) as bar:
         task = bar.add_task(label, total=len(jobs), completed=len(stored))
         yield from stored.values()
         left, begun = [job for job in jobs if job.name not in stored], time.monotonic()

@@ -20,6 +20,7 @@ from bayes_scaling.inference.sample import fit_layout
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.names import SAMPLE_DIMS, is_log
 from bayes_scaling.numerics import smoothed_weights
+from bayes_scaling.posterior.effective import effective_sizes
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.inputs import input_arrays
 from bayes_scaling.posterior.predict import predict_at
@@ -209,13 +210,12 @@ def _larger(view: Fit) -> tuple[Mapping[str, Any], dict[str, str]] | None:
 
 def _effective(fit: Fit, draws: np.ndarray) -> np.ndarray:
     """Return the effective sample size of the mean of each parameter: draws has shape (chain, draw, parameter)."""
-    count = draws.shape[0] * draws.shape[1]
-    if "importance" in fit.tree:
-        # Weighted draws are independent; equally weighted ones were drawn from them.
+    count, statistics = draws.shape[0] * draws.shape[1], fit.tree["sample_stats"].to_dataset()
+    if "importance" in fit.tree and "walker" not in statistics:
+        # Draws of older files that were resampled by weight: these are independent, and those were drawn from them.
         weights, _ = smoothed_weights(fit.tree["importance"].to_dataset()["log_ratio"].values)
         return np.full(draws.shape[-1], 1 / (1 / count + (weights**2).sum()))
-    import arviz_stats  # a second of imports
-
     array = xr.DataArray(draws, dims=(*SAMPLE_DIMS, "parameter"))
-    sizes = arviz_stats.ess(array, method="mean").values if draws.shape[1] >= 4 else np.full(draws.shape[-1], np.nan)
+    of_it = effective_sizes(array.to_dataset(name="draws"), statistics, ["mean"])
+    sizes = of_it["mean"]["draws"] if of_it else np.full(draws.shape[-1], np.nan)
     return np.where(np.isfinite(sizes), sizes, count)

@@ -77,7 +77,8 @@ class Conditional:
         information = np.zeros((count, count))
         information[one, other] = information[other, one] = -curved[: len(one)]
         eigenvalues, vectors = np.linalg.eigh(information)
-        information = (vectors * np.maximum(eigenvalues, 0.0)) @ vectors.T
+        least = 10 * count * np.finfo(float).eps * eigenvalues.max(initial=0.0)  # of less the rounding takes the sign
+        information = (vectors * np.maximum(eigenvalues, least)) @ vectors.T
         return information, (slopes[0] - slopes[1]) / (2 * _STEP), -curved[len(one) :].reshape(count, -1)
 
     def moments(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
-"""Which sampler: importance sampling where it is exact enough, NUTS started at the modes otherwise.
+"""Which sampler: importance sampling and walkers from its draws where these are exact enough, NUTS started at the modes otherwise.
 
 Importance sampling needs no compilation and sees all modes at once, and its diagnostics say when it fails: the shape of
-the tail of its weights (Pareto k-hat) and the effective sample size. Effects of groups are drawn given the rest in closed
+the tail of its weights (Pareto k-hat) and the effective sample size. Tails that it does not reach, which they do not say, an
+ensemble of walkers does that begins at its draws (:mod:`bayes_scaling.inference.walkers`). Effects of groups are drawn given the rest in closed
 form, so that only the rest counts: every shipped document leaves 4 to 22 unknowns, of which importance sampling is exact
 enough on every table it was tried on. Beyond 25 it was not.
 """
@@ -17,12 +18,13 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from bayes_scaling.errors import InvalidModel
-from bayes_scaling.inference.conditional import collapse, effects_of, mean_of
+from bayes_scaling.inference.conditional import Conditional, collapse, effects_of, mean_of
 from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, climbed, find_modes, shares_of, with_modes_near
 from bayes_scaling.inference.outliers import screened
 from bayes_scaling.inference.progress import progress_bar
 from bayes_scaling.inference.settings import Settings, enough_draws, refuse_too_much
+from bayes_scaling.inference.walkers import Walked, walk
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
@@ -34,16 +36,15 @@ if TYPE_CHECKING:
 _MOST_UNKNOWNS: Final = 25
 """Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
 _LARGEST_K: Final = RULES["Pareto k-hat of the weights"].threshold
+_MOST_MEMORY: Final = RULES["rank correlation of walkers with where they were"].threshold
 _FEWEST_EFFECTIVE: Final = 1000.0
-"""Effective size below which chains of a quarter of the draws would differ by chance."""
+"""Effective size below which what walkers begin with would be known by chance."""
 DRAWS: Final = 1000
-"""Draws kept of each chain of importance sampling, unless others are asked for."""
+"""Draws kept of each chain of walkers, unless others are asked for."""
 _MOST_DRAWS: Final = 40000
 """Draws at the most in the first attempt, twice and three times as many in the next."""
-_EFFECTIVE: Final = 4000.0
-_MANY_ROWS: Final = 2000
-_FEWEST_OF_MANY: Final = 1500.0
-"""Effective sample size that is asked for: of more rows than these fewer draws, as each costs more."""
+_EFFECTIVE: Final = 1500.0
+"""Effective sample size that is asked for: the walkers that begin at these draws make more of them."""
 _ATTEMPTS: Final = 3
 _CLIMBED: Final = 5
 """Draws from which a climb looks for modes that were missed."""
@@ -104,11 +105,20 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         reason = f"{left} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
         if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and left <= _MOST_UNKNOWNS)):
             show("sampling", 0.0)
-            weighted, modes = _weighted(density, modes, settings, lambda share: show("sampling", share))
-            stated = f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective_smoothed:.0f}"
+            weighted, given, modes = _weighted(density, modes, settings, lambda share: show("sampling", share / 3))
+            reason = f"importance sampling was not exact enough: {_stated(weighted)}"
             if settings.sampler == "importance" or _is_exact(weighted):
-                return _resampled(density, modes, weighted, settings.with_draws(DRAWS), stated, found)
-            reason = f"importance sampling was not exact enough: {stated}"
+                asked = settings.with_draws(DRAWS)
+                rng = np.random.default_rng([settings.seed, 5])
+                sizes = {"chains": asked.chains, "draws": asked.draws or DRAWS}
+                walked = walk(
+                    density, weighted, rng, given, **sizes, progress=lambda share: show("sampling", (1 + 2 * share) / 3)
+                )
+                if settings.sampler == "importance" or walked.memory <= _MOST_MEMORY:
+                    return _by_walkers(density, modes, weighted, walked, asked, found)
+                reason = (
+                    f"after {walked.moves} moves walkers had not forgotten where they were (correlation {walked.memory:.2f})"
+                )
         if settings.sampler == "nuts":
             reason = "asked for"
         show("compiling the model", None)
@@ -119,13 +129,9 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
 
 def _weighted(
     density: LogDensity, modes: list[Mode], settings: Settings, progress: Callable[[float], None]
-) -> tuple[Weighted, list[Mode]]:
-    """Return weighted draws and the modes; drawn again, where that was not exact, from what was learned."""
+) -> tuple[Weighted, Conditional | None, list[Mode]]:
+    """Return weighted draws, the effects given the rest that they were drawn with, and the modes; drawn again, where that was not exact, from what was learned."""
     rng = np.random.default_rng([settings.seed, 4])
-    rows = sum(len(rows) for _, rows in density.layout)
-    effective = float(np.clip(_EFFECTIVE * np.sqrt(_MANY_ROWS / rows), _FEWEST_OF_MANY, _EFFECTIVE))
-    if settings.draws is not None:  # few draws need not be drawn from many
-        effective = min(effective, max(_FEWEST_OF_MANY, settings.draws * settings.chains))
     given, of_rest = None, modes
     if density.layout.model.groupings:
         given, of_rest = collapse(density, modes[0].point, modes[0].covariance)
@@ -138,11 +144,11 @@ def _weighted(
         attempts += 1
         most = attempts * _MOST_DRAWS
         weighted = sample_by_importance(
-            density, of_rest or modes, rng, given, effective=effective, most=most, progress=progress
+            density, of_rest or modes, rng, given, effective=attempts * _EFFECTIVE, most=most, progress=progress
         )
         if _is_exact(weighted) or attempts == _ATTEMPTS:
             highest = weighted.points[[int(np.argmax(weighted.log_density))]]
-            return weighted, with_modes_near(density, modes, highest)
+            return weighted, given, with_modes_near(density, modes, highest)
         if given is not None:
             # The mean of the posterior is a better place to expand the effects around than a mode.
             given, of_rest = collapse(density, mean_of(given, weighted.points, weighted.weights), modes[0].covariance)
@@ -162,35 +168,36 @@ def _compiled(layout: Layout) -> Compiled:
     return compiled_for(layout)
 
 
-def _resampled(
+def _by_walkers(
     density: LogDensity,
     modes: list[Mode],
     weighted: Weighted,
+    walked: Walked,
     settings: Settings,
-    stated: str,
     found: Mapping[str, Any],
 ) -> Sampled:
-    """Return equally weighted draws: each chain is resampled from a part of its own, so that chains are independent."""
-    assert settings.draws is not None
-    rng = np.random.default_rng([settings.seed, 5])
-    weights = weighted.weights
-    part = rng.permutation(len(weights)) % settings.chains
-    chosen = []
-    for chain in range(settings.chains):
-        members = np.flatnonzero(part == chain)
-        edges = np.cumsum(weights[members]) / weights[members].sum()
-        places = (np.arange(settings.draws) + rng.random()) / settings.draws
-        chosen.append(rng.permutation(members[np.minimum(np.searchsorted(edges, places), len(members) - 1)]))
-    order = np.concatenate(chosen)
-    points, shape = weighted.points[order], (settings.chains, settings.draws)
-    statistics = _of_draws(density, modes, points, weighted.log_density[order], shape)
+    """Return what walkers drew that began at weighted draws."""
+    shape = walked.log_density.shape
+    points, log_density = walked.points.reshape(-1, density.size), walked.log_density.ravel()
+    modes = with_modes_near(density, modes, points[[int(np.argmax(log_density))]])
+    statistics = _of_draws(density, modes, points, log_density, shape)
     groups = {
-        "sample_stats": statistics,
+        "sample_stats": statistics.assign(walker=(names.SAMPLE_DIMS, walked.walkers)),
         "importance": xr.Dataset({"log_ratio": ("evaluation", weighted.log_ratio)}),
         "modes": _stored(density, modes),
     }
-    facts = {"sampler": "importance", "sampler_reason": stated, "evaluations": len(weights), "rounds": weighted.rounds}
+    facts = {
+        "sampler": "importance",
+        "sampler_reason": f"{_stated(weighted)}; {walked.moves} moves of {len(np.unique(walked.walkers))} walkers",
+        "evaluations": len(weighted.points) + walked.evaluations,
+        "rounds": weighted.rounds,
+        "memory": walked.memory,
+    }
     return Sampled(density.draws(points, shape), groups, settings, {**facts, **found}, density.layout)
+
+
+def _stated(weighted: Weighted) -> str:
+    return f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective_smoothed:.0f}"
 
 
 def _by_nuts(

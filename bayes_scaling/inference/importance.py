@@ -38,6 +38,8 @@ _FEWEST: Final = 0.03
 """Share of draws that a mode has at the least in the first round."""
 _STEPS: Final = 3
 """Steps of expectation maximisation after each round."""
+_LEAST_SCALE: Final = 1e-3
+"""Share of the scale of all points that a component fitted to them has at the least."""
 _MOST_ROUNDS: Final = 14
 _MOST_COMPONENTS: Final = 12
 
@@ -61,6 +63,20 @@ class Mixture:
         shares = np.maximum(shares_of(modes), _FEWEST)
         factors = np.stack([np.linalg.cholesky(mode.covariance) for mode in modes])
         return cls(shares / shares.sum(), np.stack([mode.point for mode in modes]), factors)
+
+    @classmethod
+    def around(cls, points: np.ndarray, components: int, steps: int, rng: np.random.Generator) -> Mixture:
+        """Return a mixture fitted to equally weighted points by expectation maximisation; some may be the same point."""
+        centres = points[rng.choice(len(points), components, replace=False)]
+        whole = np.atleast_2d(np.cov(points, rowvar=False))
+        whole += 1e-9 * np.diag(np.diag(whole))
+        mixture = cls(
+            np.full(components, 1 / components), centres, np.repeat(np.linalg.cholesky(whole / 2)[None], components, axis=0)
+        )
+        weights = np.full(len(points), 1 / len(points))
+        for _ in range(steps):
+            mixture = mixture.moved(points, weights, _LEAST_SCALE * whole)
+        return mixture
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw points, shape (point, coordinate)."""
@@ -97,8 +113,11 @@ class Mixture:
         constant = lgamma((degrees + size) / 2) - lgamma(degrees / 2) - 0.5 * size * np.log(degrees * np.pi)
         return constant + log_sum_exp(self.log_parts(self.distances(points)))
 
-    def moved(self, points: np.ndarray, weights: np.ndarray) -> Mixture:
-        """Return the mixture moved to weighted draws: one step of expectation maximisation, careful where draws are few."""
+    def moved(self, points: np.ndarray, weights: np.ndarray, least: np.ndarray | float = 0.0) -> Mixture:
+        """Return the mixture moved to weighted draws: one step of expectation maximisation, careful where draws are few.
+
+        The least scale is added to that of every component.
+        """
         size, distances = points.shape[1], self.distances(points)
         parts = self.log_parts(distances)
         share = np.exp(parts - parts.max(axis=0))
@@ -114,7 +133,7 @@ class Mixture:
             scale = (inner[number] * away.T) @ away / totals[number]
             old = self.factors[number] @ self.factors[number].T
             centres[number] = trust * centre + (1 - trust) * self.centres[number]
-            factors[number] = np.linalg.cholesky(trust * scale + (1 - trust) * old)
+            factors[number] = np.linalg.cholesky(trust * scale + (1 - trust) * old + least)
         shares = np.maximum(totals, 1e-3)
         return Mixture(shares / shares.sum(), centres, factors)
 

@@ -29,8 +29,10 @@ def progress_bar(progress: bool | None = None) -> Generator[Callable[[str, float
     if not is_shown(progress):
         yield lambda label, share: None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), transient=True) as bar:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:  # standard output is for answers
         task = bar.add_task("", total=1.0)
         yield lambda label, share: bar.update(task, description=label, completed=share or 0.0)

@@ -13,6 +13,7 @@ import xarray as xr
 from bayes_scaling.model.document import OF_RUNS
 from bayes_scaling.model.names import SAMPLE_DIMS, is_log
 from bayes_scaling.numerics import binomial_below, normal_scores, smoothed_weights
+from bayes_scaling.posterior.effective import KINDS, effective_sizes
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.predict import inside, interval, quantiles
 from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
@@ -70,6 +71,8 @@ RULES: Final = {
     # variable over two, of mean d/2 and standard deviation sqrt(d/2) for d unknowns.
     "log density below the best mode, standard deviations": Rule(CONVERGENCE, "<=", 5, _WRONG_MODE),
     "share of the mass in modes without draws": Rule(CONVERGENCE, "<=", 0.01, _WRONG_MODE),
+    # Of walkers that have forgotten where they were it is .12 at the most.
+    "rank correlation of walkers with where they were": Rule(CONVERGENCE, "<=", 0.25, _OTHER),
     "chains": Rule(CONVERGENCE, ">=", 2, "sample at least two chains: R-hat compares chains"),
     "coverage test, p-value": Rule(ADEQUACY, ">=", 0.01, _NOISE),
     "share of runs in the 99 % prior predictive interval": Rule(ADEQUACY, ">=", 0.9, _PRIORS),
@@ -200,16 +203,18 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
         results["effective sample size of the weights"] = (float(1 / (weights**2).sum()), "")
     else:
         results["share of divergences"] = (float(statistics["diverging"].mean()), "")
-    # Draws that were resampled repeat each other without being correlated: their weights say how many they are worth.
-    sizes = () if weighted else ("bulk", "tail")
+    if "memory" in fit.facts:
+        results["rank correlation of walkers with where they were"] = (float(fit.facts["memory"]), "")
     every = {str(name): array.transpose(*SAMPLE_DIMS, ...).values for name, array in posterior.data_vars.items()}
+    # Draws of older files that were resampled by weight alone have neither walkers nor chains: the weights say it.
+    kinds = () if weighted and "walker" not in statistics else KINDS
     if posterior.sizes["draw"] >= 4 and not max(bad):
         with np.errstate(invalid="ignore"):  # a variable that never moves has no R-hat, and fails by that
             results["largest R-hat"] = _extreme({name: _r_hat(array) for name, array in every.items()}, np.argmax)
-        for kind in sizes:
-            results[f"smallest {kind} ESS"] = _extreme(_effective_size(posterior, kind), np.argmin)
+        for kind, sizes in effective_sizes(posterior, statistics, kinds).items() if kinds else ():
+            results[f"smallest {kind} ESS"] = _extreme(sizes, np.argmin)
     else:
-        results |= dict.fromkeys(("largest R-hat", *(f"smallest {kind} ESS" for kind in sizes)), (np.nan, ""))
+        results |= dict.fromkeys(("largest R-hat", *(f"smallest {kind} ESS" for kind in kinds)), (np.nan, ""))
     if "energy" in statistics:
         energy = statistics["energy"].values
         moved = (np.diff(energy, axis=1) ** 2).mean(axis=1) / energy.var(axis=1, ddof=1)
@@ -235,12 +240,6 @@ def _r_hat(draws: np.ndarray) -> np.ndarray:
         within, between = z.var(axis=1, ddof=1).mean(axis=0), half * z.mean(axis=1).var(axis=0, ddof=1)
         largest = np.maximum(largest, np.sqrt((between / within + half - 1) / half))
     return largest.reshape(draws.shape[2:])
-
-
-def _effective_size(posterior: xr.Dataset, kind: str) -> dict[str, np.ndarray]:
-    import arviz_stats  # a second of imports that only draws of NUTS need
-
-    return {str(name): array.values for name, array in arviz_stats.ess(posterior, method=kind).data_vars.items()}
 
 
 def _modes(fit: Fit, statistics: xr.Dataset) -> dict[str, tuple[float, str]]:

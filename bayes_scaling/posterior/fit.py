@@ -376,7 +376,9 @@ class Fit(FitMethods):
         """Which sampler drew the posterior, why, and the modes that matter where there are several."""
         if "sampler_reason" not in self.facts:
             return ""
-        name = {"importance": "importance sampling", "nuts": "NUTS"}.get(str(self.facts["sampler"]), self.facts["sampler"])
+        name = {"importance": "importance sampling and an ensemble of walkers", "nuts": "NUTS"}.get(
+            str(self.facts["sampler"]), self.facts["sampler"]
+        )
         sentence = f"Sampled by {name} ({self.facts['sampler_reason']})."
         modes = self.tree["modes"].to_dataset() if "modes" in self.tree else None
         if modes is None or modes.sizes["mode"] < 2:

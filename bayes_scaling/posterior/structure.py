@@ -20,7 +20,7 @@ from bayes_scaling.posterior.residuals import decay_of, flat_draws, law_at_runs,
 
 LEVEL: Final = 0.01
 """Corrected p-value below which residuals differ."""
-_DRAWS, _USUAL = 1200, 1 / 3
+_DRAWS, _USUAL = 4000, 1 / 3
 """Draws that are looked at, and the share of them whose noise is nearest to its median."""
 _FEWEST, _CELLS = 120, 12_000_000
 """Draws at the least, and draws times rows at the most."""

@@ -9,6 +9,7 @@ import numpy as np
 from bayes_scaling.model import names
 from bayes_scaling.numerics import smoothed_weights
 from bayes_scaling.posterior.checks import summarize
+from bayes_scaling.posterior.effective import effective_sizes, smallest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.suspects import suspects
 from bayes_scaling.quantities import BY_COLUMN
@@ -58,31 +59,26 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
         "reference": dict(fit.reference),
         "parameters": summarize(fit, prob=prob).to_dict("index"),
         "sampling": {name: fit.facts[name] for name in _SAMPLING if name in fit.facts},
-        "effective_sizes": effective_sizes(fit),
+        "effective_sizes": sizes_of(fit),
         "modes": modes(fit),
     }
 
 
-def effective_sizes(fit: Fit) -> dict[str, Any]:
-    """Return the effective sample size of the weights, or the smallest bulk and tail effective sizes of each variable.
-
-    Draws that were resampled by weight are worth what these say, whatever their autocorrelation; those of a chain are judged by it.
+def sizes_of(fit: Fit) -> dict[str, Any]:
+    """Return the smallest bulk and tail effective sample sizes of each variable, and that of the weights where there are some.
 
     >>> from bayes_scaling.posterior.examples import example_fit
-    >>> sorted(effective_sizes(example_fit(chains=2, draws=50)))
+    >>> sorted(sizes_of(example_fit(chains=2, draws=50)))
     ['bulk', 'tail']
     """
+    found: dict[str, Any] = {}
+    statistics = fit.tree["sample_stats"].to_dataset()
     if "importance" in fit.tree:
         weights, _ = smoothed_weights(fit.tree["importance"].to_dataset()["log_ratio"].values)
-        return {"weights": float(1 / (weights**2).sum())}
-    if fit.posterior.sizes["draw"] < 4:
-        return {}
-    import arviz_stats  # a second of imports that only draws of NUTS need
-
-    kinds = {kind: arviz_stats.ess(fit.posterior, method=kind) for kind in ("bulk", "tail")}
-    return {
-        kind: {str(name): float(array.min()) for name, array in sizes.data_vars.items()} for kind, sizes in kinds.items()
-    }
+        found["weights"] = float(1 / (weights**2).sum())
+    if "importance" not in fit.tree or "walker" in statistics:
+        found |= {kind: smallest(sizes) for kind, sizes in effective_sizes(fit.posterior, statistics).items()}
+    return found
 
 
 def modes(fit: Fit) -> list[dict[str, float]]:

@@ -14,7 +14,7 @@ from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.fit import load_fit
 from bayes_scaling.posterior.mixture import Mixture
-from bayes_scaling.posterior.summary import described, effective_sizes
+from bayes_scaling.posterior.summary import described, sizes_of
 from bayes_scaling.questions.base import question
 from tests.command import command  # noqa: F401 - a fixture
 
@@ -76,7 +76,7 @@ def test_effective_sizes_of_chains_are_the_smallest_of_each_variable():
     fit = example_fit(chains=4, draws=200)
     table = check(fit).set_index("check")
     for kind in ("bulk", "tail"):
-        least = min(effective_sizes(fit)[kind].values())
+        least = min(sizes_of(fit)[kind].values())
         assert least == pytest.approx(table.loc[f"smallest {kind} ESS", "value"])
 
 

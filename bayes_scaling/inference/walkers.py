@@ -1,0 +1,346 @@
+"""Weighted draws moved on by an ensemble of walkers: what no proposal was near enough to reach.
+
+Importance weights cannot tell of a part of the posterior that no draw has reached, and a mixture of a few distributions does
+not reach all of a long, bent tail: standard deviations came out up to a third too small, and no diagnostic of the weights
+saw it. So the draws are where some hundred walkers begin, not where they end. The walkers first spread over a posterior whose
+likelihood is turned down, in which tails are near, and follow it while it is turned up, drawn anew by their weights
+(sequential Monte Carlo: Del Moral, Doucet and Jasra 2006). They move along the difference of two places that walkers have
+been at (differential evolution: ter Braak and Vrugt 2008), or to a place drawn from a mixture that is fitted to these; either
+is accepted with the probability of Metropolis and Hastings. At the whole likelihood, rounds of moves go on until within the
+later half of them the walkers forget where they were. What is kept comes after that, when nothing is learned any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bayes_scaling.inference.importance import Mixture, Weighted
+from bayes_scaling.model.density import Surface
+from bayes_scaling.posterior.checks import RULES
+from bayes_scaling.posterior.effective import KINDS, of_walkers
+
+if TYPE_CHECKING:
+    from bayes_scaling.inference.conditional import Conditional
+
+_WALKERS: Final = 200
+_FEW_UNKNOWNS: Final = 25
+"""Unknowns up to which a mixture is fitted to all of them; of more, effects of groups are drawn given the rest."""
+_MOVES: Final = 40
+"""Moves of a round."""
+_HOT: Final = 0.03
+"""Power of the likelihood in the first rounds."""
+_HOT_ROUNDS: Final = 2
+_FEWEST_ROUNDS: Final = 3
+"""Rounds at the whole likelihood, at the fewest."""
+_MOST_ROUNDS: Final = 40
+_STILL_COUNT: Final = 0.3
+"""Share of the walkers that still count where the power of the likelihood is raised."""
+_FORGOTTEN: Final = RULES["rank correlation of walkers with where they were"].threshold
+"""Rank correlation of two places of a walker at which it has forgotten the first."""
+_BETWEEN: Final = 5
+_MOST_BETWEEN: Final = 40
+"""Moves between two draws of a walker that are kept: as few, and twice as many as often as it takes."""
+_WORTH: Final = 800
+"""Effective sample size that the draws are to have."""
+_NOTED: Final = 5
+"""Moves between two places of a walker that are noted."""
+_PLACES: Final = 2000
+"""Places between which differences are taken: weighted draws at first."""
+_COMPONENTS: Final = 6
+_STEPS: Final = 15
+"""Steps of expectation maximisation with which it is fitted."""
+_FROM_MIXTURE: Final = 0.5
+"""Share of the moves to a place drawn from the mixture."""
+_REDRAWN: Final = 0.25
+"""Share of the other moves in which effects of groups are drawn anew given the rest, where they are drawn so."""
+_DIRECTIONS: Final = (0.15, 0.4, 1.0)
+"""Shares of the directions along which a walker moves at once."""
+_BEST: Final = 2.38
+"""Length, in standard deviations over the root of the directions, at which a Normal distribution is explored the fastest."""
+_SPREAD: Final = 0.4
+"""Standard deviation of the logarithm of the length."""
+_JUMPS: Final = 0.1
+"""Share of the differences that are taken whole, and lead from mode to mode."""
+_JITTER: Final = 0.05
+"""Standard deviation of the factor by which the length differs between directions."""
+_HALVINGS: Final = 20
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Equally weighted draws of a posterior; those of a walker are beside each other.
+
+    Parameters
+    ----------
+    points : ndarray, shape (chain, draw, coordinate)
+        Where they lie.
+    log_density : ndarray, shape (chain, draw)
+        Log density of the posterior, up to a constant.
+    walkers : ndarray, shape (chain, draw)
+        The number of the walker.
+    moves : int
+        Moves of each walker before the first draw that is kept.
+    memory : float
+        Rank correlation of where they were half of the moves at the whole likelihood before it and at its beginning, the
+        largest over the unknowns.
+    evaluations : int
+        Evaluations of the density.
+    """
+
+    points: np.ndarray
+    log_density: np.ndarray
+    walkers: np.ndarray
+    moves: int
+    memory: float
+    evaluations: int
+
+
+def walk(
+    density: Surface,
+    weighted: Weighted,
+    rng: np.random.Generator,
+    conditional: Conditional | None = None,
+    *,
+    chains: int,
+    draws: int,
+    progress: Callable[[float], None] | None = None,
+) -> Walked:
+    """Move walkers from weighted draws until they forget where they were, and return draws of them from then on.
+
+    Parameters
+    ----------
+    density : Surface
+        The posterior.
+    weighted : Weighted
+        Draws by importance sampling.
+    rng : Generator
+        Source of randomness.
+    conditional : Conditional, optional
+        The effects of groups given the other unknowns, where these alone are drawn from a mixture.
+    chains, draws : int
+        Chains that the walkers are divided among, and draws of each.
+    progress : callable, optional
+        Told the share of the work that is done.
+    """
+    of_chain = max(1, _WALKERS // chains)
+    kept = -(-draws // of_chain)
+    to_settle = (_HOT_ROUNDS + _FEWEST_ROUNDS + 2) * _MOVES
+    share = to_settle / (to_settle + kept * _BETWEEN)
+    tell = progress or (lambda _: None)
+    ensemble = Ensemble(density, weighted, rng, conditional, of_chain * chains)
+    moves, memory = _settle(ensemble, lambda moves: tell(share * min(1.0, moves / to_settle)))
+    enough = min(_WORTH, 0.5 * chains * draws)
+    points, log_density = _draw(ensemble, kept, enough, lambda drawn: tell(share + (1 - share) * drawn / kept))
+
+    def of_chains(values: np.ndarray) -> np.ndarray:
+        """Return what has a shape (walker, kept, ...) by chain and draw; of the last walker of a chain some may be too many."""
+        return values.reshape(chains, -1, *values.shape[2:])[:, :draws]
+
+    walkers = np.repeat(np.arange(len(points))[:, None], kept, axis=1)
+    return Walked(of_chains(points), of_chains(log_density), of_chains(walkers), moves, memory, ensemble.evaluations)
+
+
+def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float]:
+    """Move an ensemble until it forgets where it was, and return the moves and how much it still remembers."""
+    memory, places = 1.0, list[np.ndarray]()
+    for number in range(_MOST_ROUNDS):
+        if number >= _HOT_ROUNDS and not ensemble.is_whole:
+            ensemble.raise_power()
+        if ensemble.is_whole and not places:
+            places.append(ensemble.points)
+        for _ in range(_MOVES // _NOTED):
+            ensemble.move(_NOTED)
+            ensemble.note()
+        tell((number + 1) * _MOVES)
+        if ensemble.is_whole:
+            places.append(ensemble.points)
+            memory = correlation(places[len(places) // 2], places[-1])
+            if len(places) > _FEWEST_ROUNDS and memory <= _FORGOTTEN:
+                return (number + 1) * _MOVES, memory
+        ensemble.fit_mixture()
+    return _MOST_ROUNDS * _MOVES, memory
+
+
+def _draw(ensemble: Ensemble, kept: int, enough: float, tell: Callable[[int], None]) -> tuple[np.ndarray, np.ndarray]:
+    """Return points and log densities of an ensemble that moves on, of shapes (walker, draw, ...).
+
+    Where they are not worth enough, every second is kept, and the ensemble makes twice as many moves from one to the next.
+    """
+    drawn, between = list[tuple[np.ndarray, np.ndarray]](), _BETWEEN
+    while True:
+        while len(drawn) < kept:
+            ensemble.move(between)
+            drawn.append((ensemble.points, ensemble.log_density))
+            tell(len(drawn))
+        points, log_density = (np.stack(each, axis=1) for each in zip(*drawn, strict=True))
+        if kept == 1 or between >= _MOST_BETWEEN or _worth(points) >= enough:
+            return points, log_density
+        drawn, between = drawn[1::2], 2 * between
+
+
+def _worth(points: np.ndarray) -> float:
+    """Return the smallest effective sample size of points of shape (walker, draw, coordinate)."""
+    flat, walkers = points.reshape(-1, points.shape[-1]), np.repeat(np.arange(len(points)), points.shape[1])
+    return float(min(of_walkers(flat, walkers, kind).min() for kind in KINDS))
+
+
+def correlation(before: np.ndarray, after: np.ndarray) -> float:
+    """Return the largest rank correlation, over the unknowns, of where walkers were and where they are.
+
+    It is one where none has moved, or all are in one place.
+
+    >>> round(correlation(np.array([[1.0], [2.0], [3.0]]), np.array([[2.0], [9.0], [4.0]])), 12)
+    0.5
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        each = pd.DataFrame(before).rank().corrwith(pd.DataFrame(after).rank())
+    return float(each.fillna(1.0).max())
+
+
+class _State(NamedTuple):
+    """Where walkers are: points, and log densities of the prior, of what was measured, of the proposals of effects and of the rest."""
+
+    points: np.ndarray
+    prior: np.ndarray
+    measured: np.ndarray
+    of_effects: np.ndarray
+    of_mixture: np.ndarray
+
+    def at(self, chosen: np.ndarray) -> _State:
+        """Return the state of some walkers."""
+        return _State(*(part[chosen] for part in self))
+
+    def where(self, taken: np.ndarray, other: _State) -> _State:
+        """Return the state of these walkers, and of another where it is not taken."""
+        return _State(*(np.where(taken.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(self, other, strict=True)))
+
+
+class Ensemble:
+    """Walkers in a posterior whose likelihood has a power.
+
+    Parameters
+    ----------
+    density, weighted, rng, conditional
+        As for :func:`walk`.
+    count : int
+        Walkers.
+    """
+
+    def __init__(
+        self,
+        density: Surface,
+        weighted: Weighted,
+        rng: np.random.Generator,
+        conditional: Conditional | None,
+        count: int,
+    ) -> None:
+        self._density, self._rng, self._conditional = density, rng, conditional
+        every = np.arange(density.size)
+        self._rest = every if conditional is None else conditional.others
+        self._mixed = every if density.size <= _FEW_UNKNOWNS else self._rest
+        self._mixture: Mixture | None = None
+        self._warm = np.empty((0, density.size))
+        self._power, self.evaluations = _HOT, 0
+        away = weighted.points - weighted.weights @ weighted.points
+        self._scale = np.linalg.cholesky((weighted.weights * away.T) @ away)
+        self._places = weighted.points[rng.choice(len(weighted.points), _PLACES, p=weighted.weights)]
+        self._state = self._state_at(weighted.points[rng.choice(len(weighted.points), count, p=weighted.weights)])
+
+    @property
+    def points(self) -> np.ndarray:
+        """Where the walkers are, shape (walker, coordinate)."""
+        return self._state.points
+
+    @property
+    def log_density(self) -> np.ndarray:
+        """Log density of the posterior where they are, shape (walker,)."""
+        return self._state.prior + self._state.measured
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the power of the likelihood is one."""
+        return self._power == 1.0
+
+    def note(self) -> None:
+        """Take differences from now on between where the walkers are too, and no longer where they were long ago."""
+        self._places = np.vstack([self._places, self.points])[-_PLACES:]
+
+    def fit_mixture(self) -> None:
+        """Propose from now on from a mixture fitted to where the walkers were of late, and before the power was raised last.
+
+        A mixture that is somewhat wider than the posterior reaches its tails.
+        """
+        places = np.vstack([self._places, self._warm])
+        self._mixture = Mixture.around(places[:, self._mixed], _COMPONENTS, _STEPS, self._rng)
+        self._state = self._state._replace(of_mixture=self._mixture.log_density(self.points[:, self._mixed]))
+
+    def raise_power(self) -> None:
+        """Raise the power of the likelihood as far as enough walkers still count, and draw them anew by their weights."""
+        below = self._state.measured - self._state.measured.max()
+        lowest, highest = self._power, 1.0
+        if _share_counting((1.0 - self._power) * below) >= _STILL_COUNT:
+            lowest = 1.0
+        for _ in range(_HALVINGS if lowest < 1 else 0):
+            middle = (lowest + highest) / 2
+            if _share_counting((middle - self._power) * below) >= _STILL_COUNT:
+                lowest = middle
+            else:
+                highest = middle
+        edges = np.cumsum(np.exp((lowest - self._power) * below))
+        places = (np.arange(len(below)) + self._rng.random()) / len(below) * edges[-1]
+        self._power, self._state = lowest, self._state.at(np.searchsorted(edges, places))
+        self._warm = self._places[::2]
+
+    def move(self, count: int) -> None:
+        """Move every walker so many times."""
+        for _ in range(count):
+            self._move()
+
+    def _move(self) -> None:
+        """Propose a place to each walker, which it takes with the probability that leaves the posterior as it is."""
+        rng, count = self._rng, len(self.points)
+        points, drawn = self._along_differences(), np.zeros(count, dtype=bool)
+        if self._mixture is not None:
+            drawn = rng.random(count) < _FROM_MIXTURE
+            points[np.ix_(drawn, self._mixed)] = self._mixture.draw(rng, int(drawn.sum()))
+        redrawn = np.zeros(count, dtype=bool)
+        if self._conditional is not None:
+            redrawn = (drawn & (len(self._mixed) == len(self._rest))) | (~drawn & (rng.random(count) < _REDRAWN))
+            points[redrawn] = self._conditional.complete(points[np.ix_(redrawn, self._rest)], rng)
+        there, here = self._state_at(points), self._state
+        with np.errstate(invalid="ignore"):
+            rise = there.prior - here.prior + self._power * (there.measured - here.measured)
+            rise += np.where(drawn, here.of_mixture - there.of_mixture, 0.0)
+            rise += np.where(redrawn, here.of_effects - there.of_effects, 0.0)
+            taken = np.log(rng.random(count)) < rise  # never where the density is no number
+        self._state = there.where(taken, here)
+
+    def _state_at(self, points: np.ndarray) -> _State:
+        self.evaluations += len(points)
+        none = np.zeros(len(points))
+        of_effects = none if self._conditional is None else self._conditional.log_density(points)
+        of_mixture = none if self._mixture is None else self._mixture.log_density(points[:, self._mixed])
+        return _State(points, *self._density.parts(points), of_effects, of_mixture)
+
+    def _along_differences(self) -> np.ndarray:
+        """Return points along differences of two places, in some of the directions of the posterior's own scale."""
+        rng, (count, size) = self._rng, self.points.shape
+        one, other = rng.integers(len(self._places), size=(2, count))
+        chosen = rng.random((count, size)) < rng.choice(_DIRECTIONS, size=(count, 1))
+        chosen[np.arange(count), rng.integers(size, size=count)] = True
+        length = _BEST / np.sqrt(2 * chosen.sum(axis=1, keepdims=True)) * np.exp(_SPREAD * rng.standard_normal((count, 1)))
+        length = np.where(rng.random((count, 1)) < _JUMPS, 1.0, length)
+        length = length * (1 + _JITTER * rng.standard_normal((count, size)))
+        along = np.linalg.solve(self._scale, (self._places[one] - self._places[other]).T).T
+        return self.points + (chosen * length * along) @ self._scale.T
+
+
+def _share_counting(log_weights: np.ndarray) -> float:
+    """Return the effective size of weights as a share of their number."""
+    weights = np.exp(log_weights)
+    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))

@@ -1,0 +1,92 @@
+"""Walkers on posteriors that are known in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bayes_scaling.inference import walkers
+from bayes_scaling.inference.importance import Weighted
+from bayes_scaling.inference.walkers import Ensemble, correlation, walk
+from bayes_scaling.model.density import Surface
+from tests.inference.test_importance import TWO
+
+
+class LongTail(Surface):
+    """Three unknowns under Student-t distributions of three degrees of freedom, the second bent over the first."""
+
+    size = 3
+    of_it = stats.t(3)
+
+    def parts(self, points):
+        prior = stats.norm.logpdf(points, scale=30.0).sum(axis=1)
+        straight = points - np.stack([0 * points[:, 0], 0.3 * points[:, 0] ** 2, 0 * points[:, 0]], axis=1)
+        return prior, self.of_it.logpdf(straight).sum(axis=1) - prior
+
+
+def begun(density, points):
+    """Return equally weighted draws at some points."""
+    return Weighted(points, density.of(points), np.zeros(len(points)), 1)
+
+
+@pytest.fixture(scope="module")
+def walked():
+    """Return draws of walkers that begin in the middle tenth of a long tail."""
+    near = 0.1 * np.random.default_rng(1).standard_normal((1000, 3))
+    return walk(LongTail(), begun(LongTail(), near), np.random.default_rng(2), chains=4, draws=1000)
+
+
+def test_tails_are_reached_in_which_no_walker_began(walked):
+    straight = walked.points.reshape(-1, 3)
+    straight = straight - np.stack([0 * straight[:, 0], 0.3 * straight[:, 0] ** 2, 0 * straight[:, 0]], axis=1)
+    for unknown in straight.T:
+        for q in (0.02, 0.25, 0.5, 0.75, 0.98):
+            assert (unknown <= LongTail.of_it.ppf(q)).mean() == pytest.approx(q, abs=4 * (q * (1 - q) / 600) ** 0.5)
+
+
+def test_draws_of_a_walker_are_beside_each_other(walked):
+    assert walked.points.shape == (4, 1000, 3)
+    assert walked.walkers.shape == walked.log_density.shape == (4, 1000)
+    assert (np.diff(walked.walkers.ravel()) >= 0).all()
+    assert len(np.unique(walked.walkers)) == walkers._WALKERS
+    assert set(walked.walkers[0]).isdisjoint(walked.walkers[1])
+    np.testing.assert_allclose(walked.log_density.ravel(), LongTail().of(walked.points.reshape(-1, 3)))
+    assert walked.memory <= walkers._FORGOTTEN
+
+
+def test_the_mass_of_each_mode_stays_what_the_weights_say_of_it():
+    rng = np.random.default_rng(3)
+    upper = rng.random(4000) < 0.2
+    points = np.where(upper[:, None], 1.0, -1.0) + 0.1 * rng.standard_normal((4000, 3))
+    found = walk(TWO, begun(TWO, points), rng, chains=2, draws=500).points.reshape(-1, 3)
+    assert (found[:, 0] > 0).mean() == pytest.approx(0.2, abs=0.09)
+    inside = found[found[:, 0] > 0]
+    assert inside.mean(axis=0) == pytest.approx([1.0, 1.0, 1.0], abs=0.03)
+    assert inside.std(axis=0) == pytest.approx([0.1, 0.1, 0.1], rel=0.25)
+
+
+@pytest.mark.parametrize(("chains", "draws"), [(1, 1), (2, 30), (3, 77), (64, 5), (2, 250)])
+def test_as_many_draws_as_are_asked_for(chains, draws):
+    near = 0.1 * np.random.default_rng(1).standard_normal((500, 3))
+    told = []
+    found = walk(
+        LongTail(), begun(LongTail(), near), np.random.default_rng(2), chains=chains, draws=draws, progress=told.append
+    )
+    assert found.points.shape == (chains, draws, 3)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0)
+
+
+def test_walkers_that_cannot_move_remember(monkeypatch):
+    monkeypatch.setattr(Ensemble, "move", lambda self, count: None)
+    near = np.random.default_rng(1).standard_normal((500, 3))
+    found = walk(LongTail(), begun(LongTail(), near), np.random.default_rng(2), chains=2, draws=10)
+    assert found.memory == pytest.approx(1.0)
+    assert found.moves == walkers._MOST_ROUNDS * walkers._MOVES
+
+
+def test_places_that_do_not_depend_on_each_other_are_forgotten():
+    rng = np.random.default_rng(4)
+    assert correlation(rng.random((200, 12)), rng.random((200, 12))) < walkers._FORGOTTEN
+    assert correlation(np.zeros((200, 1)), rng.random((200, 1))) == 1.0
