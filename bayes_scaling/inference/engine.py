@@ -28,7 +28,7 @@ from bayes_scaling.inference.walkers import Walked, walk
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.posterior.checks import RULES
+from bayes_scaling.posterior.checks import RULES, r_hat
 
 if TYPE_CHECKING:
     from bayes_scaling.inference.nuts import Compiled
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _MOST_UNKNOWNS: Final = 25
 """Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
 _LARGEST_K: Final = RULES["Pareto k-hat of the weights"].threshold
-_MOST_MEMORY: Final = RULES["rank correlation of walkers with where they were"].threshold
+_ENOUGH_TO_TELL: Final = 2000
+"""Draws below which chains differ by chance."""
 _FEWEST_EFFECTIVE: Final = 1000.0
 """Effective size below which what walkers begin with would be known by chance."""
 DRAWS: Final = 1000
@@ -114,11 +115,10 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
                 walked = walk(
                     density, weighted, rng, given, **sizes, progress=lambda share: show("sampling", (1 + 2 * share) / 3)
                 )
-                if settings.sampler == "importance" or walked.memory <= _MOST_MEMORY:
+                doubt = _doubt(walked)
+                if settings.sampler == "importance" or not doubt:
                     return _by_walkers(density, modes, weighted, walked, asked, found)
-                reason = (
-                    f"after {walked.moves} moves walkers had not forgotten where they were (correlation {walked.memory:.2f})"
-                )
+                reason = f"after {walked.moves} moves {doubt}"
         if settings.sampler == "nuts":
             reason = "asked for"
         show("compiling the model", None)
@@ -160,6 +160,16 @@ def _weighted(
 
 def _is_exact(weighted: Weighted) -> bool:
     return weighted.tail_shape < _LARGEST_K and weighted.effective_smoothed >= _FEWEST_EFFECTIVE
+
+
+def _doubt(walked: Walked) -> str:
+    """Return why the draws of walkers do not represent the posterior; nothing where they do, or are too few to tell."""
+    if walked.memory > RULES["rank correlation of walkers with where they were"].threshold:
+        return f"walkers had not forgotten where they were (correlation {walked.memory:.2f})"
+    if walked.log_density.shape[0] < 2 or walked.log_density.size < _ENOUGH_TO_TELL:
+        return ""
+    disagreement = float(r_hat(walked.points).max())
+    return "" if RULES["largest R-hat"].passes(disagreement) else f"walkers disagreed (R-hat {disagreement:.3f})"
 
 
 def _compiled(layout: Layout) -> Compiled:

@@ -126,7 +126,7 @@ def fit(
     --------
     >>> import bayes_scaling as bs
     >>> runs = bs.load_runs("ladder").where("series == 'size'")
-    >>> fitted = fit(runs, "kaplan_n", seed=1, draws=200, progress=False)
+    >>> fitted = fit(runs, "kaplan_n", seed=1, draws=500, progress=False)
     >>> fitted.verdict
     'The posterior passed every convergence check.'
     >>> print(bs.ask(fitted, "predict", params=1e6).sentence.splitlines()[0])

@@ -21,14 +21,14 @@ import pandas as pd
 
 from bayes_scaling.inference.importance import Mixture, Weighted
 from bayes_scaling.model.density import Surface
-from bayes_scaling.posterior.checks import RULES
 from bayes_scaling.posterior.effective import KINDS, of_walkers
 
 if TYPE_CHECKING:
     from bayes_scaling.inference.conditional import Conditional
 
-_WALKERS: Final = 200
-_FEW_UNKNOWNS: Final = 25
+_WALKERS: Final = {False: 200, True: 400}
+"""Walkers of a posterior without and with effects of groups, whose tails are the slower to explore."""
+_FEW_UNKNOWNS: Final = 15
 """Unknowns up to which a mixture is fitted to all of them; of more, effects of groups are drawn given the rest."""
 _MOVES: Final = 40
 """Moves of a round."""
@@ -40,8 +40,8 @@ _FEWEST_ROUNDS: Final = 3
 _MOST_ROUNDS: Final = 40
 _STILL_COUNT: Final = 0.3
 """Share of the walkers that still count where the power of the likelihood is raised."""
-_FORGOTTEN: Final = RULES["rank correlation of walkers with where they were"].threshold
-"""Rank correlation of two places of a walker at which it has forgotten the first."""
+_FORGOTTEN: Final = 3.0
+"""Standard errors within which the rank correlation of two places of a walker is nothing: it has forgotten the first."""
 _BETWEEN: Final = 5
 _MOST_BETWEEN: Final = 40
 """Moves between two draws of a walker that are kept: as few, and twice as many as often as it takes."""
@@ -56,7 +56,7 @@ _STEPS: Final = 15
 """Steps of expectation maximisation with which it is fitted."""
 _FROM_MIXTURE: Final = 0.5
 """Share of the moves to a place drawn from the mixture."""
-_REDRAWN: Final = 0.25
+_REDRAWN: Final = 0.6
 """Share of the other moves in which effects of groups are drawn anew given the rest, where they are drawn so."""
 _DIRECTIONS: Final = (0.15, 0.4, 1.0)
 """Shares of the directions along which a walker moves at once."""
@@ -127,7 +127,7 @@ def walk(
     progress : callable, optional
         Told the share of the work that is done.
     """
-    of_chain = max(1, _WALKERS // chains)
+    of_chain = max(1, _WALKERS[conditional is not None] // chains)
     kept = -(-draws // of_chain)
     to_settle = (_HOT_ROUNDS + _FEWEST_ROUNDS + 2) * _MOVES
     share = to_settle / (to_settle + kept * _BETWEEN)
@@ -160,7 +160,7 @@ def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float
         if ensemble.is_whole:
             places.append(ensemble.points)
             memory = correlation(places[len(places) // 2], places[-1])
-            if len(places) > _FEWEST_ROUNDS and memory <= _FORGOTTEN:
+            if len(places) > _FEWEST_ROUNDS and memory <= _FORGOTTEN / np.sqrt(len(ensemble.points)):
                 return (number + 1) * _MOVES, memory
         ensemble.fit_mixture()
     return _MOST_ROUNDS * _MOVES, memory

@@ -210,7 +210,7 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     kinds = () if weighted and "walker" not in statistics else KINDS
     if posterior.sizes["draw"] >= 4 and not max(bad):
         with np.errstate(invalid="ignore"):  # a variable that never moves has no R-hat, and fails by that
-            results["largest R-hat"] = _extreme({name: _r_hat(array) for name, array in every.items()}, np.argmax)
+            results["largest R-hat"] = _extreme({name: r_hat(array) for name, array in every.items()}, np.argmax)
         for kind, sizes in effective_sizes(posterior, statistics, kinds).items() if kinds else ():
             results[f"smallest {kind} ESS"] = _extreme(sizes, np.argmin)
     else:
@@ -224,7 +224,7 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     return results
 
 
-def _r_hat(draws: np.ndarray) -> np.ndarray:
+def r_hat(draws: np.ndarray) -> np.ndarray:
     """Return the larger of R-hat of the ranks and of the ranks of distances from the median (Vehtari et al. 2021).
 
     Draws have shape (chain, draw, ...). Of draws that never move, and of a single chain, it is not a number.

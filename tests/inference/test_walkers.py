@@ -10,7 +10,10 @@ from bayes_scaling.inference import walkers
 from bayes_scaling.inference.importance import Weighted
 from bayes_scaling.inference.walkers import Ensemble, correlation, walk
 from bayes_scaling.model.density import Surface
+from bayes_scaling.posterior.checks import RULES
 from tests.inference.test_importance import TWO
+
+RULE = RULES["rank correlation of walkers with where they were"]
 
 
 class LongTail(Surface):
@@ -49,10 +52,10 @@ def test_draws_of_a_walker_are_beside_each_other(walked):
     assert walked.points.shape == (4, 1000, 3)
     assert walked.walkers.shape == walked.log_density.shape == (4, 1000)
     assert (np.diff(walked.walkers.ravel()) >= 0).all()
-    assert len(np.unique(walked.walkers)) == walkers._WALKERS
+    assert len(np.unique(walked.walkers)) == walkers._WALKERS[False]
     assert set(walked.walkers[0]).isdisjoint(walked.walkers[1])
     np.testing.assert_allclose(walked.log_density.ravel(), LongTail().of(walked.points.reshape(-1, 3)))
-    assert walked.memory <= walkers._FORGOTTEN
+    assert walked.memory <= RULE.threshold
 
 
 def test_the_mass_of_each_mode_stays_what_the_weights_say_of_it():
@@ -88,5 +91,5 @@ def test_walkers_that_cannot_move_remember(monkeypatch):
 
 def test_places_that_do_not_depend_on_each_other_are_forgotten():
     rng = np.random.default_rng(4)
-    assert correlation(rng.random((200, 12)), rng.random((200, 12))) < walkers._FORGOTTEN
+    assert correlation(rng.random((200, 12)), rng.random((200, 12))) < RULE.threshold
     assert correlation(np.zeros((200, 1)), rng.random((200, 1))) == 1.0

@@ -73,6 +73,9 @@ def test_allocate(brute, risk):
     measures |= {"quantile:0.9": np.quantile(losses, 0.9, axis=1), f"exceed:{LOSS}": (losses > LOSS).mean(axis=1)}
     at_choice = np.interp(on_the_grid(float(found["params"].item())), np.arange(len(SIZES)), measures[risk])
     slack = {"mean": 1e-5, "cvar:0.9": 2e-4}.get(risk, 5e-4) * measures[risk].min() if "exceed" not in risk else 0.0026
+    if risk == "median":  # of 400 draws it is ragged: two sizes may differ by chance
+        ragged = np.abs(np.diff(measures[risk]))
+        slack = max(slack, 2 * float(np.quantile(ragged[losses.mean(axis=1)[1:] < 1.1 * losses.mean(axis=1).min()], 0.9)))
     assert at_choice <= measures[risk].min() + slack
     best = SIZES[along(name_of(brute)).argmin(axis=0)]
     optimal = found["optimal_params"].transpose("chain", "draw", ...).values.ravel()
