@@ -21,6 +21,7 @@ import pandas as pd
 
 from bayes_scaling.inference.importance import Mixture, Weighted
 from bayes_scaling.model.density import Surface
+from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.effective import KINDS, of_walkers
 
 if TYPE_CHECKING:
@@ -282,18 +283,15 @@ class Ensemble:
     def raise_power(self) -> None:
         """Raise the power of the likelihood as far as enough walkers still count, and draw them anew by their weights."""
         below = self._state.measured - self._state.measured.max()
-        lowest, highest = self._power, 1.0
-        if _share_counting((1.0 - self._power) * below) >= _STILL_COUNT:
-            lowest = 1.0
-        for _ in range(_HALVINGS if lowest < 1 else 0):
-            middle = (lowest + highest) / 2
-            if _share_counting((middle - self._power) * below) >= _STILL_COUNT:
-                lowest = middle
-            else:
-                highest = middle
-        edges = np.cumsum(np.exp((lowest - self._power) * below))
+
+        def lacking(power: np.ndarray | float) -> float:
+            return _STILL_COUNT - _share_counting((power - self._power) * below)
+
+        enough, _ = bisect(lacking, self._power, 1.0, halvings=_HALVINGS)
+        power = float(enough) if lacking(1.0) > 0 else 1.0
+        edges = np.cumsum(np.exp((power - self._power) * below))
         places = (np.arange(len(below)) + self._rng.random()) / len(below) * edges[-1]
-        self._power, self._state = lowest, self._state.at(np.searchsorted(edges, places))
+        self._power, self._state = power, self._state.at(np.searchsorted(edges, places))
         self._warm = self._places[::2]
 
     def move(self, count: int) -> None:
