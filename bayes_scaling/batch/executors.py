@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -178,12 +179,15 @@ class OnSlurm(OnDask):
     """Workers that SLURM starts, by dask-jobqueue, whose configuration says what each of them is."""
 
     def __init__(self, workers: int) -> None:
+        at_interrupt = signal.getsignal(signal.SIGINT)
         try:
             from dask_jobqueue import SLURMCluster
         except ImportError:
             raise InvalidRequest(
                 "dask-jobqueue is not installed: pip install 'bayes-scaling[batch]' dask-jobqueue."
             ) from None
+        finally:
+            signal.signal(signal.SIGINT, at_interrupt)  # the import ends the process at one, without a word
         try:
             cluster = SLURMCluster()
         except (ValueError, RuntimeError, OSError) as error:

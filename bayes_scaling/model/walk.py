@@ -19,6 +19,8 @@ from bayes_scaling.quantities import QUANTITIES
 _NEGLIGIBLE: Final = 0.03
 """Root mean square over the rows, in units of the scale, of what directions add that are left out of a basis: at a scale of one
 per cent a decade, three hundredths of a per cent of the loss."""
+_DIGITS: Final = 9
+"""Decimals of decades to which places are compared: a change of unit moves them by rounding."""
 
 
 class RandomWalk(Effect):
@@ -93,12 +95,18 @@ def _between_rows(decades: np.ndarray, smooth: float) -> float:
 
     >>> _between_rows(np.array([1.0, 2.0, 4.0]), 0.07), round(_between_rows(np.array([1.0, 2.0, 2.0, 3.5]), 0.2), 3)
     (2.3333333333333335, 2.75)
+
+    Of gaps that are equal it is the lower, whatever the unit.
+
+    >>> [round(_between_rows(np.log10(unit * np.array([1e7, 1e8, 1e9])) - np.log10(unit), 0.07), 6) for unit in (1.0, 0.103)]
+    [7.5, 7.5]
     """
-    middle, places = float(decades.mean()), np.unique(decades)
-    nearest = int(np.abs(places - middle).argmin())
+    _, first = np.unique(decades.round(_DIGITS), return_index=True)
+    middle, places = float(decades.mean()), decades[first]
+    nearest = int(np.abs(places - middle).round(_DIGITS).argmin())
     if abs(places[nearest] - middle) > smooth or len(places) < 2:
         return middle
-    gaps = np.diff(places)
+    gaps = np.diff(places).round(_DIGITS)
     beside = [number for number in (nearest - 1, nearest) if 0 <= number < len(gaps)]
     widest = max(beside, key=lambda number: gaps[number])
     return float(places[widest] + gaps[widest] / 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -106,6 +108,9 @@ def test_a_scheduler_that_is_not_there_is_a_sentence():
 
 
 def test_slurm_without_a_configuration_is_a_sentence():
-    pytest.importorskip("dask_jobqueue")
+    if importlib.util.find_spec("dask_jobqueue") is None:
+        pytest.skip("dask-jobqueue is not installed")
+    at_interrupt = signal.getsignal(signal.SIGINT)
     with pytest.raises(InvalidRequest, match=r"jobqueue\.slurm in ~/\.config/dask/jobqueue\.yaml has to say"):
         executor_of("slurm", 2)
+    assert signal.getsignal(signal.SIGINT) is at_interrupt  # the import of dask_jobqueue replaces it

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bayes_scaling.model.density import LogDensity
@@ -48,6 +48,7 @@ def in_other_units(table: pd.DataFrame, loss: float, size: float, tokens: float)
 @pytest.mark.parametrize("name", shipped_models())
 @settings(max_examples=5, deadline=None)
 @given(loss=FACTORS, size=FACTORS, tokens=FACTORS)
+@example(loss=1.0, size=0.103, tokens=1.0)  # which of two equal gaps between sizes is the wider was decided by rounding
 def test_other_units_change_nothing_but_the_unit(name, loss, size, tokens):
     if name == "farseer":  # a form of tokens, and of no other unit of data: its exponent of D changes with the size
         tokens = 1.0
