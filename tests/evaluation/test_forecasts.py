@@ -172,3 +172,8 @@ def test_what_cannot_be_updated_is_a_sentence(curves):
         live(curves, points.drop(columns="batch_tokens"), end={"steps": 1e5})
     with pytest.raises(InvalidRequest, match="positive loss"):
         live(curves, points.assign(loss=-1.0), end={"steps": 1e5})
+    with pytest.raises(InvalidRequest, match="lacks points"):
+        live(curves, points.iloc[:0], end={"steps": 1e5})
+    several = pd.concat([points.assign(steps=steps) for steps in (2e4, 3e4, 4e4)])
+    with pytest.raises(InvalidRequest, match="steps 40000, no further"):  # nothing is said of its end: it is where it is
+        live(curves, several, end={})

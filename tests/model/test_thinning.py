@@ -50,6 +50,14 @@ def test_runs_are_kept_whole():
     assert len(few) == 1000
 
 
+def test_a_run_counts_once_however_many_points_it_has():
+    run = np.array([0, 0, 0, 1, 2, 2, 3])
+    counted = thinning.Counted(np.array([0, 0, 1, 1, 2, 2, 2]), run, pd.DataFrame(index=range(3)))
+    assert counted.counts() == pytest.approx([2 / 3, 4 / 3, 2.0])
+    assert counted.counts().sum() == pytest.approx(4.0)  # runs
+    assert counted.counts(run == 2) == pytest.approx([0.0, 0.0, 1.0])
+
+
 def test_fewer_rows_than_cells_leave_out_no_end_of_the_table():
     rng = np.random.default_rng(1)
     spread = table(4000).assign(params=10 ** rng.uniform(6.0, 9.0, 4000), tokens=10 ** rng.uniform(8.0, 11.0, 4000))

@@ -12,6 +12,7 @@ from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.quantities import PF_DAY, training_compute
+from bayes_scaling.questions.base import question
 from bayes_scaling.questions.effort import effort
 from bayes_scaling.questions.frontier import efficient, frontier, frontier_table
 
@@ -111,3 +112,11 @@ def test_effort_is_the_curve_turned_round():
     again = LAWS["kaplan_ns"](1e9, found["steps_min"][2], **published("kaplan2020 table 3").values)
     assert again.item() == pytest.approx(3.0)
     assert found["tokens_min"][2] < found["tokens_min"][1]
+
+
+def test_steps_are_said_where_more_than_half_of_the_draws_reach_the_loss():
+    fit, sizes = example_system(), [6e7, 6.8e7, 8e7]
+    reached = effort(fit, loss=2.9, params=sizes)["reaches"].values
+    assert reached[0] < 0.5 < reached[1] < 0.75 < reached[2] < 1
+    lines = question("effort", loss=2.9, params=sizes).answer(fit).sentence.splitlines()
+    assert ["steps at a large batch" in line for line in lines] == [False, True, True]

@@ -44,6 +44,18 @@ def test_a_smaller_term_is_a_speed_up_of_the_same_factor_everywhere(three):
     assert answer.sentence.startswith("At 3B tokens, against base:\n  better: speed-up in tokens 1.53")
 
 
+def test_what_a_loss_needs_is_said_of_those_that_reach_it():
+    """One that ends higher reaches no loss below its end, at any size."""
+    fit = variants_fit({"base": 1.0, "better": 0.9, "never": 1.0})
+    effect = fit.posterior["E_effect_variant"]
+    fit = fit._with_posterior(fit.posterior.assign(E_effect_variant=effect + 0.5 * (effect["variant"] == "never")))
+    answer = asked(fit, baseline="base", loss=[1.8])
+    needed = answer.tables["losses"].set_index("variant")["needed"]
+    assert np.isfinite(needed).to_dict() == {"better": True, "never": False}
+    said = {line.split(":")[0].strip(): "it needs" in line for line in answer.sentence.splitlines() if "speed-up" in line}
+    assert said == {"better": True, "never": False}
+
+
 def test_a_pair_is_what_it_is_among_many(three):
     pair = asked(three, a={"variant": "worse"}, b={"variant": "base"}, tokens=[1e10]).tables["recipes"]
     many = asked(three, baseline="base", tokens=[1e10]).tables["recipes"]

@@ -136,6 +136,23 @@ def test_the_optimum_is_the_least_of_several_minima(fit_by_hand, C):
     assert np.ptp(found[0][moved]) < 1.0  # the minima are apart: nothing lies between them
 
 
+@pytest.mark.parametrize("way", [-1, 1])
+def test_a_draw_whose_optimum_is_far_from_all_others_keeps_it(fit_by_hand, way):
+    """Where minima are looked for is said by some of the draws: one whose loss still falls at the edge is followed beyond."""
+    surface, C = Surface.asked(fit_by_hand), 1e24
+    apart = np.zeros(surface.draws)
+    apart[1] = 0.3
+    law = LAWS["chinchilla_optimal_params"](C, **{n: v for n, v in VALUES.items() if n != "E"})
+    place = np.log10(law) + way
+
+    def bump(columns):
+        return -apart * np.exp(-(((np.log10(columns["params"]) - place) / 0.5) ** 2))
+
+    moved = (np.log10(np.exp(optima(replace(surface, discrepancy=(bump,)), np.array([C]))[0])) - np.log10(law)) * way
+    assert moved[1] == pytest.approx(1.0, abs=0.1)
+    assert np.abs(np.delete(moved, 1)).max() < 0.3
+
+
 def test_many_budgets_are_those_one_by_one(fit_by_hand):
     surface = two_minima(Surface.asked(fit_by_hand), 1e22)
     budgets = np.geomspace(1e19, 1e25, 5)
