@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _LONGEST: Final = 300
 class BayesScalingError(ValueError):
     """Base of every error this package raises on purpose: catch this one to catch ours and only ours.
 
+    Its sentence is for people, and may change. Its class is for programs: those below it say more closely what is wrong, and
+    ``code`` is the name of the class, as the service gives it.
+
     Examples
     --------
     >>> import bayes_scaling as bs
@@ -26,8 +30,15 @@ class BayesScalingError(ValueError):
     ...     bs.read_model("chinchila")
     ... except bs.BayesScalingError as error:
     ...     print(error)
+    ...     print(error.code)
     There is no model 'chinchila': did you mean 'chinchilla'? Valid: best_rate, ...
+    unknown-name
     """
+
+    @property
+    def code(self) -> str:
+        """The kind of error: the name of its class, such as ``missing-column``."""
+        return re.sub("(?!^)(?=[A-Z])", "-", type(self).__name__).lower()
 
 
 class InvalidQuantity(BayesScalingError):
@@ -62,6 +73,74 @@ class InvalidRuns(BayesScalingError):
         super().__init__("\n".join(lines))
 
 
+class MissingSource(InvalidRuns):
+    """There is no file, or database, where runs or what is said of them were looked for."""
+
+
+class UnreadableSource(InvalidRuns):
+    """A file, database or project is damaged, out of reach, or not of the form that it should be."""
+
+
+class UnknownFormat(InvalidRuns):
+    """A file, folder or chart is of a kind from which no runs are read."""
+
+
+class AmbiguousSource(InvalidRuns):
+    """A folder holds logs of several kinds."""
+
+
+class MissingLibrary(InvalidRuns):
+    """Runs are read by a library that is not installed."""
+
+
+class TooLarge(InvalidRuns):
+    """A file or a table is larger than what is read."""
+
+
+class MissingColumn(InvalidRuns):
+    """Runs lack a column that is needed, and have nothing from which it follows."""
+
+
+class RepeatedColumn(InvalidRuns):
+    """A table has a column twice, or one of its columns was named for two."""
+
+
+class BadCells(InvalidRuns):
+    """Cells of a table cannot be used: its ``failures``."""
+
+
+class NoRows(InvalidRuns):
+    """A table has no rows, or none is left."""
+
+
+class RepeatedRun(InvalidRuns):
+    """A run stands twice in a table, or two runs have one name."""
+
+
+class TooFewRuns(InvalidRuns):
+    """There are too few runs of a kind to tell what is asked."""
+
+
+class SeveralLosses(InvalidRuns):
+    """Several columns may be the loss."""
+
+
+class NotALoss(InvalidRuns):
+    """What is given for the loss is a score, or a perplexity."""
+
+
+class ImplausibleValues(InvalidRuns):
+    """Numbers are none that language models have, in the unit that they should be in."""
+
+
+class MixedUnits(InvalidRuns):
+    """Losses of one table are in several units."""
+
+
+class InvalidCondition(InvalidRuns):
+    """A condition on rows is not of its grammar, or does not fit the table."""
+
+
 class InvalidSpecification(BayesScalingError):
     """A model document is wrong by itself, whatever the data."""
 
@@ -84,6 +163,14 @@ class Unwritable(BayesScalingError):
 
 class UnknownName(BayesScalingError):
     """A law, model, data set or published record was asked for by a name that does not exist."""
+
+
+class UnknownEntry(InvalidRuns, UnknownName):
+    """Something about runs, such as a field of a card, a kind of source or a unit, has a name that does not exist."""
+
+
+class UnknownUnit(UnknownEntry):
+    """A unit of the loss is none there is."""
 
 
 class BayesScalingWarning(UserWarning):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
-from docs.made import commands, copies, figures, interface, laws, models, questions
+from docs.made import commands, copies, errors, figures, interface, laws, models, questions
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "site"
@@ -20,7 +20,7 @@ OUT = HERE.parent / "site"
 def gather(source: Path) -> None:
     """Bring every page of the site into one folder; a page that has not changed is left as it is, for Sphinx to skip."""
     pages: dict[str, str | bytes] = {}
-    for made in (copies, laws, models, questions, figures, interface, commands):
+    for made in (copies, laws, models, questions, figures, interface, errors, commands):
         pages |= made.pages()
     for old in source.rglob("*"):
         if old.is_file() and old.relative_to(source).as_posix() not in pages:

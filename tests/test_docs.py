@@ -79,6 +79,7 @@ def test_every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(site):
 def test_everything_there_is_has_a_page(site):
     wanted = {f"laws/{name}" for name in LAWS if name not in LAWS.own} | {f"models/{name}" for name in shipped_models()}
     wanted |= {f"questions/{name}" for name, kind in QUESTIONS.items() if kind.__module__.startswith("bayes_scaling.")}
+    wanted |= {"errors"}
     wanted |= {f"commands/{verb}" for verb in commands.verbs()}
     wanted |= {interface.page_of(room, name) for room, public in interface.names().items() for name in public}
     assert not [page for page in wanted if not (site / f"{page}.html").is_file()]

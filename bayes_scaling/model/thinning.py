@@ -170,7 +170,8 @@ def _counted(source: str | Path | pd.DataFrame, model: Model, columns: Mapping[s
         try:
             table = read_inputs(part, columns=columns, needs=needs)
         except InvalidRuns as error:
-            raise InvalidRuns(f"Rows {start + 1:,} to {start + len(part):,}: {error}", error.failures) from None
+            said = str(error).splitlines()[0]
+            raise type(error)(f"Rows {start + 1:,} to {start + len(part):,}: {said}", error.failures) from None
         logs = np.log10(table[needs].to_numpy(float))
         code = np.zeros(len(table), dtype=np.int64)
         for axis in axes:

@@ -137,12 +137,22 @@ class Answer:
 
 
 class InvalidFields(InvalidRequest):
-    """Fields of a question are wrong; ``rules`` are the sentences without the values that were given."""
+    """Fields of a question are wrong: its ``fields``; ``rules`` are the sentences without the values that were given."""
 
-    def __init__(self, wrong: Iterable[Any], kind: type[Question]) -> None:
+    def __init__(self, message: str, *, rules: tuple[str, ...] = (), fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.rules, self.fields = rules, fields
+
+    @classmethod
+    def of(cls, wrong: Iterable[Any], kind: type[Question]) -> InvalidFields:
+        """Return what is wrong, as pydantic lists it; a field that the question has not is not named."""
         wrong = list(wrong)
-        self.rules = tuple(_sentence(entry, kind, echo=False) for entry in wrong)
-        super().__init__(" ".join(_sentence(entry, kind) for entry in wrong))
+        names = (str(entry["loc"][0]) for entry in wrong if entry["loc"])
+        return cls(
+            " ".join(_sentence(entry, kind) for entry in wrong),
+            rules=tuple(_sentence(entry, kind, echo=False) for entry in wrong),
+            fields=tuple(dict.fromkeys(name for name in names if name in kind.model_fields)),
+        )
 
 
 class Question(Strict):
@@ -198,7 +208,7 @@ class Question(Strict):
             document = json.dumps({n: v for n, v in given.items() if v is not None}, default=_json)
             self.__pydantic_validator__.validate_json(document, self_instance=self)
         except ValidationError as error:
-            raise InvalidFields(error.errors(), type(self)) from None
+            raise InvalidFields.of(error.errors(), type(self)) from None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

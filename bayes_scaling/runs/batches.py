@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from bayes_scaling.cells import cells_of, text_of
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import MissingSource, UnknownFormat
 from bayes_scaling.runs.bounds import opened, refuse_wide
 from bayes_scaling.runs.readers import suffix_of
 from bayes_scaling.runs.readers.files import separator_of
@@ -31,7 +31,7 @@ def batches_of(source: str | Path | pd.DataFrame) -> Iterator[pd.DataFrame]:
         return
     path, suffix = Path(source), suffix_of(source)
     if not path.is_file():
-        raise InvalidRuns(f"There is no table {path}: give a CSV or Parquet file.")
+        raise MissingSource(f"There is no table {path}: give a CSV or Parquet file.")
     refuse_wide(path)
     if suffix in ("parquet", "pq"):
         from pyarrow.parquet import ParquetFile
@@ -50,7 +50,7 @@ def batches_of(source: str | Path | pd.DataFrame) -> Iterator[pd.DataFrame]:
             for part in parts:
                 yield cells_of(part).rename(columns=text_of)
     else:
-        raise InvalidRuns(f"{path} cannot be read in parts: give a Parquet file, or CSV.")
+        raise UnknownFormat(f"{path} cannot be read in parts: give a Parquet file, or CSV.")
 
 
 def count_rows(path: Path) -> int:

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from bayes_scaling.errors import InvalidRuns, first_fault
+from bayes_scaling.errors import InvalidRuns, TooLarge, UnreadableSource, first_fault
 
 _MOST_BYTES: Final = 8 * 2**30
 _MOST_COLUMNS: Final = 2000
@@ -41,11 +41,11 @@ class _Unpacked(io.RawIOBase):
         size = self._file.readinto(buffer)
         self._size += size
         if self._size > max(_ANY_TIMES, _MOST_TIMES * self._packed.tell()):
-            raise InvalidRuns(
+            raise TooLarge(
                 f"{self._path} unpacks to more than {_MOST_TIMES} times its size, as no table does: unpack it yourself."
             )
         if self._size > self._most:
-            raise InvalidRuns(f"{self._path} unpacks to more than {self._most / 1e9:.3g} GB: thin it.")
+            raise TooLarge(f"{self._path} unpacks to more than {self._most / 1e9:.3g} GB: thin it.")
         return size
 
     def close(self) -> None:
@@ -58,9 +58,9 @@ class _Unpacked(io.RawIOBase):
 def refuse_huge(path: Path) -> None:
     """Refuse a file that is larger than tables are, or has more columns, before it is read."""
     if (size := path.stat().st_size) > _MOST_BYTES:
-        raise InvalidRuns(f"{path} has {size / 1e9:.3g} GB, at most {_MOST_BYTES / 1e9:.3g} GB are read: thin it.")
+        raise TooLarge(f"{path} has {size / 1e9:.3g} GB, at most {_MOST_BYTES / 1e9:.3g} GB are read: thin it.")
     if refuse_wide(path) > _MOST_BYTES:
-        raise InvalidRuns(f"{path} unpacks to more than {_MOST_BYTES / 1e9:.3g} GB: thin it.")
+        raise TooLarge(f"{path} unpacks to more than {_MOST_BYTES / 1e9:.3g} GB: thin it.")
 
 
 def refuse_wide(path: Path) -> int:
@@ -71,7 +71,7 @@ def refuse_wide(path: Path) -> int:
     except (OSError, EOFError, ValueError, zlib.error) as error:
         if isinstance(error, InvalidRuns):
             raise
-        raise InvalidRuns(f"{path} cannot be read{' as parquet' * is_parquet}: {first_fault(error)}.") from None
+        raise UnreadableSource(f"{path} cannot be read{' as parquet' * is_parquet}: {first_fault(error)}.") from None
     refuse_columns(columns, str(path))
     return size
 
@@ -79,7 +79,7 @@ def refuse_wide(path: Path) -> int:
 def refuse_columns(columns: int, place: str) -> None:
     """Refuse more columns than tables have."""
     if columns > _MOST_COLUMNS:
-        raise InvalidRuns(f"{place} has {columns:,} columns, at most {_MOST_COLUMNS:,} are read: keep those that are used.")
+        raise TooLarge(f"{place} has {columns:,} columns, at most {_MOST_COLUMNS:,} are read: keep those that are used.")
 
 
 def _shape_of_parquet(path: Path) -> tuple[int, int]:
@@ -101,7 +101,7 @@ def _columns_of(path: Path) -> int:
         return line.count(b'":')
     columns = 1 + max(map(line.count, (b",", b";", b"\t", b"|")))
     if len(line) == _CHUNK and columns <= _MOST_COLUMNS:
-        raise InvalidRuns(
+        raise UnreadableSource(
             f"The first line of {path} has a million characters or more, where names of columns are: is it a table?"
         )
     return columns

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tomli_w
 
-from bayes_scaling.errors import InvalidRuns, choose, first_fault
+from bayes_scaling.errors import InvalidRuns, MissingSource, UnknownEntry, UnknownUnit, UnreadableSource, choose, first_fault
 from bayes_scaling.files import read_toml, write_whole
 from bayes_scaling.quantities import LOSS_UNITS
 
@@ -49,14 +49,14 @@ def read_card(path: str | Path) -> Card:
     try:
         fields = read_toml(path)
     except FileNotFoundError:
-        raise InvalidRuns(f"There is no card {path}: give a TOML file.") from None
+        raise MissingSource(f"There is no card {path}: give a TOML file.") from None
     except OSError as error:
-        raise InvalidRuns(f"The card {path} cannot be read: {error.strerror}.") from None
+        raise UnreadableSource(f"The card {path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
-        raise InvalidRuns(f"The card {path} is not TOML: {first_fault(error)}.") from None
+        raise UnreadableSource(f"The card {path} is not TOML: {first_fault(error)}.") from None
     for name, value in fields.items():
         if name not in Card.__dataclass_fields__:
-            raise InvalidRuns(f"The card {path} has an unknown field {name!r}; {choose(name, Card.__dataclass_fields__)}.")
+            raise UnknownEntry(f"The card {path} has an unknown field {name!r}; {choose(name, Card.__dataclass_fields__)}.")
         if not isinstance(value, str):
             raise InvalidRuns(f"The card {path}: {name} is {value!r}, it has to be text.")
     return checked_card(Card(**fields), f"The card {path}")
@@ -65,9 +65,9 @@ def read_card(path: str | Path) -> Card:
 def checked_card(card: Card, place: str) -> Card:
     """Return the card, or refuse a unit or a count it cannot mean."""
     if card.loss_unit not in LOSS_UNITS:
-        raise InvalidRuns(f"{place}: the loss unit {card.loss_unit!r} is unknown; {choose(card.loss_unit, LOSS_UNITS)}.")
+        raise UnknownUnit(f"{place}: the loss unit {card.loss_unit!r} is unknown; {choose(card.loss_unit, LOSS_UNITS)}.")
     if card.params not in _PARAMS_ARE:
-        raise InvalidRuns(f"{place}: params counts {card.params!r}; {choose(card.params, _PARAMS_ARE)}.")
+        raise UnknownEntry(f"{place}: params counts {card.params!r}; {choose(card.params, _PARAMS_ARE)}.")
     return card
 
 

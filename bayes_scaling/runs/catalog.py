@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.errors import BayesScalingError, InvalidRuns, UnknownName, choose
+from bayes_scaling.errors import BayesScalingError, UnknownFormat, UnknownName, choose
 from bayes_scaling.files import DATA
 from bayes_scaling.quantities import ALONG_A_RUN
 from bayes_scaling.runs.card import Card, read_card
@@ -143,7 +143,7 @@ def runs_from(source: str | Path | pd.DataFrame | RunTable, **options: Any) -> R
     if is_name and not Path(str(source)).exists():
         return read_runs(load_runs(str(source)), **options)
     if isinstance(source, str | Path) and Path(source).is_dir():
-        raise InvalidRuns(f"{source} is a folder: give a table in it, or the name of a data set.")
+        raise UnknownFormat(f"{source} is a folder: give a table in it, or the name of a data set.")
     return read_runs(source, **options)
 
 

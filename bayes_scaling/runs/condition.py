@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.errors import InvalidCondition, NoRows, choose
 
 _LONGEST, _DEEPEST, _MOST_PIECES, _LARGEST_EXPONENT = 2000, 50, 1000, 10
 
@@ -81,11 +81,11 @@ def rows_where(condition: str, table: pd.DataFrame, name: str) -> np.ndarray:
     >>> rows_where("open('x')", table, "runs")
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.InvalidRuns: The condition "open('x')" cannot be evaluated on runs: at character 1, "open('x')" ...
+    bayes_scaling.errors.InvalidCondition: The condition "open('x')" cannot be evaluated on runs: at character 1, "open('x')" ...
     """
     rows = _Condition(condition, table, name).rows()
     if not rows.any():
-        raise InvalidRuns(f"No row of {name} is left where {condition}; give a condition that some row meets.")
+        raise NoRows(f"No row of {name} is left where {condition}; give a condition that some row meets.")
     return rows
 
 
@@ -266,7 +266,7 @@ class _Condition:
         start, end = (len(code[:offset].decode()) for offset in (node.col_offset, node.end_col_offset or 0))
         return self._places[start], self._places[end - 1] + 1
 
-    def _unreadable(self, at: int) -> InvalidRuns:
+    def _unreadable(self, at: int) -> InvalidCondition:
         """Return the error of what is no expression, at a place in the code or at none."""
         if not 0 <= at < len(self._code):
             return self._refusal(None, "it breaks off" if at >= len(self._code) else "it cannot be read", _RIGHT)
@@ -275,12 +275,14 @@ class _Condition:
         rights |= dict.fromkeys("'\"", "close the quote")
         return self._refusal(place, "cannot be read", rights.get(self._text[place], _RIGHT))
 
-    def _refusal(self, place: ast.expr | int | None, what: str, right: str) -> InvalidRuns:
+    def _refusal(self, place: ast.expr | int | None, what: str, right: str) -> InvalidCondition:
         if isinstance(place, ast.expr):
             what = f"at character {self._span(place)[0] + 1}, {_short(self._piece(place))} {what}"
         elif place is not None:
             what = f"at character {place + 1}, {_short(self._text[place : place + 20])} {what}"
-        return InvalidRuns(f"The condition {_short(self._text, 200)} cannot be evaluated on {self._name}: {what}; {right}.")
+        return InvalidCondition(
+            f"The condition {_short(self._text, 200)} cannot be evaluated on {self._name}: {what}; {right}."
+        )
 
 
 def _literal(node: ast.expr) -> ast.Constant | None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import MissingColumn, NotALoss, SeveralLosses
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.runs.aliases import ALIASES, folded, losses_of, match
 from bayes_scaling.runs.logged import Logged
@@ -58,13 +58,13 @@ def the_loss(names: Iterable[str], what: str, place: str) -> str:
     if len(losses) == 1 and not remedy(losses[0]):
         return losses[0]
     if len(losses) == 1:
-        raise InvalidRuns(f"{place}: {remedy(losses[0])}.")
+        raise NotALoss(f"{place}: {remedy(losses[0])}.")
     if losses:
-        raise InvalidRuns(
+        raise SeveralLosses(
             f"{place} is {what} that has several losses: {', '.join(losses)}; keep the columns of one, or say which: --columns "
             f"loss={losses[0]}."
         )
-    raise InvalidRuns(f"{place} is {what} that has no loss, only {', '.join(fields) or 'no entry'}; export the loss.")
+    raise MissingColumn(f"{place} is {what} that has no loss, only {', '.join(fields) or 'no entry'}; export the loss.")
 
 
 def canonical_points(points: pd.DataFrame, names: Mapping[str, str], place: str) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def canonical_points(points: pd.DataFrame, names: Mapping[str, str], place: str)
     theirs, made = source_of(names["loss"], points)
     for column, name in {**names, "loss": theirs}.items():
         if name not in points:
-            raise InvalidRuns(f"{place} has no metric {name!r} to use as {column}; found {', '.join(map(str, points))}.")
+            raise MissingColumn(f"{place} has no metric {name!r} to use as {column}; found {', '.join(map(str, points))}.")
     table = pd.DataFrame({"run_id": points["run_id"].astype(str)})
     for column in ALONG:
         if column in names:

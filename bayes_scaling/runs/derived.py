@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import MissingColumn, TooFewRuns
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.runs.sweeps import cells_of
 
@@ -45,7 +45,7 @@ def steps_to_loss(curves: pd.DataFrame, *, every: float = 0.04, least_batches: i
     enough = table.groupby(["params", "loss"])["batch_tokens"].transform("nunique") >= least_batches
     table = table[enough].reset_index(drop=True)
     if table.empty:
-        raise InvalidRuns(f"No loss was reached at {least_batches} batches of one size: the curves hold no scan of batches.")
+        raise TooFewRuns(f"No loss was reached at {least_batches} batches of one size: the curves hold no scan of batches.")
     return table.assign(
         scan=[f"N {params:.6g}, L {loss:.4f}" for params, loss in zip(table["params"], table["loss"], strict=True)]
     )
@@ -84,7 +84,9 @@ def gradient_noise(curves: pd.DataFrame, *, points: int = 4) -> pd.DataFrame:
 def _need(curves: pd.DataFrame, columns: tuple[str, ...]) -> None:
     missing = [column for column in columns if column not in curves]
     if missing:
-        raise InvalidRuns(f"The curves have no column {', '.join(map(repr, missing))}; found {', '.join(map(str, curves))}.")
+        raise MissingColumn(
+            f"The curves have no column {', '.join(map(repr, missing))}; found {', '.join(map(str, curves))}."
+        )
 
 
 def shapes(runs: pd.DataFrame, *, apart: float = 0.2, least_aspects: int = 2) -> pd.DataFrame:
@@ -101,7 +103,7 @@ def shapes(runs: pd.DataFrame, *, apart: float = 0.2, least_aspects: int = 2) ->
     number = (np.log(ordered["params"]).diff() > apart).cumsum()
     enough = ordered["aspect"].groupby(number).transform("nunique") >= least_aspects
     if not enough.any():
-        raise InvalidRuns(f"No size has runs of {least_aspects} aspect ratios: there is nothing to tell of shapes.")
+        raise TooFewRuns(f"No size has runs of {least_aspects} aspect ratios: there is nothing to tell of shapes.")
     middle = np.exp(np.log(ordered["params"]).groupby(number).transform("mean"))
     return ordered.assign(size=[f"N {value:.3g}" for value in middle])[enough].sort_index()
 
@@ -125,7 +127,7 @@ def near_best(runs: pd.DataFrame, *, within: float = 0.01, fewest: int = 5, furt
     near = (above <= within) | ((rank <= fewest) & (above <= furthest))
     enough = near & (near.groupby(cell).transform("sum") >= _FEWEST_NEAR)
     if not enough.any():
-        raise InvalidRuns(f"No size and data have {_FEWEST_NEAR} runs near the best of them: there is no sweep.")
+        raise TooFewRuns(f"No size and data have {_FEWEST_NEAR} runs near the best of them: there is no sweep.")
     middle = {column: np.exp(np.log(runs[column]).groupby(cell).transform("mean")) for column in ("params", "tokens")}
     labels = [f"N {params:.3g}, D {tokens:.3g}" for params, tokens in zip(middle["params"], middle["tokens"], strict=True)]
     return runs.assign(cell=labels)[enough]
@@ -143,7 +145,7 @@ def scans(runs: pd.DataFrame) -> pd.DataFrame:
     missing = [column for column in ("batch_tokens", "loss") if column not in runs]
     missing += [] if {"steps", "tokens"} & set(runs) else ["steps"]
     if missing:
-        raise InvalidRuns(
+        raise MissingColumn(
             f"The runs have no column {', '.join(map(repr, missing))}: a scan of batches has the batch, the steps (or tokens) "
             f"that a loss took, and the loss; found {', '.join(map(str, runs))}."
         )

@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.errors import MissingColumn, RepeatedRun, UnknownEntry, choose
 from bayes_scaling.runs.curves import read_file
 
 Facts = Mapping[str, float | str] | pd.DataFrame | str | Path
@@ -34,15 +34,15 @@ def with_facts(table: pd.DataFrame, facts: Facts | None, place: str) -> pd.DataF
     given = str(facts) if isinstance(facts, str | Path) else "The table of facts"
     for has, it in ((of_runs, given), (table, place)):
         if "run_id" not in has:
-            raise InvalidRuns(f"{it} has no column 'run_id' to join the facts by; found {', '.join(map(str, has))}.")
+            raise MissingColumn(f"{it} has no column 'run_id' to join the facts by; found {', '.join(map(str, has))}.")
     if of_runs["run_id"].duplicated().any():
-        raise InvalidRuns(
+        raise RepeatedRun(
             f"{given} has the run {of_runs['run_id'][of_runs['run_id'].duplicated()].iloc[0]!r} twice: once is enough."
         )
     runs = of_runs["run_id"].astype(str)
     unknown = [run for run in dict.fromkeys(table["run_id"].astype(str)) if run not in set(runs)]
     if unknown:
-        raise InvalidRuns(f"{given} says nothing of the run {unknown[0]!r}; {choose(unknown[0], runs)}.")
+        raise UnknownEntry(f"{given} says nothing of the run {unknown[0]!r}; {choose(unknown[0], runs)}.")
     new = of_runs.drop(columns=[name for name in of_runs if name in table]).set_axis(runs)
     joined = new.loc[table["run_id"].astype(str)].set_axis(table.index)
     return pd.concat([table, joined], axis=1)
@@ -60,7 +60,7 @@ def refuse_lacking(table: pd.DataFrame, place: str) -> None:
     if missing:
         words = " and ".join(f"{name} ({_OF_CURVES[name]})" for name in missing)
         pairs, columns = ",".join(f"{name}=..." for name in missing), ", ".join(missing)
-        raise InvalidRuns(
+        raise MissingColumn(
             f"{place} is {table.attrs['export']}, which does not say {words} of its runs: give them with --facts {pairs} where all "
             f"runs have the same, or --facts RUNS.csv, a table of run_id, {columns} (in Python facts={{...}} or a DataFrame)."
         )

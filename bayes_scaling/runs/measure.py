@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import ImplausibleValues, NotALoss
 from bayes_scaling.quantities import BY_COLUMN, LOSS_UNITS
 from bayes_scaling.runs.units import unit_named
 from bayes_scaling.runs.validate import as_numbers
@@ -114,12 +114,12 @@ def refuse_what_is_no_loss(table: pd.DataFrame, theirs: str, unit: str, place: s
         p = _p_of_rise(standing(some[counts].to_numpy(float)), some["loss"].rank().to_numpy())
         if p <= (_OF_A_SHARE if losses.max() < 1 or middle > guessing else _CLEARLY):
             symbols = " and ".join(dict.fromkeys(BY_COLUMN[column].symbol for column in counts))
-            raise InvalidRuns(
+            raise NotALoss(
                 f"{place}: {name} rises with {symbols} (p = {p:.2g} where it does not), as a score does and no law of a loss: give "
                 f"1 - score, --columns 'loss=1 - {theirs}'. {_ANYWAY}"
             )
     if middle > guessing:
-        raise InvalidRuns(
+        raise ImplausibleValues(
             f"{place}: {name} has a median of {middle:.3g} {unit}, above the {guessing:g} of guessing. Of a perplexity give the "
             f"logarithm, --columns 'loss=ln({theirs})'. {_ANYWAY}"
         )

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.errors import InvalidRuns, MissingColumn, TooFewRuns, choose
 from bayes_scaling.runs.table import RunTable
 
 EQUAL: Final = 0.01
@@ -117,7 +117,7 @@ def best_of(runs: RunTable, columns: Collection[str], *, of: Iterable[str] = ("p
     for column in (*columns, *of):
         if column not in table or table[column].isna().any():
             here = "has gaps" if column in table else f"is not there; {choose(column, map(str, table))}"
-            raise InvalidRuns(f"The best of a sweep of {', '.join(columns)}: in {runs.name} the column {column!r} {here}.")
+            raise MissingColumn(f"The best of a sweep of {', '.join(columns)}: in {runs.name} the column {column!r} {here}.")
     cell = cells_of(table, of)
     _refuse_other_differences(table, cell, columns, of)
     numbers = [column for column in columns if _is_number(table[column], cell)]
@@ -218,7 +218,7 @@ class _Surface:
             if not is_refuted:
                 break
         if fitted is None:
-            raise InvalidRuns(
+            raise TooFewRuns(
                 f"{len(cell)} runs in {cell.max() + 1} cells are too few to know the noise of a sweep from how runs lie off one "
                 f"curvature: sweep more values or cells, or repeat some runs with other seeds."
             )

@@ -16,7 +16,17 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling import display
-from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns, choose
+from bayes_scaling.errors import (
+    BadCells,
+    InconsistentComputeWarning,
+    InvalidRuns,
+    MissingColumn,
+    MixedUnits,
+    NoRows,
+    NotALoss,
+    RepeatedColumn,
+    choose,
+)
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
 from bayes_scaling.runs.aliases import numbers_named, power_of
 from bayes_scaling.runs.bounds import refuse_columns
@@ -181,7 +191,7 @@ def read_runs(
     >>> read_runs(table, columns={"params": "N"})
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.InvalidRuns: The table has 1 bad cell (rows count from 1, after the header).
+    bayes_scaling.errors.BadCells: The table has 1 bad cell (rows count from 1, after the header).
       row 2, params: has to be positive (found -1000000000.0)
     """
     if isinstance(source, RunTable):
@@ -209,7 +219,7 @@ def read_runs(
     used = {"loss_se", *needed, *(_ALWAYS if needed == {"loss"} else ())}
     table, derived = _checked_table(raw, place, needed, used, repeats=False)
     if no_loss := remedy(measure):
-        raise InvalidRuns(f"{place}: {no_loss} (in Python columns={{'loss': ...}}).")
+        raise NotALoss(f"{place}: {no_loss} (in Python columns={{'loss': ...}}).")
     _warn_of_compute(table, place)
     renamed = ",".join(f"{ours}={theirs}" for ours, theirs in (columns or {}).items())
     given = ",".join(f"{ours}={value}" for ours, value in facts.items()) if isinstance(facts, Mapping) else facts
@@ -245,7 +255,7 @@ def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -
     refuse_columns(raw.shape[1], place)
     raw = _renamed(raw, columns or {}, place)
     if raw.empty:
-        raise InvalidRuns(f"{place} has no rows: give one row a run.")
+        raise NoRows(f"{place} has no rows: give one row a run.")
     return raw.reset_index(drop=True), place
 
 
@@ -265,7 +275,7 @@ def _checked_table(
             if no_loss
             else f"Rename with read_runs(table, columns={{'{missing[0]}': '...'}}) (on the command line: --columns {missing[0]}=...)"
         )
-        raise InvalidRuns(
+        raise MissingColumn(
             f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(map(str, raw))}. {advice}.", failures
         )
     failures += missing_cells(table, needed, failures)
@@ -277,7 +287,7 @@ def _checked_table(
         gaps = [cell.column for cell in failures if cell.reason in ("is not a number", "is missing") and not repeats]
         some = gaps and len({cell.row for cell in failures}) < len(table)
         hint = f" Rows without a number are left out by a condition: --where '{gaps[0]} > 0'." if some else ""
-        raise InvalidRuns(f"{place} has {count} (rows count from 1, after the header).{hint}", failures)
+        raise BadCells(f"{place} has {count} (rows count from 1, after the header).{hint}", failures)
     return table, derived
 
 
@@ -294,19 +304,19 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
     for canonical, theirs in columns.items():
         names[canonical], made[canonical] = source_of(theirs, table)
         if names[canonical] not in table:
-            raise InvalidRuns(
+            raise MissingColumn(
                 f"{place} has no column {names[canonical]!r} to use as {canonical}; {choose(names[canonical], map(str, table))}."
             )
     twice = [theirs for theirs, count in Counter(names.values()).items() if count > 1]
     if twice:
-        raise InvalidRuns(f"The column {twice[0]!r} cannot be used twice: give each canonical column one of its own.")
+        raise RepeatedColumn(f"The column {twice[0]!r} cannot be used twice: give each canonical column one of its own.")
     if made.get("loss") is np.log and "loss_se" in names:
         raise InvalidRuns(f"{names['loss_se']!r} is no standard error of a logarithm: leave loss_se out of the columns.")
     replaced = [canonical for canonical in names if canonical in table and canonical not in names.values()]
     table = table.drop(columns=replaced).rename(columns={theirs: canonical for canonical, theirs in names.items()})
     repeated = table.columns[table.columns.duplicated()]
     if len(repeated):
-        raise InvalidRuns(f"{place} has more than one column {repeated[0]!r}: keep one.")
+        raise RepeatedColumn(f"{place} has more than one column {repeated[0]!r}: keep one.")
     in_powers = [
         name for name, theirs in columns.items() if name in BY_COLUMN and made[name] is None and power_of(theirs) != 1.0
     ]
@@ -333,7 +343,7 @@ def _card(
     kinds = {name: sorted({str(value) for value in table[name].dropna()}) for name in _OF_ONE_UNIT if name in table}
     for column, found in kinds.items():
         if len(found) > 1:
-            raise InvalidRuns(
+            raise MixedUnits(
                 f"{place} mixes losses in {' and '.join(found)}: one fit takes one unit; convert them first, or keep one, "
                 f"--where \"{column} == '{found[0]}'\"."
             )

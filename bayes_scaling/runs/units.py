@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.errors import MissingColumn, MixedUnits, UnknownUnit, choose
 from bayes_scaling.quantities import LOSS_UNITS
 
 
@@ -81,7 +81,7 @@ def known_unit(text: str, place: str) -> str:
     """
     unit = text if text in (*UNITS, *LOSS_UNITS) else unit_named(text)
     if unit is None:
-        raise InvalidRuns(f"{place}: the loss unit {text!r} is unknown; {choose(text, [*UNITS, 'error rate'])}.")
+        raise UnknownUnit(f"{place}: the loss unit {text!r} is unknown; {choose(text, [*UNITS, 'error rate'])}.")
     return unit
 
 
@@ -109,9 +109,9 @@ def in_one_unit(
             if needed
             else "keep the runs of one unit"
         )
-        raise InvalidRuns(f"{place} mixes losses in {' and '.join(sorted(kinds))}: one fit takes one unit; {right}.")
+        raise MixedUnits(f"{place} mixes losses in {' and '.join(sorted(kinds))}: one fit takes one unit; {right}.")
     if missing:
-        raise InvalidRuns(
+        raise MissingColumn(
             f"{place} has its loss in {kinds[0]}, which is no nats/token without {missing[kinds[0]]}: give it, --facts "
             f"{missing[kinds[0]]}=..."
         )

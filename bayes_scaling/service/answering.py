@@ -10,7 +10,7 @@ import tempfile
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,11 +37,12 @@ _RANGES: Final = ("params", "tokens", "compute_flops", "loss")
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a request: a status, a body (JSON, a page, or a sentence where it failed), and warnings."""
+    """What came of a request: a status, a body (JSON, a page, or a sentence where it failed), warnings, and the kind of error."""
 
     status: int
     body: bytes
     warnings: tuple[str, ...] = ()
+    code: str | None = None
 
 
 _loaded: OrderedDict[Stored, Fit | Mixture] = OrderedDict()
@@ -69,7 +70,7 @@ def answer(stored: Stored, asked: Asked) -> Reply:
     if found.status in (OK, CHANGED):
         return found
     given = [asked.question.model_dump(mode="json", exclude_defaults=True), asked.observation]
-    return Reply(found.status, without(found.body.decode(), given, kind).encode())
+    return replace(found, body=without(found.body.decode(), given, kind).encode())
 
 
 def _observation(posterior: Fit | Mixture, name: str | None) -> Fit | Mixture:
@@ -172,11 +173,12 @@ def _reply(stored: Stored, reply: Callable[[Fit | Mixture], bytes], *, keep: boo
                 return Reply(CHANGED, b"")
             body = reply(posterior)
         except Refused as error:
-            return Reply(CONFLICT, " ".join([*error.reasons, _ALL_THE_SAME]).encode())
-        except InvalidFit:
-            return Reply(CONFLICT, b"The file of this fit cannot be read as one; it is damaged, or of another version.")
+            return Reply(CONFLICT, " ".join([*error.reasons, _ALL_THE_SAME]).encode(), code=error.code)
+        except InvalidFit as error:
+            damaged = "The file of this fit cannot be read as one; it is damaged, or of another version."
+            return Reply(CONFLICT, damaged.encode(), code=error.code)
         except BayesScalingError as error:
-            return Reply(UNPROCESSABLE, str(error).encode())
+            return Reply(UNPROCESSABLE, str(error).encode(), code=error.code)
         except Exception:  # of a question: the log has it, the reply has not
             return Reply(FAILED, traceback.format_exc().encode())
     return Reply(OK, body, tuple(said))

@@ -144,5 +144,5 @@ def checked(reply: Reply) -> bytes:
         LOG.error(json.dumps({"error": reply.body.decode()}))
         raise Problem(FAILED, "Something went wrong here; the log says what.")
     if reply.status != OK:
-        raise Problem(reply.status, reply.body.decode())
+        raise Problem(reply.status, reply.body.decode(), code=reply.code)
     return reply.body

@@ -15,7 +15,7 @@ from bayes_scaling import __version__
 from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import listed_models
-from bayes_scaling.questions.base import QUESTIONS, Question, plain
+from bayes_scaling.questions.base import QUESTIONS, InvalidFields, Question, plain
 from bayes_scaling.service import documentation as documents
 from bayes_scaling.service.answers import Answers, Tagged, checked
 from bayes_scaling.service.guard import Guard, Problem
@@ -172,9 +172,11 @@ async def _answered(
     try:
         asked = question_of(kind, read())
     except Malformed as error:
-        raise Problem(400, str(error)) from None
+        raise Problem(400, str(error), code=error.code) from None
+    except InvalidFields as error:
+        raise Problem(422, str(error), code=error.code, fields=error.fields) from None
     except InvalidRequest as error:
-        raise Problem(422, str(error)) from None
+        raise Problem(422, str(error), code=error.code) from None
     return _tagged(request, await answers.answer(fit, asked, _has(request)))
 
 

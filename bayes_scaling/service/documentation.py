@@ -29,8 +29,14 @@ _PROBLEMS: Final = {
 }
 PROBLEM: Final = {
     "type": "object",
-    "required": ["title", "status", "detail"],
-    "properties": {"title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}},
+    "required": ["title", "status", "detail", "code"],
+    "properties": {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, for people; it may change."},
+        "code": {"type": "string", "description": "The kind of problem, for programs, such as invalid-fields or refused."},
+        "fields": {"type": "array", "items": {"type": "string"}, "description": "Fields of the question that are wrong."},
+    },
 }
 ANSWER: Final = {
     "type": "object",

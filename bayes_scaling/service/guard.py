@@ -13,7 +13,7 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -59,18 +59,24 @@ HEADERS: Final = {
 
 
 class Problem(Exception):
-    """A request that is refused: a status, and a sentence that repeats nothing of it."""
+    """A request that is refused: a status, and a sentence that repeats nothing of it; for programs a code, and fields that are wrong."""
 
-    def __init__(self, status: int, detail: str, **headers: str) -> None:
+    def __init__(
+        self, status: int, detail: str, *, code: str | None = None, fields: Sequence[str] = (), **headers: str
+    ) -> None:
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        self.status, self.detail, self.fields = status, detail, fields
+        self.code = code or HTTPStatus(status).phrase.lower().replace(" ", "-")
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     @property
     def body(self) -> bytes:
         """The response, as RFC 9457 has it."""
         title = HTTPStatus(self.status).phrase
-        return json.dumps({"title": title, "status": self.status, "detail": self.detail}).encode()
+        fields = {"fields": [*self.fields]} if self.fields else {}
+        return json.dumps(
+            {"title": title, "status": self.status, "detail": self.detail, "code": self.code} | fields
+        ).encode()
 
 
 @dataclass

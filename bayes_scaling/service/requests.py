@@ -244,7 +244,7 @@ def question_of(kind: type[Question], given: Mapping[str, Any]) -> Asked:
     try:
         return Asked(kind(**fields), beyond.get("override", False), beyond.get(OBSERVATION))
     except InvalidFields as error:
-        raise InvalidRequest(without(" ".join(error.rules), given, kind)) from None
+        raise InvalidFields(without(" ".join(error.rules), given, kind), fields=error.fields) from None
 
 
 def _distributions(value: Any) -> Iterable[Any]:

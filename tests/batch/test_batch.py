@@ -74,9 +74,9 @@ def test_what_fails_is_a_line_and_stops_nothing(tables, command):  # noqa: F811
     assert done.code == 1
     failures = bs.batch.read_failures(out)
     assert failures[["table", "model", "error"]].to_numpy().tolist() == [
-        ["broken", "", "InvalidRuns"],
-        ["sizes", "chinchilla", "InvalidRuns"],
-        ["unreadable", "", "InvalidRuns"],
+        ["broken", "", "BadCells"],
+        ["sizes", "chinchilla", "MissingColumn"],
+        ["unreadable", "", "UnreadableSource"],
     ]
     assert "row 2, tokens" in failures["reason"][0]
     assert "no column 'tokens'" in failures["reason"][1]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import BadCells, UnknownFormat
 from bayes_scaling.runs.readers import READERS
 
 MODULE = """
@@ -39,11 +39,11 @@ def test_its_cells_are_validated_as_any_other_s(tmp_path):
     path.write_text("params=1e8 tokens=2e9 loss=3.4\nparams=1e9 tokens=2e10 loss=2.8\n")
     assert bs.read_runs(path).table["compute_flops"].tolist() == pytest.approx([1.2e18, 1.2e20])
     path.write_text("params=1e8 tokens=2e9 loss=low\n")
-    with pytest.raises(InvalidRuns, match="1 bad cell"):
+    with pytest.raises(BadCells):
         bs.read_runs(path)
 
 
 def test_without_it_the_kind_is_unknown(tmp_path):
     (tmp_path / "runs.notes").write_text("params=1e8\n")
-    with pytest.raises(InvalidRuns, match=r"unknown kind '\.notes'"):
+    with pytest.raises(UnknownFormat, match=r"\.notes"):
         bs.read_runs(tmp_path / "runs.notes")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pooch
 import pytest
 
-from bayes_scaling.errors import InvalidRuns, UnknownName
+from bayes_scaling.errors import MissingSource, UnknownFormat, UnknownName
 from bayes_scaling.runs import catalog as datasets
 from bayes_scaling.runs.catalog import CACHE, MIRROR, DownloadFailed, Source, available_runs, load_runs, runs_from
 
@@ -85,9 +85,9 @@ def test_names_and_files_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownName, match="did you mean 'pile_families'"):
         runs_from("pile_famlies")
-    with pytest.raises(InvalidRuns, match="There is no table"):
+    with pytest.raises(MissingSource):
         runs_from("pile_families.csv")
-    with pytest.raises(InvalidRuns, match="is a folder"):
+    with pytest.raises(UnknownFormat):
         runs_from(str(tmp_path))
     assert runs_from("pile_families", loss_unit="nats/token").name == "pile_families"
 

@@ -9,7 +9,18 @@ import pandas as pd
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import (
+    ImplausibleValues,
+    InvalidRuns,
+    MissingColumn,
+    MixedUnits,
+    NoRows,
+    NotALoss,
+    RepeatedRun,
+    UnknownEntry,
+    UnknownUnit,
+    UnreadableSource,
+)
 
 N = np.array([1e7, 3e7, 1e8, 3e8])
 D = 20 * N
@@ -66,28 +77,25 @@ def test_a_map_says_which_field_is_which(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "kind", "named"),
     [
-        ("params = ", "is not TOML"),
-        ('parms = "size"', r"there is no column 'parms'; did you mean 'params'"),
-        (
-            'params = "sizes"\ntokens = "tok"',
-            r"no field 'sizes' to use as params \(likely 'n_params'\); .*'tok' to use as tokens",
-        ),
-        ('[params]\nfield = "size"', "'params' is a table"),
-        ("batch_tokens = [1, 2]", "a product is a list of the names of fields"),
-        ('params_are = "active"', "has to be one of non-embedding, total"),
+        ("params = ", UnreadableSource, "map.toml"),
+        ('parms = "size"', UnknownEntry, "did you mean 'params'"),
+        ('params = "sizes"\ntokens = "tok"', MissingColumn, r"'sizes'.*params \(likely 'n_params'\).*'tok'.*tokens"),
+        ('[params]\nfield = "size"', InvalidRuns, "'params'"),
+        ("batch_tokens = [1, 2]", InvalidRuns, "batch_tokens"),
+        ('params_are = "active"', UnknownEntry, "non-embedding, total"),
     ],
 )
-def test_a_map_that_is_wrong_is_refused(tmp_path, text, reason):
+def test_a_map_that_is_wrong_is_refused(tmp_path, text, kind, named):
     (tmp_path / "map.toml").write_text(text)
-    with pytest.raises(InvalidRuns, match=reason):
+    with pytest.raises(kind, match=named):
         collect(table(), map=tmp_path / "map.toml")
 
 
 def test_everything_that_is_missing_is_told_at_once():
     raw = pd.DataFrame({"modelsize_b": [0.1, 0.2], "toks seen": [1e9, 2e9], "score": [1.0, 2.0]})
-    with pytest.raises(InvalidRuns) as caught:
+    with pytest.raises(MissingColumn) as caught:
         collect(raw)
     message = str(caught.value)
     assert "lacks params (parameters)" in message
@@ -95,7 +103,7 @@ def test_everything_that_is_missing_is_told_at_once():
     assert "; loss" in message
     assert "Its fields: modelsize_b, toks seen, score" in message
     assert "--facts params=...,tokens=...; by run: --facts SIZES.csv, a table of run_id, params, tokens" in message
-    with pytest.raises(InvalidRuns, match=r"tokens \(seen in training\) \(likely 'tokns': --columns tokens=tokns\)"):
+    with pytest.raises(MissingColumn, match="--columns tokens=tokns"):
         collect(pd.DataFrame({"params": [1e8, 2e8], "tokns": [1e9, 2e9], "loss": [3.0, 2.9]}))
 
 
@@ -111,7 +119,7 @@ def test_runs_that_are_no_runs_are_left_out_by_name_and_reason():
     assert collect(raw, keep="state != 'crashed'").runs.table["run_id"].tolist() == ["a", "c"]
     kept = collect(raw, keep="n_params < 5e7")
     assert ("d", "does not meet --keep n_params < 5e7") in list(kept.dropped.itertuples(index=False, name=None))
-    with pytest.raises(InvalidRuns, match=r"No run of The table is left: a: state is failed; .* taken with --unfinished"):
+    with pytest.raises(NoRows, match=r"failed.*--unfinished"):
         collect(table(state="failed"))
 
 
@@ -124,7 +132,7 @@ def test_the_point_a_run_is_taken_at():
     least = collect(raw, at="min")
     assert least.runs.table["steps"].tolist() == [200, 300, 200]
     assert len(collect(raw, at="all").runs) == 6
-    with pytest.raises(InvalidRuns, match="cannot be taken at 'end': give one of last, min, all"):
+    with pytest.raises(UnknownEntry, match=r"'end'.*last, min, all"):
         collect(raw, at="end")
     blown = collect(curves({"a": (4.0, 3.0, 11.76), "b": (3.9, 2.8, 2.7)}))
     assert "a may have diverged: it ends at 11.76, its least loss is 3" in blown.rules
@@ -144,7 +152,7 @@ def test_a_run_logged_twice_counts_once():
 
 def test_two_sweeps_of_one_name():
     raw = table(name=["a", "a", "b", "c"])
-    with pytest.raises(InvalidRuns, match=r"2 runs of one name, 'a' \(rows 1, 2\), which differ: two sweeps share it"):
+    with pytest.raises(RepeatedRun, match=r"'a' \(rows 1, 2\)"):
         collect(raw)
     told = collect(raw.assign(ID=list("wxyz")))
     assert told.runs.table["run_id"].tolist() == ["a (w)", "a (x)", "b", "c"]
@@ -156,11 +164,9 @@ def test_two_sweeps_of_one_name():
 
 def test_steps_without_a_batch_and_a_batch_without_a_length():
     raw = table(step=1000).drop(columns="train_tokens")
-    with pytest.raises(
-        InvalidRuns, match=r"tokens: it has steps, not tokens a step \(batch_tokens\).*--facts batch_tokens="
-    ):
+    with pytest.raises(MissingColumn, match="--facts batch_tokens="):
         collect(raw)
-    with pytest.raises(InvalidRuns, match=r"it has steps and sequences a step, not tokens a sequence \(length\)"):
+    with pytest.raises(MissingColumn, match="length"):
         collect(raw.assign(global_batch_size=512))
     found = collect(raw.assign(global_batch_size=512), facts={"length": 2048})
     assert set(found.runs.table["tokens"]) == {1000 * 512 * 2048}
@@ -189,11 +195,9 @@ def test_sizes_in_other_units():
     assert "params = params_m, in units of 1e+06" in found.assumed
     written = collect(table(**{"params (M)": ["10M", "30M", "100M", "300M"]}).drop(columns="n_params"))
     assert written.runs.table["params"].tolist() == N.tolist()
-    with pytest.raises(
-        InvalidRuns, match=r"params, which is n_params, goes from 10 to 300, as no language model's does: .*'params \(M\)'"
-    ):
+    with pytest.raises(ImplausibleValues, match=r"n_params.*10 to 300.*'params \(M\)'"):
         collect(table(n_params=N / 1e6))
-    with pytest.raises(InvalidRuns, match=r"tokens, which is train_tokens, goes from 0\.2 to 6"):
+    with pytest.raises(ImplausibleValues, match=r"train_tokens.*0\.2 to 6"):
         collect(table(train_tokens=D / 1e9))
 
 
@@ -212,9 +216,9 @@ def test_facts_stand_above_guesses():
     found = collect(table(), facts=sizes)
     assert found.runs.table["params"].tolist() == (2 * N).tolist()
     assert found.runs.table["corpus"].tolist() == ["x", "x", "y", "y"]
-    with pytest.raises(InvalidRuns, match="says nothing of the run 'd'"):
+    with pytest.raises(UnknownEntry, match="'d'"):
         collect(table(), facts=sizes[:3])
-    with pytest.raises(InvalidRuns, match="The fact params=many is not a number"):
+    with pytest.raises(InvalidRuns, match="params=many"):
         collect(table(), facts={"params": "many"})
 
 
@@ -237,21 +241,21 @@ def test_units_are_converted_where_they_are_stated(name, made, facts, unit):
 
 
 def test_units_that_cannot_be_converted_are_refused():
-    with pytest.raises(InvalidRuns, match="its loss in bits/character, which is no nats/token without characters_per_token"):
+    with pytest.raises(MissingColumn, match=r"bits/character.*characters_per_token"):
         collect(table().drop(columns="val/loss").assign(bpc=LOSS))
     mixed = table(loss_unit=["nats/token", "bits/byte"] * 2)
-    with pytest.raises(InvalidRuns, match=r"mixes losses in bits/byte and nats/token: .* give bytes_per_token"):
+    with pytest.raises(MixedUnits, match=r"bits/byte and nats/token.*bytes_per_token"):
         collect(mixed)
     found = collect(mixed.assign(bytes_per_token=4.0))
     assert found.runs.table["loss"].to_numpy() == pytest.approx(LOSS * np.array([1, 4 * math.log(2)] * 2))
-    with pytest.raises(InvalidRuns, match="loss unit 'furlongs' is unknown"):
+    with pytest.raises(UnknownUnit, match="'furlongs'"):
         collect(table(), map={"loss_unit": "furlongs"})
 
 
 def test_a_perplexity_called_loss_and_a_score():
-    with pytest.raises(InvalidRuns, match=r"above the 12\.5 of guessing\. Of a perplexity give the logarithm"):
+    with pytest.raises(ImplausibleValues, match=r"12\.5"):
         collect(table(**{"val/loss": np.exp(LOSS)}))
-    with pytest.raises(InvalidRuns, match=r"rises with N and D .* as a score does"):
+    with pytest.raises(NotALoss, match="N and D"):
         collect(table(**{"val/loss": 1 - LOSS / 10}))
     assert len(collect(table(**{"val/loss": 1 - LOSS / 10}), anyway=True).runs) == 4
 
@@ -264,7 +268,7 @@ def test_compute_in_powers_is_read_as_what_it_is(field, factor):
 
 @pytest.mark.parametrize("ratio", [1e-15, 1e-3, 0.01, 100, 1e6])
 def test_compute_in_a_wrong_unit_is_refused_in_both_directions(ratio):
-    with pytest.raises(InvalidRuns, match=r"total_flops is a factor .* (above|below) 6 N D"):
+    with pytest.raises(ImplausibleValues, match=r"total_flops.*6 N D"):
         collect(table(total_flops=6 * N * D * ratio))
 
 
@@ -295,7 +299,7 @@ def test_parameters_from_a_configuration():
     assert moe.runs.table["params"].iloc[0] == 12 * (attention + 2 * expert + 8 * 768)
     assert moe.runs.table["params_total"].iloc[0] == 12 * (attention + 8 * expert + 8 * 768)
     assert "the 2 of 8 experts that a token passes" in moe.card.notes
-    with pytest.raises(InvalidRuns, match="the parameters of row 1 cannot be counted from its shape: 7 heads do not divide"):
+    with pytest.raises(ImplausibleValues, match=r"row 1.*7 heads"):
         collect(pd.DataFrame(SHAPE | {"n_head": 7}))
 
 
@@ -328,20 +332,18 @@ def test_settings_in_one_cell_are_fields():
     assert found.runs.table["loss"].tolist() == LOSS.tolist()
     assert "params = config.n_params" in found.assumed
     assert "tokens = summary.train/tokens" in found.assumed
-    with pytest.raises(InvalidRuns, match="lacks params"):
+    with pytest.raises(MissingColumn, match="params"):
         collect(pd.DataFrame({"name": ["a"], "config": ["{'n': __import__('os')}"], "tokens": 1e9, "loss": 3.0}))
 
 
 def test_what_is_no_loss_and_what_is_no_number_is_said():
     scores = table(acc=[0.2, 0.3, 0.4, 0.5]).drop(columns="val/loss")
-    with pytest.raises(
-        InvalidRuns, match=r"lacks loss \('acc' is a score, not a loss: give 1 - score, --columns 'loss=1 - acc'\)"
-    ):
+    with pytest.raises(MissingColumn, match=r"'acc'.*'loss=1 - acc'"):
         collect(scores)
-    with pytest.raises(InvalidRuns, match=r"lacks params \(parameters\) \('n_params' has no number in it, found 'large'\)"):
+    with pytest.raises(MissingColumn, match=r"params.*'n_params'.*'large'"):
         collect(table(n_params="large"))
     two = table(**{"eval/c4/loss": LOSS, "eval/pile/loss": LOSS}).drop(columns="val/loss")
-    with pytest.raises(InvalidRuns, match="it has eval/c4/loss, eval/pile/loss; say which, --columns 'loss=eval/c4/loss'"):
+    with pytest.raises(MissingColumn, match=r"eval/pile/loss.*--columns 'loss=eval/c4/loss'"):
         collect(two)
     assert collect(two, map={"loss": "eval/pile/loss"}).assumed[-1] == "loss = eval/pile/loss; nats/token"
 
@@ -353,15 +355,15 @@ def test_the_learning_rate_is_the_peak_not_the_last():
 
 def test_rows_repeated_whole_beside_two_sweeps_of_one_name():
     raw = pd.concat([table(name=["a", "a", "b", "c"])] * 2, ignore_index=True)
-    with pytest.raises(InvalidRuns, match=r"2 runs of one name, 'a' \(rows 1, 2\), which differ"):
+    with pytest.raises(RepeatedRun, match=r"'a' \(rows 1, 2\)"):
         collect(raw)
 
 
 @pytest.mark.parametrize(
-    ("columns", "reason"),
+    ("columns", "kind"),
     [
-        ({"val/loss": [10**400] * 4}, "No run .* is left"),
-        ({"n_params": [[1], [2], [3], [4]]}, r"lacks params.*'n_params' has no number in it, found '\[1\]'"),
+        ({"val/loss": [10**400] * 4}, NoRows),
+        ({"n_params": [[1], [2], [3], [4]]}, MissingColumn),
         ({"total_flops": [5e-324, 1e18, 1e18, 1e18]}, None),
         ({"State": pd.to_datetime(["2026-01-01"] * 4)}, None),
         ({math.nan: [{"a": 1}, None, 3, "x"], 5: [[1], (2,), {3}, None]}, None),
@@ -371,12 +373,12 @@ def test_rows_repeated_whole_beside_two_sweeps_of_one_name():
     ids=["huge", "lists", "tiny compute", "dates", "names", "labels", "checkpoint"],
 )
 @pytest.mark.parametrize("at", ["last", "all"])
-def test_cells_of_any_kind_are_runs_or_a_sentence(columns, reason, at):
+def test_cells_of_any_kind_are_runs_or_a_sentence(columns, kind, at):
     raw = pd.concat([table().drop(columns=[name for name in columns if name in table()]), pd.DataFrame(columns)], axis=1)
-    if reason is None:
+    if kind is None:
         assert len(collect(raw, at=at).runs) == 4
     else:
-        with pytest.raises(InvalidRuns, match=reason):
+        with pytest.raises(kind):
             collect(raw, at=at)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bayes_scaling as bs
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import BadCells, InvalidCondition, NoRows
 from bayes_scaling.runs.condition import rows_where
 
 TABLE = pd.DataFrame(
@@ -94,7 +94,7 @@ def test_a_hostile_condition_is_refused_and_nothing_runs(condition, monkeypatch,
         monkeypatch.setattr(builtins, name, never)
     for name in ("query", "eval"):
         monkeypatch.setattr(pd.DataFrame, name, never)
-    with pytest.raises(InvalidRuns, match="The condition"):
+    with pytest.raises(InvalidCondition):
         rows_where(condition, TABLE, "runs")
     assert not list(tmp_path.iterdir())
 
@@ -104,24 +104,24 @@ def test_a_hostile_document_is_refused_where_its_rows_are_asked_for(tmp_path):
     document = tmp_path / "model.toml"
     hostile = f"__import__('os').system('touch {tmp_path / 'pwned'}')"
     document.write_text(re.sub(r"where = .*", lambda _: f'where = """{hostile}"""', text))
-    with pytest.raises(InvalidRuns, match="a call"):
+    with pytest.raises(InvalidCondition, match="a call"):
         bs.build_model(bs.read_model(document), bs.load_runs("ladder"))
     assert not (tmp_path / "pwned").exists()
 
 
 @pytest.mark.parametrize(
-    ("condition", "says"),
+    ("condition", "kind", "named"),
     [
-        ("parms < 1", "did you mean 'params'"),
-        ("params", "not true or false"),
-        ("params == 'small'", "compare numbers with numbers"),
-        ("params < 1", "No row of runs is left"),
-        ("params = 1", "write == to compare"),
-        ("series in 'abc'", "brackets"),
+        ("parms < 1", InvalidCondition, "did you mean 'params'"),
+        ("params", InvalidCondition, "character 1"),
+        ("params == 'small'", InvalidCondition, "params"),
+        ("params < 1", NoRows, "params < 1"),
+        ("params = 1", InvalidCondition, "=="),
+        ("series in 'abc'", InvalidCondition, "brackets"),
     ],
 )
-def test_a_mistake_is_a_sentence(condition, says):
-    with pytest.raises(InvalidRuns, match=says):
+def test_a_mistake_is_a_sentence(condition, kind, named):
+    with pytest.raises(kind, match=named):
         rows_where(condition, TABLE, "runs")
 
 
@@ -138,5 +138,5 @@ def test_rows_are_left_out_before_they_are_checked():
     assert runs.table["params"].tolist() == [1e8, 1e10]
     assert runs.origin[-2:] == ("--where", "state == 'finished' and compute_flops > 1e10")
     bad = crashed.assign(loss=[3.0, np.nan, -1.0])
-    with pytest.raises(InvalidRuns, match="row 3, loss: has to be positive"):
+    with pytest.raises(BadCells, match="row 3, loss"):
         bs.read_runs(bad, where="state == 'finished'")

@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.errors import DivergedRunsWarning, InvalidRuns, RepeatedRunsWarning
+from bayes_scaling.errors import (
+    BadCells,
+    DivergedRunsWarning,
+    ImplausibleValues,
+    InvalidRuns,
+    MissingColumn,
+    MixedUnits,
+    NotALoss,
+    RepeatedRunsWarning,
+)
 from bayes_scaling.runs.measure import refuse_what_is_no_loss, standing
 from bayes_scaling.runs.table import read_runs
 from bayes_scaling.runs.to_fit import runs_to_fit
@@ -23,7 +32,7 @@ def ladder(seed: int, sd: float, rows: int) -> pd.DataFrame:
 
 def test_a_score_is_refused_and_what_it_lacks_is_taken():
     table = pd.DataFrame({"params": SIZES, "CORE": [0.11, 0.18, 0.21, 0.26]})
-    with pytest.raises(InvalidRuns, match=r"which is CORE, rises with N .* --columns 'loss=1 - CORE'"):
+    with pytest.raises(NotALoss, match=r"N .*--columns 'loss=1 - CORE'"):
         runs_to_fit(read_runs(table, columns={"loss": "CORE"}))
     runs = runs_to_fit(read_runs(table, columns={"loss": "1 - CORE"}))
     assert runs.table["loss"].tolist() == pytest.approx([0.89, 0.82, 0.79, 0.74])
@@ -41,7 +50,7 @@ def test_a_rising_loss_is_taken_where_the_user_says_so():
 @pytest.mark.parametrize("score", [lambda loss: 1 - loss / 10, lambda loss: 100 - 10 * loss])
 def test_scores_of_size_and_data_are_refused_in_any_unit(score):
     table = ladder(0, 0.01, 24)
-    with pytest.raises(InvalidRuns, match="rises with N and D"):
+    with pytest.raises(NotALoss, match="N and D"):
         runs_to_fit(table.assign(loss=score(table["loss"])))
 
 
@@ -76,24 +85,24 @@ def test_one_budget_and_a_run_that_overfits_are_no_scores():
 
 def test_a_perplexity_is_named_and_its_logarithm_taken():
     table = pd.DataFrame({"params": SIZES, "val_ppl": ["11.96", "8.98", "7.98", "(crashed)"]})
-    with pytest.raises(InvalidRuns, match=r"'val_ppl' is a perplexity, .* 'loss=ln\(val_ppl\)'"):
+    with pytest.raises(NotALoss, match=r"'loss=ln\(val_ppl\)'"):
         read_runs(table, columns={"loss": "val_ppl"}, where="params < 1e9")
-    with pytest.raises(InvalidRuns, match=r"no column 'loss'; .* 'loss=ln\(val_ppl\)'"):
+    with pytest.raises(MissingColumn, match=r"'loss'; .*'loss=ln\(val_ppl\)'"):
         read_runs(table)
-    with pytest.raises(InvalidRuns, match=r"row 4, loss: is not a number \(found '\(crashed\)'\)"):
+    with pytest.raises(BadCells, match=r"row 4, loss.*'\(crashed\)'"):
         read_runs(table, columns={"loss": "ln(val_ppl)"})
     runs = read_runs(table, columns={"loss": "ln(val_ppl)"}, where="loss > 0")
     assert runs.table["loss"].tolist() == pytest.approx(np.log([11.96, 8.98, 7.98]).tolist())
     assert read_runs(runs).table["loss"].equals(runs.table["loss"])
-    with pytest.raises(InvalidRuns, match="no standard error of a logarithm"):
+    with pytest.raises(InvalidRuns, match=r"logarithm.*loss_se"):
         read_runs(table.assign(se=0.1), columns={"loss": "ln(val_ppl)", "loss_se": "se"})
-    with pytest.raises(InvalidRuns, match="no column 'ppl'"):
+    with pytest.raises(MissingColumn, match="'ppl'"):
         read_runs(table, columns={"loss": "ln(ppl)"})
 
 
 def test_losses_above_guessing_are_refused_but_one_that_diverged_is_not():
     table = ladder(0, 0.0, 12)
-    with pytest.raises(InvalidRuns, match="of guessing"):
+    with pytest.raises(ImplausibleValues):
         runs_to_fit(table.assign(loss=np.exp(table["loss"])))
     with pytest.warns(DivergedRunsWarning, match="1 of 12 losses"):
         assert len(runs_to_fit(table.assign(loss=table["loss"].where(table.index > 0, 13.0)))) == 12
@@ -110,7 +119,7 @@ def test_a_name_states_the_unit(name, unit):
 
 def test_metrics_are_never_mixed():
     table = pd.DataFrame({"params": SIZES, "loss": [3.4, 3.0, 2.9, 2.7], "metric": ["val", "train", "val", "train"]})
-    with pytest.raises(InvalidRuns, match=r"mixes losses in train and val: .* --where \"metric == 'train'\""):
+    with pytest.raises(MixedUnits, match=r"train and val.*metric == 'train'"):
         read_runs(table)
     assert len(read_runs(table, where="metric == 'val'")) == 2
 
@@ -137,7 +146,7 @@ def test_numbers_as_people_write_them():
 
 @pytest.mark.parametrize("cell", ["12,34", "1.2.3", "18 million", ",", "M", "1e", "4,000,00"])
 def test_what_is_no_number_stays_none(cell):
-    with pytest.raises(InvalidRuns, match="row 1, params: is not a number"):
+    with pytest.raises(BadCells, match="row 1, params"):
         read_runs(pd.DataFrame({"params": [cell, "1e8"], "loss": [3.0, 2.9]}))
 
 
@@ -159,7 +168,7 @@ def test_only_cells_that_are_used_are_checked():
     assert kept["params"].isna().tolist() == [False, True]
     assert "aspect" not in kept
     assert len(read_runs(table, where="params > 0")) == 2
-    with pytest.raises(InvalidRuns, match="row 1, width: is not a number"):
+    with pytest.raises(MissingColumn, match="row 1, width"):
         read_runs(table, needs=("aspect",), where="params > 0")
 
 

@@ -13,7 +13,15 @@ import pandas as pd
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import (
+    AmbiguousSource,
+    MissingLibrary,
+    MissingSource,
+    NoRows,
+    UnknownEntry,
+    UnknownFormat,
+    UnreadableSource,
+)
 
 SAMPLES = Path(__file__).parent / "samples"
 SIZES = {"17M": 1.7e7, "30M": 3e7}
@@ -70,12 +78,12 @@ def test_offline_runs_of_wandb(offline):
         assert "loss = val/loss; nats/token" in collected.assumed
     cut = files[0].read_bytes()
     (offline / "run-cut.wandb").write_bytes(cut[: len(cut) // 2])  # as a run that was killed leaves it
-    with pytest.raises(InvalidRuns, match="M: state is crashed"):
+    with pytest.raises(NoRows, match="crashed"):
         bs.readers.collect(offline / "run-cut.wandb")
     taken = bs.readers.collect(offline / "run-cut.wandb", keep="state == 'crashed'")
     assert taken.runs.table["steps"].item() in STEPS[:2]
     (offline / "other.wandb").write_bytes(b"something else")
-    with pytest.raises(InvalidRuns, match="is no log of W&B"):
+    with pytest.raises(UnreadableSource):
         bs.readers.collect(offline / "other.wandb")
 
 
@@ -100,7 +108,7 @@ def test_a_project_of_wandb_by_its_address(monkeypatch):
     assert collected.runs.table["run_id"].tolist() == ["17M (id-1.7e+07)", "30M"]
     assert len(collected.curves) == 6
     runs.clear()
-    with pytest.raises(InvalidRuns, match="The project team/ladder of W&B has no runs"):
+    with pytest.raises(NoRows, match="team/ladder"):
         bs.readers.read_wandb("wandb://team/ladder")
 
 
@@ -176,9 +184,9 @@ def test_a_database_that_is_not_mlflow_s_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("create table runs (a)")
     other.close()
-    with pytest.raises(InvalidRuns, match=r"The database of MLflow other\.db cannot be read"):
+    with pytest.raises(UnreadableSource, match=r"other\.db"):
         bs.readers.collect(tmp_path / "other.db")
-    with pytest.raises(InvalidRuns, match="There is no database"):
+    with pytest.raises(MissingSource):
         bs.readers.collect(f"sqlite:///{tmp_path}/none.db")
 
 
@@ -222,7 +230,7 @@ def test_logs_of_lightning(tmp_path):
         == 131072
     )
     (folder / "hparams.yaml").write_text("a: [")
-    with pytest.raises(InvalidRuns, match=r"hparams\.yaml cannot be read as YAML"):
+    with pytest.raises(UnreadableSource, match=r"hparams\.yaml"):
         bs.readers.read_lightning(tmp_path)
 
 
@@ -361,19 +369,17 @@ def test_tables_are_read_as_what_they_are(tmp_path, name, text):
 def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("bayes_scaling.runs.readers.find_spec", lambda name: None)
     (tmp_path / "events.out.tfevents.1").write_bytes(b"")
-    with pytest.raises(
-        InvalidRuns, match=r'The library tensorboard is needed .*: pip install "bayes-scaling\[tensorboard\]"'
-    ):
+    with pytest.raises(MissingLibrary, match=r"tensorboard.*bayes-scaling\[tensorboard\]"):
         bs.readers.collect(tmp_path)
 
 
 def test_a_folder_of_two_kinds_asks_which(tmp_path):
     trainer_state(tmp_path / "17M", 1.7e7)
     (tmp_path / "17M" / "metrics.csv").write_text("step,val_loss\n1,3.0\n")
-    with pytest.raises(InvalidRuns, match="logs of 2 kinds: say which, --from lightning or --from trainer"):
+    with pytest.raises(AmbiguousSource, match="--from lightning or --from trainer"):
         bs.readers.collect(tmp_path)
     assert len(bs.readers.read_trainer(tmp_path).runs) == 1
-    with pytest.raises(InvalidRuns, match="There is no kind of source 'wandbs'; did you mean 'wandb'"):
+    with pytest.raises(UnknownEntry, match="did you mean 'wandb'"):
         bs.readers.collect(tmp_path, kind="wandbs")
-    with pytest.raises(InvalidRuns, match="a folder, and no source of the kind mlflow"):
+    with pytest.raises(UnknownFormat, match="mlflow"):
         bs.readers.read_mlflow(tmp_path)

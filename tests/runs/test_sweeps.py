@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from bayes_scaling.errors import InvalidRequest, InvalidRuns
+from bayes_scaling.errors import InvalidRequest, InvalidRuns, MissingColumn, TooFewRuns
 from bayes_scaling.inference import fit
 from bayes_scaling.laws import LAWS
 from bayes_scaling.runs.sweeps import best_of, least_of_normals
@@ -160,13 +160,13 @@ def test_a_fit_of_the_best_of_a_sweep_finds_the_law_and_says_what_was_done():
 def test_what_was_not_swept_alone_is_refused():
     runs, _ = swept(0)
     table = runs.table
-    with pytest.raises(InvalidRuns, match="differ in batch_tokens as well as in lr: sweep it too"):
+    with pytest.raises(InvalidRuns, match=r"batch_tokens.*lr"):
         best_of(read_runs(table.assign(batch_tokens=np.tile([1e5, 2e5, 1e5, 1e5, 1e5], 12))), ["lr"])
-    with pytest.raises(InvalidRuns, match="the column 'rate' is not there; did you mean"):
+    with pytest.raises(MissingColumn, match=r"'rate'.*did you mean"):
         best_of(read_runs(table.rename(columns={"lr": "rates"})), ["rate"])
-    with pytest.raises(InvalidRuns, match="5 runs in 1 cells are too few"):
+    with pytest.raises(TooFewRuns, match="5 runs in 1 cells"):
         best_of(read_runs(table.head(5)), ["lr"])
-    with pytest.raises(InvalidRequest, match="a law of params, and takes every run"):
+    with pytest.raises(InvalidRequest, match="params"):
         fit(runs, "chinchilla", best_of=["params"])
 
 

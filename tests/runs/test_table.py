@@ -4,7 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.errors import InconsistentComputeWarning, InvalidRuns
+from bayes_scaling.errors import (
+    BadCells,
+    InconsistentComputeWarning,
+    InvalidCondition,
+    InvalidRuns,
+    MissingColumn,
+    MixedUnits,
+    NoRows,
+    RepeatedColumn,
+    UnknownEntry,
+    UnknownUnit,
+    UnreadableSource,
+)
 from bayes_scaling.runs.card import Card, read_card
 from bayes_scaling.runs.table import read_inputs, read_runs
 
@@ -36,7 +48,7 @@ def test_every_bad_cell_is_listed_at_once():
     table.loc[1, "loss"] = None
     table.loc[1, "tokens"] = 0
     table.loc[1, "run_id"] = "a"
-    with pytest.raises(InvalidRuns) as caught:
+    with pytest.raises(BadCells) as caught:
         read_runs(table)
     found = {(cell.row, cell.column, cell.reason) for cell in caught.value.failures}
     assert found == {
@@ -53,7 +65,7 @@ def test_every_bad_cell_is_listed_at_once():
 
 def test_hundreds_of_bad_cells_stay_readable():
     table = pd.DataFrame({"params": [-1.0] * 300, "tokens": 1e9, "loss": 3.0})
-    with pytest.raises(InvalidRuns, match="and 280 more bad cells") as caught:
+    with pytest.raises(BadCells, match="280 more") as caught:
         read_runs(table)
     assert len(caught.value.failures) == 300
 
@@ -61,11 +73,11 @@ def test_hundreds_of_bad_cells_stay_readable():
 def test_columns_are_renamed_and_the_replaced_one_steps_aside():
     table = GOOD.rename(columns={"params": "N"}).assign(params=-1)
     assert read_runs(table, columns={"params": "N"}).table["params"].tolist() == [1e8, 1e9]
-    with pytest.raises(InvalidRuns, match="did you mean 'tokens'"):
+    with pytest.raises(MissingColumn, match="did you mean 'tokens'"):
         read_runs(GOOD, columns={"tokens": "tokans"})
     swapped = read_runs(GOOD, columns={"params": "tokens", "tokens": "params"}).table
     assert swapped["params"].tolist() == GOOD["tokens"].tolist()
-    with pytest.raises(InvalidRuns, match="cannot be used twice"):
+    with pytest.raises(RepeatedColumn):
         read_runs(GOOD, columns={"tokens": "params", "params": "params"})
 
 
@@ -84,20 +96,20 @@ def test_checkpoints_of_one_run_may_share_its_name():
         {"run_id": "a", "params": 1e8, "tokens": [1e9, 2e9, 3e9], "loss": 3.0, "checkpoint": [True, True, False]}
     )
     assert len(read_runs(table)) == 3
-    with pytest.raises(InvalidRuns, match=r"1 bad cell.*\n.*row 2, run_id: 3 rows are points along 1 run: mark all"):
+    with pytest.raises(BadCells, match="row 2, run_id: 3 rows"):
         read_runs(table.drop(columns="checkpoint"))
-    with pytest.raises(InvalidRuns, match="stands in an earlier row too"):
+    with pytest.raises(BadCells):
         read_runs(table.assign(tokens=1e9))
 
 
 def test_units_are_declared_and_never_mixed(tmp_path):
     assert read_runs(GOOD, loss_unit="bits/byte").card.loss_unit == "bits/byte"
     assert read_runs(GOOD.assign(loss_unit="bits/token")).card.loss_unit == "bits/token"
-    with pytest.raises(InvalidRuns, match="mixes losses in bits/byte and nats/token"):
+    with pytest.raises(MixedUnits, match="bits/byte and nats/token"):
         read_runs(GOOD.assign(loss_unit=["nats/token", "bits/byte"]))
-    with pytest.raises(InvalidRuns, match="they have to agree"):
+    with pytest.raises(InvalidRuns, match=r"bits/byte.*nats/token"):
         read_runs(GOOD.assign(loss_unit="bits/byte"), loss_unit="nats/token")
-    with pytest.raises(InvalidRuns, match="unit 'nats' is unknown"):
+    with pytest.raises(UnknownUnit, match="'nats'"):
         read_runs(GOOD, loss_unit="nats")
     (tmp_path / "card.toml").write_text('loss_unit = "bits/byte"\nparams = "total"\n')
     GOOD.to_csv(tmp_path / "runs.csv", index=False)
@@ -109,17 +121,17 @@ def test_the_unit_is_part_of_what_the_data_are():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "kind", "named"),
     [
-        ("loss_unit = 3", "has to be text"),
-        ('los_unit = "bits/byte"', "did you mean 'loss_unit'"),
-        ("loss_unit = ", "is not TOML"),
-        ('params = "all"', "counts 'all'"),
+        ("loss_unit = 3", InvalidRuns, "loss_unit is 3"),
+        ('los_unit = "bits/byte"', UnknownEntry, "did you mean 'loss_unit'"),
+        ("loss_unit = ", UnreadableSource, r"card\.toml"),
+        ('params = "all"', UnknownEntry, "'all'"),
     ],
 )
-def test_a_bad_card_is_a_sentence(tmp_path, text, message):
+def test_a_bad_card_is_a_sentence(tmp_path, text, kind, named):
     (tmp_path / "card.toml").write_text(text)
-    with pytest.raises(InvalidRuns, match=message):
+    with pytest.raises(kind, match=named):
         read_card(tmp_path / "card.toml")
 
 
@@ -127,16 +139,16 @@ def test_where_keeps_what_a_condition_says():
     runs = read_runs(GOOD)
     assert runs.where("params < 5e8 and corpus == 'C4'").table["run_id"].tolist() == ["a"]
     for condition in ("params <", "color == 'red'", "__import__('os').getcwd()", "params + 1"):
-        with pytest.raises(InvalidRuns, match=r"cannot be evaluated|No row"):
+        with pytest.raises(InvalidCondition):
             runs.where(condition)
-    with pytest.raises(InvalidRuns, match="No row"):
+    with pytest.raises(NoRows):
         runs.where("params > 1e12")
 
 
 def test_inputs_need_no_loss():
     table = read_inputs(pd.DataFrame({"params": [1e9], "compute_flops": [6e19], "loss": [None]}), needs=["tokens"])
     assert table["tokens"].item() == pytest.approx(1e10)
-    with pytest.raises(InvalidRuns, match="no column 'tokens'"):
+    with pytest.raises(MissingColumn, match="'tokens'"):
         read_inputs(pd.DataFrame({"params": [1e9]}), needs=["tokens"])
 
 
@@ -176,7 +188,7 @@ def test_a_power_in_the_name_of_a_column_is_the_unit_of_its_numbers():
     runs = read_runs(table[:2], columns={"params": "N (M)", "compute_flops": "FLOPs (P)"})
     assert runs.table["params"].tolist() == [1.7e7, 3e7]
     assert runs.table["tokens"].to_numpy() == pytest.approx([1e9, 2e9])
-    with pytest.raises(InvalidRuns, match=r"row 3, params: is not a number \(found 'many'\)"):
+    with pytest.raises(BadCells, match=r"row 3, params.*'many'"):
         read_runs(table, columns={"params": "N (M)"}, needs=["loss", "params"])
     own = table[:2].assign(**{"N (M)": ["17M", "30M"]})
     assert read_runs(own, columns={"params": "N (M)"}).table["params"].tolist() == [1.7e7, 3e7]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 import time
 
@@ -236,7 +237,8 @@ def is_refused(response: httpx.Response) -> None:
     assert 400 <= response.status_code < 500, f"{response.status_code}: {response.text[:500]}"
     problem = response.json()
     assert problem["status"] == response.status_code
-    assert problem["detail"].endswith(".") or problem["detail"]
+    assert problem["detail"]
+    assert re.fullmatch("[a-z]+(-[a-z]+)*", problem["code"])
     assert MARK not in response.text
     assert "Traceback" not in response.text
     assert "/work" not in response.text

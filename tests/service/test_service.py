@@ -289,6 +289,23 @@ def test_every_question_is_in_the_document_with_an_example(http):
         assert path["post"]["summary"]
 
 
+def test_a_program_tells_problems_apart_without_reading_them(http):
+    def problem(path, **fields):
+        return http.post(path, json=fields).json()
+
+    wrong = problem("/fits/fit/target", target=-1.0, compute=[1e14], prob=2.0)
+    assert (wrong["code"], set(wrong["fields"])) == ("invalid-fields", {"target", "prob"})
+    far = problem("/fits/fit/allocate", compute=[1e40])
+    assert (far["code"], "fields" in far) == ("refused", False)
+    assert problem("/fits/none/allocate", compute=[1e20])["code"] == "not-found"
+    assert (
+        http.post("/fits/fit/allocate", content=b"{", headers={"content-type": "application/json"}).json()["code"]
+        == "malformed"
+    )
+    document = http.get("/openapi.json").json()
+    assert {"code", "fields"} <= set(document["components"]["schemas"]["Problem"]["properties"])
+
+
 def test_a_question_that_fails_says_nothing_of_how(folder, monkeypatch):
     """What goes wrong inside is logged, and the reply has none of it."""
     from bayes_scaling.service.folder import Folder

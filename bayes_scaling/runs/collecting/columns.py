@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import ImplausibleValues, UnknownEntry
 from bayes_scaling.quantities import BY_COLUMN, training_compute
 from bayes_scaling.runs.aliases import SHAPE, power_of
 from bayes_scaling.runs.collecting.gathering import Gathering
@@ -64,7 +64,7 @@ def _counted(gathered: Gathering) -> bool:
     table, rules, failed = counted(shapes, gathered.params_are or "non-embedding")
     if failed:
         run, reason = next(iter(failed.items()))
-        raise InvalidRuns(f"{gathered.place}: the parameters of {run} cannot be counted from its shape: {reason}")
+        raise ImplausibleValues(f"{gathered.place}: the parameters of {run} cannot be counted from its shape: {reason}")
     for column in (*table, "depth", "width", "heads"):
         cells = table[column] if column in table else shapes.get(column)
         if cells is not None:
@@ -124,7 +124,7 @@ def _refuse_other_units(gathered: Gathering) -> None:
             unit = "(M)" if column != "tokens" else "(B)"
             named = column if source == column else f"{column}, which is {source},"
             span = f"is {low:.4g}" if low == high else f"goes from {low:.4g} to {high:.4g}"
-            raise InvalidRuns(
+            raise ImplausibleValues(
                 f"{gathered.place}: {named} {span}, as no language model's does: check its unit; a column named '{column} {unit}' is in units of {power_of(unit):g}."
             )
 
@@ -152,7 +152,7 @@ def _compute(gathered: Gathering) -> None:
         power = 10.0 ** (3 * round(-np.log10(ratio) / 3))
         fits = power > 1 and max(ratio * power, 1 / (ratio * power)) < 2
         hint = f"name it '{source} (1e{round(np.log10(power))})' if it is in units of {power:g}, or give" if fits else "give"
-        raise InvalidRuns(
+        raise ImplausibleValues(
             f"{gathered.place}: {source} is a factor {away:.3g} {'above' if ratio > 1 else 'below'} 6 N D: {hint} FLOP, or the right params "
             f"and tokens."
         )
@@ -192,5 +192,5 @@ def convert_loss(gathered: Gathering) -> None:
 def known_meaning(params_are: str) -> str:
     """Return what a map says that params counts, or refuse it."""
     if params_are not in ("", *MEANING):
-        raise InvalidRuns(f"params_are is {params_are!r}: it has to be one of {', '.join(MEANING)}.")
+        raise UnknownEntry(f"params_are is {params_are!r}: it has to be one of {', '.join(MEANING)}.")
     return params_are

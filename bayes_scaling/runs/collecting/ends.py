@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import UnknownEntry
 from bayes_scaling.runs.aliases import numbers_named
 from bayes_scaling.runs.collecting.gathering import Gathering
 from bayes_scaling.runs.curves import ALONG, canonical_points
@@ -23,7 +23,7 @@ _BLOWN_UP: Final = 1.5
 def pick(gathered: Gathering, at: At) -> None:
     """Take one point of each run, or all, with what grows along it; leave out runs without a loss."""
     if at not in ENDS:
-        raise InvalidRuns(f"A run cannot be taken at {at!r}: give one of {', '.join(ENDS)}.")
+        raise UnknownEntry(f"A run cannot be taken at {at!r}: give one of {', '.join(ENDS)}.")
     gathered.refuse_none()
     theirs = gathered.names.one("loss")
     if theirs is None:

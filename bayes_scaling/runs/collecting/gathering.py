@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import InvalidRuns, NoRows
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.runs.aliases import numbers_named
 from bayes_scaling.runs.collecting.names import WORDS, Names
@@ -50,7 +50,7 @@ class Gathering:
         reasons = "; ".join(f"{run}: {reason}" for run, reason in self.dropped[:5]) + (
             "; ..." if len(self.dropped) > 5 else ""
         )
-        raise InvalidRuns(
+        raise NoRows(
             f"No run of {self.place} is left: {reasons}. Runs that have not finished are taken with --unfinished, others with --keep and "
             f"a condition on their state."
         )

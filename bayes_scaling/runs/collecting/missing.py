@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import MissingColumn
 from bayes_scaling.quantities import completed
 from bayes_scaling.runs.aliases import likely
 from bayes_scaling.runs.collecting.gathering import Gathering
@@ -18,7 +18,7 @@ def refuse_missing(gathered: Gathering, needs: Collection[str]) -> None:
     completed(table)
     missing = [column for column in needs if column not in table or table[column].isna().all()]
     if missing:
-        raise InvalidRuns(_message(gathered, needs, missing))
+        raise MissingColumn(_message(gathered, needs, missing))
     for column in needs:
         gaps = [run for run in dict.fromkeys(table.index[table[column].isna()]) if run in gathered.fields.index]
         if gaps:

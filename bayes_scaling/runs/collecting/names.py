@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.errors import InvalidRuns, MissingColumn, MissingSource, UnknownEntry, UnreadableSource, choose
 from bayes_scaling.files import read_toml
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.runs.aliases import (
@@ -81,9 +81,9 @@ def read_map(given: str | Path | Map | None) -> dict[str, Any]:
         try:
             document = read_toml(given)
         except OSError:
-            raise InvalidRuns(f"There is no map {given}: give a TOML file.") from None
+            raise MissingSource(f"There is no map {given}: give a TOML file.") from None
         except ValueError as error:
-            raise InvalidRuns(f"{place} is not TOML: {error}.") from None
+            raise UnreadableSource(f"{place} is not TOML: {error}.") from None
     for column, theirs in document.items():
         if isinstance(theirs, dict):
             raise InvalidRuns(f'{place}: {column!r} is a table: a map is lines of column = "field", without tables.')
@@ -123,7 +123,7 @@ def names_of(logged: Logged, given: Map, facts: Mapping[str, Any], place: str) -
         else:
             names.values[column] = theirs
     if wrong:
-        raise InvalidRuns(f"{place} {'; '.join(wrong)}. Its fields: {', '.join(fields) or 'none'}.")
+        raise MissingColumn(f"{place} {'; '.join(wrong)}. Its fields: {', '.join(fields) or 'none'}.")
     names.values |= facts
     _guess(names, logged)
     return names
@@ -204,4 +204,4 @@ def _refuse_misspelt(given: Map) -> None:
     """Refuse a map whose left side looks like a misspelt column of ours."""
     for column in given:
         if column not in _COLUMNS and get_close_matches(column, _COLUMNS, 1, 0.8):
-            raise InvalidRuns(f"The map: there is no column {column!r}; {choose(column, _COLUMNS)}.")
+            raise UnknownEntry(f"The map: there is no column {column!r}; {choose(column, _COLUMNS)}.")

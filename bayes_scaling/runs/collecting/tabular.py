@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import NoRows, RepeatedColumn, RepeatedRun
 from bayes_scaling.runs.aliases import ALIASES, match
 from bayes_scaling.runs.bounds import refuse_columns
 from bayes_scaling.runs.logged import Logged, flat
@@ -29,10 +29,10 @@ def tabular(table: pd.DataFrame, place: str, kind: str | None = None) -> Logged:
     refuse_columns(table.shape[1], place)
     table = _expanded(table.reset_index(drop=True).rename(columns=str))
     if table.empty:
-        raise InvalidRuns(f"{place} has no rows: give one row a run.")
+        raise NoRows(f"{place} has no rows: give one row a run.")
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
-        raise InvalidRuns(f"{place} has more than one column {twice[0]!r}: keep one.")
+        raise RepeatedColumn(f"{place} has more than one column {twice[0]!r}: keep one.")
     label = match(_IDS, table)
     if label is not None and table[label].duplicated().any():
         others = [column for column in table if column != label]
@@ -81,7 +81,7 @@ def _told_apart(table: pd.DataFrame, label: str, place: str) -> Logged:
         notes = (f"{count} row{'s repeat' if count > 1 else ' repeats'} another one whole: counted once",)
         return _rows(once.drop(columns=label).reset_index(drop=True), names[once.index].reset_index(drop=True), notes)
     rows = [str(row + 1) for row in once.index[names[once.index] == different.iloc[0]]]
-    raise InvalidRuns(
+    raise RepeatedRun(
         f"{place} has {len(rows)} runs of one name, {different.iloc[0]!r} (rows {', '.join(rows)}), which differ: two sweeps share it. "
         f"Export their IDs too, a column ID, or rename those of one."
     )

@@ -34,7 +34,17 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns, choose
+from bayes_scaling.errors import (
+    AmbiguousSource,
+    InvalidRuns,
+    MissingLibrary,
+    MissingSource,
+    NoRows,
+    UnknownEntry,
+    UnknownFormat,
+    UnreadableSource,
+    choose,
+)
 from bayes_scaling.plugins import Registry
 from bayes_scaling.runs.bounds import refuse_huge
 from bayes_scaling.runs.logged import Logged
@@ -75,10 +85,12 @@ def need(library: str, extra: str, what: str) -> Any:
     >>> need("no_such_library", "wandb", "to read offline runs of W&B")
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.InvalidRuns: The library no_such_library is needed to read offline runs of W&B: pip install "bayes-scaling[wandb]".
+    bayes_scaling.errors.MissingLibrary: The library no_such_library is needed to read offline runs of W&B: pip install "bayes-scaling[wandb]".
     """
     if find_spec(library.partition(".")[0]) is None:
-        raise InvalidRuns(f'The library {library.partition(".")[0]} is needed {what}: pip install "bayes-scaling[{extra}]".')
+        raise MissingLibrary(
+            f'The library {library.partition(".")[0]} is needed {what}: pip install "bayes-scaling[{extra}]".'
+        )
     return importlib.import_module(library)
 
 
@@ -102,13 +114,13 @@ def read_source(source: str | Path, kind: str | None = None) -> pd.DataFrame | L
     source = standard_input() if str(source) == "-" else source
     suffix, path = suffix_of(source), source if _SCHEME.match(str(source)) else Path(source)
     if isinstance(path, Path) and not path.exists():
-        raise InvalidRuns(f"There is no table {path}: give a CSV, Parquet or JSON Lines file, or an export.")
+        raise MissingSource(f"There is no table {path}: give a CSV, Parquet or JSON Lines file, or an export.")
     if suffix not in READERS:
         suffixes = ", ".join(f".{suffix}" for suffix in READERS if suffix.isalnum())
         shown = suffix if suffix.endswith(":") else Path(source).suffix
-        raise InvalidRuns(f"{path} is of an unknown kind {shown!r}: give one of {suffixes} (or .gz of it).")
+        raise UnknownFormat(f"{path} is of an unknown kind {shown!r}: give one of {suffixes} (or .gz of it).")
     if kind is not None and kind not in KINDS:
-        raise InvalidRuns(f"There is no kind of source {kind!r}; {choose(kind, KINDS)}.")
+        raise UnknownEntry(f"There is no kind of source {kind!r}; {choose(kind, KINDS)}.")
     asked = [read for read in READERS[suffix] if kind is None or read in KINDS[kind]]
     found = _first(asked, path, suffix) if suffix != "/" else _only(asked, Path(source))
     if found is None:
@@ -116,7 +128,7 @@ def read_source(source: str | Path, kind: str | None = None) -> pd.DataFrame | L
         known = ", ".join(sorted({str(read.__doc__).partition(":")[0].removeprefix("Read ") for read in readers}))
         what = "a folder" if suffix == "/" else suffix.removesuffix(":").upper()
         of = f"{what} of an unknown kind" if kind is None else f"{what}, and no source of the kind {kind}"
-        raise InvalidRuns(f"{path} is {of}: of {what}, {known} can be read.")
+        raise UnknownFormat(f"{path} is {of}: of {what}, {known} can be read.")
     return found
 
 
@@ -156,7 +168,7 @@ def _only(readers: list[Reader], folder: Path) -> pd.DataFrame | Logged | None:
     found = {read: table for read in readers if (table := _first([read], folder, "folder")) is not None}
     if len(found) > 1:
         kinds = [kind for kind, of_kind in KINDS.items() if any(read in of_kind for read in found)]
-        raise InvalidRuns(
+        raise AmbiguousSource(
             f"{folder} holds logs of {len(found)} kinds: say which, --from {' or --from '.join(sorted(kinds))}."
         )
     return next(iter(found.values()), None)
@@ -169,20 +181,20 @@ def _first(readers: list[Reader], path: Any, kind: str) -> pd.DataFrame | Logged
     try:
         return next((found for read in readers if (found := read(path)) is not None), None)
     except UnicodeDecodeError as error:
-        raise InvalidRuns(
+        raise UnreadableSource(
             f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x} at {error.start}): save it as UTF-8."
         ) from None
     except pd.errors.EmptyDataError:
-        raise InvalidRuns(f"{path} is empty: give a header and one row a run.") from None
+        raise NoRows(f"{path} is empty: give a header and one row a run.") from None
     except pd.errors.ParserWarning:
-        raise InvalidRuns(f"{path} cannot be read as {kind}: its rows have more cells than its header.") from None
+        raise UnreadableSource(f"{path} cannot be read as {kind}: its rows have more cells than its header.") from None
     except InvalidRuns:
         raise
     except Exception as error:
         first = (str(error).removeprefix("Error tokenizing data. C error: ").strip().splitlines() or [type(error).__name__])[
             0
         ]
-        raise InvalidRuns(f"{path} cannot be read as {kind}: {first}.") from None
+        raise UnreadableSource(f"{path} cannot be read as {kind}: {first}.") from None
 
 
 _SHARED: Final = {"Collected": "collected", "collect": "collect", "collector": "kinds"}

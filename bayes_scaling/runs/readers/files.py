@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from bayes_scaling.cells import cells_of, text_of
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import TooLarge
 from bayes_scaling.runs.bounds import opened
 from bayes_scaling.runs.readers import reader
 
@@ -116,7 +116,7 @@ def json_of(path: Path) -> Any:
     with opened(path) as file:
         content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:
-        raise InvalidRuns(f"{path} has more than {_LARGEST // 10**6} MB: give the log of one run.")
+        raise TooLarge(f"{path} has more than {_LARGEST // 10**6} MB: give the log of one run.")
     return json.loads(content.decode("utf-8"), object_pairs_hook=_once)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import UnreadableSource
 from bayes_scaling.runs.logged import Logged, of_runs
 from bayes_scaling.runs.readers import need, reader
 from bayes_scaling.runs.readers.files import files_below, read_csv
@@ -63,7 +63,7 @@ def _settings(folder: Path) -> dict[str, object]:
     try:
         settings = yaml.load(path.read_text(encoding="utf-8"), Loader=_plain_loader(yaml))
     except yaml.YAMLError as error:
-        raise InvalidRuns(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
+        raise UnreadableSource(f"{path} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
     return settings if isinstance(settings, dict) else {}
 
 

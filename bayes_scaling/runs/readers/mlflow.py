@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import MissingSource, NoRows, UnreadableSource
 from bayes_scaling.runs.logged import Logged, of_runs, points_of
 from bayes_scaling.runs.readers import need, quiet, reader
 
@@ -56,7 +56,7 @@ def read_database(path: Path) -> Logged | None:
 def read_server(address: str) -> Logged:
     """Read a database or a server of MLflow by its address: its runs."""
     if address.startswith("sqlite:") and not Path(address.removeprefix("sqlite:///")).is_file():
-        raise InvalidRuns(
+        raise MissingSource(
             f"There is no database {address.removeprefix('sqlite:///')}: give the path of one after sqlite:///."
         )
     return _logged(address, f"the runs of MLflow at {address}")
@@ -99,9 +99,9 @@ def _read(address: str, what: str) -> Logged:
         runs = [(name, run, _points(client, run)) for name, run in _runs_of(client, experiments)]
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InvalidRuns(f"{what[0].upper()}{what[1:]} cannot be read: {first}.") from None
+        raise UnreadableSource(f"{what[0].upper()}{what[1:]} cannot be read: {first}.") from None
     if not runs:
-        raise InvalidRuns(f"{what[0].upper()}{what[1:]} has no runs.")
+        raise NoRows(f"{what[0].upper()}{what[1:]} has no runs.")
     names = [run.info.run_name or run.info.run_id for _, run, _ in runs]
     entries = []
     for (experiment, run, points), name in zip(runs, names, strict=True):

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from bayes_scaling.cells import text_of
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import RepeatedColumn, UnknownFormat
 from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.readers import reader
 from bayes_scaling.runs.readers.files import read_csv, separator_of
@@ -44,10 +44,10 @@ def read_panel_export(path: Path) -> Logged | None:
     if not cells or len(cells) < len(columns):
         return None
     if place not in _STEPS:
-        raise InvalidRuns(f"{path} is a chart over {place!r}: export it with the step on its horizontal axis.")
+        raise UnknownFormat(f"{path} is a chart over {place!r}: export it with the step on its horizontal axis.")
     twice = [column for column in columns if columns.count(column) > 1]
     if twice:
-        raise InvalidRuns(
+        raise RepeatedColumn(
             f"{path} has the column {twice[0]!r} more than once: several runs have one name; rename them in the tracker, or export "
             f"its table of runs with their IDs."
         )

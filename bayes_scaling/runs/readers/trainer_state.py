@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import UnreadableSource
 from bayes_scaling.runs.logged import Logged, flat, of_runs, points_of
 from bayes_scaling.runs.readers import reader
 from bayes_scaling.runs.readers.files import files_below, json_of
@@ -66,7 +66,7 @@ def _run(path: Path) -> tuple[str, dict[str, object], pd.DataFrame] | None:
         return None
     entries = [entry for entry in state["log_history"] if isinstance(entry, dict)]
     if len(entries) < len(state["log_history"]) or not all(_is_count(entry.get("step")) for entry in entries):
-        raise InvalidRuns(f"{path}: every entry of log_history has to be an object with a whole number as its step.")
+        raise UnreadableSource(f"{path}: every entry of log_history has to be an object with a whole number as its step.")
     fields: dict[str, object] = {
         name: state[name] for name in ("global_step", "max_steps", _FLOPS) if state.get(name) and _is_count(state[name])
     }

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import NoRows, UnreadableSource
 from bayes_scaling.runs.aliases import ALIASES, match
 from bayes_scaling.runs.logged import Logged, of_runs, points_of
 from bayes_scaling.runs.readers import need, reader
@@ -83,11 +83,11 @@ def read_project(address: str) -> Logged:
         entries = [(run.name, run.id, *_of_server(run)) for run in runs]
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InvalidRuns(
+        raise UnreadableSource(
             f"The project {project} of W&B cannot be read: {reason}. Log in (wandb login), or export its table of runs."
         ) from None
     if not entries:
-        raise InvalidRuns(f"The project {project} of W&B has no runs.")
+        raise NoRows(f"The project {project} of W&B has no runs.")
     named = [(run_id, name, fields, points) for name, run_id, fields, points in entries]
     return of_runs(f"{len(entries)} run{'s' * (len(entries) > 1)} of the project {project} of W&B", _told_apart(named))
 
@@ -145,7 +145,7 @@ def _records(path: Path) -> Iterator[bytes]:
     """
     content = path.read_bytes()
     if not content.startswith(_MAGIC):
-        raise InvalidRuns(f"{path} is no log of W&B: it starts with {content[:4]!r}, not with {_MAGIC!r}.")
+        raise UnreadableSource(f"{path} is no log of W&B: it starts with {content[:4]!r}, not with {_MAGIC!r}.")
     place, parts = _HEADER, b""
     while place + _RECORD <= len(content):
         if _BLOCK - place % _BLOCK < _RECORD:  # the rest of a block is padding
