@@ -16,7 +16,17 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.runs.catalog import MIRROR
 from bayes_scaling.runs.table import RunTable, read_runs
 
+os.environ.setdefault("PYTENSOR_FLAGS", "traceback__limit=0")  # where each node was made: a quarter of the time of a model
+
 HOFFMANN_LIKE = published("besiroglu2024").values
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the fit by NUTS share a process: it compiles its model for half a minute."""
+    for item in items:
+        if "real_fit" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("sampling"))
 
 
 @pytest.fixture

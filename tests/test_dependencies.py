@@ -164,3 +164,9 @@ def test_a_sampler_that_needs_pymc_says_so(without_pymc, tmp_path):
     assert found.returncode == 2
     assert "Traceback" not in found.stderr
     assert "is not installed" in found.stderr
+
+
+@pytest.mark.xdist_group("together")
+def test_tests_of_a_group_share_a_process(request):
+    """Of some versions of pytest and pytest-xdist each fixture of a session is made in every process, and nothing says so."""
+    assert request.node.nodeid.endswith("@together") or not request.config.getoption("loadgroup", default=False)

@@ -106,9 +106,9 @@ def _between_rows(decades: np.ndarray, smooth: float) -> float:
     nearest = int(np.abs(places - middle).round(_DIGITS).argmin())
     if abs(places[nearest] - middle) > smooth or len(places) < 2:
         return middle
-    gaps = np.diff(places).round(_DIGITS)
+    gaps = np.diff(places)
     beside = [number for number in (nearest - 1, nearest) if 0 <= number < len(gaps)]
-    widest = max(beside, key=lambda number: gaps[number])
+    widest = max(beside, key=lambda number: gaps[number].round(_DIGITS))
     return float(places[widest] + gaps[widest] / 2)
 
 

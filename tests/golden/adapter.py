@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from pytensor import function
+from pytensor import function, grad
 from pytensor.compile.mode import Mode
 from pytensor.graph.fg import FunctionGraph
 from pytensor.scalar.basic import Add
@@ -160,7 +160,9 @@ def density(model: str, runs: RunTable) -> Density:
     """Return the log density of a document given runs, and its gradient."""
     built = build(as_sampled(model, runs))
     values = list(built.continuous_value_vars)
-    graph = FunctionGraph(outputs=[built.logp(), built.dlogp()], clone=True, copy_inputs=False)
+    log_density = built.logp()
+    slopes = grad(log_density, values)  # at once: built.dlogp() goes back through the model for each unknown
+    graph = FunctionGraph(outputs=[log_density, *slopes], clone=True, copy_inputs=False)
     for node in graph.toposort():
         # The plain linker adds no more than 32 terms at once.
         if isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, Add) and len(node.inputs) > _MOST_OPERANDS:
@@ -177,9 +179,8 @@ def density(model: str, runs: RunTable) -> Density:
     def at(point: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
         now = {now_called.get(name, name): np.asarray(value, dtype=float) for name, value in point.items()}
         assert set(now) == {v.name for v in values}, "the unknowns are others"
-        found, slopes = compiled(*(now[v.name] for v in values))
-        sizes = np.cumsum([now[v.name].size for v in values])[:-1]
-        parts = dict(zip([str(v.name) for v in values], np.split(slopes, sizes), strict=True))
+        found, *slopes = compiled(*(now[v.name] for v in values))
+        parts = dict(zip([str(v.name) for v in values], slopes, strict=True))
         return float(found), {stored.get(n, n): part.reshape(now[n].shape).tolist() for n, part in parts.items()}
 
     return Density({stored.get(name, name): value for name, value in start.items()}, at)

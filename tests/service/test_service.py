@@ -269,7 +269,7 @@ def test_ctrl_c_ends_it_without_a_traceback(folder):
     )
     assert process.stderr is not None
     assert "Serving" in process.stderr.readline()
-    time.sleep(5)
+    time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert "Traceback" not in errors
