@@ -149,12 +149,76 @@ class InvalidModel(BayesScalingError):
     """A model document and a run table do not go together."""
 
 
+class InvalidGrouping(InvalidModel):
+    """A column by which a model varies is missing, or has no groups that could be told apart."""
+
+
+class InvalidPin(InvalidModel):
+    """A parameter cannot be held, or given a prior, as it was asked for."""
+
+
 class InvalidFit(BayesScalingError):
     """A fit file is missing, damaged, or not one of ours."""
 
 
+class MissingFit(InvalidFit):
+    """There is no fit where one was looked for."""
+
+
+class DamagedFit(InvalidFit):
+    """A file is no whole fit, or is not as it was written."""
+
+
 class InvalidRequest(BayesScalingError):
     """A prediction or a decision was asked for that the fit cannot answer."""
+
+
+class OutOfRange(InvalidRequest):
+    """A number of a request has no meaning there, such as a probability above one or a negative amount."""
+
+
+class MissingOption(InvalidRequest):
+    """A request says too little: one of several things has to be given."""
+
+
+class ConflictingOptions(InvalidRequest):
+    """A request says things that exclude each other, or something that it has no use for."""
+
+
+class InvalidInputs(InvalidRequest):
+    """Runs, points or values that came with a request lack something, or cannot be used."""
+
+
+class InvalidFields(InvalidRequest):
+    """Fields of a question are wrong: its ``fields``; ``rules`` are the sentences without the values that were given."""
+
+    def __init__(self, message: str, *, rules: tuple[str, ...] = (), fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.rules, self.fields = rules, fields
+
+
+class WrongPosterior(InvalidRequest):
+    """A request is for another kind of posterior: a fit, a mixture, or one observation of several."""
+
+
+class NotLearned(InvalidRequest):
+    """The model of a fit tells nothing of what is asked: its law is of other quantities, or it has no groups, curves or compute."""
+
+
+class Unreachable(InvalidRequest):
+    """No size, batch, budget or set of runs does what is asked."""
+
+
+class BeyondMachine(InvalidRequest):
+    """A request takes more memory or time than this machine has."""
+
+
+class InvalidLedger(InvalidRequest):
+    """A ledger, or a signature of it, is missing, damaged, or was changed."""
+
+
+class InvalidResults(InvalidRequest):
+    """What a batch or another verb left is not as it was written."""
 
 
 class Unwritable(BayesScalingError):
@@ -167,6 +231,10 @@ class UnknownName(BayesScalingError):
 
 class UnknownEntry(InvalidRuns, UnknownName):
     """Something about runs, such as a field of a card, a kind of source or a unit, has a name that does not exist."""
+
+
+class UnknownChoice(InvalidRequest, UnknownName):
+    """Something in a request, such as a group, a question or a baseline, has a name that does not exist."""
 
 
 class UnknownUnit(UnknownEntry):

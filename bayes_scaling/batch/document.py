@@ -205,7 +205,9 @@ def jobs_from(document: Mapping[str, Any], place: str = "The batch") -> Jobs:
         return Jobs.model_validate_json(json.dumps(dict(document)))
     except ValidationError as error:
         lines = [sentence(dict(entry), Jobs) for entry in error.errors()]
-        raise InvalidSpecification("\n".join([f"{place} is no batch:", *(f"  {line}." for line in lines)])) from None
+        raise InvalidSpecification(
+            "\n".join([f"{place} is no batch:", *(f"  {line.rstrip('.')}." for line in lines)])
+        ) from None
     except (TypeError, ValueError) as error:
         raise InvalidSpecification(f"{place} is no batch: {error}.") from None
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from bayes_scaling.batch.job import Job, failure_of, perform
 from bayes_scaling.batch.store import Store
-from bayes_scaling.errors import BayesScalingError, InvalidRequest
+from bayes_scaling.errors import BayesScalingError, InvalidRequest, OutOfRange, UnknownChoice
 from bayes_scaling.evaluation.workers import own_parts, process_pool, register, version_of
 
 Outcome = tuple[Job, dict[str, Any]]
@@ -55,14 +55,14 @@ def executor_of(name: str, workers: int | None) -> Executor:
         If there is none of that name, or it cannot be reached.
     """
     if workers is not None and workers < 1:
-        raise InvalidRequest(f"The number of workers is {workers}: it has to be at least 1.")
+        raise OutOfRange(f"The number of workers is {workers}: it has to be at least 1.")
     if name == "local":
         return Local(workers or os.cpu_count() or 1)
     if name.startswith("dask://") and name.removeprefix("dask://"):
         return OnDask(f"tcp://{name.removeprefix('dask://')}")
     if name == "slurm":
         return OnSlurm(workers or 1)
-    raise InvalidRequest(f"There is no executor {name!r}: give local, dask://HOST:PORT or slurm.")
+    raise UnknownChoice(f"There is no executor {name!r}: give local, dask://HOST:PORT or slurm.")
 
 
 class Local:

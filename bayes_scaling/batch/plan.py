@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayes_scaling.batch.document import Jobs, Tables
 from bayes_scaling.batch.job import FAILED, FORMAT, Job
-from bayes_scaling.errors import BayesScalingError, InvalidRequest, InvalidRuns, choose, gathered_warnings
+from bayes_scaling.errors import BayesScalingError, InvalidInputs, MissingColumn, choose, gathered_warnings
 from bayes_scaling.model.document import Model
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.readers import READERS, suffix_of
@@ -76,7 +76,7 @@ def jobs_of(tables: Sequence[Named], models: Mapping[str, tuple[Model, Mapping[s
     """
     labels = pd.Series([each.label for each in tables])
     if len(twice := labels[labels.duplicated()]):
-        raise InvalidRequest(f"Two tables are called {twice.iloc[0]}: give one of them another name.")
+        raise InvalidInputs(f"Two tables are called {twice.iloc[0]}: give one of them another name.")
     sampling, rest = jobs.sampling.model_dump(exclude_defaults=True), (jobs.questions, jobs.prob, jobs.reports)
     return [
         Job(each.runs, each.label, each.source or each.label, name, model, options, sampling, *rest)
@@ -93,7 +93,7 @@ def split(runs: RunTable, label: str, columns: Sequence[str], fewest: int = 1) -
     [('runs-C4', 2), ('runs-Pile', 1)]
     """
     if missing := [column for column in columns if column not in runs.table]:
-        raise InvalidRuns(f"{label} has no column {missing[0]!r} to split by; {choose(missing[0], map(str, runs.table))}.")
+        raise MissingColumn(f"{label} has no column {missing[0]!r} to split by; {choose(missing[0], map(str, runs.table))}.")
     for labels, rows in runs.table.groupby(list(columns), sort=True, dropna=False):
         name = "-".join([label, *map(str, labels)])
         conditions = " and ".join(f"{c} == {v!r}" for c, v in zip(columns, labels, strict=True))
@@ -136,9 +136,9 @@ def _files(place: Tables, folder: Path) -> list[tuple[Path | str, str]]:
         known = path if path.exists() or Path(place.path).suffix else place.path
         return [(known, place.name or Path(place.path).name.split(".")[0])]
     if not found:
-        raise InvalidRequest(f"{what} matches no table: give files of {', '.join(f'.{kind}' for kind in READERS)}.")
+        raise InvalidInputs(f"{what} matches no table: give files of {', '.join(f'.{kind}' for kind in READERS)}.")
     if place.name and len(found) > 1:
-        raise InvalidRequest(f"{what} matches {len(found)} tables, which cannot all be called {place.name}.")
+        raise InvalidInputs(f"{what} matches {len(found)} tables, which cannot all be called {place.name}.")
     if place.name:
         return [(found[0], place.name)]
     return list(zip(found, _names(found), strict=True))

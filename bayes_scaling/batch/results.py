@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from bayes_scaling.batch.page import index_page
 from bayes_scaling.batch.store import Store
 from bayes_scaling.batch.summary import COLUMNS
-from bayes_scaling.errors import InvalidRequest, Unwritable, choose, first_fault
+from bayes_scaling.errors import InvalidRequest, InvalidResults, UnknownChoice, Unwritable, choose, first_fault
 from bayes_scaling.posterior.fit import Fit, load_fit
 
 SUMMARY, ANSWERS, FAILURES, INDEX = "summary.parquet", "answers.parquet", "failures.jsonl", "index.html"
@@ -125,10 +125,10 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
     if not question:
         return answers
     if wrong := [name for name in ANSWER_COLUMNS if not is_string_dtype(answers[name])]:
-        raise InvalidRequest(f"{ANSWERS} in {folder} is no table of a batch: its {', '.join(wrong)} is no text. {_AGAIN}")
+        raise InvalidResults(f"{ANSWERS} in {folder} is no table of a batch: its {', '.join(wrong)} is no text. {_AGAIN}")
     asked = set(map(str, answers["question"]))
     if question not in asked:
-        raise InvalidRequest(f"The batch has no answers to {question!r}; {choose(question, asked)}.")
+        raise UnknownChoice(f"The batch has no answers to {question!r}; {choose(question, asked)}.")
     rows: list[dict[str, Any]] = []
     for line in answers[(answers["question"] == question) & (answers["refused"] == "")].to_dict("records"):
         answer = _object(line["answer"], f"An answer in {folder}")
@@ -136,7 +136,7 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
             name: part for name, part in answer.items() if isinstance(part, list) and part and isinstance(part[0], dict)
         }
         if table and table not in tables:
-            raise InvalidRequest(f"The answer to {question} has no table {table!r}; {choose(table, tables)}.")
+            raise UnknownChoice(f"The answer to {question} has no table {table!r}; {choose(table, tables)}.")
         numbers = [{name: value for name, value in answer.items() if isinstance(value, int | float | str)}]
         part = tables[table] if table else next(iter(tables.values()), numbers)
         rows += [{"table": line["table"], "model": line["model"], **row} for row in part]
@@ -171,9 +171,9 @@ def _object(text: str | bytes, place: str) -> dict[str, Any]:
     try:
         found = from_json(text)
     except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"{place} is not as the batch wrote it: {first_fault(error)}. {_AGAIN}") from None
+        raise InvalidResults(f"{place} is not as the batch wrote it: {first_fault(error)}. {_AGAIN}") from None
     if not isinstance(found, dict):
-        raise InvalidRequest(f"{place} is not as the batch wrote it: it is no object. {_AGAIN}")
+        raise InvalidResults(f"{place} is not as the batch wrote it: it is no object. {_AGAIN}")
     return found
 
 
@@ -260,9 +260,9 @@ def _read(store: Store, name: str, needs: Collection[str]) -> pd.DataFrame:
     except FileNotFoundError:
         raise _no_batch(store.address) from None
     except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{store.place(name)} cannot be read: {first_fault(error)}. {_AGAIN}") from None
+        raise InvalidResults(f"{store.place(name)} cannot be read: {first_fault(error)}. {_AGAIN}") from None
     if lacking := [column for column in needs if column not in table]:
-        raise InvalidRequest(f"{store.place(name)} is no table of a batch: it lacks {', '.join(lacking)}. {_AGAIN}")
+        raise InvalidResults(f"{store.place(name)} is no table of a batch: it lacks {', '.join(lacking)}. {_AGAIN}")
     return table
 
 

@@ -18,7 +18,7 @@ from bayes_scaling.batch.plan import Plan, jobs_of, named_tables
 from bayes_scaling.batch.progress import batch_progress
 from bayes_scaling.batch.results import StoredFit, read_batch, result_names, write_results
 from bayes_scaling.batch.store import Store
-from bayes_scaling.errors import BayesScalingWarning, InvalidRequest
+from bayes_scaling.errors import BayesScalingWarning, InvalidInputs, MissingOption, UnknownChoice
 from bayes_scaling.files import refuse_overwriting
 from bayes_scaling.model.document import Model, read_model
 from bayes_scaling.questions.base import Question, plain
@@ -45,7 +45,7 @@ class State:
 def state_of(plan: Plan, store: Store, retry: str = "none") -> State:
     """Return how far a plan is."""
     if retry not in RETRY:
-        raise InvalidRequest(f"There is nothing to retry that is called {retry!r}: give failed, or none.")
+        raise UnknownChoice(f"There is nothing to retry that is called {retry!r}: give failed, or none.")
     records, fits = set(store.names("records")), set(store.names("fits"))
     done, failed, left, fitted = [], [], [], []
     for job in plan.jobs:
@@ -127,7 +127,7 @@ def run_batch(
 
 def _refuse_few_sources(plan: Plan, pooled: Collection[str]) -> None:
     if pooled and len(found := {job.source for job in plan.jobs}) < _FEWEST_SOURCES:
-        raise InvalidRequest(
+        raise MissingOption(
             f"A model is pooled over at least {_FEWEST_SOURCES} sources, the batch has {len(found)}: leave pooled out, or add tables."
         )
 
@@ -285,7 +285,7 @@ def _by_name(models: Any) -> Mapping[str, str | Path | Model]:
     each = [models] if isinstance(models, str | Path | Model) else list(models)
     names = ["-".join(dict.fromkeys(o.law for o in m.observations)) if isinstance(m, Model) else Path(m).stem for m in each]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidRequest(f"Two models are called {twice[0]}: give them by name, {{'mine': model, ...}}.")
+        raise InvalidInputs(f"Two models are called {twice[0]}: give them by name, {{'mine': model, ...}}.")
     return dict(zip(names, each, strict=True))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.errors import OutOfRange, UnknownChoice, choose
 from bayes_scaling.evaluation.baselines import BASELINES, NEEDS
 from bayes_scaling.evaluation.origins import Origin, rolling_origins
 from bayes_scaling.evaluation.outcome import MODEL, Backtest
@@ -119,7 +119,7 @@ def backtest(
     """
     runs, spec = on_trial(runs, model, "a backtest")
     if workers < 1:
-        raise InvalidRequest(f"workers is {workers}: it has to be at least one.")
+        raise OutOfRange(f"workers is {workers}: it has to be at least one.")
     table = runs_to_fit(runs, dict.fromkeys((*spec.needs, over)))
     layout = Layout.of(spec, tables_of(spec, table))
     cuts: dict[str, Any] = {"over": over, "per_decade": per_decade, "least": least, "fewest_ahead": fewest_ahead}
@@ -150,7 +150,7 @@ def _methods(spec: Model, table: RunTable, *, baselines: bool | Collection[str])
     wanted = () if baselines is False else beside if baselines is True else baselines
     for name in wanted:
         if name not in beside:
-            raise InvalidRequest(f"There is no baseline {name!r} for this table and model; {choose(name, beside)}.")
+            raise UnknownChoice(f"There is no baseline {name!r} for this table and model; {choose(name, beside)}.")
     return {MODEL: spec.to_json()} | {name: text for name, text in beside.items() if name in wanted}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidModel, InvalidRequest
+from bayes_scaling.errors import InvalidModel, OutOfRange
 from bayes_scaling.evaluation.certificate import BROKEN, FROM_THE_MODEL, Certificate
 from bayes_scaling.evaluation.ranks import rank_of
 from bayes_scaling.evaluation.simulate import AHEAD, from_broken_laws, from_the_model
@@ -106,7 +106,7 @@ def certify(
     {'ahead': [0.5, 1.0, 2.0], 'tables': [2, 2, 2]}
     """
     if tables < 1 or workers < 1:
-        raise InvalidRequest(f"tables is {tables} and workers {workers}: each has to be at least one.")
+        raise OutOfRange(f"tables is {tables} and workers {workers}: each has to be at least one.")
     runs, spec = on_trial(runs, model, "a certificate")
     if not discrepancy:
         spec = spec.without_discrepancy()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidInputs, MissingOption, OutOfRange
 from bayes_scaling.model import names
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
@@ -79,11 +79,11 @@ def left_out(fits: Mapping[str, Fit]) -> tuple[pd.DataFrame, dict[str, Any]]:
     Fits are refused as by :func:`compare`.
     """
     if len(fits) < 2:
-        raise InvalidRequest("Give at least two fits to compare.")
+        raise MissingOption("Give at least two fits to compare.")
     for name, fit in fits.items():
         draws = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
         if draws < _FEWEST:
-            raise InvalidRequest(f"{name} has {draws} draws: importance sampling needs at least {_FEWEST}.")
+            raise OutOfRange(f"{name} has {draws} draws: importance sampling needs at least {_FEWEST}.")
     import arviz_stats  # a second of imports that answering from a stored fit does not need
 
     estimates, rows = {}, {}
@@ -98,7 +98,7 @@ def left_out(fits: Mapping[str, Fit]) -> tuple[pd.DataFrame, dict[str, Any]]:
     first, *others = fits
     for name in others:
         if rows[name] != rows[first]:
-            raise InvalidRequest(f"{name} and {first} have not seen the same rows: fit them to the same table.")
+            raise InvalidInputs(f"{name} and {first} have not seen the same rows: fit them to the same table.")
     return pd.DataFrame({name: loo.elpd_i.values for name, loo in estimates.items()}), estimates
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidRequest, first_fault
+from bayes_scaling.errors import InvalidInputs, InvalidLedger, first_fault
 from bayes_scaling.evaluation.clusters import doubt, once, plus_minus, share_error
 from bayes_scaling.evaluation.ledger import append_all, read_ledger
 from bayes_scaling.evaluation.scores import scored
@@ -55,7 +55,7 @@ def register_forecasts(
     ('large', 'nats/token')
     """
     if _RUN not in runs or runs[_RUN].isna().any() or runs[_RUN].duplicated().any():
-        raise InvalidRequest(f"Every run to forecast needs a {_RUN} of its own, which identifies it when it is measured.")
+        raise InvalidInputs(f"Every run to forecast needs a {_RUN} of its own, which identifies it when it is measured.")
     names, digest = [label_of(name) for name in runs[_RUN]], fit.digest
     draws = flat_draws(predict_rows(fit, runs, seed=seed)["measured_loss"])
     together = np.corrcoef(draws.argsort(axis=0).argsort(axis=0).T).reshape(len(names), len(names))
@@ -86,7 +86,7 @@ def register_forecasts(
         registered = {entry.get(_RUN) for entry in entries if entry.get("fit") == digest}
         repeated = [name for name in names if name in registered]
         if repeated:
-            raise InvalidRequest(
+            raise InvalidInputs(
                 f"The ledger has a forecast of {', '.join(repeated)} from this fit already: a run is registered once per fit."
             )
         return added
@@ -180,12 +180,12 @@ def score_forecasts(
     """
     entries = [_read(entry, path) for entry in read_ledger(path, last=last)]
     if not {_RUN, "loss"} <= set(measured):
-        raise InvalidRequest(f"Measured runs need the columns {_RUN} and loss; found {', '.join(map(str, measured))}.")
+        raise InvalidInputs(f"Measured runs need the columns {_RUN} and loss; found {', '.join(map(str, measured))}.")
     ends = measured[~measured["checkpoint"].astype(bool)] if "checkpoint" in measured else measured
     ends = ends.dropna(subset=["loss", _RUN])
     names = ends[_RUN].map(label_of)
     if names.duplicated().any():
-        raise InvalidRequest(f"The run {names[names.duplicated()].iloc[0]} has several measured losses: keep the last one.")
+        raise InvalidInputs(f"The run {names[names.duplicated()].iloc[0]} has several measured losses: keep the last one.")
     measured_runs = dict(zip(names, ends.to_dict("records"), strict=True))
     rows = []
     for entry in entries:
@@ -194,7 +194,7 @@ def score_forecasts(
             continue
         unit = loss_unit if loss_unit is not None else run.get("loss_unit", entry["loss_unit"])
         if unit != entry["loss_unit"]:
-            raise InvalidRequest(
+            raise InvalidInputs(
                 f"The forecast of {entry[_RUN]} is in {entry['loss_unit']}, the measured loss in {unit}: convert them to one unit."
             )
         rows.append(_scored(entry, float(run["loss"])))
@@ -227,13 +227,13 @@ def _read(entry: dict[str, Any], path: str | Path) -> dict[str, Any]:
     try:
         _Entry.model_validate(entry)
     except ValidationError as error:
-        raise InvalidRequest(f"The ledger {path} has an entry that is no forecast: {first_fault(error)}.") from None
+        raise InvalidLedger(f"The ledger {path} has an entry that is no forecast: {first_fault(error)}.") from None
     return entry
 
 
 def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
     if not (np.isfinite(loss) and loss > 0):
-        raise InvalidRequest(f"The measured loss of {entry['run_id']} is {loss:g}: it has to be a positive number.")
+        raise InvalidInputs(f"The measured loss of {entry['run_id']} is {loss:g}: it has to be a positive number.")
     levels, values = np.array(QUANTILES), np.array(entry["quantiles"])
     draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(values))
     scores = scored(np.log([loss]), draws[:, None]).iloc[0]

@@ -21,7 +21,7 @@ from typing import Any, Final
 from filelock import FileLock
 from pydantic_core import from_json
 
-from bayes_scaling.errors import InvalidRequest, Unwritable, first_fault
+from bayes_scaling.errors import InvalidLedger, Unwritable, first_fault
 from bayes_scaling.files import sync_folder, write_whole
 
 FIRST: Final = "0" * 64
@@ -49,7 +49,7 @@ def append_all(
         content = file.read()
         complete, entries, torn = _complete(content, place, may_be_empty=is_new)
         if torn:
-            raise InvalidRequest(
+            raise InvalidLedger(
                 f"The last line of the ledger {path} is torn: its writer was killed before it was acknowledged. Nothing was added; "
                 f"`bayes-scaling ledger repair {path}` keeps the line aside."
             )
@@ -88,12 +88,12 @@ def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, 
             raise OSError("it is a folder, a pipe or a device")
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:
-        raise InvalidRequest(
+        raise InvalidLedger(
             f"The ledger {str(path)[:200]} cannot be read: {first_fault(error)}. `bayes-scaling forecast` creates one."
         ) from None
     _, entries, _ = _complete(content, Path(path))
     if last is not None and last not in {entry["seal"] for entry in entries}:
-        raise InvalidRequest(f"The seal {last[:12]}... is not in the ledger {path}: its forecast was taken out or changed.")
+        raise InvalidLedger(f"The seal {last[:12]}... is not in the ledger {path}: its forecast was taken out or changed.")
     return entries
 
 
@@ -121,7 +121,7 @@ def repair(path: str | Path) -> Path | None:
     """
     place = Path(path)
     if not place.is_file():
-        raise InvalidRequest(f"There is no ledger {path} to repair.")
+        raise InvalidLedger(f"There is no ledger {path} to repair.")
     with _locked(place) as (file, _):
         complete, _, torn = _complete(file.read(), place, may_be_empty=True)
         aside = place.with_name(f"{place.name[:150]}.torn-{hashlib.sha256(torn).hexdigest()[:8]}") if torn else None
@@ -141,21 +141,21 @@ def _complete(content: bytes, path: Path, *, may_be_empty: bool = False) -> tupl
     """
     lines, entries, before, torn = content.splitlines(keepends=True), [], FIRST, b""
     if not content and not may_be_empty:
-        raise InvalidRequest(
+        raise InvalidLedger(
             f"The ledger {path} is empty: a ledger has an entry from its beginning. Restore it from a copy, or, where it never had "
             f"one, remove it by `bayes-scaling ledger repair {path}`."
         )
     if lines and not lines[-1].endswith(b"\n") and _entry(lines[-1]) is None:
         torn = lines.pop()
         if not lines and not torn.startswith(b'{"'):
-            raise InvalidRequest(f"The file {path} is no ledger; it was not changed.")
+            raise InvalidLedger(f"The file {path} is no ledger; it was not changed.")
     for number, line in enumerate(lines, start=1):
         entry = _entry(line)
         if entry is None or not isinstance(entry.get("seal"), str):
-            raise InvalidRequest(f"The ledger {path} is broken at line {number}: the line is no entry.")
+            raise InvalidLedger(f"The ledger {path} is broken at line {number}: the line is no entry.")
         before = seal(before, entry)
         if entry["seal"] != before:
-            raise InvalidRequest(
+            raise InvalidLedger(
                 f"The ledger {path} was changed at or before line {number}: its seal does not match. Restore the ledger from a copy."
             )
         entries.append(entry)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidInputs, InvalidRequest, OutOfRange
 
 _MOST_PER_DECADE: Final = 100
 
@@ -53,17 +53,17 @@ def rolling_origins(
     [('3.2e+19', 12, 12), ('1e+20', 16, 8), ('3.2e+20', 20, 4)]
     """
     if over not in table or table[over].isna().any():
-        raise InvalidRequest(f"The runs have no whole column {over!r} to roll the origin over; found {', '.join(table)}.")
+        raise InvalidInputs(f"The runs have no whole column {over!r} to roll the origin over; found {', '.join(table)}.")
     if not pd.api.types.is_numeric_dtype(table[over]) or not (table[over] > 0).all():
-        raise InvalidRequest(
+        raise InvalidInputs(
             f"The column {over!r} is not of positive numbers: roll the origin over a resource, such as tokens."
         )
     for name, value in (("per_decade", per_decade), ("least", least), ("fewest_ahead", fewest_ahead)):
         if value < 1:
-            raise InvalidRequest(f"{name} is {value}: it has to be at least one.")
+            raise OutOfRange(f"{name} is {value}: it has to be at least one.")
     # A value on a step, up to rounding, belongs to the bin above it.
     if per_decade > _MOST_PER_DECADE:
-        raise InvalidRequest(f"per_decade is {per_decade}: at most {_MOST_PER_DECADE} cuts per decade tell runs apart.")
+        raise OutOfRange(f"per_decade is {per_decade}: at most {_MOST_PER_DECADE} cuts per decade tell runs apart.")
     bins = np.floor(per_decade * np.log10(table[over].to_numpy(float)) + 1e-9).astype(int)
     steps, origins = np.unique(bins), []
     for below, step in enumerate(steps):

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bayes_scaling.errors import InvalidRequest, first_fault
+from bayes_scaling.errors import InvalidLedger, InvalidRequest, first_fault
 from bayes_scaling.evaluation.ledger import read_ledger
 from bayes_scaling.files import read_text, write_whole
 
@@ -63,10 +63,10 @@ def sign(ledger: str | Path, key: str | Path) -> Path:
     entries = read_ledger(ledger)
     message = f"seal {entries[-1]['seal']}\nof entry {len(entries)}\n"
     if not Path(key).is_file():
-        raise InvalidRequest(f"There is no key {key}: give the file of an SSH key, such as ~/.ssh/id_ed25519.")
+        raise InvalidLedger(f"There is no key {key}: give the file of an SSH key, such as ~/.ssh/id_ed25519.")
     done = _keygen(["sign", "-n", _NAMESPACE, "-f", str(Path(key).absolute())], message)
     if done.returncode:
-        raise InvalidRequest(f"The key {key} does not sign: {_said(done)}.")
+        raise InvalidLedger(f"The key {key} does not sign: {_said(done)}.")
     return write_whole(signature_of(ledger), message + done.stdout)
 
 
@@ -84,13 +84,13 @@ def verify(ledger: str | Path, signers: str | Path) -> Signed:
     try:
         text = read_text(place)
     except (OSError, ValueError) as error:
-        raise InvalidRequest(
+        raise InvalidLedger(
             f"The signature {place} cannot be read: {first_fault(error)}. `bayes-scaling ledger seal {ledger} --sign-key KEY` makes one."
         ) from None
     if (found := _SIGNED.fullmatch(text)) is None:
-        raise InvalidRequest(f"{place} is no signature of a ledger.")
+        raise InvalidLedger(f"{place} is no signature of a ledger.")
     if not Path(signers).is_file():
-        raise InvalidRequest(f"There is no file {signers}: give one with a name and a public key on each line.")
+        raise InvalidLedger(f"There is no file {signers}: give one with a name and a public key on each line.")
     message, seal, count, signature = found.groups()
     of_signers = ["-f", str(Path(signers).absolute())]
     with TemporaryDirectory() as folder:
@@ -100,10 +100,10 @@ def verify(ledger: str | Path, signers: str | Path) -> Signed:
         check = ["verify", "-n", _NAMESPACE, "-s", str(made), *of_signers]
         signer = next((name for name in names if not _keygen([*check, "-I", name], message).returncode), None)
     if signer is None:
-        raise InvalidRequest(f"The signature {place} is of none of the signers in {signers}, or not of what it says.")
+        raise InvalidLedger(f"The signature {place} is of none of the signers in {signers}, or not of what it says.")
     entries = read_ledger(ledger, last=seal)
     if len(entries) < int(count) or entries[int(count) - 1]["seal"] != seal:
-        raise InvalidRequest(f"The ledger {ledger} is not what {signer} signed: entry {count} has another seal.")
+        raise InvalidLedger(f"The ledger {ledger} is not what {signer} signed: entry {count} has another seal.")
     return Signed(signer, seal, int(count), len(entries) - int(count))
 
 

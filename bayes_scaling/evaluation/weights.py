@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import MissingOption
 from bayes_scaling.evaluation.backtest import backtest
 from bayes_scaling.evaluation.clusters import mean_error, once
 from bayes_scaling.evaluation.compare import left_out
@@ -113,7 +113,7 @@ def weigh(
     """
     named = dict(models) if isinstance(models, Mapping) else {name: name for name in models}
     if len(named) < 2:
-        raise InvalidRequest("Give at least two models: a single model has weight 1.")
+        raise MissingOption("Give at least two models: a single model has weight 1.")
     specs = {name: on_trial(runs, model, "a weight")[1] for name, model in named.items()}
     table = runs_to_fit(runs, dict.fromkeys(column for spec in specs.values() for column in spec.needs))
     scores = {

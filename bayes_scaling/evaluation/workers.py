@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 import cloudpickle
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import BeyondMachine, InvalidRequest
 from bayes_scaling.files import make_folder, memory, read_text, write_whole
 from bayes_scaling.inference.progress import is_shown
 from bayes_scaling.laws import LAWS
@@ -105,11 +105,11 @@ def refuse_too_many_workers(workers: int) -> None:
     >>> refuse_too_many_workers(1_000_000)
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.InvalidRequest: 1000000 workers take at least 2.7e+05 GB of memory, this machine has ...: ask for fewer.
+    bayes_scaling.errors.BeyondMachine: 1000000 workers take at least 2.7e+05 GB of memory, this machine has ...: ask for fewer.
     """
     needed, there = workers * _BYTES_OF_A_WORKER, memory()
     if needed > there:
-        raise InvalidRequest(
+        raise BeyondMachine(
             f"{workers} workers take at least {needed / 1e9:.2g} GB of memory, this machine has {there / 1e9:.2g} GB: ask for fewer."
         )
 

@@ -17,7 +17,15 @@ import tomli_w
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidModel, InvalidSpecification, UnknownName, choose, first_fault
+from bayes_scaling.errors import (
+    InvalidGrouping,
+    InvalidModel,
+    InvalidPin,
+    InvalidSpecification,
+    UnknownName,
+    choose,
+    first_fault,
+)
 from bayes_scaling.files import MODELS, read_toml
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.laws.law import EXPONENT, Coefficient, Kind
@@ -429,7 +437,7 @@ class Model(Strict):
         parameters = dict(self.parameters)
         for name, given in pins.items():
             if name not in kinds:
-                raise InvalidModel(f"There is no parameter {name!r} to pin; {choose(name, kinds)}.")
+                raise InvalidPin(f"There is no parameter {name!r} to pin; {choose(name, kinds)}.")
             parameters[name] = Parameter(**Pin.of(name, given).stated(name, kinds[name]))
         return self.model_copy(update={"parameters": parameters})._checked()
 
@@ -458,7 +466,7 @@ class Model(Strict):
         document = self._document()
         for name, given in priors.items():
             if name not in valid:
-                raise InvalidModel(f"There is no parameter {name!r} to give a prior; {choose(name, valid)}.")
+                raise InvalidPin(f"There is no parameter {name!r} to give a prior; {choose(name, valid)}.")
             try:
                 prior = Prior.of(given).model_dump()
             except InvalidSpecification as error:
@@ -575,7 +583,7 @@ class Model(Strict):
             varying = {} if spread is None else {"varies_by": columns, "spread": spread}
             parameters[name] = parameter.model_copy(update=varying)
         if not any(parameter.varies_by for parameter in parameters.values()):
-            raise InvalidModel(f"No parameter of {self.only.law} can vary by {', '.join(columns)}: none has a prior.")
+            raise InvalidGrouping(f"No parameter of {self.only.law} can vary by {', '.join(columns)}: none has a prior.")
 
         def apart(effects: Mapping[str, Effect]) -> dict[str, Effect]:
             return {

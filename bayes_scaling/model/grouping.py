@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.elementwise import exp
-from bayes_scaling.errors import InvalidModel, choose
+from bayes_scaling.errors import InvalidGrouping, choose
 from bayes_scaling.model import names
 from bayes_scaling.quantities import BY_COLUMN
 
@@ -47,26 +47,26 @@ def check_groups(table: pd.DataFrame, columns: Iterable[str]) -> None:
     >>> check_groups(pd.DataFrame({"schedule": ["cosine", "cosine"]}), ["schedule"])
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.InvalidModel: Every run has the schedule 'cosine': there are no groups to tell apart, leave by='schedule' (--by schedule) out.
+    bayes_scaling.errors.InvalidGrouping: Every run has the schedule 'cosine': there are no groups to tell apart, leave by='schedule' (--by schedule) out.
     """
     for column in columns:
         if column in BY_COLUMN:
-            raise InvalidModel(f"{column} is a quantity of the runs, no grouping: fit by a column of labels.")
+            raise InvalidGrouping(f"{column} is a quantity of the runs, no grouping: fit by a column of labels.")
         if column not in table:
-            raise InvalidModel(f"The runs have no column {column!r} to fit by; {choose(column, map(str, table))}.")
+            raise InvalidGrouping(f"The runs have no column {column!r} to fit by; {choose(column, map(str, table))}.")
         labels = table[column].map(label_of).where(table[column].notna(), "")
         if (labels.str.strip() == "").any():
             row = int(np.flatnonzero(labels.str.strip() == "")[0]) + 1
-            raise InvalidModel(
+            raise InvalidGrouping(
                 f"{column} is missing in row {row} of the runs: label every run, or keep those that have one (--where)."
             )
         if len(labels.unique()) == 1:
-            raise InvalidModel(
+            raise InvalidGrouping(
                 f"Every run has the {column} {labels.iloc[0]!r}: there are no groups to tell apart, leave by={column!r} "
                 f"(--by {column}) out."
             )
         if labels.nunique() == len(labels):
-            raise InvalidModel(f"Every run has a {column} of its own: a group needs several runs, fit by another column.")
+            raise InvalidGrouping(f"Every run has a {column} of its own: a group needs several runs, fit by another column.")
 
 
 @dataclass(frozen=True)
@@ -85,22 +85,22 @@ class Groups:
         """Find the groups of a table, or refuse one that lacks a grouping column, or a cell of one."""
         for column in columns:
             if column in _RESERVED:
-                raise InvalidModel(f"The model varies by {column!r}, a name kept for draws: rename the column.")
+                raise InvalidGrouping(f"The model varies by {column!r}, a name kept for draws: rename the column.")
             if column not in table:
-                raise InvalidModel(
+                raise InvalidGrouping(
                     f"The model varies by {column!r}, the runs have no such column; found {', '.join(map(str, table))}. "
                     f"Rename one with columns={{'{column}': '...'}} (on the command line: --columns {column}=...)."
                 )
             if table[column].isna().any():
                 row = int(np.flatnonzero(table[column].isna())[0]) + 1
-                raise InvalidModel(f"The model varies by {column!r}, which is missing in row {row} of the runs.")
+                raise InvalidGrouping(f"The model varies by {column!r}, which is missing in row {row} of the runs.")
         if not columns:
             return cls((), pd.DataFrame(), np.zeros(len(table), dtype=int))
         labels = table[list(columns)].map(label_of)
         joined = {grouping: labels[grouping.split(":")] for grouping in (*groupings, ":".join(columns))}
         for grouping, parts in joined.items():
             if len(parts.drop_duplicates()) > len({":".join(row) for row in parts.itertuples(index=False, name=None)}):
-                raise InvalidModel(f"Labels of {grouping} hold colons and cannot be told apart when joined: rename them.")
+                raise InvalidGrouping(f"Labels of {grouping} hold colons and cannot be told apart when joined: rename them.")
         cells = labels.drop_duplicates().sort_values(list(columns)).reset_index(drop=True)
         return cls(columns, cells, pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(labels)))
 

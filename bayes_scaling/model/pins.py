@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bayes_scaling.errors import InvalidModel
+from bayes_scaling.errors import InvalidPin
 from bayes_scaling.laws.law import Kind
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.quantities import BY_COLUMN
@@ -36,7 +36,7 @@ class Pin:
         except (TypeError, ValueError):
             value, error = np.nan, np.nan
         if not (np.isfinite(value) and np.isfinite(error) and value >= 0 and error >= 0 and (value > 0 or not error)):
-            raise InvalidModel(f"The pin {name} = {given} is none: give a number that is not negative, or 1.69+-0.02.")
+            raise InvalidPin(f"The pin {name} = {given} is none: give a number that is not negative, or 1.69+-0.02.")
         return cls(value, error)
 
     def stated(self, name: str, kind: Kind) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Pin:
         if not self.error:
             return {"fixed": self.value, "why": "Pinned: taken for exact."}
         if kind.moves:
-            raise InvalidModel(
+            raise InvalidPin(
                 f"The pin {name} = {self} has an error, but a prior on {name} states the {kind.meaning}: pin it without "
                 f"one, or write the prior in a document."
             )

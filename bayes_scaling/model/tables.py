@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import BadCells, InvalidRuns, MissingColumn, RepeatedRun
 from bayes_scaling.model.document import OF_RUNS, Model, Observation
 from bayes_scaling.runs.catalog import available_curves, load_curves, runs_from
 from bayes_scaling.runs.derived import DERIVED
@@ -51,13 +51,13 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
     table = DERIVED[observation.table](table) if observation.table in DERIVED else table
     missing = [column for column in observation.needs if column not in table or has_words(table, column)]
     if missing:
-        raise InvalidRuns(
+        raise MissingColumn(
             f"The observation {observation.name} needs {', '.join(map(repr, missing))}; its rows have "
             f"{', '.join(map(str, table))}."
         )
     empty = table[list(observation.needs)].isna().any(axis=1)
     if empty.any():
-        raise InvalidRuns(
+        raise BadCells(
             f"{int(empty.sum())} of {len(table)} rows of the observation {observation.name} have gaps: say which with where."
         )
     if observation.correlation is not None and observation.table != "runs":
@@ -65,7 +65,7 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
         twice = table.duplicated(place)
         if twice.any():
             run, at = table.loc[twice, place].iloc[0]
-            raise InvalidRuns(
+            raise RepeatedRun(
                 f"The observation {observation.name} has two rows of run {run} at {place[1]} {at:g}, whose residuals would be one: "
                 f"keep one with where."
             )

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.errors import InvalidModel, InvalidRequest, InvalidRuns
+from bayes_scaling.errors import InvalidModel, InvalidRuns, NoRows, OutOfRange, TooLarge
 from bayes_scaling.files import memory
 from bayes_scaling.model.design import draws_near, slopes_of
 from bayes_scaling.model.document import Model, default_model, read_model
@@ -126,7 +126,7 @@ def thin(
     (1000, '1,000 of 5,000 rows, taken at random (seed 0), as evenly over params and tokens as there are rows')
     """
     if rows < 1:
-        raise InvalidRequest(f"{rows} rows are to be kept: keep at least one.")
+        raise OutOfRange(f"{rows} rows are to be kept: keep at least one.")
     first = read_inputs(next(iter(batches_of(source)), pd.DataFrame()), columns=columns)
     read = read_model(default_model(first.columns) if model is None else model)
     if not read.is_one or read.groupings or read.only.table != "runs":
@@ -155,7 +155,7 @@ def refuse_too_many(source: str | Path | pd.DataFrame | RunTable) -> None:
     rows = (count_rows(Path(source)) if Path(source).is_file() else 0) if is_name else len(source)
     needed, there = rows * _BYTES_OF_A_ROW, memory()
     if needed > there:
-        raise InvalidRuns(
+        raise TooLarge(
             f"{rows:,} rows would take {needed / 1e9:.0f} GB of memory to fit, this machine has {there / 1e9:.0f}: fit some of them. "
             f"`bayes-scaling thin TABLE --rows 20000 --out few.csv` takes them, and says what that loses (in Python bayes_scaling.model.thinning.thin)."
         )
@@ -183,7 +183,7 @@ def _counted(source: str | Path | pd.DataFrame, model: Model, columns: Mapping[s
             runs.append(np.array([names.setdefault(str(run), len(names)) for run in table[model.only.correlation.by]]))
         start += len(part)
     if not codes:
-        raise InvalidRuns("The table has no rows: give one row a run.")
+        raise NoRows("The table has no rows: give one row a run.")
     total = pd.concat(sums).groupby(level=0).sum()
     cell = np.searchsorted(total.index.to_numpy(), np.concatenate(codes))
     run = np.concatenate(runs) if runs else np.arange(len(cell))

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.errors import UnknownChoice, choose
 from bayes_scaling.model import names
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
@@ -88,7 +88,7 @@ def with_groups(fit: Fit, *groups: str, seed: int = 0) -> Fit:
     """
     for name in groups:
         if name not in _GROUPS:
-            raise InvalidRequest(f"There is no group {name!r} to add to a fit; {choose(name, _GROUPS)}.")
+            raise UnknownChoice(f"There is no group {name!r} to add to a fit; {choose(name, _GROUPS)}.")
     observed = {
         names.of_observation("measured", suffix): (names.of_observation("run", suffix), rows.log_measured)
         for suffix, rows in fit.layout

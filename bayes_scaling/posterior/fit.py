@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from bayes_scaling.errors import InvalidFit, InvalidRequest, first_fault
+from bayes_scaling.errors import DamagedFit, InvalidFit, MissingFit, WrongPosterior, first_fault
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json
@@ -266,14 +266,14 @@ class Fit(FitMethods):
         """Return the observation of a loss that a question is asked of; of several observations one has to be named."""
         names_of = [observation.name for observation in self.model.observations]
         if name is None and not self.model.is_one:
-            raise InvalidRequest(
+            raise WrongPosterior(
                 f"The model has several observations: say which with observation, one of {', '.join(names_of)}."
             )
         if name is not None and self.model.is_one and name != names_of[0]:
-            raise InvalidRequest(f"The model has one observation, {names_of[0]}: leave the observation {name} out.")
+            raise WrongPosterior(f"The model has one observation, {names_of[0]}: leave the observation {name} out.")
         observation = self.model.observation(name or names_of[0])
         if observation.output != "loss":
-            raise InvalidRequest(f"{observation.name} measures {observation.output}, no loss: ask for its law with derive.")
+            raise WrongPosterior(f"{observation.name} measures {observation.output}, no loss: ask for its law with derive.")
         return self.view(observation.name)
 
     @property
@@ -325,7 +325,7 @@ class Fit(FitMethods):
             return self
         if "observation" in kinds:
             return self.for_loss()
-        raise InvalidRequest(f"{question} is asked of a mixture of laws: the folder that `bayes-scaling weigh` wrote.")
+        raise WrongPosterior(f"{question} is asked of a mixture of laws: the folder that `bayes-scaling weigh` wrote.")
 
     @property
     def loss_unit(self) -> str:
@@ -599,7 +599,7 @@ def load_fit(path: str | Path) -> Fit:
     """
     path = Path(path)
     if not path.is_file():
-        raise InvalidFit(f"There is no fit {path}: make one with `bayes-scaling fit RUNS --model MODEL --out {path}`.")
+        raise MissingFit(f"There is no fit {path}: make one with `bayes-scaling fit RUNS --model MODEL --out {path}`.")
     contents = read_fit(path)
     said, groups = contents.document, dict(contents.groups)
     try:
@@ -613,7 +613,7 @@ def load_fit(path: str | Path) -> Fit:
             fit = fit._with_group("prior", prior_of(fit.layout, fit.seed))
         refuse_unsound(fit.tree, fit.layout, checks)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise InvalidFit(f"{path} is not a whole fit: {first_fault(error)}. Fit again.") from None
+        raise DamagedFit(f"{path} is not a whole fit: {first_fault(error)}. Fit again.") from None
     if "prior" not in groups:
         fit.__dict__["digest"] = said.digest
     return fit

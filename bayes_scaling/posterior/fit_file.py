@@ -23,7 +23,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, PositiveFloat
 
-from bayes_scaling.errors import InvalidFit, first_fault
+from bayes_scaling.errors import DamagedFit, InvalidFit, first_fault
 from bayes_scaling.files import memory, whole_file
 
 FORMAT: Final = 3
@@ -197,12 +197,12 @@ def read_fit(path: Path) -> Contents:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InvalidFit(f"{path} cannot be read: {error.strerror}.") from None
+        raise DamagedFit(f"{path} cannot be read: {error.strerror}.") from None
     body, line = content[:-_LENGTH], content[-_LENGTH:]
     if not line.startswith(_SEAL):
-        raise InvalidFit(f"{path} {_why_not_sealed(content)}")
+        raise DamagedFit(f"{path} {_why_not_sealed(content)}")
     if line != _SEAL + hashlib.sha256(body).hexdigest().encode() + b"\n":
-        raise InvalidFit(
+        raise DamagedFit(
             f"{path} is damaged, or was edited: it does not match the checksum in its last line. Restore a copy, or fit again."
         )
     try:
@@ -211,11 +211,11 @@ def read_fit(path: Path) -> Contents:
             _check_size(root, document)
             found = Contents(document, _groups(root, document))
     except InvalidFit as error:
-        raise InvalidFit(f"{path} {error}") from None
+        raise DamagedFit(f"{path} {error}") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise InvalidFit(f"{path} is not a whole fit: {first_fault(error)}. Fit again.") from None
+        raise DamagedFit(f"{path} is not a whole fit: {first_fault(error)}. Fit again.") from None
     if found.digest != document.digest:
-        raise InvalidFit(f"{path} was edited: what it says does not match its digest. Restore a copy, or fit again.")
+        raise DamagedFit(f"{path} was edited: what it says does not match its digest. Restore a copy, or fit again.")
     return found
 
 

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.errors import InconsistentComputeWarning, InvalidRequest, NewGroupWarning, NotConvergedWarning, choose
+from bayes_scaling.errors import (
+    InconsistentComputeWarning,
+    InvalidInputs,
+    NewGroupWarning,
+    NotConvergedWarning,
+    OutOfRange,
+    UnknownChoice,
+    choose,
+)
 from bayes_scaling.model.grouping import label_in, label_of
 from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
@@ -38,7 +46,7 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """
     for column in inputs:
         if column not in known_inputs(fit):
-            raise InvalidRequest(f"There is no input {column!r}; {choose(column, known_inputs(fit))}.")
+            raise UnknownChoice(f"There is no input {column!r}; {choose(column, known_inputs(fit))}.")
     given: dict[str, Any] = {column: positive(column, value) for column, value in inputs.items()}
     one_length(given)
     if {"params", "tokens", "compute_flops"} <= set(given):
@@ -47,7 +55,7 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
     for column in fit.model.only.columns.values():
         if column not in given:
             needed = ", ".join(fit.model.only.columns.values())
-            raise InvalidRequest(f"The law {fit.model.only.law} needs {needed}; {column} was not given and does not follow.")
+            raise InvalidInputs(f"The law {fit.model.only.law} needs {needed}; {column} was not given and does not follow.")
     return given
 
 
@@ -72,9 +80,7 @@ def one_length(given: Mapping[str, xr.DataArray]) -> None:
     """Refuse sequences of different lengths: an entry of each is one run."""
     lengths = {array.sizes["query"] for array in given.values() if "query" in array.dims}
     if len(lengths) > 1:
-        raise InvalidRequest(
-            f"The inputs have {' and '.join(map(str, sorted(lengths)))} entries: give each the same number."
-        )
+        raise InvalidInputs(f"The inputs have {' and '.join(map(str, sorted(lengths)))} entries: give each the same number.")
 
 
 def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:
@@ -100,32 +106,32 @@ def positive(column: str, value: Any) -> xr.DataArray:
         if not isinstance(value, xr.DataArray):
             array = xr.DataArray(np.asarray(value, dtype=float), dims=("query",) if np.ndim(value) else ())
     except (TypeError, ValueError):
-        raise InvalidRequest(f"{column} is {value!r}: it has to be a positive number, or a list of them.") from None
+        raise OutOfRange(f"{column} is {value!r}: it has to be a positive number, or a list of them.") from None
     if not array.size:
-        raise InvalidRequest(f"{column} is an empty list: give a positive number, or a list of them.")
+        raise InvalidInputs(f"{column} is an empty list: give a positive number, or a list of them.")
     bad = array.values[~(np.isfinite(array.values) & (array.values > 0))]
     if bad.size:
-        raise InvalidRequest(f"{column} is {float(bad[0]):g}: it has to be a positive number.")
+        raise OutOfRange(f"{column} is {float(bad[0]):g}: it has to be a positive number.")
     low, high = float(array.min()), float(array.max())
     if column in BY_COLUMN and column not in _FRACTIONS and low < 1:
-        raise InvalidRequest(f"{column} is {low:g}: no run has less than one.")
+        raise OutOfRange(f"{column} is {low:g}: no run has less than one.")
     if column in BY_COLUMN and high > BY_COLUMN[column].maximum:
-        raise InvalidRequest(f"{column} is {high:g}, more than any run has: check the unit.")
+        raise OutOfRange(f"{column} is {high:g}, more than any run has: check the unit.")
     return array
 
 
 def admit(fit: Fit, group: Any, seed: Any) -> dict[str, str]:
     """Return the group of a request as text, or refuse it; warn of a fit that has not converged, and of a group not seen."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InvalidRequest(f"The seed is {seed!r}: it has to be a whole number, zero or more.")
+        raise OutOfRange(f"The seed is {seed!r}: it has to be a whole number, zero or more.")
     if not isinstance(group, Mapping):
-        raise InvalidRequest(f"The group is {group!r}: give the label of each column, such as {{'corpus': 'C4'}}.")
+        raise InvalidInputs(f"The group is {group!r}: give the label of each column, such as {{'corpus': 'C4'}}.")
     warn_unless_converged(fit, stacklevel=4)
     model = fit.model
     for column in group:
         if column not in model.group_columns:
             right = choose(column, model.group_columns) if model.group_columns else "it has no groups: leave the group out"
-            raise InvalidRequest(f"The model does not vary by {column!r}; {right}.")
+            raise UnknownChoice(f"The model does not vary by {column!r}; {right}.")
     labels = {column: label_of(label) for column, label in group.items()}
     for grouping in model.groupings:
         label, seen = label_in(grouping, labels), fit.groups.factor_levels(grouping)

@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidFit, InvalidRequest
+from bayes_scaling.errors import InvalidFit, InvalidInputs, InvalidRequest, OutOfRange, UnknownChoice, WrongPosterior
 from bayes_scaling.files import make_folder, read_json, sealed_json, write_whole
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit, Kind, load_fit
@@ -59,13 +59,13 @@ class Mixture(Answering):
     def __post_init__(self) -> None:
         """Refuse weights that are none."""
         if set(self.fits) != set(self.weights):
-            raise InvalidRequest(f"The weights are of {', '.join(self.weights)}, the fits of {', '.join(self.fits)}.")
+            raise InvalidInputs(f"The weights are of {', '.join(self.weights)}, the fits of {', '.join(self.fits)}.")
         total = sum(self.weights.values())
         if min(self.weights.values()) < 0 or abs(total - 1) > 1e-6:
-            raise InvalidRequest(f"The weights add up to {total:.6g}: they have to be positive and add up to one.")
+            raise OutOfRange(f"The weights add up to {total:.6g}: they have to be positive and add up to one.")
         units = {fit.loss_unit for fit in self.fits.values()}
         if len(units) > 1:
-            raise InvalidRequest(f"The fits have losses in {' and '.join(sorted(units))}: one mixture has one unit.")
+            raise InvalidInputs(f"The fits have losses in {' and '.join(sorted(units))}: one mixture has one unit.")
 
     @property
     def digest(self) -> str:
@@ -127,7 +127,7 @@ class Mixture(Answering):
         """Return the mixture, or refuse a question that takes none."""
         if "mixture" in kinds:
             return self
-        raise InvalidRequest(f"A mixture of laws cannot be asked {question}: ask one of its fits, {', '.join(self.fits)}.")
+        raise WrongPosterior(f"A mixture of laws cannot be asked {question}: ask one of its fits, {', '.join(self.fits)}.")
 
     @property
     def sentence(self) -> str:
@@ -150,7 +150,7 @@ def _(mixture: Mixture, *, group: Mapping[str, str] | None = None, seed: int = 0
     """Predict the loss of runs from every fit, each with the inputs and groups that it knows."""
     for column in (*inputs, *(group or {})):
         if not any(column in known_inputs(fit) or column in fit.model.group_columns for fit in mixture.fits.values()):
-            raise InvalidRequest(f"No fit of the mixture takes {column!r}: leave it out.")
+            raise UnknownChoice(f"No fit of the mixture takes {column!r}: leave it out.")
     return _mixed(
         mixture,
         lambda fit: predict(

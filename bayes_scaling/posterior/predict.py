@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.elementwise import exp
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import OutOfRange
 from bayes_scaling.model import names
 from bayes_scaling.model.effects import along
 from bayes_scaling.model.grouping import effects_at, member
@@ -230,7 +230,7 @@ def quantiles(prob: float) -> list[float]:
     [0.5, 0.25, 0.75]
     """
     if not 0 < prob < 1:
-        raise InvalidRequest(f"The probability of an interval is {prob:g}: it has to lie between 0 and 1, say 0.9.")
+        raise OutOfRange(f"The probability of an interval is {prob:g}: it has to lie between 0 and 1, say 0.9.")
     return [0.5, (1 - prob) / 2, (1 + prob) / 2]
 
 

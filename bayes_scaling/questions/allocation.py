@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import ConflictingOptions, OutOfRange, Unreachable
 from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
@@ -143,11 +143,11 @@ def _limits(least: float | None, most: float | None, budgets: xr.DataArray) -> t
     low, high = least if least is not None else FEWEST, most if most is not None else BY_COLUMN["params"].maximum
     for name, value in (("least_params", low), ("most_params", high)):
         if not (np.isfinite(value) and value > 0):
-            raise InvalidRequest(f"{name} is {value:g}: it has to be a positive number.")
+            raise OutOfRange(f"{name} is {value:g}: it has to be a positive number.")
     if low > high:
-        raise InvalidRequest(f"least_params is {short(low)} and most_params {short(high)}: no size is allowed.")
+        raise ConflictingOptions(f"least_params is {short(low)} and most_params {short(high)}: no size is allowed.")
     if float(tokens_at(budgets, low).min()) < FEWEST:
-        raise InvalidRequest(
+        raise Unreachable(
             f"A budget of {flop(float(budgets.min()))} shows {short(low)} parameters fewer than {FEWEST:g} tokens: allow smaller "
             f"sizes."
         )

@@ -18,7 +18,16 @@ import xarray as xr
 from pydantic import AliasChoices, Field, ValidationError
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidRequest, NewGroupWarning, caveats_from, choose
+from bayes_scaling.errors import (
+    ConflictingOptions,
+    InvalidFields,
+    InvalidRequest,
+    NewGroupWarning,
+    UnknownChoice,
+    WrongPosterior,
+    caveats_from,
+    choose,
+)
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Kind
@@ -136,25 +145,6 @@ class Answer:
         return "".join(said) + display.titled(tables)
 
 
-class InvalidFields(InvalidRequest):
-    """Fields of a question are wrong: its ``fields``; ``rules`` are the sentences without the values that were given."""
-
-    def __init__(self, message: str, *, rules: tuple[str, ...] = (), fields: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.rules, self.fields = rules, fields
-
-    @classmethod
-    def of(cls, wrong: Iterable[Any], kind: type[Question]) -> InvalidFields:
-        """Return what is wrong, as pydantic lists it; a field that the question has not is not named."""
-        wrong = list(wrong)
-        names = (str(entry["loc"][0]) for entry in wrong if entry["loc"])
-        return cls(
-            " ".join(_sentence(entry, kind) for entry in wrong),
-            rules=tuple(_sentence(entry, kind, echo=False) for entry in wrong),
-            fields=tuple(dict.fromkeys(name for name in names if name in kind.model_fields)),
-        )
-
-
 class Question(Strict):
     """What every question has; a subclass says ``name`` and ``panel``, adds its fields, and answers in ``_result``.
 
@@ -208,7 +198,7 @@ class Question(Strict):
             document = json.dumps({n: v for n, v in given.items() if v is not None}, default=_json)
             self.__pydantic_validator__.validate_json(document, self_instance=self)
         except ValidationError as error:
-            raise InvalidFields.of(error.errors(), type(self)) from None
+            raise _wrong(error.errors(), type(self)) from None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -245,7 +235,7 @@ class Question(Strict):
         for name in self.idle():
             if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
                 what = ", ".join(self.group) if name == "group" else name
-                raise InvalidRequest(f"{type(self).__name__} takes no {name}: leave {what} out.")
+                raise ConflictingOptions(f"{type(self).__name__} takes no {name}: leave {what} out.")
         asked, posterior = posterior, self._accepted(posterior)
         reasons, far = self._caveats(posterior), self._too_far(posterior)
         self._refuse(reasons, far)
@@ -290,7 +280,7 @@ class Question(Strict):
             return posterior
         name = self.name or type(self).__name__
         if not hasattr(posterior, "as_kind"):
-            raise InvalidRequest(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
+            raise WrongPosterior(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
         return posterior.as_kind(self.takes, name)
 
     def _caveats(self, posterior: Posterior | None) -> list[str]:
@@ -364,7 +354,7 @@ class OfRun(Question):
         columns = ("params", "tokens", "compute_flops")
         given = {column: value for column in columns if (value := getattr(self, column)) is not None}
         if twice := set(given) & set(self.inputs):
-            raise InvalidRequest(f"{', '.join(sorted(twice))} was given twice: once is enough.")
+            raise ConflictingOptions(f"{', '.join(sorted(twice))} was given twice: once is enough.")
         return given | self.inputs
 
 
@@ -432,7 +422,7 @@ def question(name: str, **given: Any) -> Question:
     1e24 FLOP reach 2 nats/token with a probability of 0.97.
     """
     if name not in QUESTIONS:
-        raise InvalidRequest(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")
+        raise UnknownChoice(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")
     return QUESTIONS[name](**given)
 
 
@@ -500,6 +490,17 @@ def _json(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):
         return [{n: None if v is None or v != v else v for n, v in row.items()} for row in records(value)]
     return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _wrong(entries: Iterable[Any], kind: type[Question]) -> InvalidFields:
+    """Return what is wrong, as pydantic lists it; a field that the question has not is not among its fields."""
+    entries = list(entries)
+    names = (str(entry["loc"][0]) for entry in entries if entry["loc"])
+    return InvalidFields(
+        " ".join(_sentence(entry, kind) for entry in entries),
+        rules=tuple(_sentence(entry, kind, echo=False) for entry in entries),
+        fields=tuple(dict.fromkeys(name for name in names if name in kind.model_fields)),
+    )
 
 
 def _sentence(wrong: Any, kind: type[Question], *, echo: bool = True) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import NotLearned
 from bayes_scaling.laws import Law
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.constants import published
@@ -185,7 +185,7 @@ def _numbers(fit: Fit) -> list[_Told]:
         if not np.isnan(draws).all():
             told.append(_Told(claim, draws, prior))
     if not told:
-        raise InvalidRequest(
+        raise NotLearned(
             f"This fit has learned {', '.join(sorted(learned)) or 'no single parameter'}: no claim of the paper rests on that alone. "
             f"Fit a system such as kaplan_system."
         )

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field, ValidationError
 
-from bayes_scaling.errors import InvalidRequest, choose, first_fault
+from bayes_scaling.errors import InvalidInputs, OutOfRange, UnknownChoice, choose, first_fault
 from bayes_scaling.files import DATA, read_toml
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
@@ -59,19 +59,19 @@ def device(name: str | Path) -> Device:
         return devices()[str(name)]
     path = Path(name)
     if path.suffix != ".toml":
-        raise InvalidRequest(f"There is no device {str(name)!r}; {choose(str(name), devices())}, or give a TOML document.")
+        raise UnknownChoice(f"There is no device {str(name)!r}; {choose(str(name), devices())}, or give a TOML document.")
     try:
         return Device.model_validate(read_toml(path))
     except ValidationError as error:
         wrong = error.errors()[0]
         place = ".".join(str(part) for part in wrong["loc"])
-        raise InvalidRequest(
+        raise InvalidInputs(
             f"The device {path} cannot be used: {place}: {wrong['msg']}, found {wrong['input']!r}."
         ) from None
     except OSError as error:
-        raise InvalidRequest(f"The device {path} cannot be read: {error.strerror}.") from None
+        raise InvalidInputs(f"The device {path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
-        raise InvalidRequest(f"The device {path} is no TOML document: {first_fault(error)}.") from None
+        raise InvalidInputs(f"The device {path} is no TOML document: {first_fault(error)}.") from None
 
 
 def cost(
@@ -92,14 +92,14 @@ def cost(
     if isinstance(flops, np.ndarray):
         flops = xr.DataArray(flops, dims=("compute_flops",) if flops.ndim else ())
     if not bool((np.isfinite(flops) & (flops > 0)).all()):
-        raise InvalidRequest("The compute of a run has to be a positive number of FLOP.")
+        raise OutOfRange("The compute of a run has to be a positive number of FLOP.")
     if count is not None and count < 1:
-        raise InvalidRequest(f"The count of devices is {count}: it has to be at least one.")
+        raise OutOfRange(f"The count of devices is {count}: it has to be at least one.")
     rng = np.random.default_rng(seed)
     share = _drawn("utilisation", hardware.utilisation if utilisation is None else utilisation, rng)
     hourly = _drawn("price", hardware.price_per_hour if price is None else price, rng)
     if utilisation is not None and utilisation > 1:
-        raise InvalidRequest(f"The utilisation is {utilisation:g}: a share of the peak is at most one.")
+        raise OutOfRange(f"The utilisation is {utilisation:g}: a share of the peak is at most one.")
     hours = flops / (hardware.peak_flops * np.minimum(share, 1.0) * _SECONDS_PER_HOUR)
     megawatts = hardware.watts * hardware.overhead / 1e6
     spent = xr.Dataset({"device_hours": hours, "money": hours * hourly, "megawatt_hours": hours * megawatts})
@@ -118,7 +118,7 @@ def compute_in(
     """
     for name, value in (("days", days), ("count", count)):
         if not (np.isfinite(value) and value > 0):
-            raise InvalidRequest(f"{name} is {value:g}: it has to be a positive number.")
+            raise OutOfRange(f"{name} is {value:g}: it has to be a positive number.")
     one = cost(1e21, on, count=count, utilisation=utilisation, seed=seed)["days"]
     return float(1e21 * days / one.median())
 
@@ -127,7 +127,7 @@ def _drawn(name: str, value: float | Prior, rng: np.random.Generator) -> xr.Data
     if isinstance(value, Prior):
         return xr.DataArray(value.draw(rng, (1, DRAWS["cost"])), dims=SAMPLE_DIMS)
     if not (np.isfinite(value) and value > 0):
-        raise InvalidRequest(f"The {name} is {value:g}: it has to be a positive number.")
+        raise OutOfRange(f"The {name} is {value:g}: it has to be a positive number.")
     return xr.DataArray(np.full((1, DRAWS["cost"]), float(value)), dims=SAMPLE_DIMS)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import Unreachable
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import quantiles
@@ -54,7 +54,7 @@ def _critical(curve: LearningCurve, params: float, loss: float) -> float:
     critical = curve.critical_batch(curve.reaching(loss, params, curve.critical_batch))
     reaches = float(np.isfinite(critical).mean())
     if reaches < 0.5:
-        raise InvalidRequest(
+        raise Unreachable(
             f"With {short(params)} parameters a loss of {loss:g} is reached in {100 * reaches:.0f} % of the draws: ask for a "
             f"higher loss, or a larger model."
         )
@@ -138,7 +138,7 @@ class Deadline(OfCurve):
         batches = needed(curve, self.days)
         batch = smallest(batches)
         if not np.isfinite(batch):
-            raise InvalidRequest(
+            raise Unreachable(
                 f"No batch reaches a loss of {self.loss:g} in {self.days:g} days with a probability of {self.sure:g}: at an "
                 f"endless batch the chance is {number(float(np.isfinite(batches).mean()), 2)}. Allow more days, faster steps, or a "
                 f"larger model."

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import MissingOption
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.allocation import allocate, budget_table, law_clause
 from bayes_scaling.questions.base import Answer, OfText
@@ -67,7 +67,7 @@ class Allocation(OnHardware, OfText):
             return self.compute
         if self.days is not None and self.count is not None and self.compute is None:
             return compute_in(self.days, self.device, count=self.count, utilisation=self.utilisation, seed=self.seed)
-        raise InvalidRequest("Say the budget: either compute, FLOP, or days and the count of devices.")
+        raise MissingOption("Say the budget: either compute, FLOP, or days and the count of devices.")
 
     @property
     def limits(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import AliasChoices, Field
 
-from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.errors import MissingOption, NotLearned, UnknownChoice, Unreachable, choose
 from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
@@ -67,21 +67,21 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
     names = {*columns.values(), *law.parameters}
     for name in given:
         if name not in names:
-            raise InvalidRequest(f"{law.name} has no input {name!r}; {choose(name, names)}.")
+            raise UnknownChoice(f"{law.name} has no input {name!r}; {choose(name, names)}.")
     for symbol, column in columns.items():
         if column not in given:
             meaning = f", {BY_COLUMN[column].meaning}" if column in BY_COLUMN else ""
-            raise InvalidRequest(f"{law.name} needs {column}{meaning}: give {column}=... ({symbol} of the law).")
+            raise MissingOption(f"{law.name} needs {column}{meaning}: give {column}=... ({symbol} of the law).")
     given = {name: positive(name, value) for name, value in given.items()}
     one_length(given)
     if law.name in _WITHOUT_OFFSET and "E" in fit.learned and "E" not in given:
-        raise InvalidRequest(
+        raise NotLearned(
             f"{law.name} is a closed form of laws without an irreducible loss, and this fit has one: ask frontier instead."
         )
     values = fit.learned | given
     for name in law.parameters:
         if name not in values and name not in law.optional:
-            raise InvalidRequest(
+            raise NotLearned(
                 f"{law.name} needs {name}, which this fit has not learned: fit a model that has it, or give {name}=..."
             )
     parameters = {name: values[name] for name in law.parameters if name in values}
@@ -90,7 +90,7 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
         # Nothing is unknown: each draw has the same.
         draws = draws * xr.DataArray(np.ones([fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]), dims=SAMPLE_DIMS)
     if not bool(np.isfinite(draws).any()):
-        raise InvalidRequest(f"{law.name} has no value there in any draw: it asks for what the law never reaches.")
+        raise Unreachable(f"{law.name} has no value there in any draw: it asks for what the law never reaches.")
     return draws.transpose(*SAMPLE_DIMS, ...)
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.elementwise import exp, log
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import MissingOption
 from bayes_scaling.laws.batch import critical_batch
 from bayes_scaling.laws.efficient import efficient_excess
 from bayes_scaling.numerics import minimise, newton
@@ -102,7 +102,7 @@ def frontier(
     '1.93e+09'
     """
     if (compute is None) == (compute_min is None):
-        raise InvalidRequest("Give one of compute, FLOP at the critical batch, and compute_min, FLOP at a tiny batch.")
+        raise MissingOption("Give one of compute, FLOP at the critical batch, and compute_min, FLOP at a tiny batch.")
     laws, curve = laws_of(fit, observation), LearningCurve.of(fit, observation, seed)
     spent = positive("compute_flops", compute) if compute_min is None else positive("compute_min_flops", compute_min)
     spent = spent.rename(query="compute") if "query" in spent.dims else spent

@@ -15,7 +15,7 @@ import xarray as xr
 from pydantic import Field
 
 from bayes_scaling.elementwise import exp, log, minimum
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import NotLearned
 from bayes_scaling.laws.batch import critical_batch, steps_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
 from bayes_scaling.model.effects import Path
@@ -53,7 +53,7 @@ def laws_of(fit: Fit, observation: str | None = None) -> dict[str, xr.DataArray]
     learned = fit.learned | {n: own[n] for n in (*NEEDS, "E") if n in own and set(own[n].dims) == {*SAMPLE_DIMS}}
     missing = [parameter for parameter in NEEDS if parameter not in learned]
     if missing:
-        raise InvalidRequest(
+        raise NotLearned(
             f"This follows from {', '.join(NEEDS)}; the fit has not learned {', '.join(missing)}: fit a system such as "
             f"kaplan_system."
         )
@@ -66,7 +66,7 @@ def _curve_of(fit: Fit, observation: str | None) -> str | None:
     if observation is None:
         return curves[0] if curves else None
     if fit.model.observation(observation).name not in curves:
-        raise InvalidRequest(
+        raise NotLearned(
             f"{observation} is no learning curve: the observation has to be of a loss whose law has {', '.join(_OF_CURVE)}: "
             f"{', '.join(curves) or 'none of this fit is'}."
         )
@@ -110,7 +110,7 @@ class LearningCurve:
         """Return the curve of a fit, with the noise of one run or of several; refuse a fit that measures none."""
         laws, name = laws_of(fit, observation), _curve_of(fit, observation)
         if name is None:
-            raise InvalidRequest(
+            raise NotLearned(
                 f"No observation of this fit is a learning curve, a loss whose law has {', '.join(_OF_CURVE)}: what a run measures is "
                 f"not known. Fit a system such as kaplan_system."
             )
@@ -121,7 +121,7 @@ class LearningCurve:
             c for label, effect in rows.observation.discrepancy.items() for c in effect.columns(label) if c in BY_COLUMN
         }
         if not along <= set(AMOUNTS):
-            raise InvalidRequest(
+            raise NotLearned(
                 f"{name} has a model discrepancy along {', '.join(sorted(along - set(AMOUNTS)))}, which this question does not ask "
                 f"for: fit a document without it."
             )

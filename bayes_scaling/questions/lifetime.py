@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import OutOfRange, Unreachable
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.numerics import first_root
 from bayes_scaling.posterior.fit import Fit
@@ -39,7 +39,7 @@ def lifetime(
 ) -> pd.DataFrame:
     """Return the table ``choice`` of :class:`Lifetime`, for a demand that is a number of tokens or a prior of it."""
     if sure is not None and not 0 < sure < 1:
-        raise InvalidRequest(f"The probability is {sure:g}: it has to lie between 0 and 1, say 0.9.")
+        raise OutOfRange(f"The probability is {sure:g}: it has to lie between 0 and 1, say 0.9.")
     surface = Surface.asked(thinned(fit, "lifetime" if sure is None else "sure"), **text)
     loss = float(positive("loss", target))
     served = (
@@ -78,7 +78,7 @@ def _cheapest(surface: Surface, target: float, sure: float | None, demands: Sequ
     if not np.isfinite(tokens).any():
         floor = float(surface.law_alone.loss(1e18, _TOKENS[-1]).mean())
         how = "a mean loss" if sure is None else f"with a probability of {sure:g} a loss"
-        raise InvalidRequest(f"No size reaches {how} of {target:g}: the irreducible loss is about {floor:.3g}.")
+        raise Unreachable(f"No size reaches {how} of {target:g}: the irreducible loss is about {floor:.3g}.")
     chosen = []
     for served in demands:
         sizes, needed = grid, tokens
@@ -133,7 +133,7 @@ def overtraining(fit: Fit, *, compute: float, times: Any, prob: float = 0.9, **t
     budget = float(budgets_of(compute))
     by = np.atleast_1d(np.asarray(times, float))
     if not (np.isfinite(by) & (by > 0)).all():
-        raise InvalidRequest(f"times is {times!r}: it has to be a positive number, or a list of them.")
+        raise OutOfRange(f"times is {times!r}: it has to be a positive number, or a list of them.")
     surface = Surface.asked(fit, **text)
     at = np.array([[budget]])
     best = optima(surface, at[0])
@@ -186,7 +186,7 @@ class Lifetime(OfText):
         if self.demand_factor is None or isinstance(self.demand, Prior):
             return self.demand
         if not (self.demand > 0 and self.demand_factor > 1):
-            raise InvalidRequest("The demand has to be positive, and its factor more than one.")
+            raise OutOfRange("The demand has to be positive, and its factor more than one.")
         return Prior.model_validate({"dist": "LogNormal", "mu": log(self.demand), "sigma": log(self.demand_factor) / 1.645})
 
     def _result(self, posterior: Fit) -> Answer:

@@ -12,7 +12,7 @@ import xarray as xr
 from pydantic import Field
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidInputs, NotLearned, WrongPosterior
 from bayes_scaling.model.gaussian import Serial, innovations
 from bayes_scaling.model.noise import Correlation, relative_error
 from bayes_scaling.numerics import weighted_quantile
@@ -177,7 +177,7 @@ def _rows(
     curve = curve.assign(**{name: whole[name] for name in columns if name in whole and name not in curve})
     missing = [column for column in (*columns, "loss") if column not in curve]
     if missing or not len(curve):
-        raise InvalidRequest(
+        raise InvalidInputs(
             f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}. {_advice(missing, curve)}".strip()
         )
     points = curve.sort_values(along).reset_index(drop=True)
@@ -187,14 +187,14 @@ def _rows(
     rows = pd.concat([points[columns], pd.DataFrame([last])], ignore_index=True)
     place = rows[along].to_numpy(float)
     if not (np.isfinite(points["loss"]) & (points["loss"] > 0)).all() or not (np.isfinite(place) & (place > 0)).all():
-        raise InvalidRequest(f"Every point of a curve needs a positive loss and {along}.")
+        raise InvalidInputs(f"Every point of a curve needs a positive loss and {along}.")
     runs = set(points[correlation.by]) if correlation.by in points else set()
     if len(runs) > 1:
-        raise InvalidRequest(f"The curve has {len(runs)} values of {correlation.by}: give the points of one run.")
+        raise InvalidInputs(f"The curve has {len(runs)} values of {correlation.by}: give the points of one run.")
     if (np.diff(place[:-1]) <= 0).any():
-        raise InvalidRequest(f"Two points of the curve have the same {along}: keep one of them.")
+        raise InvalidInputs(f"Two points of the curve have the same {along}: keep one of them.")
     if place[-1] <= place[-2]:
-        raise InvalidRequest(f"The end of the run has {along} {place[-1]:g}, no further than its curve.")
+        raise InvalidInputs(f"The end of the run has {along} {place[-1]:g}, no further than its curve.")
     return points, rows
 
 
@@ -212,11 +212,11 @@ def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
     name = observation if observation is not None else curves[0] if len(curves) == 1 else None
     if name not in curves:
         if fit.model.is_one:
-            raise InvalidRequest(
+            raise NotLearned(
                 "This fit takes points of a run as independent, and a curve would count for far too much: fit a model with "
                 "learning curves, or a table with points along runs."
             )
-        raise InvalidRequest(
+        raise WrongPosterior(
             f"Say which observation the curve is of: {', '.join(curves) or 'none of this fit is correlated along runs'}."
         )
     correlation = fit.model.observation(name).correlation

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidInputs, MissingOption, Unreachable
 from bayes_scaling.model.noise import Likelihood, standard_deviation
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
@@ -70,7 +70,7 @@ def next_runs(
     """
     state = _draws(fit, candidates, about, **asked)
     if not (np.isfinite(money) and money >= state.cost.min()):
-        raise InvalidRequest(
+        raise Unreachable(
             f"With {number(money)} none of the candidates can be paid: the cheapest costs {number(state.cost.min())}."
         )
     ways = [_added(state, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
@@ -127,7 +127,7 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
     cost = training_compute(runs["params"], runs["tokens"])
     affordable = runs[(cost <= most) & (cost >= most * _CHEAPEST)].reset_index(drop=True)
     if affordable.empty:
-        raise InvalidRequest(f"No run of the grid costs about {flop(most)}: allow more, or give the candidates.")
+        raise Unreachable(f"No run of the grid costs about {flop(most)}: allow more, or give the candidates.")
     return affordable
 
 
@@ -206,7 +206,7 @@ def _draws(
     missing = [column for column in ("params", "tokens") if column not in candidates]
     if missing or not len(candidates):
         problem = f"they lack {', '.join(missing)}" if missing else "there is none"
-        raise InvalidRequest(f"Candidates are runs with params and tokens: {problem}.")
+        raise InvalidInputs(f"Candidates are runs with params and tokens: {problem}.")
     params, tokens = (positive(column, candidates[column].to_numpy(float)).values for column in ("params", "tokens"))
     thinned, count = fit.thinned(-(-most // fit.posterior.sizes["chain"])), len(params)
     at: dict[str, Any] = {"params": params, "tokens": tokens}
@@ -225,7 +225,7 @@ def _draws(
         losses = surface.along(budget[:, None], np.linspace(best.min(), best.max(), _SIZES)[:, None])
     cost = candidates["cost"].to_numpy(float) if "cost" in candidates else training_compute(params, tokens)
     if not (np.isfinite(cost) & (cost > 0)).all():
-        raise InvalidRequest("The cost of a candidate has to be a positive number.")
+        raise InvalidInputs("The cost of a candidate has to be a positive number.")
     likelihood = thinned.model.only.likelihood
     unknowns = likelihood.arguments(thinned.posterior)
     arguments = {n: flat_draws(v) if isinstance(v, xr.DataArray) else v for n, v in unknowns.items()}
@@ -290,7 +290,7 @@ class NextRun(Question):
             return Budget(self.compute)
         if self.compute is None and self.params is not None and self.tokens is not None:
             return Forecast(self.params, self.tokens)
-        raise InvalidRequest(
+        raise MissingOption(
             "Say what is to be decided: --params and --tokens of the run to forecast, or --compute of the budget."
         )
 
@@ -302,7 +302,7 @@ class NextRun(Question):
     def _result(self, posterior: Fit) -> Answer:
         about = self.about
         if bool(self.candidates) == (self.most is not None):
-            raise InvalidRequest("Give either the candidates, or with most what one may cost.")
+            raise MissingOption("Give either the candidates, or with most what one may cost.")
         pool = pd.DataFrame(list(self.candidates)) if self.candidates else ladder_of(posterior, most=self.most or 0.0)
         cost = short if "cost" in pool else flop
         what = "forecast" if self.params is not None else "choice of size"

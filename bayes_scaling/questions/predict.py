@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field
 
 from bayes_scaling.cells import csv_of
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import ConflictingOptions, MissingOption
 from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.predict import intervals, predict
 from bayes_scaling.posterior.protocol import Posterior
@@ -50,7 +50,7 @@ class Predict(OfRun):
         """The inputs of the one run."""
         given = self.given
         if bool(self.table) == bool(given):
-            raise InvalidRequest("Give either --inputs TABLE.csv, or the one run as --params and --tokens.")
+            raise MissingOption("Give either --inputs TABLE.csv, or the one run as --params and --tokens.")
         return given
 
     def text(self, answer: Answer) -> str:
@@ -88,7 +88,7 @@ class Predict(OfRun):
         fits = list(posterior.parts.values())
         for column in self.group:
             if not any(column in fit.model.group_columns for fit in fits):
-                raise InvalidRequest(f"The model does not vary by {column!r}: leave --group {column}=... out.")
+                raise ConflictingOptions(f"The model does not vary by {column!r}: leave --group {column}=... out.")
         needs = list(fits[0].model.only.columns.values()) if len(fits) == 1 else []
         table = read_inputs(pd.DataFrame(list(self.table)), needs=needs).assign(**self.group)
         predicted = predict_table(posterior, table, prob=self.prob, seed=self.seed)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRequest, NotConvergedWarning
+from bayes_scaling.errors import NotConvergedWarning, OutOfRange
 from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
@@ -45,7 +45,7 @@ def refits(
     0.0
     """
     if times < 1:
-        raise InvalidRequest(f"A posterior is to be sampled anew {times} times: ask for one outcome at the least.")
+        raise OutOfRange(f"A posterior is to be sampled anew {times} times: ask for one outcome at the least.")
     at = {name: float(positive(name, run[name]).values.item()) for name in ("params", "tokens")}
     measured = predict(fit, group=group, seed=seed, **at)["measured_loss"]
     outcomes = np.quantile(flat_draws(measured), (np.arange(times) + 0.5) / times)

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import NotLearned
 from bayes_scaling.laws import LAWS, published
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
@@ -56,7 +56,7 @@ class Rate(Question):
 
     def _result(self, posterior: Fit) -> Answer:
         if posterior.model.only.law != _LAW:
-            raise InvalidRequest(
+            raise NotLearned(
                 f"rate is asked of a fit of {_LAW}, say of the model best_rate; {posterior.model.only.law} has no learning rate."
             )
         law = self._law(posterior)

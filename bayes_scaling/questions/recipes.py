@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest, choose
+from bayes_scaling.errors import ConflictingOptions, MissingOption, NotLearned, OutOfRange, UnknownChoice, choose
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
@@ -97,9 +97,7 @@ class Recipes(Question):
         fits = dict(posterior.parts)
         for fit in fits.values():
             if not fit.model.group_columns:
-                raise InvalidRequest(
-                    "The model has no groups to compare: fit one by a column of the runs (fit --by COLUMN)."
-                )
+                raise NotLearned("The model has no groups to compare: fit one by a column of the runs (fit --by COLUMN).")
         first = next(iter(fits.values()))
         column = resource_of(first)
         budgets, losses = self._points(column), np.array(self.loss)
@@ -140,7 +138,7 @@ class Recipes(Question):
         if wrong or not (given[column] or self.loss):
             option = column.removesuffix("_flops")
             found = f"{RESOURCES[wrong[0]]} were given" if wrong else "nothing to compare at was given"
-            raise InvalidRequest(f"The law spends {RESOURCES[column]}, {found}: give --{option}, or a --loss to reach.")
+            raise MissingOption(f"The law spends {RESOURCES[column]}, {found}: give --{option}, or a --loss to reach.")
         amounts = given[column]
         return (
             np.atleast_1d(budgets_of(list(amounts)).values) if amounts and column == "compute_flops" else np.array(amounts)
@@ -150,16 +148,16 @@ class Recipes(Question):
         """Return the labels of every variant by its name, and those of what they are compared with."""
         if self.baseline is None:
             if not self.a or not self.b:
-                raise InvalidRequest("Name two variants, --a and --b, or the --baseline that all others are compared with.")
+                raise MissingOption("Name two variants, --a and --b, or the --baseline that all others are compared with.")
             ours, theirs = (admit(fit, labels, self.seed) for labels in (self.a, self.b))
             if ours == theirs:
-                raise InvalidRequest(f"Both recipes are {ours}: name two.")
+                raise ConflictingOptions(f"Both recipes are {ours}: name two.")
             return {_label(ours): ours}, theirs
         if self.a or self.b:
-            raise InvalidRequest("A --baseline is compared with all other groups: leave --a and --b out.")
+            raise ConflictingOptions("A --baseline is compared with all other groups: leave --a and --b out.")
         groups = {_label(row): row for row in fit.groups.cells.to_dict("records")}
         if label_of(self.baseline) not in groups:
-            raise InvalidRequest(f"There is no group {self.baseline!r}; {choose(self.baseline, groups)}.")
+            raise UnknownChoice(f"There is no group {self.baseline!r}; {choose(self.baseline, groups)}.")
         admit(fit, groups[label_of(self.baseline)], self.seed)
         theirs = groups.pop(label_of(self.baseline))
         return groups, theirs
@@ -171,16 +169,16 @@ class Recipes(Question):
         rates = self.throughput or throughputs(fit)
         if self.throughput:
             if column == "params":
-                raise InvalidRequest("The law is of N alone, which says nothing of time: leave the throughput out.")
+                raise ConflictingOptions("The law is of N alone, which says nothing of time: leave the throughput out.")
             if min(rates.values()) <= 0:
-                raise InvalidRequest("A throughput has to be a positive number of tokens a second.")
+                raise OutOfRange("A throughput has to be a positive number of tokens a second.")
             for name in self.throughput:
                 if name not in (*variants, base):
-                    raise InvalidRequest(
+                    raise UnknownChoice(
                         f"There is no variant {name!r} to have a throughput; {choose(name, [*variants, base])}."
                     )
             if missing := [name for name in (*variants, base) if name not in rates]:
-                raise InvalidRequest(f"The throughput of {', '.join(missing)} is missing: give that of every variant.")
+                raise MissingOption(f"The throughput of {', '.join(missing)} is missing: give that of every variant.")
         known = column != "params" and {*variants, base} <= set(rates)
         return {name: rates[name] / rates[base] for name in variants} if known else {}
 

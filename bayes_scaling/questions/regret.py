@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import OutOfRange
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
@@ -93,7 +93,7 @@ def near_optimal(
     at = np.array([[budget]])
     shares = np.sort(np.atleast_1d(np.asarray(within, float)))
     if not ((shares > 0) & (shares < 1)).all():
-        raise InvalidRequest(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
+        raise OutOfRange(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
     surface = Surface.asked(thinned(fit, "regret"), **text)
     middle = choose(surface.along, at[0], expectation, plausible(surface, at[0]))[0]
     ends = np.log(FEWEST), np.log(tokens_at(budget, FEWEST))

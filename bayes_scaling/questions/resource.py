@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import NotLearned
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import input_arrays
@@ -44,7 +44,7 @@ def resource_of(fit: Fit) -> str:
         return "compute_flops"
     columns = list(fit.model.only.columns.values())
     if len(columns) != 1 or columns[0] not in RESOURCES:
-        raise InvalidRequest(
+        raise NotLearned(
             f"The law {fit.model.only.law} takes {', '.join(columns)}: what a loss costs follows from a law of N and D, or of "
             f"one of N, D and C."
         )

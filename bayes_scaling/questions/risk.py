@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import UnknownChoice
 from bayes_scaling.posterior.predict import SAMPLE_DIMS
 
 RiskMeasure = Callable[[xr.DataArray], xr.DataArray]
@@ -116,7 +116,7 @@ def risk_measure(risk: str | RiskMeasure) -> RiskMeasure:
         level = -1.0
     measure, is_level = _WITH_LEVEL.get(name, (quantile, lambda _: False))
     if not is_level(level):
-        raise InvalidRequest(
+        raise UnknownChoice(
             f"There is no risk measure {risk!r}: give mean, median, quantile:0.9, cvar:0.9, the level between 0 and 1, or "
             f"exceed:2.1, a loss."
         )

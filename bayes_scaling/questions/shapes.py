@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import OutOfRange, Unreachable
 from bayes_scaling.laws.transformer import Transformer
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.allocation import allocate
@@ -34,7 +34,7 @@ def shapes_near(
 ) -> pd.DataFrame:
     """Return Transformers near a size, nearest first, the table of :class:`Shapes`; the aspect is width over depth."""
     if head_width < 1 or count < 1 or not 0 < aspect[0] < aspect[1]:
-        raise InvalidRequest(
+        raise OutOfRange(
             f"head_width is {head_width}, count {count} and aspect {aspect}: give whole numbers from one, and a rising pair of "
             f"ratios."
         )
@@ -50,7 +50,7 @@ def shapes_near(
     off = np.abs(np.log(table["params"].astype(float) / params))
     table = table.loc[off[off < np.log(2)].sort_values(kind="stable").index].head(count).reset_index(drop=True)
     if table.empty:
-        raise InvalidRequest(
+        raise Unreachable(
             f"No Transformer with heads of {head_width} and an aspect from {aspect[0]:g} to {aspect[1]:g} has about "
             f"{short(params)} parameters: allow narrower heads or other aspects."
         )

@@ -13,7 +13,7 @@ from typing import Any, Final, TypedDict
 import numpy as np
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import NotLearned, OutOfRange
 from bayes_scaling.laws import Law
 from bayes_scaling.laws.repeated import effective_tokens
 from bayes_scaling.posterior.compute import compute_ratio
@@ -77,7 +77,7 @@ class Supply:
         for name in ("distinct", "repeats_worth"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
-                raise InvalidRequest(f"The supply of text has {name} {value:g}: it has to be a positive number.")
+                raise OutOfRange(f"The supply of text has {name} {value:g}: it has to be a positive number.")
 
     def worth(self, tokens: Any) -> Any:
         """Return the fresh tokens that as many tokens of this text are worth."""
@@ -133,7 +133,7 @@ class Surface:
     def of(cls, fit: Fit, labels: Mapping[str, str], seed: int = 0, supply: Supply | None = None) -> Surface:
         """Return the surface of a fit in one group, whose labels are admitted; refuse a law that is not of N and D."""
         if not splits_a_budget(fit):
-            raise InvalidRequest(
+            raise NotLearned(
                 f"The law {fit.model.only.law} takes {', '.join(fit.model.only.columns.values())}: a budget is split between N "
                 f"and D only by a law of both. Fit one of chinchilla, kappa or kaplan_nd."
             )
@@ -253,12 +253,12 @@ def budgets_of(compute: Any) -> xr.DataArray:
     try:
         values = np.asarray(compute, dtype=float)
     except (TypeError, ValueError):
-        raise InvalidRequest(f"The compute is {compute!r}: give FLOP, a positive number or a list of them.") from None
+        raise OutOfRange(f"The compute is {compute!r}: give FLOP, a positive number or a list of them.") from None
     least, most = training_compute(FEWEST, FEWEST), BY_COLUMN["compute_flops"].maximum
     if values.ndim > 1:
-        raise InvalidRequest(f"The compute has {values.ndim} dimensions: give one budget, or a list of them.")
+        raise OutOfRange(f"The compute has {values.ndim} dimensions: give one budget, or a list of them.")
     wrong = values[~((values > least) & (values <= most))]
     if wrong.size or not values.size:
         given = power(wrong.flat[0]) if wrong.size else "an empty list"
-        raise InvalidRequest(f"The compute is {given}: it has to be FLOP, between {power(least)} and {power(most)}.")
+        raise OutOfRange(f"The compute is {given}: it has to be FLOP, between {power(least)} and {power(most)}.")
     return xr.DataArray(values, dims=("compute_flops",) if values.ndim else ())

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from pydantic import Field
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import ConflictingOptions, NotLearned, OutOfRange, Unreachable
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
@@ -38,7 +38,7 @@ def chance(fit: Fit, *, target: float, compute: Any = None, **how: Any) -> xr.Da
     run is chosen is as for :func:`~bayes_scaling.allocate`. Coordinates tell the extrapolation distance.
     """
     if not (np.isfinite(target) and target > 0):
-        raise InvalidRequest(f"The target is {target:g}: it has to be a loss, a positive number.")
+        raise OutOfRange(f"The target is {target:g}: it has to be a loss, a positive number.")
     budgets = np.geomspace(*_ends(fit), 2 * _BUDGETS) if compute is None else compute
     runs = _at_budgets(fit, budgets, **how)
     chances = {
@@ -53,7 +53,7 @@ def chance(fit: Fit, *, target: float, compute: Any = None, **how: Any) -> xr.Da
 def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[Text]) -> pd.Series:
     """Return the least budget with which a new run reaches a loss with a probability, the row ``least`` of :class:`Target`."""
     if not 0 < prob < 1:
-        raise InvalidRequest(f"The probability is {prob:g}: it has to lie between 0 and 1, say 0.9.")
+        raise OutOfRange(f"The probability is {prob:g}: it has to lie between 0 and 1, say 0.9.")
     smallest, furthest = _ends(fit)
     middle = _even_odds(fit, target, **text)
     near = np.geomspace(max(smallest, middle / 10), min(furthest, middle * 300), _NEAR)
@@ -65,11 +65,11 @@ def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[
             break
     else:
         if least < np.inf:
-            raise InvalidRequest(
+            raise Unreachable(
                 f"The smallest run, {flop(smallest)}, already reaches {target:g} with a probability of {prob:g}: ask for a "
                 f"lower loss."
             )
-        raise InvalidRequest(
+        raise Unreachable(
             f"No budget up to {flop(furthest)}, {FURTHEST:g} decades beyond the runs, reaches {target:g} with a probability "
             f"of {prob:g}: the best chance is {number(chances.max(), 2)}. Ask for less, or for a smaller probability."
         )
@@ -83,7 +83,7 @@ def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[
 def _ends(fit: Fit) -> tuple[float, float]:
     """Return the smallest run's compute, and the furthest beyond the largest that is searched."""
     if "compute_flops" not in fit.table:
-        raise InvalidRequest("The runs of this fit have no compute: a budget for a loss needs one.")
+        raise NotLearned("The runs of this fit have no compute: a budget for a loss needs one.")
     spent = fit.table["compute_flops"] / budget_ratio(fit)
     return float(spent.min()), float(min(spent.max() * 10**FURTHEST, BY_COLUMN["compute_flops"].maximum))
 
@@ -95,11 +95,11 @@ def _at_budgets(fit: Fit, compute: Any, **how: Any) -> xr.Dataset:
         return chosen_runs(thinned, compute=compute, **how)
     columns = list(fit.model.only.columns.values())
     if columns != ["compute_flops"]:
-        raise InvalidRequest(
+        raise NotLearned(
             f"The law {fit.model.only.law} takes {', '.join(columns)}: what compute buys follows from a law of N and D, or of C."
         )
     if how.pop("supply", None) is not None:
-        raise InvalidRequest("A law of C alone has no tokens: leave the supply out.")
+        raise ConflictingOptions("A law of C alone has no tokens: leave the supply out.")
     prediction = predict(thinned, compute_flops=compute, group=how.get("group"), seed=how.get("seed", 0))
     return prediction.rename(query="compute_flops") if "query" in prediction.dims else prediction
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import ConflictingOptions, InvalidInputs, InvalidRequest
 from bayes_scaling.evaluation.certificate import Certificate
 from bayes_scaling.evaluation.outcome import Backtest
 from bayes_scaling.posterior.checks import check, prior_predictive
@@ -115,7 +115,7 @@ def write_report(
     }
     asked = {name: value for name, value in asked.items() if value is not None}
     if asked and not one:
-        raise InvalidRequest(
+        raise ConflictingOptions(
             f"The report of a system of laws takes no {next(iter(asked))}: ask for one observation's, fit.view(NAME)."
         )
     checks, published, factors = check(fit), tables.published_table(fit), agreement(fit, prob=prob)
@@ -335,12 +335,12 @@ def _round_budgets(fit: Fit) -> list[float]:
 def _require_same(fit: Fit, facts: Mapping[str, Any], what: str) -> None:
     """Refuse a backtest or a certificate of another model or other runs."""
     if facts["model_digest"] != fit.model.digest:
-        raise InvalidRequest(
+        raise InvalidInputs(
             f"The {what} belongs to {facts['model']!r} on {facts['runs']}, the fit to {fit.model.title or fit.model.only.law!r}: give one of "
             f"the fit's own model."
         )
     if facts["runs_digest"] != fit.facts.get("runs_digest", facts["runs_digest"]):
-        raise InvalidRequest(
+        raise InvalidInputs(
             f"The {what} belongs to other runs ({facts['runs']}) than the fit ({fit.facts['runs']}): the tables differ. Give one "
             f"of the same rows."
         )

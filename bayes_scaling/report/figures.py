@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bayes_scaling.drawing import Drawing, with_joined_marks
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import ConflictingOptions
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.wording import percent, power, short
 
@@ -115,7 +115,7 @@ def grid(
     """Return a figure with so many pairs of axes, in rows of at most ``columns``; or the axes somebody has, where one is enough."""
     if ax is not None:
         if count != 1:
-            raise InvalidRequest(f"This figure has {count} panels, ax is one pair of axes: leave ax out.")
+            raise ConflictingOptions(f"This figure has {count} panels, ax is one pair of axes: leave ax out.")
         return ax.figure, [ax]
     columns = min(columns, count)
     rows = -(-count // columns)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import NotLearned
 from bayes_scaling.laws.constants import comparable
 from bayes_scaling.model import names
 from bayes_scaling.posterior.fit import Fit, scalars
@@ -298,7 +298,7 @@ def learning_curves(fit: Fit, observation: str | None = None, *, prob: float = 0
     """
     found = [name for name in curves_of(fit) if observation in (None, name)]
     if not found:
-        raise InvalidRequest("No run of this fit has several rows: there is no learning curve to draw.")
+        raise NotLearned("No run of this fit has several rows: there is no learning curve to draw.")
     view = fit.views[found[0]]
     correlation, table = view.model.only.correlation, view.table
     assert correlation is not None

@@ -12,10 +12,10 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from bayes_scaling import __version__
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidFields, InvalidRequest
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import listed_models
-from bayes_scaling.questions.base import QUESTIONS, InvalidFields, Question, plain
+from bayes_scaling.questions.base import QUESTIONS, Question, plain
 from bayes_scaling.service import documentation as documents
 from bayes_scaling.service.answers import Answers, Tagged, checked
 from bayes_scaling.service.guard import Guard, Problem

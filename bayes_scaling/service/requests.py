@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidFields, InvalidRequest
 from bayes_scaling.model.priors import DISTRIBUTIONS
-from bayes_scaling.questions.base import InvalidFields, Question
+from bayes_scaling.questions.base import Question
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

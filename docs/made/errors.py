@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Iterator
 
 from bayes_scaling import errors
+from bayes_scaling.questions import guardrails
 from docs.made.text import code, heading, joined, plain, table
 
 _ABOUT = """A sentence says what is wrong and where, what was found, and what would be right. It is for people, and may change. Programs
-tell errors apart by their classes, which stand in ``bayes_scaling.errors``: each belongs to the class above it too, and all are a
+tell errors apart by their classes, which stand in ``bayes_scaling.errors`` (``Refused`` in ``bs.questions``): each belongs to the class above it too, and all are a
 :doc:`BayesScalingError </reference/bayes_scaling.BayesScalingError>`. ``code`` is the name of the class as a word. The service has it in its
 problems, with the ``fields`` of a question that are wrong; ``failures.jsonl`` of a batch has the class as ``error``."""
 _EXAMPLE = """
@@ -38,7 +39,7 @@ def pages() -> dict[str, str]:
 def _below(kind: type[Exception]) -> Iterator[type[Exception]]:
     """Yield the classes of the module below one, each before those below it."""
     for each in kind.__subclasses__():
-        if each.__module__ == errors.__name__ and each.__mro__[1] is kind:
+        if each.__module__ in (errors.__name__, guardrails.__name__) and each.__mro__[1] is kind:
             yield each
             yield from _below(each)
 

@@ -14,7 +14,16 @@ import pandas as pd
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.errors import BayesScalingWarning, InvalidRequest, Unwritable
+from bayes_scaling.errors import (
+    BayesScalingWarning,
+    InvalidRequest,
+    InvalidSpecification,
+    MissingOption,
+    OutOfRange,
+    UnknownChoice,
+    UnknownName,
+    Unwritable,
+)
 from tests.batch.tables import ladder, results, tables  # noqa: F401 - a fixture
 from tests.command import command  # noqa: F401 - a fixture
 
@@ -163,24 +172,24 @@ def test_fit_many_is_the_same_from_python(tables, command, tmp_path):  # noqa: F
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("settings", "kind", "named"),
     [
-        ({"models": "chinchila"}, "did you mean 'chinchilla'"),
-        ({"sampler": "gibbs"}, "There is no sampler 'gibbs'"),
-        ({"drawz": 3}, "drawz: unknown key"),
-        ({"questions": [{"question": "allocatee"}]}, "did you mean 'allocate'"),
-        ({"executor": "pigeons"}, "There is no executor 'pigeons'"),
-        ({"executor": "dask://"}, "There is no executor"),
-        ({"workers": 0}, "at least 1"),
-        ({"retry": "all"}, "nothing to retry that is called 'all'"),
-        ({"prob": 1.5}, "prob"),
-        ({"pooled": "chinchilla"}, "at least 3 sources, the batch has 1"),
-        ({"pooled": "kappa"}, "none of the models"),
+        ({"models": "chinchila"}, UnknownName, "did you mean 'chinchilla'"),
+        ({"sampler": "gibbs"}, InvalidSpecification, "'gibbs'"),
+        ({"drawz": 3}, InvalidSpecification, "drawz"),
+        ({"questions": [{"question": "allocatee"}]}, InvalidSpecification, "did you mean 'allocate'"),
+        ({"executor": "pigeons"}, UnknownChoice, "'pigeons'"),
+        ({"executor": "dask://"}, UnknownChoice, "'dask://'"),
+        ({"workers": 0}, OutOfRange, "workers"),
+        ({"retry": "all"}, UnknownChoice, "'all'"),
+        ({"prob": 1.5}, InvalidSpecification, "prob"),
+        ({"pooled": "chinchilla"}, MissingOption, "3 sources, the batch has 1"),
+        ({"pooled": "kappa"}, InvalidSpecification, "pooled"),
     ],
 )
-def test_a_batch_that_is_wrong_as_a_whole_is_refused(settings, sentence, tmp_path):
+def test_a_batch_that_is_wrong_as_a_whole_is_refused(settings, kind, named, tmp_path):
     models = settings.pop("models", "chinchilla")
-    with pytest.raises(bs.BayesScalingError, match=sentence):
+    with pytest.raises(kind, match=named):
         bs.fit_many({"runs": ladder(1)}, models, out=tmp_path / "out", progress=False, **settings)
     with pytest.raises(InvalidRequest, match="There is no batch in"):
         bs.read_batch(tmp_path / "out")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bayes_scaling.errors import BayesScalingError
+from bayes_scaling.errors import WrongPosterior
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.examples import example_fit, example_rates, example_system
 from bayes_scaling.posterior.mixture import Mixture
@@ -79,5 +79,5 @@ def test_it_takes_any_posterior_or_refuses_it_in_a_sentence(command, folder, nam
 @pytest.mark.parametrize("name", [name for name, kind in QUESTIONS.items() if kind.takes])
 def test_what_is_no_posterior_is_refused(name):
     kind = QUESTIONS[name]
-    with pytest.raises(BayesScalingError, match="fit"):
+    with pytest.raises(WrongPosterior):
         kind.model_construct().answer("fit.nc")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.errors import InvalidModel, InvalidRequest
+from bayes_scaling.errors import InvalidModel, InvalidRequest, OutOfRange, UnknownChoice
 from bayes_scaling.evaluation import backtest as room
 from bayes_scaling.evaluation.backtest import backtest
 from bayes_scaling.evaluation.baselines import BASELINES
@@ -122,7 +122,7 @@ def test_baselines_are_chosen_by_name(counted):
     chosen = ("huber + bootstrap",)
     found = backtest(ladder(0.01), "kappa", per_decade=1, baselines=chosen, progress=False)
     assert found.scores["method"].tolist() == [MODEL, *chosen]
-    with pytest.raises(InvalidRequest, match="did you mean 'huber"):
+    with pytest.raises(UnknownChoice, match="did you mean 'huber"):
         backtest(ladder(0.01), "kappa", per_decade=1, baselines=("huber + boot",), progress=False)
 
 
@@ -175,7 +175,7 @@ def test_the_command_writes_table_figure_and_json(counted, tmp_path, command):  
 def test_a_backtest_without_meaning_is_refused():
     with pytest.raises(InvalidModel, match="which a backtest takes"):
         backtest(ladder(), "kaplan_system")
-    with pytest.raises(InvalidRequest, match="workers is 0"):
+    with pytest.raises(OutOfRange, match="workers"):
         backtest(ladder(), "kappa", workers=0)
 
 

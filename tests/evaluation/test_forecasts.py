@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidInputs, NotLearned
 from bayes_scaling.evaluation.forecasts import register_forecasts, score_forecasts
 from bayes_scaling.evaluation.ledger import read_ledger
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import predict
 from bayes_scaling.posterior.rows import predict_rows
-from bayes_scaling.questions.live import live
+from bayes_scaling.questions.live import RunForecast, live
 
 PLANNED = pd.DataFrame(
     {"run_id": [f"r{n}" for n in range(40)], "params": np.geomspace(1e10, 1e11, 40), "tokens": np.geomspace(2e11, 2e12, 40)}
@@ -79,7 +79,7 @@ def test_what_a_fit_does_not_know_is_no_drift(tmp_path):
     ],
 )
 def test_outcomes_that_cannot_be_scored_are_a_sentence(ledger, measured, said):
-    with pytest.raises(InvalidRequest, match=said):
+    with pytest.raises(InvalidInputs, match=said):
         score_forecasts(ledger, measured)
 
 
@@ -99,7 +99,7 @@ def test_runs_that_are_not_measured_wait(ledger):
 
 
 def test_a_forecast_is_made_once(ledger):
-    with pytest.raises(InvalidRequest, match=r"r0.* already"):
+    with pytest.raises(InvalidInputs, match="r0"):
         register_forecasts(example_fit(), PLANNED.iloc[:1], ledger)
     before = len(read_ledger(ledger))
     register_forecasts(example_fit(chains=2), PLANNED.iloc[:1], ledger)  # another fit may say its own
@@ -107,7 +107,7 @@ def test_a_forecast_is_made_once(ledger):
 
 
 def test_runs_without_a_name_are_a_sentence(tmp_path):
-    with pytest.raises(InvalidRequest, match="needs a run_id of its own"):
+    with pytest.raises(InvalidInputs, match="run_id"):
         register_forecasts(example_fit(), PLANNED.drop(columns="run_id"), tmp_path / "l.jsonl")
     assert not (tmp_path / "l.jsonl").exists()
 
@@ -162,18 +162,24 @@ def test_a_run_that_leaves_is_flagged(curves):
     assert gone.sentence.startswith("The run has LEFT its forecast: its last point lies above")
 
 
+def test_a_run_that_is_back_below_its_forecast_is_said_to_be_below():
+    points = pd.DataFrame({"loss": [3.0, 2.4], "lower": [1.9, 2.5], "upper": [2.1, 2.6], "outside": [True, True]})
+    found = RunForecast((2.3, 2.2, 2.4), (2.2, 2.1, 2.3), 0.9, 400.0, points)
+    assert found.sentence.startswith("The run has LEFT its forecast: its last point lies below")
+
+
 def test_what_cannot_be_updated_is_a_sentence(curves):
     points = pd.DataFrame({"params": [1e8], "steps": [2e4], "batch_tokens": [5e5], "loss": [4.0]})
-    with pytest.raises(InvalidRequest, match="independent"):
+    with pytest.raises(NotLearned):
         live(example_fit(), points, end={"steps": 1e5})
-    with pytest.raises(InvalidRequest, match="no further"):
+    with pytest.raises(InvalidInputs, match="steps 10000"):
         live(curves, points, end={"steps": 1e4})
-    with pytest.raises(InvalidRequest, match="lacks batch_tokens"):
+    with pytest.raises(InvalidInputs, match="batch_tokens"):
         live(curves, points.drop(columns="batch_tokens"), end={"steps": 1e5})
-    with pytest.raises(InvalidRequest, match="positive loss"):
+    with pytest.raises(InvalidInputs, match="loss"):
         live(curves, points.assign(loss=-1.0), end={"steps": 1e5})
-    with pytest.raises(InvalidRequest, match="lacks points"):
+    with pytest.raises(InvalidInputs, match="points"):
         live(curves, points.iloc[:0], end={"steps": 1e5})
     several = pd.concat([points.assign(steps=steps) for steps in (2e4, 3e4, 4e4)])
-    with pytest.raises(InvalidRequest, match="steps 40000, no further"):  # nothing is said of its end: it is where it is
+    with pytest.raises(InvalidInputs, match="steps 40000"):  # nothing is said of its end: it is where it is
         live(curves, several, end={})

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bayes_scaling.errors import InvalidRequest
-from bayes_scaling.evaluation.origins import rolling_origins
+from bayes_scaling.errors import InvalidInputs, OutOfRange
+from bayes_scaling.evaluation.origins import NoCut, rolling_origins
 from bayes_scaling.evaluation.scores import crps, interval_score, log_score, scored, summarized
 
 NORMAL = stats.norm.ppf((np.arange(4000) + 0.5) / 4000)[:, None]
@@ -73,14 +73,14 @@ def test_a_budget_on_a_step_is_ahead():
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "kind", "named"),
     [
-        ({"over": "steps"}, "no whole column 'steps'"),
-        ({"least": 40}, "No cut of compute_flops"),
-        ({"per_decade": 0}, "per_decade is 0"),
+        ({"over": "steps"}, InvalidInputs, "'steps'"),
+        ({"least": 40}, NoCut, "compute_flops"),
+        ({"per_decade": 0}, OutOfRange, "per_decade is 0"),
     ],
 )
-def test_a_table_that_cannot_be_cut_is_a_sentence(options, says):
+def test_a_table_that_cannot_be_cut_is_a_sentence(options, kind, named):
     table = pd.DataFrame({"compute_flops": np.geomspace(1e18, 1e21, 20)})
-    with pytest.raises(InvalidRequest, match=says):
+    with pytest.raises(kind, match=named):
         rolling_origins(table, **options)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import InvalidLedger, InvalidRequest
 from bayes_scaling.evaluation.ledger import FIRST, append_all, seal
 from bayes_scaling.evaluation.signature import sign, signature_of, verify
 from tests.command import command
@@ -60,21 +60,21 @@ def test_what_is_added_later_is_counted(signed):
 def test_a_ledger_that_was_written_anew(numbers, signed):
     ledger, _, signers = signed
     anew(ledger, [{"n": n} for n in numbers])
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidLedger):
         verify(ledger, signers)
 
 
 def test_entries_taken_off_the_end(signed):
     ledger, _, signers = signed
     ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:2]))
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidLedger):
         verify(ledger, signers)
 
 
 def test_a_signature_of_somebody_else(signed, tmp_path):
     ledger, _, signers = signed
     sign(ledger, key(tmp_path / "theirs"))
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidLedger):
         verify(ledger, signers)
 
 
@@ -84,7 +84,7 @@ def test_a_signature_of_the_key_for_something_else(signed, tmp_path):
     other = ["ssh-keygen", "-Y", "sign", "-n", "git", "-f", str(ours)]
     made = subprocess.run(other, input=message, capture_output=True, text=True, check=True).stdout
     signature_of(ledger).write_text(message + made)
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidLedger):
         verify(ledger, signers)
 
 
@@ -95,7 +95,7 @@ def test_a_signature_that_was_edited(was, now, signed):
     ledger, _, signers = signed
     place = signature_of(ledger)
     place.write_text(place.read_text().replace(was, now, 1))
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidLedger):
         verify(ledger, signers)
 
 
@@ -103,16 +103,16 @@ def test_what_is_missing_is_said(signed, tmp_path, monkeypatch):
     ledger, ours, signers = signed
     (tmp_path / "no key").write_text("no key")
     for wrong in (tmp_path / "none", tmp_path / "no key", tmp_path):
-        with pytest.raises(InvalidRequest, match="key"):
+        with pytest.raises(InvalidLedger, match="key"):
             sign(ledger, wrong)
-    with pytest.raises(InvalidRequest, match="none"):
+    with pytest.raises(InvalidLedger, match="none"):
         verify(ledger, tmp_path / "none")
     monkeypatch.setenv("PATH", str(tmp_path))
     for ask in (lambda: sign(ledger, ours), lambda: verify(ledger, signers)):
         with pytest.raises(InvalidRequest, match="OpenSSH"):
             ask()
     signature_of(ledger).unlink()
-    with pytest.raises(InvalidRequest, match="sign-key"):
+    with pytest.raises(InvalidLedger, match="sign-key"):
         verify(ledger, signers)
 
 

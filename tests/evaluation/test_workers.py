@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import BeyondMachine
 from bayes_scaling.evaluation import workers
 from bayes_scaling.evaluation.workers import outcomes, process_pool
 
@@ -32,5 +32,5 @@ def test_more_than_a_minute_is_said_once(seconds, said, monkeypatch, capsys):
 
 def test_more_workers_than_the_memory_takes_are_refused(monkeypatch):
     monkeypatch.setattr(workers, "memory", lambda: 8e9)
-    with pytest.raises(InvalidRequest, match="at least"), process_pool(64):
+    with pytest.raises(BeyondMachine, match="64 workers"), process_pool(64):
         pass

@@ -167,3 +167,10 @@ def test_the_innermost_words_give_way_to_those_beside_them():
         assert "A note: one." in made.__doc__
     finally:
         del LAWS["rate_law"]
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_the_documentation_begins_with_what_the_law_says_of_itself(name):
+    own = inspect.getdoc(LAWS[name].function)
+    assert own
+    assert inspect.getdoc(LAWS[name]).startswith(own.partition("\n\n")[0])

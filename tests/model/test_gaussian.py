@@ -59,3 +59,24 @@ def test_groups_that_share_no_effect_are_parts_of_their_own():
         ([8], []),
     ]
     assert not few_effects(np.random.default_rng(0)).blocks
+
+
+@pytest.mark.parametrize("own", [None, 0.5])
+def test_columns_are_divided_by_the_covariance_of_runs_of_any_length(own):
+    """Two runs, of three rows and of one, and a row that belongs to none."""
+    rng = np.random.default_rng(2)
+    place = np.array([[0.0, 0.4, 1.0], [0.3, 0.4, 0.5]])
+    serial = gaussian.Serial(
+        np.array([[0, 2, 3], [4, 0, 0]]), np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]), place, np.array([1])
+    )
+    decay = gaussian.Decay(np.array(0.7), np.array(0.2))
+    scale, columns = np.exp(rng.normal(size=5)), rng.normal(size=(5, 2))
+    variance = None if own is None else own * rng.random(5)
+    covariance = np.diag(scale**2)
+    run = [0, 2, 3]
+    between = np.abs(place[0][:, None] - place[0])
+    covariance[np.ix_(run, run)] = np.outer(scale[run], scale[run]) * (0.2 + 0.8 * np.exp(-between / 0.7))
+    covariance += np.diag(np.zeros(5) if variance is None else variance)
+    found, diagonal = gaussian.solved(columns, scale, variance, serial, decay)
+    np.testing.assert_allclose(found, np.linalg.solve(covariance, columns), rtol=1e-9)
+    np.testing.assert_allclose(diagonal, np.diag(np.linalg.inv(covariance)), rtol=1e-9)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.errors import InvalidRuns
+from bayes_scaling.errors import BadCells, TooLarge
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model import thinning
 from bayes_scaling.runs import batches
@@ -74,7 +74,7 @@ def test_fewer_rows_than_cells_leave_out_no_end_of_the_table():
 def test_a_bad_cell_is_named_and_where(monkeypatch):
     monkeypatch.setattr(batches, "_ROWS", 700)
     bad = table(2000).assign(loss=lambda runs: runs["loss"].where(runs.index != 1500, -1.0))
-    with pytest.raises(InvalidRuns, match=r"Rows 1,401 to 2,000: .*\n?.*row 101, loss: has to be positive"):
+    with pytest.raises(BadCells, match=r"Rows 1,401 to 2,000: .*\n?.*row 101, loss"):
         thinning.thin(bad, rows=100)
 
 
@@ -83,7 +83,7 @@ def test_a_table_beyond_the_memory_is_refused_before_it_is_read(tmp_path, monkey
     table(1000).to_csv(path, index=False)
     assert batches.count_rows(path) == pytest.approx(1000, rel=0.1)
     monkeypatch.setattr(thinning, "memory", lambda: 1e6)
-    with pytest.raises(InvalidRuns, match="bayes-scaling thin TABLE --rows 20000"):
+    with pytest.raises(TooLarge, match="bayes-scaling thin TABLE --rows 20000"):
         bs.fit(path)
 
 

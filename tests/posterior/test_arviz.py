@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bayes_scaling as bs
+from bayes_scaling.errors import UnknownChoice
 from bayes_scaling.posterior import arviz
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.stated import stated_priors
@@ -169,5 +170,5 @@ def test_groups_follow_from_the_draws_and_are_not_kept(fit_by_hand, tmp_path):
 
 
 def test_a_wrong_group_is_a_sentence(fit_by_hand):
-    with pytest.raises(bs.BayesScalingError, match="did you mean 'log_prior'"):
+    with pytest.raises(UnknownChoice, match="did you mean 'log_prior'"):
         fit_by_hand.with_groups("log_priors")

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidFit, Unwritable
+from bayes_scaling.errors import DamagedFit, InvalidFit, MissingFit, Unwritable
 from bayes_scaling.model.document import read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.posterior.checks import checked
@@ -98,7 +98,7 @@ def test_damage_is_found(fit_by_hand, tmp_path, damage):
             "flipped": whole[:place] + bytes(b ^ 0xFF for b in whole[place : place + 64]) + whole[place + 64 :],
         }[damage]
     )
-    with pytest.raises(InvalidFit, match=r"fit\.nc"):
+    with pytest.raises(DamagedFit, match=r"fit\.nc"):
         load_fit(path)
 
 
@@ -108,7 +108,7 @@ def test_no_flipped_bit_and_no_cut_goes_unseen(fit_by_hand, tmp_path, flips):
     whole = path.read_bytes()
     for content in [*flipped(whole, flips), *(whole[:place] for place in range(0, len(whole), 4096))]:
         path.write_bytes(content)
-        with pytest.raises(InvalidFit, match=r"fit\.nc"):
+        with pytest.raises(DamagedFit, match=r"fit\.nc"):
             load_fit(path)
 
 
@@ -147,15 +147,15 @@ def test_swapped_groups_are_refused(fit_by_hand, tmp_path):
             root.move(other, one)
             root.move("aside", other)
 
-    with pytest.raises(InvalidFit):
+    with pytest.raises(DamagedFit):
         load_fit(reseal(fit_by_hand.save(tmp_path / "fit.nc"), swapped))
 
 
 def test_what_is_no_fit_of_this_format_is_refused(fit_by_hand, tmp_path):
     xr.Dataset({"a": 1.0}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
-    with pytest.raises(InvalidFit, match="but not a fit"):
+    with pytest.raises(DamagedFit, match="but not a fit"):
         load_fit(tmp_path / "other.nc")
-    with pytest.raises(InvalidFit, match="There is no fit"):
+    with pytest.raises(MissingFit):
         load_fit(tmp_path / "none.nc")
     tree = xr.load_datatree(fit_by_hand.save(tmp_path / "fit.nc"), engine="h5netcdf")
     for said, message in (
@@ -164,7 +164,7 @@ def test_what_is_no_fit_of_this_format_is_refused(fit_by_hand, tmp_path):
     ):
         tree.attrs = {_ATTRIBUTE: said}
         tree.to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
-        with pytest.raises(InvalidFit, match=message):
+        with pytest.raises(DamagedFit, match=message):
             load_fit(tmp_path / "other.nc")
 
 
@@ -196,7 +196,7 @@ def test_an_edited_fit_is_refused(fit_by_hand, tmp_path):
     for edit in edits:
         path.write_bytes(whole)
         reseal(path, edit)
-        with pytest.raises(InvalidFit, match=r"was edited|not a whole fit"):
+        with pytest.raises(DamagedFit):
             load_fit(path)
 
 
@@ -213,16 +213,16 @@ def test_what_no_fit_says_is_refused(fit_by_hand, tmp_path):
     }
     for message, edit in edits.items():
         path = reseal(fit_by_hand.save(tmp_path / "fit.nc"), edit)
-        with pytest.raises(InvalidFit, match=message):
+        with pytest.raises(DamagedFit, match=message):
             load_fit(path)
 
 
 def test_groups_are_those_of_a_fit(fit_by_hand):
     groups = {group.path[1:]: group.to_dataset() for group in fit_by_hand.tree.subtree if group.has_data}
     refuse_lacking_groups(groups, ["loss"])
-    with pytest.raises(InvalidFit, match="lacks observations/other"):
+    with pytest.raises(InvalidFit, match="observations/other"):
         refuse_lacking_groups(groups, ["loss", "other"])
-    with pytest.raises(InvalidFit, match="has code, which no fit has"):
+    with pytest.raises(InvalidFit, match="code"):
         refuse_lacking_groups({**groups, "code": xr.Dataset()}, ["loss"])
 
 
@@ -244,7 +244,7 @@ def test_draws_that_no_model_has_are_refused(fit_by_hand, tmp_path, name, change
     with pytest.raises(InvalidFit, match=message):
         bad.save(tmp_path / "fit.nc")
     write_fit(tmp_path / "fit.nc", bad._contents(full=True))
-    with pytest.raises(InvalidFit, match=message):
+    with pytest.raises(DamagedFit, match=message):
         load_fit(tmp_path / "fit.nc")
 
 
@@ -262,7 +262,7 @@ def test_other_groups_that_no_fit_has_are_refused(fit_by_hand, tmp_path, group, 
     stored = fit_by_hand.tree[group].to_dataset()
     bad = fit_by_hand._with_group(group, stored.assign({name: change(stored[name])}))
     write_fit(tmp_path / "fit.nc", bad._contents(full=True))
-    with pytest.raises(InvalidFit, match=message):
+    with pytest.raises(DamagedFit, match=message):
         load_fit(tmp_path / "fit.nc")
 
 

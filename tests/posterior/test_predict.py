@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InconsistentComputeWarning, InvalidRequest, NewGroupWarning
+from bayes_scaling.errors import InconsistentComputeWarning, InvalidInputs, NewGroupWarning, OutOfRange, UnknownChoice
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.predict import interval, intervals, predict
 from bayes_scaling.posterior.residuals import loss_at_runs
@@ -52,26 +52,26 @@ def test_a_new_run_is_wider_than_the_law(fit_by_hand):
 
 
 @pytest.mark.parametrize(
-    ("request_", "message"),
+    ("request_", "kind", "named"),
     [
-        ({}, "needs params, tokens; params was not given"),
-        ({"params": 1e9}, "tokens was not given"),
-        ({"params": -1e9, "tokens": 1e10}, "params is -1e\\+09: it has to be a positive number"),
-        ({"params": float("nan"), "tokens": 1e10}, "params is nan"),
-        ({"params": "big", "tokens": 1e10}, "params is 'big'"),
-        ({"params": 1e9, "tokens": 1e30}, "more than any run has"),
-        ({"parms": 1e9, "tokens": 1e10}, "did you mean 'params'"),
-        ({"params": [1e9, 1e10], "tokens": [1e10, 1e11, 1e12]}, "the inputs have 2 and 3 entries"),
-        ({"params": 1e9, "tokens": 1e10, "group": {"corpus": "C4"}}, "does not vary by 'corpus'"),
-        ({"params": 1e9, "tokens": 1e10, "group": "C4"}, "give the label of each column"),
-        ({"params": 1e9, "tokens": 1e10, "seed": -1}, "The seed is -1"),
-        ({"params": 1e9, "tokens": 1e10, "seed": 1.5}, "The seed is 1.5"),
-        ({"params": 1e-300, "tokens": 1e10}, "no run has less than one"),
-        ({"params": [], "tokens": []}, "is an empty list"),
+        ({}, InvalidInputs, "params, tokens"),
+        ({"params": 1e9}, InvalidInputs, "tokens"),
+        ({"params": -1e9, "tokens": 1e10}, OutOfRange, r"params is -1e\+09"),
+        ({"params": float("nan"), "tokens": 1e10}, OutOfRange, "params is nan"),
+        ({"params": "big", "tokens": 1e10}, OutOfRange, "params is 'big'"),
+        ({"params": 1e9, "tokens": 1e30}, OutOfRange, r"tokens is 1e\+30"),
+        ({"parms": 1e9, "tokens": 1e10}, UnknownChoice, "did you mean 'params'"),
+        ({"params": [1e9, 1e10], "tokens": [1e10, 1e11, 1e12]}, InvalidInputs, "2 and 3"),
+        ({"params": 1e9, "tokens": 1e10, "group": {"corpus": "C4"}}, UnknownChoice, "'corpus'"),
+        ({"params": 1e9, "tokens": 1e10, "group": "C4"}, InvalidInputs, "'C4'"),
+        ({"params": 1e9, "tokens": 1e10, "seed": -1}, OutOfRange, "seed is -1"),
+        ({"params": 1e9, "tokens": 1e10, "seed": 1.5}, OutOfRange, r"seed is 1\.5"),
+        ({"params": 1e-300, "tokens": 1e10}, OutOfRange, "params is 1e-300"),
+        ({"params": [], "tokens": []}, InvalidInputs, "params"),
     ],
 )
-def test_a_bad_request_is_a_sentence(fit_by_hand, request_, message):
-    with pytest.raises(InvalidRequest, match=f"(?i){message}"):
+def test_a_bad_request_is_a_sentence(fit_by_hand, request_, kind, named):
+    with pytest.raises(kind, match=named):
         predict(fit_by_hand, **request_)
 
 
@@ -112,7 +112,7 @@ def test_n_d_and_c_that_contradict_each_other_are_said(fit_by_hand):
 
 
 def test_interval_needs_a_probability():
-    with pytest.raises(InvalidRequest, match="between 0 and 1"):
+    with pytest.raises(OutOfRange):
         interval(xr.DataArray([[1.0]], dims=("chain", "draw")), 90)
 
 

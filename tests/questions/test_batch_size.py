@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.errors import InvalidRequest, InvalidRuns
+from bayes_scaling.errors import MissingColumn, NotLearned
 from bayes_scaling.inference import fit
 from bayes_scaling.laws import LAWS
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.questions.base import ask
+from bayes_scaling.questions.derive import derive
 from bayes_scaling.runs.derived import scans
 from bayes_scaling.runs.table import read_runs
 from tests.command import command  # noqa: F401 - a fixture
@@ -37,6 +38,10 @@ def test_two_batches_give_a_wide_interval_with_the_truth_in_it():
     assert found.converged, found.verdict
     answer = ask(found, "critical-batch", batch_tokens=2**21)
     ends = answer.values["critical_batch"]
+    before, after = (
+        np.log(derive(fit, "critical_batch", loss=answer.values["loss"])).var() for fit in (found.at_prior(), found)
+    )
+    assert answer.values["contraction"] == pytest.approx(float(1 - after / before))
     assert ends["lower"] < critical(2.8) < ends["upper"]
     assert 1.5 < ends["upper"] / ends["lower"] < 30
     assert ends["median"] == pytest.approx(critical(2.8), rel=0.3)
@@ -83,12 +88,12 @@ def test_steps_follow_from_tokens_and_a_table_without_either_is_refused():
     by_tokens = runs.assign(tokens=runs["steps"] * runs["batch_tokens"]).drop(columns="steps")
     np.testing.assert_allclose(scans(by_tokens)["steps"], runs["steps"])
     assert set(scans(runs.drop(columns="params"))["scan"]) == {"L 2.8000"}
-    with pytest.raises(InvalidRuns, match="no column 'steps'"):
+    with pytest.raises(MissingColumn, match="'steps'"):
         scans(runs.drop(columns="steps"))
 
 
 def test_a_law_without_a_critical_batch_is_refused():
-    with pytest.raises(InvalidRequest, match="critical_batch needs B_star"):
+    with pytest.raises(NotLearned, match="B_star"):
         ask(example_fit(), "critical-batch", loss=2.0)
 
 

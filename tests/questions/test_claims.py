@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest, NotConvergedWarning
+from bayes_scaling.errors import InvalidInputs, NotConvergedWarning, NotLearned, OutOfRange, Unreachable
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.bottleneck import bottleneck
 from bayes_scaling.questions.claims import CLAIMS, _completed, claims, contradiction
+from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.early_stopping import early_stopping
 
 SYSTEM = (
@@ -76,7 +77,7 @@ def test_the_contradiction_is_where_the_laws_cross():
 
 def test_a_claim_is_told_only_where_its_constants_were_learned():
     assert len(claims(example_system())) == len(CLAIMS) - 1  # nothing of shapes
-    with pytest.raises(InvalidRequest, match="no claim of the paper rests on that"):
+    with pytest.raises(NotLearned):
         claims(example_fit())
 
 
@@ -129,7 +130,7 @@ def test_a_bottleneck_is_what_a_run_has_least_of():
         found = bottleneck(fit, **plenty | {resource: little})
         assert found["probability"].sel(resource=resource) > 0.99
         assert found["probability"].sum() == pytest.approx(1.0)
-    with pytest.raises(InvalidRequest, match="positive number"):
+    with pytest.raises(OutOfRange):
         bottleneck(fit, **plenty | {"steps": -1.0})
 
 
@@ -310,18 +311,16 @@ def test_a_size_that_never_gets_there_costs_without_end():
 
 
 def test_closed_forms_without_an_offset_are_refused_where_there_is_one():
-    from bayes_scaling.questions.derive import derive
-
     fit = example_fit()  # it has learned E
-    with pytest.raises(InvalidRequest, match="ask frontier instead"):
+    with pytest.raises(NotLearned, match="frontier"):
         derive(fit, "compute_exponent", alpha_N=0.1, alpha_B=0.2, alpha_S=0.7)
-    with pytest.raises(InvalidRequest, match="no value there in any draw"):
+    with pytest.raises(Unreachable):
         derive(example_system(), "stopping_step", loss=2.0, L_infinite=3.0)
-    with pytest.raises(InvalidRequest, match="positive number"):
+    with pytest.raises(OutOfRange):
         derive(example_system(), "critical_batch", loss=xr.DataArray(-1.0))
-    with pytest.raises(InvalidRequest, match="2 and 3 entries"):
+    with pytest.raises(InvalidInputs, match="2 and 3"):
         bottleneck(example_system(), params=[1e8, 1e9], dataset_tokens=[1e9] * 3, steps=1e5, batch_tokens=1e5)
-    with pytest.raises(InvalidRequest, match="No observation of this fit"):
+    with pytest.raises(NotLearned):
         early_stopping(example_fit())
 
 
@@ -329,3 +328,10 @@ def test_closed_forms_without_an_offset_are_refused_where_there_is_one():
 def test_an_irreducible_loss_of_nought_is_the_paper_s_form(E, kept):
     assert ("E" in _completed({"E": np.full(3, E)}, 1e20)) is kept
     assert ("E" in _completed({"E": np.array([0.0, E])}, 1e20)) is kept
+
+
+def test_a_law_of_which_nothing_is_unknown_has_the_same_value_in_every_draw():
+    fit, losses = example_system(), xr.DataArray([2.0, 3.0], dims="loss")
+    found = derive(fit, "critical_batch", loss=losses, B_star=2e8, alpha_B=0.21)
+    assert found.dims == ("chain", "draw", "loss")
+    assert (found == LAWS["critical_batch"](losses, B_star=2e8, alpha_B=0.21)).all()

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import bayes_scaling as bs
-from bayes_scaling.errors import InvalidRequest, NotConvergedWarning
+from bayes_scaling.errors import ConflictingOptions, NotConvergedWarning, OutOfRange
 from bayes_scaling.posterior.examples import example_fit, example_rates, example_system
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.base import QUESTIONS, question
@@ -61,7 +61,7 @@ NOWHERE = {"cost", "claims", "critical-batch", "early-stopping", "heterogeneity"
 def test_every_question_is_here():
     assert set(ASKED) | NOWHERE == set(QUESTIONS)
     for name in NOWHERE:
-        with pytest.raises(InvalidRequest, match="takes no"):
+        with pytest.raises(ConflictingOptions):
             QUESTIONS[name].model_construct(override=True).answer(example_system())
 
 
@@ -69,7 +69,7 @@ def test_every_question_is_here():
 def test_far_from_the_runs_it_refuses_until_it_is_told_to_answer(name):
     made, given = ASKED[name]
     posterior, given = made(), given or curve()
-    with pytest.raises(Refused, match=r"decades beyond the runs in [NDC], more than 3: .*--anyway"):
+    with pytest.raises(Refused, match=r"decades .* in [NDC], more than 3: .*--anyway"):
         question(name, **given).answer(posterior)
     answer = question(name, **given, anyway=True).answer(posterior)
     assert [caveat for caveat in answer.overridden if "decades beyond the runs" in caveat]
@@ -150,7 +150,7 @@ def test_the_functions_say_what_they_take():
 
 def test_a_grid_of_named_dimensions_is_judged_by_its_furthest_corner():
     grid = {"params": xr.DataArray([1e9, 1e10], dims="N"), "tokens": xr.DataArray([1e10, 1e16, 1e17], dims="D")}
-    with pytest.raises(Refused, match=r"4 of 6 runs .* beyond them in D"):
+    with pytest.raises(Refused, match=r"4 of 6 runs .* in D"):
         bs.predict(example_fit(), **grid)
 
 
@@ -159,5 +159,5 @@ def test_what_follows_from_a_request_counts_and_what_is_none_is_left_to_its_own_
     np.testing.assert_allclose(found["compute_flops"], [6e19, 12e19])
     assert np.isnan(resources({"params": -1.0, "tokens": "many"})["params"]).all()
     assert beyond({"params": np.array([np.nan])}, 3.0) == []
-    with pytest.raises(InvalidRequest, match="check the unit"):
+    with pytest.raises(OutOfRange):
         question("predict", params=1e30, tokens=1e12).answer(example_fit())

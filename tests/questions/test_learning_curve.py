@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bayes_scaling.errors import InvalidRequest, UnknownName
+from bayes_scaling.errors import NotLearned, UnknownName
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import predict
 from bayes_scaling.quantities import training_compute
@@ -151,6 +151,9 @@ def test_what_is_measured_is_wider_than_what_is_expected_and_that_than_the_law()
         )
         assert (of_law < of_expected).all()
         assert (of_expected < of_measured).all()
+    for name, moved in ((FORECAST, True), ("kaplan_system", False)):  # the law alone is said where a discrepancy moves it
+        _, *others = Stopping(compute_min=1e22, params=1e10).answer(example_system(name)).sentence.splitlines()
+        assert ["the law alone" in line for line in others] == [moved] * len(others)
     assert 0.5 < runs.loc["own size", "chance"] <= runs.loc["own size", "expected_chance"]
 
 
@@ -206,9 +209,9 @@ def test_the_parameters_are_those_of_the_observation():
 
 
 def test_an_observation_that_is_no_learning_curve_is_refused():
-    with pytest.raises(InvalidRequest, match=r"limited is no learning curve.*curves, decayed"):
+    with pytest.raises(NotLearned, match=r"limited.*curves, decayed"):
         frontier(example_system(), compute=1e21, observation="limited")
     with pytest.raises(UnknownName, match="curved"):
         frontier(example_system(), compute=1e21, observation="curved")
-    with pytest.raises(InvalidRequest, match="not learned"):
+    with pytest.raises(NotLearned):
         LearningCurve.of(example_fit())

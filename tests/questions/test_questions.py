@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import (
+    ConflictingOptions,
+    InvalidFields,
+    InvalidInputs,
+    NotLearned,
+    OutOfRange,
+    UnknownChoice,
+    Unreachable,
+)
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
 from bayes_scaling.laws.repeated import effective_tokens
@@ -74,9 +82,9 @@ def test_more_certainty_and_lower_losses_cost_more(fit_by_hand):
 
 
 def test_what_no_budget_reaches_is_a_sentence(fit_by_hand):
-    with pytest.raises(InvalidRequest, match="No budget up to"):
+    with pytest.raises(Unreachable, match="No budget up to"):
         least_compute(fit_by_hand, target=1.5)
-    with pytest.raises(InvalidRequest, match="already reaches"):
+    with pytest.raises(Unreachable, match="already reaches"):
         least_compute(fit_by_hand, target=9.0)
 
 
@@ -98,17 +106,20 @@ def test_what_is_not_known_of_price_widens_the_bill_and_not_the_hours():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "kind", "named"),
     [
-        ({"on": "h1000"}, "There is no device"),
-        ({"on": "h100", "count": 0}, "at least one"),
-        ({"on": "h100", "utilisation": 1.2}, "at most one"),
-        ({"on": "h100", "price": -1.0}, "positive"),
+        ({"on": "h1000"}, UnknownChoice, "'h1000'"),
+        ({"on": "h100", "count": 0}, OutOfRange, "count"),
+        ({"on": "h100", "compute": np.inf}, OutOfRange, "compute"),
+        ({"on": "h100", "compute": np.nan}, OutOfRange, "compute"),
+        ({"on": "h100", "compute": [1e22, -1e22]}, OutOfRange, "compute"),
+        ({"on": "h100", "utilisation": 1.2}, OutOfRange, "utilisation"),
+        ({"on": "h100", "price": -1.0}, OutOfRange, "price"),
     ],
 )
-def test_a_bad_bill_is_a_sentence(given, said):
-    with pytest.raises(InvalidRequest, match=said):
-        cost(1e22, **given)
+def test_a_bad_bill_is_a_sentence(given, kind, named):
+    with pytest.raises(kind, match=named):
+        cost(**{"compute": 1e22} | given)
 
 
 def test_a_device_of_one_s_own(tmp_path):
@@ -116,7 +127,7 @@ def test_a_device_of_one_s_own(tmp_path):
     path.write_text('title = "mine"\npeak_flops = 1e14\nwatts = 300.0\nprice_per_hour = 1.0\nutilisation = 0.3\n')
     assert device(path).title == "mine"
     path.write_text("peak_flops = -1e14\nwatts = 300.0\nprice_per_hour = 1.0\n")
-    with pytest.raises(InvalidRequest, match="peak_flops"):
+    with pytest.raises(InvalidInputs, match="peak_flops"):
         device(path)
 
 
@@ -128,7 +139,7 @@ def test_limits_hold_and_bind(fit_by_hand):
     assert float(allocate(fit_by_hand, compute=1e24, most_params=free / 3)["params"]) == pytest.approx(free / 3)
     assert float(allocate(fit_by_hand, compute=1e24, least_params=free * 2)["params"]) == pytest.approx(free * 2)
     assert float(allocate(fit_by_hand, compute=1e24, most_params=free * 3)["params"]) == pytest.approx(free, rel=1e-3)
-    with pytest.raises(InvalidRequest, match="no size is allowed"):
+    with pytest.raises(ConflictingOptions):
         allocate(fit_by_hand, compute=1e24, least_params=2e10, most_params=1e10)
 
 
@@ -188,7 +199,7 @@ def test_shapes_are_whole_and_near(exact_fit):
         assert shape.params == row["params"] == pytest.approx(3e9, rel=0.05)
         assert row["width"] == 64 * row["heads"]
         assert 20 <= row["width"] / row["depth"] <= 120
-    with pytest.raises(InvalidRequest, match="No Transformer"):
+    with pytest.raises(Unreachable):
         shapes_near(exact_fit, compute=1e22, params=1e4)
 
 
@@ -248,7 +259,7 @@ def test_an_uncertain_demand_counts_by_its_mean(exact_fit):
 
 
 def test_a_loss_below_the_floor_is_a_sentence(exact_fit):
-    with pytest.raises(InvalidRequest, match=r"irreducible loss is about 1\.8"):
+    with pytest.raises(Unreachable, match=r"1\.8"):
         lifetime(exact_fit, target=1.7, demand=1e12)
 
 
@@ -280,9 +291,9 @@ def test_the_better_recipe_is_better_by_brute_force():
 
 
 def test_what_cannot_be_compared_is_a_sentence(fit_by_hand):
-    with pytest.raises(InvalidRequest, match="no groups"):
+    with pytest.raises(NotLearned):
         question("recipes", baseline="a", compute=[1e22]).answer(fit_by_hand)
-    with pytest.raises(InvalidRequest, match="name two"):
+    with pytest.raises(ConflictingOptions):
         question("recipes", a={"group": "a"}, b={"group": "a"}, compute=[1e21], anyway=True).answer(grouped_fit())
 
 
@@ -327,7 +338,7 @@ def test_a_system_asked_too_far_away_is_doubted():
         fit = example_system() if name == "stopping" else example_fit()
         with pytest.raises(Refused, match="decades beyond the runs in C"):
             question(name, **given).answer(fit)
-    with pytest.raises(InvalidRequest, match="takes no group"):
+    with pytest.raises(ConflictingOptions, match="group"):
         question("stopping", compute_min=1e21, group={"corpus": "C4"}).answer(example_system())
 
 
@@ -355,7 +366,7 @@ def test_even_odds_below_what_is_looked_at_are_said_so(fit_by_hand):
 
 @pytest.mark.parametrize(("name", "given"), [("regret", {"compute": 5e5}), ("next_run", {"most": 1e21, "compute": 5e5})])
 def test_a_budget_that_is_none_is_a_sentence(fit_by_hand, name, given):
-    with pytest.raises(InvalidRequest, match="The compute is"):
+    with pytest.raises(OutOfRange, match="compute"):
         question(name, **given, anyway=True).answer(fit_by_hand)
 
 
@@ -363,17 +374,17 @@ def test_a_budget_that_is_none_is_a_sentence(fit_by_hand, name, given):
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "said"),
+    ("name", "given", "kind", "named"),
     [
-        ("budget", {}, "There is no question"),
-        ("target", {}, "needs target"),
-        ("target", {"target": -1.0}, "greater than 0"),
-        ("regret", {"compute": 1e22, "size": 1e9}, "takes no 'size'"),
-        ("regret", {"compute": "much"}, "compute is 'much'"),
+        ("budget", {}, UnknownChoice, "'budget'"),
+        ("target", {}, InvalidFields, "target"),
+        ("target", {"target": -1.0}, InvalidFields, "greater than 0"),
+        ("regret", {"compute": 1e22, "size": 1e9}, InvalidFields, "'size'"),
+        ("regret", {"compute": "much"}, InvalidFields, "compute is 'much'"),
     ],
 )
-def test_a_bad_question_is_a_sentence(name, given, said):
-    with pytest.raises(InvalidRequest, match=said):
+def test_a_bad_question_is_a_sentence(name, given, kind, named):
+    with pytest.raises(kind, match=named):
         question(name, **given)
 
 
@@ -397,3 +408,9 @@ def test_predictions_and_questions_agree_on_a_model_with_a_discrepancy():
     direct = predict(fit, params=table["params"], tokens=table["tokens"], compute_flops=1e23)
     assert float(direct["measured_loss"].median()) == pytest.approx(table["median"], rel=1e-9)
     assert isinstance(pd.DataFrame([table]), pd.DataFrame)
+
+
+@pytest.mark.parametrize("sure", [0.0, 1.0, 1.5])
+def test_a_lifetime_is_sure_by_a_probability(exact_fit, sure):
+    with pytest.raises(OutOfRange, match=f"{sure:g}"):
+        lifetime(exact_fit, target=2.1, demand=1e13, sure=sure)

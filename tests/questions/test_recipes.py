@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import ConflictingOptions, MissingOption, OutOfRange, UnknownChoice
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.base import question
 from bayes_scaling.questions.recipes import throughputs
@@ -120,20 +120,20 @@ def test_the_gate_has_an_exit_code(command, three, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "kind", "named"),
     [
-        ({"baseline": "base"}, "nothing to compare at was given: give --tokens"),
-        ({"baseline": "base", "compute": [1e20]}, "spends tokens, compute were given"),
-        ({"baseline": "bas", "tokens": [1e10]}, "There is no group 'bas'; did you mean 'base'"),
-        ({"tokens": [1e10]}, "Name two variants"),
-        ({"a": {"variant": "worse"}, "baseline": "base", "tokens": [1e10]}, "leave --a and --b out"),
-        ({"baseline": "base", "tokens": [1e10], "throughput": {"better": 1.0}}, "throughput of worse, base is missing"),
-        ({"baseline": "base", "tokens": [1e10], "throughput": {"betters": 1.0}}, "no variant 'betters'"),
-        ({"baseline": "base", "tokens": [1e10], "throughput": {"base": 0.0}}, "positive number of tokens a second"),
+        ({"baseline": "base"}, MissingOption, "--tokens"),
+        ({"baseline": "base", "compute": [1e20]}, MissingOption, "--tokens"),
+        ({"baseline": "bas", "tokens": [1e10]}, UnknownChoice, "did you mean 'base'"),
+        ({"tokens": [1e10]}, MissingOption, "--baseline"),
+        ({"a": {"variant": "worse"}, "baseline": "base", "tokens": [1e10]}, ConflictingOptions, "--a and --b"),
+        ({"baseline": "base", "tokens": [1e10], "throughput": {"better": 1.0}}, MissingOption, "worse, base"),
+        ({"baseline": "base", "tokens": [1e10], "throughput": {"betters": 1.0}}, UnknownChoice, "'betters'"),
+        ({"baseline": "base", "tokens": [1e10], "throughput": {"base": 0.0}}, OutOfRange, "throughput"),
     ],
 )
-def test_what_cannot_be_asked_is_a_sentence(three, given, said):
-    with pytest.raises(InvalidRequest, match=said):
+def test_what_cannot_be_asked_is_a_sentence(three, given, kind, named):
+    with pytest.raises(kind, match=named):
         asked(three, **given)
 
 
@@ -149,5 +149,5 @@ def test_groups_of_a_law_of_size_and_data_are_compared_at_their_best_sizes():
 
 @pytest.mark.parametrize("given", [{"a": {"variant": "worse"}}, {"b": {"variant": "worse"}}, {}])
 def test_one_variant_alone_is_compared_with_nothing(three, given):
-    with pytest.raises(InvalidRequest, match="--baseline"):
+    with pytest.raises(MissingOption, match="--baseline"):
         asked(three, tokens=[1e10], **given)

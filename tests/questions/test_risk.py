@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import UnknownChoice
 from bayes_scaling.questions.risk import (
     chance_above,
     conditional_value_at_risk,
@@ -80,5 +80,5 @@ def test_a_name_is_a_measure(name, expected):
 
 @pytest.mark.parametrize("name", ["exceed:-1", "exceed", "median:0.5", "cvar:1"])
 def test_another_is_a_sentence(name):
-    with pytest.raises(InvalidRequest, match="There is no risk measure"):
+    with pytest.raises(UnknownChoice):
         risk_measure(name)

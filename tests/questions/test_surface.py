@@ -23,6 +23,7 @@ from bayes_scaling.questions.base import question
 from bayes_scaling.questions.lifetime import lifetime
 from bayes_scaling.questions.optimum import least_loss, optima
 from bayes_scaling.questions.regret import regret
+from bayes_scaling.questions.resource import spent
 from bayes_scaling.questions.risk import conditional_value_at_risk
 from bayes_scaling.questions.surface import Supply, Surface
 from bayes_scaling.questions.target import chance
@@ -305,3 +306,9 @@ def test_a_table_that_counts_otherwise_is_said(ratio, said):
     answer = question("regret", compute=1e23, params=[1e10]).answer(counted(uncertain(), ratio))
     assert (f"The table's compute is {ratio:.2f} times 6 N D: budgets are 6 N D." in answer.sentence) == said
     assert answer.caveats == []
+
+
+def test_what_the_runs_spent_is_what_budgets_count():
+    plain = uncertain()
+    assert spent(counted(plain, 1.3), "compute_flops") == pytest.approx(spent(plain, "compute_flops"))
+    assert spent(counted(plain, 1.3), "tokens") == pytest.approx(plain.table["tokens"])

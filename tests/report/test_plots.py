@@ -9,7 +9,7 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bayes_scaling.errors import InvalidRequest
+from bayes_scaling.errors import ConflictingOptions, NotLearned
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.report import plots
@@ -42,20 +42,20 @@ def test_a_figure_is_drawn_into_axes(name):
 
 
 def test_several_panels_have_no_place_in_one(fit_by_hand):
-    with pytest.raises(InvalidRequest, match="3 panels"):
+    with pytest.raises(ConflictingOptions, match="3 panels"):
         plots.residuals(fit_by_hand, ax=Figure().add_subplot())
 
 
 def test_a_law_of_one_resource_has_a_forecast_and_no_budget():
     assert plots.forecast(one_resource_fit()).axes[0].get_xlabel() == "N (parameters)"
-    with pytest.raises(InvalidRequest, match="a budget is split"):
+    with pytest.raises(NotLearned):
         plots.isoflop(one_resource_fit())
 
 
 def test_learning_curves_are_drawn_where_there_are_any():
     axes = plots.learning_curves(example_system()).axes[0]
     assert len(axes.lines) == 10  # five runs: what was measured, and the median
-    with pytest.raises(InvalidRequest, match="no learning curve"):
+    with pytest.raises(NotLearned):
         plots.learning_curves(example_fit())
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidRequest, NewGroupWarning, NotConvergedWarning
+from bayes_scaling.errors import ConflictingOptions, NewGroupWarning, NotConvergedWarning, OutOfRange
 from bayes_scaling.posterior.checks import check
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.questions.base import question
@@ -134,7 +134,7 @@ def test_a_decision_states_the_caveats_it_overrides(tmp_path, target):
 
 
 def test_a_bad_request_writes_nothing(tmp_path, fit_by_hand):
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(OutOfRange):
         write_report(fit_by_hand, tmp_path / "report.html", budgets=[-1.0])
     assert list(tmp_path.iterdir()) == []
 
@@ -178,7 +178,7 @@ def test_the_report_of_a_system_has_everything_that_follows(joint, tmp_path):
     assert INK not in text
     ids = re.findall(r' id="([^"]+)"', text)
     assert len(set(ids)) == len(ids)
-    with pytest.raises(InvalidRequest, match="takes no budgets"):
+    with pytest.raises(ConflictingOptions, match="budgets"):
         write_report(joint, tmp_path / "report.html", budgets=[1e20])
 
 
