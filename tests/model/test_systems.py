@@ -316,6 +316,15 @@ def test_noise_is_a_ratio_of_averages():
         gradient_noise(curve.drop(columns="gradient_trace"))
 
 
+def test_a_column_of_words_is_no_input_of_an_observation(tmp_path):
+    (tmp_path / "shared.toml").write_text(SHARED)
+    runs, curves = simulated()
+    (of_curves,) = (o for o in bs.read_model(tmp_path / "shared.toml").observations if o.name == "curves")
+    words = bs.read_runs(curves.table.assign(steps="many"), needs=["loss"])
+    with pytest.raises(MissingColumn, match="'steps'"):
+        rows_of(of_curves, runs, words)
+
+
 @pytest.mark.slow
 def test_one_compiled_system_serves_other_measurements(tmp_path):
     (tmp_path / "shared.toml").write_text(SHARED)
