@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ from bayes_scaling.runs.table import RunTable
 
 _RANKED = 100
 """Draws of a rank statistic: about as many as are independent."""
+
+
+_MOST_TABLES: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,10 @@ def certify(
     """
     if tables < 1 or workers < 1:
         raise OutOfRange(f"tables is {tables} and workers {workers}: each has to be at least one.")
+    if tables > _MOST_TABLES:
+        raise OutOfRange(
+            f"tables is {tables:.4g}: at most {_MOST_TABLES:,} are simulated, which tell a coverage of 90 % to 0.3 %."
+        )
     runs, spec = on_trial(runs, model, "a certificate")
     if not discrepancy:
         spec = spec.without_discrepancy()

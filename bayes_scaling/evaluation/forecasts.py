@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidInputs, InvalidLedger, first_fault
+from bayes_scaling.errors import InvalidInputs, InvalidLedger, OutOfRange, first_fault
 from bayes_scaling.evaluation.clusters import doubt, once, plus_minus, share_error
 from bayes_scaling.evaluation.ledger import append_all, read_ledger
 from bayes_scaling.evaluation.scores import scored
@@ -26,6 +26,8 @@ from bayes_scaling.questions.base import plain
 
 QUANTILES: Final = tuple(round(q, 3) for q in np.linspace(0.005, 0.995, 100))
 """Quantiles of a registered forecast: enough for every score."""
+MOST_AT_ONCE: Final = 1000
+"""Runs that are registered in one call: each has its correlation with all before it."""
 _RUN: Final = "run_id"
 _DRAWS: Final = 2000
 _NULLS: Final = 4000
@@ -56,6 +58,11 @@ def register_forecasts(
     """
     if _RUN not in runs or runs[_RUN].isna().any() or runs[_RUN].duplicated().any():
         raise InvalidInputs(f"Every run to forecast needs a {_RUN} of its own, which identifies it when it is measured.")
+    if len(runs) > MOST_AT_ONCE:
+        raise OutOfRange(
+            f"{len(runs):,} runs are to be forecast: at most {MOST_AT_ONCE:,} are registered at once, since the ledger keeps how any two of "
+            f"them go together."
+        )
     names, digest = [label_of(name) for name in runs[_RUN]], fit.digest
     draws = flat_draws(predict_rows(fit, runs, seed=seed)["measured_loss"])
     together = np.corrcoef(draws.argsort(axis=0).argsort(axis=0).T).reshape(len(names), len(names))

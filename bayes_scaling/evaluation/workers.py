@@ -85,14 +85,14 @@ def outcomes[J: Job](
         left, begun = [job for job in jobs if job.name not in stored], time.monotonic()
         for number, (job, outcome) in enumerate(_done(left, work, workers)):
             if number == 0 and progress is None and bar.disable:
-                _announce(time.monotonic() - begun, len(left) - 1, workers, label)
+                announce(time.monotonic() - begun, len(left) - 1, workers, label)
             if folder is not None:
                 write_whole(folder / job.name, _sealed(outcome.to_csv(index=False)))
             bar.advance(task)
             yield outcome
 
 
-def _announce(seconds: float, left: int, workers: int, label: str) -> None:
+def announce(seconds: float, left: int, workers: int, label: str) -> None:
     """Say on standard error how long the jobs that are left take, if as long as the first, where that is more than a minute."""
     if (needed := seconds * math.ceil(left / workers)) > _WORTH_SAYING:
         what = f"{left} of {left + 1} {label} are left" if label else f"{left} of {left + 1} jobs are left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from functools import singledispatch
@@ -11,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.elementwise import exp
-from bayes_scaling.errors import OutOfRange
+from bayes_scaling.errors import BeyondMachine, OutOfRange
+from bayes_scaling.files import memory
 from bayes_scaling.model import names
 from bayes_scaling.model.effects import along
 from bayes_scaling.model.grouping import effects_at, member
@@ -26,6 +28,9 @@ from bayes_scaling.posterior.inputs import admit, input_arrays
 INTERVAL_COLUMNS: Final = ("median", "lower", "upper", "mean_lower", "mean_upper")
 """The two intervals of a prediction: a new run's measured loss, and the expected one."""
 REACHES: Final = ("params", "tokens", "compute_flops")
+_COPIES: Final = 10
+"""Arrays of a number for each draw and run that a prediction and its intervals hold at a time."""
+_SHARE_OF_MEMORY: Final = 0.5
 
 
 @singledispatch
@@ -81,6 +86,8 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
 
 def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str], seed: int = 0) -> xr.Dataset:
     """Predict for inputs and a group that have been checked; what :func:`predict` returns."""
+    sizes = {dim: size for values in columns.values() for dim, size in getattr(values, "sizes", {}).items()}
+    refuse_too_many(fit, math.prod(sizes.values()))
     law = law_loss(fit, columns, group=group, seed=seed)
     growth = growth_at(fit, law)
     added = along(fit.discrepancy_paths(group, seed), fit.draws, columns)
@@ -95,6 +102,24 @@ def predict_at(fit: Fit, columns: Mapping[str, Any], *, group: Mapping[str, str]
         | {f"reach_{column}": reach(fit, column, columns[column]) for column in axes},
         attrs={"loss_unit": fit.loss_unit, "verdict": fit.verdict, "group": label},
     )
+
+
+def refuse_too_many(fit: Fit, runs: int) -> None:
+    """Refuse runs whose predictions would not fit into the memory of this machine.
+
+    >>> from bayes_scaling.posterior.examples import example_fit
+    >>> refuse_too_many(example_fit(), 10**12)
+    Traceback (most recent call last):
+    ...
+    bayes_scaling.errors.BeyondMachine: Predictions of 1,000,000,000,000 runs by 400 draws take about 3.2e+07 GB, ...
+    """
+    draws = math.prod(fit.posterior.sizes[dim] for dim in SAMPLE_DIMS)
+    needed, most = 8.0 * _COPIES * draws * runs, _SHARE_OF_MEMORY * memory()
+    if needed > most:
+        raise BeyondMachine(
+            f"Predictions of {runs:,} runs by {draws:,} draws take about {needed / 1e9:.2g} GB, this machine gives {most / 1e9:.2g} GB: "
+            f"predict some {max(1, int(runs * most / needed)):,} at a time, or by a thinned fit (fit.thinned)."
+        )
 
 
 def sample_coords(fit: Fit) -> dict[str, Any]:
@@ -219,7 +244,10 @@ def interval(draws: xr.DataArray, prob: float) -> tuple[xr.DataArray, xr.DataArr
     [50.0, 5.0, 95.0]
     """
     dims = [dim for dim in SAMPLE_DIMS if dim in draws.dims]
-    median, lower, upper = draws.quantile(quantiles(prob), dim=dims).drop_vars("quantile").transpose("quantile", ...)
+    gaps = bool(draws.isnull().any())  # looking for them in each of many runs takes twenty times as long
+    median, lower, upper = (
+        draws.quantile(quantiles(prob), dim=dims, skipna=gaps).drop_vars("quantile").transpose("quantile", ...)
+    )
     return median, lower, upper
 
 

@@ -21,6 +21,7 @@ from bayes_scaling.posterior.predict import (
     new_run_sd,
     own_sd,
     predict,
+    refuse_too_many,
 )
 from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.posterior.residuals import decay_of, flat_draws, law_at_runs, loss_at_runs, row_scales
@@ -64,6 +65,7 @@ def predict_table(fit: Posterior, table: pd.DataFrame, *, prob: float = 0.9, see
 @singledispatch
 def predict_rows(fit: Fit, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
     """Predict every row of a table, each in its own group: what :func:`predict` returns, dims (chain, draw, row)."""
+    refuse_too_many(fit, len(table))
     rows_of = table.reset_index(drop=True)
     present = [column for column in fit.model.group_columns if column in table]
     wanted = {*fit.model.only.columns.values(), *REACHES, "steps", "batch_tokens"}

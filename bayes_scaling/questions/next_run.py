@@ -276,7 +276,7 @@ class NextRun(Question):
         default=None, gt=0, description="Most a run may cost, FLOP: candidates are a grid around the runs."
     )
     candidates: tuple[dict[str, float], ...] = Field(
-        default=(), description="Or the candidates: params, tokens and, if it is not 6 N D, cost."
+        default=(), max_length=10_000, description="Or the candidates: params, tokens and, if it is not 6 N D, cost."
     )
     money: float | None = Field(default=None, gt=0, description="Most that several runs may cost together.")
     params: float | None = Field(default=None, gt=0, description="N of the run to forecast.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from bayes_scaling.posterior.predict import predict
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.next_run import Budget, Forecast, risk_now
+
+MOST_OUTCOMES: Final = 200
 
 
 def refits(
@@ -46,6 +49,10 @@ def refits(
     """
     if times < 1:
         raise OutOfRange(f"A posterior is to be sampled anew {times} times: ask for one outcome at the least.")
+    if times > MOST_OUTCOMES:
+        raise OutOfRange(
+            f"A posterior is to be sampled anew {times:.4g} times: at most {MOST_OUTCOMES} outcomes are told apart, and eight mostly do."
+        )
     at = {name: float(positive(name, run[name]).values.item()) for name in ("params", "tokens")}
     measured = predict(fit, group=group, seed=seed, **at)["measured_loss"]
     outcomes = np.quantile(flat_draws(measured), (np.arange(times) + 0.5) / times)

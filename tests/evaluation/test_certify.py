@@ -172,6 +172,8 @@ def test_what_cannot_be_certified_is_a_sentence(design):
         certify(design, "kaplan_system")
     with pytest.raises(InvalidModel, match="--no-broken"):
         certify(design, "kappa_by_group")
+    with pytest.raises(OutOfRange, match="10,000"):
+        certify(design, "kappa", tables=10**20)
     with pytest.raises(OutOfRange, match="tables"):
         certify(design, "kappa", tables=0)
 

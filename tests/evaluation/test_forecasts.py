@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InvalidInputs, NotLearned
+from bayes_scaling.errors import InvalidInputs, NotLearned, OutOfRange
 from bayes_scaling.evaluation.forecasts import register_forecasts, score_forecasts
 from bayes_scaling.evaluation.ledger import read_ledger
 from bayes_scaling.evaluation.scores import scored
@@ -109,6 +109,13 @@ def test_a_forecast_is_made_once(ledger):
 def test_runs_without_a_name_are_a_sentence(tmp_path):
     with pytest.raises(InvalidInputs, match="run_id"):
         register_forecasts(example_fit(), PLANNED.drop(columns="run_id"), tmp_path / "l.jsonl")
+    assert not (tmp_path / "l.jsonl").exists()
+
+
+def test_more_runs_than_a_ledger_holds_together_are_refused(tmp_path):
+    many = pd.DataFrame({"run_id": np.arange(1001).astype(str), "params": 1e10, "tokens": 2e11})
+    with pytest.raises(OutOfRange, match="1,001"):
+        register_forecasts(example_fit(), many, tmp_path / "l.jsonl")
     assert not (tmp_path / "l.jsonl").exists()
 
 

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import InconsistentComputeWarning, InvalidInputs, NewGroupWarning, OutOfRange, UnknownChoice
+from bayes_scaling.errors import (
+    BeyondMachine,
+    InconsistentComputeWarning,
+    InvalidInputs,
+    NewGroupWarning,
+    OutOfRange,
+    UnknownChoice,
+)
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.predict import interval, intervals, predict
 from bayes_scaling.posterior.residuals import loss_at_runs
@@ -49,6 +56,23 @@ def test_a_new_run_is_wider_than_the_law(fit_by_hand):
     assert found["lower"] < found["mean_lower"] < found["median"] < found["mean_upper"] < found["upper"]
     assert found.attrs["prob"] == 0.8
     assert found.attrs["loss_unit"] == "nats/token"
+
+
+def test_more_runs_than_the_memory_holds_are_refused_before_the_first(fit_by_hand, monkeypatch):
+    monkeypatch.setattr("bayes_scaling.posterior.predict.memory", lambda: 1e8)
+    rows = pd.DataFrame({"params": np.full(2000, 1e9), "tokens": 2e10})
+    for ask in (lambda: predict_table(fit_by_hand, rows), lambda: predict(fit_by_hand, **rows)):
+        with pytest.raises(BeyondMachine, match="2,000 runs"):
+            ask()
+    assert len(predict_table(fit_by_hand, rows[:1000])) == 1000
+
+
+@pytest.mark.parametrize("gaps", [0, 3])
+def test_an_interval_is_of_the_draws_there_are(gaps):
+    draws = np.arange(200.0).reshape(4, 50)
+    draws[0, :gaps] = np.nan
+    found = interval(xr.DataArray(draws, dims=("chain", "draw")), 0.8)
+    assert [float(end) for end in found] == pytest.approx(np.nanquantile(draws, [0.5, 0.1, 0.9]).tolist())
 
 
 @pytest.mark.parametrize(

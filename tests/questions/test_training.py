@@ -217,6 +217,8 @@ def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged()
     assert 0.6 < table.attrs["share"] < 0.85  # walks half as wide have a quarter of the variance
     with pytest.raises(OutOfRange, match="0 times"):
         refits(fit, run, about, sampled, times=0)
+    with pytest.raises(OutOfRange, match="200"):
+        refits(fit, run, about, sampled, times=10**9)
 
 
 @pytest.mark.parametrize(
