@@ -20,7 +20,7 @@ from bayes_scaling.model.document import Model, model_from_json
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.tables import tables_of
 from bayes_scaling.runs.catalog import runs_from
-from bayes_scaling.runs.table import RunTable
+from bayes_scaling.runs.table import RunTable, read_runs
 
 _RANKED = 100
 """Draws of a rank statistic: about as many as are independent."""
@@ -68,7 +68,8 @@ def certify(
     Parameters
     ----------
     runs : RunTable, DataFrame, path or str
-        The design; of its losses only the standard errors are used.
+        The design; of its losses only the standard errors are used, and what chooses the rows that a model is about (runs
+        near the best of a sweep): the simulated tables have these rows.
     model : str, path or Model, optional
         A model of one law; by default as for :func:`~bayes_scaling.fit`.
     discrepancy : bool
@@ -120,7 +121,7 @@ def certify(
     if broken and spec.groupings:
         raise InvalidModel("Broken laws are simulated for one group: leave them out for a model with groups (--no-broken).")
     design = runs_from(runs, needs=spec.needs)
-    spec = Layout.of(spec, tables_of(spec, design)).model
+    spec, design = _on_its_rows(spec, design)
     settings: dict[str, Any] = {"seed": seed, "draws": draws, "tune": tune}
     Settings(**settings)  # raises before any work is done
     truths = (FROM_THE_MODEL, BROKEN) if broken else (FROM_THE_MODEL,)
@@ -137,6 +138,16 @@ def certify(
     forecasts = forecasts[["truth", "table", "ahead", "pit", "width", "converged"]]
     facts = {**facts_of(design, spec), "rows": len(design), "tables": tables, **settings}
     return Certificate(ranks.reset_index(drop=True), forecasts.reset_index(drop=True), facts)
+
+
+def _on_its_rows(spec: Model, design: RunTable) -> tuple[Model, RunTable]:
+    """Return the model as it is fitted, and the rows that it is about as the design: what chooses them chooses them once."""
+    tables = tables_of(spec, design)
+    spec = Layout.of(spec, tables).model
+    if spec.only.table == "runs" and not spec.only.where:
+        return spec, design
+    about = spec.only.model_copy(update={"table": "runs", "where": ""})
+    return spec.model_copy(update={"observations": (about,)}), read_runs(tables[spec.only.name], name=design.name)
 
 
 def _outcome(job: _Job) -> pd.DataFrame:

@@ -180,3 +180,10 @@ def test_what_cannot_be_certified_is_a_sentence(design):
 
 def test_a_fit_by_hand_is_its_own_law(design):
     np.testing.assert_allclose(loss_at_runs(forecast_by_hand()).isel(chain=0, draw=0), design.table["loss"], rtol=1e-9)
+
+
+def test_the_rows_that_a_model_chooses_are_the_design():
+    """They are chosen once, by a condition and by what lies near each other in size: the simulated tables have these rows."""
+    found = certify("ladder", "shape", tables=1, broken=False, draws=100, progress=False)
+    assert found.facts["rows"] == 14
+    assert found.ranks[["alpha_N", "aspect_best_population"]].notna().all(axis=None)
