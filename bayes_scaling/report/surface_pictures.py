@@ -308,13 +308,13 @@ def regret(
     shades = [to_rgba(BLUE, alpha) for alpha in (0.6, 0.45, 0.3, 0.18, 0.08)]
     axes.contourf(at, np.exp(sizes), lost.T, levels=[0.0, *_LOST], colors=shades)
     lines = axes.contour(at, np.exp(sizes), lost.T, levels=_LOST, colors=[INK], linewidths=0.6, alpha=0.6)
-    axes.clabel(lines, fontsize=8, fmt="%g %%")
     axes.plot(at, np.exp(choices), color=ORANGE, lw=1.6, label="the choice")
     axes.plot(runs, fit.table["params"], "o", ms=2.5, color=INK, alpha=0.5, label="fitted runs")
     if len(budgets):
         asked = np.exp(np.interp(np.log(budgets), np.log(at), choices))
         axes.plot(budgets, asked, "D", ms=5, color=RED, label="asked")
     axes.set(xscale="log", yscale="log", xlabel=_OF_BUDGET, ylabel="N (parameters)", ylim=np.exp(sizes[[0, -1]]))
+    axes.clabel(lines, fontsize=8, fmt="%g %%")  # lines make way for what is on them, on the scale there is
     log_ticks(axes)
     legend(axes, 3)
     return captioned(
@@ -373,7 +373,6 @@ def surface(
     lines = axes.contour(
         params, tokens, loss.transpose("tokens", "params").values, levels=10, colors=[INK], linewidths=0.7, alpha=0.6
     )
-    axes.clabel(lines, fontsize=8, fmt=lambda value: f"{value:.3g}")
     # A band across lines of equal compute: from (least N, most D) to (most N, least D) of each budget.
     outline = np.concatenate([least_N, most_N[::-1]]), np.concatenate([most_D, least_D[::-1]])
     axes.fill(*outline, color=ORANGE, alpha=0.35, lw=0, label=f"compute-optimal ({percent(prob)})")
@@ -384,6 +383,7 @@ def surface(
         axes.plot(chosen, tokens_at(np.array(budgets), chosen), "D", ms=5, color=RED, label="asked, the choice")
     axes.set(xscale="log", yscale="log", xlabel="N (parameters)", ylabel="D (tokens)")
     axes.set(xlim=(params.min(), params.max()), ylim=(tokens.min(), tokens.max()))
+    axes.clabel(lines, fontsize=8, fmt=lambda value: f"{value:.3g}")
     log_ticks(axes)
     legend(axes)
     return captioned(
