@@ -84,7 +84,7 @@ def training_tokens(S: Any, B: Any) -> Any:
     return B * S
 
 
-_IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]], ...]] = (
+IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]], ...]] = (
     ("params", ("params_total", "params_embedding"), operator.sub),
     ("tokens", ("steps", "batch_tokens"), training_tokens),
     ("compute_flops", ("params", "tokens"), training_compute),
@@ -94,6 +94,7 @@ _IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]],
     ("aspect", ("width", "depth"), operator.truediv),
     ("head_width", ("width", "heads"), operator.truediv),
 )
+"""Columns that follow from two others, in the order in which they are worked out."""
 
 
 def completed(columns: Any) -> tuple[str, ...]:
@@ -104,7 +105,7 @@ def completed(columns: Any) -> tuple[str, ...]:
     (('tokens',), 1400000000000.0)
     """
     added = []
-    for column, (first, second), identity in _IDENTITIES:
+    for column, (first, second), identity in IDENTITIES:
         if column not in columns and first in columns and second in columns:
             columns[column] = identity(columns[first], columns[second])
             added.append(column)
@@ -118,7 +119,7 @@ def sources(needed: Collection[str], columns: Collection[str]) -> set[str]:
     ['batch_tokens', 'compute_flops', 'loss', 'params', 'steps', 'tokens']
     """
     found = set(needed)
-    for column, parts, _ in reversed(_IDENTITIES):
+    for column, parts, _ in reversed(IDENTITIES):
         if column in found and column not in columns and any(part in columns for part in parts):
             found.update(parts)
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -37,6 +37,7 @@ from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import InvalidPart, Strict, sentence
 from bayes_scaling.model.walk import RandomWalk
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
+from bayes_scaling.runs.aliases import RESOURCES, likely_columns
 
 OF_RUNS: Final = ("runs", "shapes", "near_best", "scans")
 """Tables with a row a run; the others are about learning curves."""
@@ -719,17 +720,19 @@ _BY_DEFAULT: Final = {
 }
 
 
-def default_model(columns: Container[str]) -> str:
+def default_model(columns: Iterable[str]) -> str:
     """Return the shipped model that forecasts from the columns a table has, or refuse columns that are no resource.
 
     >>> default_model(["params", "tokens", "compute_flops", "loss"]), default_model(["compute_flops", "loss"])
     ('kappa', 'offset_c')
     """
+    own = [str(column) for column in columns]
     for name, needed in _BY_DEFAULT.items():
-        if all(column in columns for column in needed):
+        if all(column in own for column in needed):
             return name
+    hint = "".join(f"; {remark}" for remark in likely_columns(RESOURCES, own))
     wanted = "; ".join(f"{' and '.join(needed)} ({name})" for name, needed in _BY_DEFAULT.items())
-    raise InvalidModel(f"The runs have no resource to forecast from: give them one of {wanted}, or name a model.")
+    raise InvalidModel(f"The runs have no resource to forecast from: give them one of {wanted}, or name a model{hint}.")
 
 
 def read_model(source: str | Path | Model) -> Model:

@@ -9,6 +9,7 @@ from typing import Final
 
 import pandas as pd
 
+from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.runs.validate import as_numbers
 
 ALIASES: Final[dict[str, tuple[str, ...]]] = {
@@ -99,6 +100,8 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "loss_unit": ("loss_unit",),
 }
 """Names of each column, folded, the likeliest first."""
+RESOURCES: Final = ("params", "tokens", "compute_flops")
+"""What a law forecasts from."""
 
 SHAPE: Final[dict[str, tuple[str, ...]]] = {
     "depth": ("depth", "n_layer", "n_layers", "num_layers", "num_hidden_layers", "layers"),
@@ -205,6 +208,13 @@ _WORDS: Final = {
 }
 
 
+_RATE: Final = re.compile(r"_per_(?:s|sec|second|hour|day|gpu)|_p?s$|(?:^|_)(?:tps|mfu|runtime)(?:_|$)")
+_KNOWN: Final = {
+    *(alias for aliases in (*ALIASES.values(), *SHAPE.values(), *TIMES, BATCH, PART_OF_BATCH, LENGTH) for alias in aliases)
+}
+"""Names of what is no loss, folded."""
+
+
 def folded(name: str) -> str:
     """Return a name in the form in which aliases are compared: lower case, words joined by ``_``, no unit in brackets.
 
@@ -302,10 +312,15 @@ def is_held_out(name: str) -> bool:
 def likely(column: str, names: Iterable[str]) -> str | None:
     """Return the name that most looks like a column, or like a name of one: by an alias, its spelling, or a part of it.
 
+    What is measured a second, such as ``tokens_per_second``, is no amount. A loss without a name of its kind may be the one column that
+    is nothing else.
+
     >>> likely("tokens", ["Trained toks", "tokns", "lr"]), likely("Val losss", ["FLOPs", "Val loss"])
     ('tokns', 'Val loss')
+    >>> likely("tokens", ["tokens_per_second"]), likely("loss", ["width", "tokens", "paloma macro"])
+    (None, 'paloma macro')
     """
-    names, aliases = list(names), ALIASES.get(column, (folded(column),))
+    names, aliases = [name for name in names if not _RATE.search(folded(name))], ALIASES.get(column, (folded(column),))
     found = match(aliases, names) or next(iter(losses_of(names) if column == "loss" else []), None)
     if found:
         return found
@@ -314,4 +329,28 @@ def likely(column: str, names: Iterable[str]) -> str | None:
     if near:
         return by_form[near[0]]
     stem = column.removesuffix("s").split("_")[0].lower()
-    return next((name for form, name in by_form.items() if len(stem) > 2 and stem in form), None)
+    of_stem = next((name for form, name in by_form.items() if len(stem) > 2 and stem in form), None)
+    if of_stem or column != "loss":
+        return of_stem
+    unknown = [name for form, name in by_form.items() if not {form, leaf(name)} & _KNOWN]
+    return unknown[0] if len(unknown) == 1 else None
+
+
+def likely_columns(columns: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Return what to give for columns that a table lacks, by the likely match for each: one remark, or none where nothing is like them.
+
+    >>> likely_columns(["loss", "params", "tokens"], ["Val Loss", "Parameters"])
+    ["likely --columns 'loss=Val Loss,params=Parameters' (in Python columns={'loss': 'Val Loss', 'params': 'Parameters'})"]
+    >>> likely_columns(["params", "compute_flops"], ["loss", "tokens"])
+    []
+    """
+    own = list(names)
+    free = [name for name in own if name not in BY_COLUMN or name == "params_total"]
+    found: dict[str, str] = {}
+    for column in dict.fromkeys(columns):
+        near = None if column in own else likely(column, free)
+        if near is not None:
+            found[column] = near
+            free.remove(near)
+    pairs = ",".join(f"{ours}={theirs}" for ours, theirs in found.items())
+    return [f"likely --columns '{pairs}' (in Python columns={found})"] if found else []

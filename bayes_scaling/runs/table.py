@@ -28,16 +28,17 @@ from bayes_scaling.errors import (
     choose,
 )
 from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
-from bayes_scaling.runs.aliases import numbers_named, power_of
+from bayes_scaling.runs.aliases import RESOURCES, likely_columns, numbers_named, power_of
 from bayes_scaling.runs.bounds import refuse_columns
 from bayes_scaling.runs.card import Card, card_beside, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
 from bayes_scaling.runs.curves import ALONG, canonical_curves
 from bayes_scaling.runs.facts import Facts, refuse_lacking, with_facts
+from bayes_scaling.runs.gaps import without_gaps
 from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.measure import converted, remedy, source_of, unit_of
 from bayes_scaling.runs.readers import read_source
-from bayes_scaling.runs.validate import has_words, missing_cells, parse_cells, repeated_runs
+from bayes_scaling.runs.validate import as_numbers, has_words, missing_cells, parse_cells, repeated_runs
 
 _ALWAYS: Final = {"params", "tokens", "compute_flops"}
 """Columns whose cells are checked where nothing says which ones a model needs."""
@@ -203,13 +204,13 @@ def read_runs(
             table, columns=columns, loss_unit=loss_unit, card=card, needs=needs, name=name, where=where, facts=facts
         )
         origin = (*source.origin, *again.origin)
-        return replace(again, derived=(*derived, *again.derived), origin=origin, notes=source.notes)
+        return replace(again, derived=(*derived, *again.derived), origin=origin, notes=(*source.notes, *again.notes))
     path = None if isinstance(source, pd.DataFrame) else Path(source)
     raw, place = _raw(source, columns)
     raw = with_facts(raw, facts, place)
     refuse_lacking(raw, place)
     if where:  # by the rows' own numbers; a cell that is no number is missing to it
-        numbers, _ = _completed(parse_cells(raw)[0])
+        numbers = _completed(parse_cells(raw)[0])[0]
         raw = raw[rows_where(where, numbers, name or place)]
     measure = (columns or {}).get("loss", "loss")
     card = _card(card, path, loss_unit, raw, place, unit_of(measure))
@@ -217,7 +218,7 @@ def read_runs(
         card = replace(card, params="total")
     needed = {"loss", *needs}
     used = {"loss_se", *needed, *(_ALWAYS if needed == {"loss"} else ())}
-    table, derived = _checked_table(raw, place, needed, used, repeats=False)
+    table, derived, notes = _checked_table(raw, place, needed, used, repeats=False)
     if no_loss := remedy(measure):
         raise NotALoss(f"{place}: {no_loss} (in Python columns={{'loss': ...}}).")
     _warn_of_compute(table, place)
@@ -228,7 +229,7 @@ def read_runs(
     origin = [str(path)] if path else []
     origin += [word for option, value in options.items() if value for word in (option, value)]
     name = name or (path.name.split(".")[0] if path else "runs")
-    return RunTable(table.reset_index(drop=True), name, card, derived, tuple(origin))
+    return RunTable(table.reset_index(drop=True), name, card, derived, tuple(origin), notes)
 
 
 def read_inputs(
@@ -261,23 +262,15 @@ def _raw(source: str | Path | pd.DataFrame, columns: Mapping[str, str] | None) -
 
 def _checked_table(
     raw: pd.DataFrame, place: str, needed: set[str], used: set[str], *, repeats: bool
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the table with numbers where numbers belong and whole columns filled in, or list every bad cell that is used."""
+) -> tuple[pd.DataFrame, tuple[str, ...], tuple[str, ...]]:
+    """Return the table of numbers with columns filled in, their names and what was done to gaps, or list every bad cell that is used."""
     parsed, failures = parse_cells(raw)
     used = {*sources(used, set(raw)), "checkpoint"}
     failures = [cell for cell in failures if cell.column in used]
-    table, derived = _completed(parsed)
+    table, derived, notes = _completed(parsed)
     missing = sorted(needed - set(table) - {cell.column for cell in failures})
     if missing:
-        no_loss = [found for found in map(remedy, map(str, raw)) if found] if "loss" in missing else []
-        advice = (
-            f"{'; '.join(no_loss)}"
-            if no_loss
-            else f"Rename with read_runs(table, columns={{'{missing[0]}': '...'}}) (on the command line: --columns {missing[0]}=...)"
-        )
-        raise MissingColumn(
-            f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(map(str, raw))}. {advice}.", failures
-        )
+        raise MissingColumn(_lacks(place, missing, raw), failures)
     failures += missing_cells(table, needed, failures)
     if not repeats:
         failures += repeated_runs(table)
@@ -288,15 +281,30 @@ def _checked_table(
         some = gaps and len({cell.row for cell in failures}) < len(table)
         hint = f" Rows without a number are left out by a condition: --where '{gaps[0]} > 0'." if some else ""
         raise BadCells(f"{place} has {count} (rows count from 1, after the header).{hint}", failures)
-    return table, derived
+    return table, derived, notes
 
 
-def _completed(parsed: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return a table with the columns that others give, and their names; columns of words give none."""
+def _lacks(place: str, missing: list[str], table: pd.DataFrame) -> str:
+    """Return which columns a table lacks, its own, and the likely match for each; of a loss and the resources beside it at once."""
+    own = [str(column) for column in table]
+    numbers = [column for column in own if as_numbers(table[column]).notna().any()]
+    no_loss = [found for found in map(remedy, own) if found] if "loss" in missing else []
+    asked = [*missing, *(RESOURCES if "loss" in missing else ())]
+    advice = [*no_loss, *likely_columns([column for column in asked if not (no_loss and column == "loss")], numbers)]
+    first = missing[0]
+    advice = advice or [
+        f"rename with read_runs(table, columns={{'{first}': '...'}}) (on the command line: --columns {first}=...)"
+    ]
+    text = "; ".join(advice)
+    return f"{place} has no column {', '.join(map(repr, missing))}; found {', '.join(own)}. {text[0].upper()}{text[1:]}."
+
+
+def _completed(parsed: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...], tuple[str, ...]]:
+    """Return a table with the columns that others give, their names, and what was done to gaps; columns of words give none."""
     words = [str(column) for column in parsed if has_words(parsed, str(column))]
-    table = parsed.drop(columns=words)
+    table, notes = without_gaps(parsed.drop(columns=words))
     derived = completed(table)
-    return table.assign(**{column: parsed[column] for column in words}), tuple(c for c in derived if c not in words)
+    return table.assign(**{column: parsed[column] for column in words}), tuple(c for c in derived if c not in words), notes
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.DataFrame:

@@ -387,3 +387,8 @@ def test_compute_that_was_not_counted_is_left_out(amounts, first):
     found = collect(table(total_flops=amounts))
     assert found.runs.table["compute_flops"].to_numpy() == pytest.approx(6 * N * D)
     assert any(rule.startswith("total_flops is left out, which is no amount in") and first in rule for rule in found.rules)
+
+
+def test_a_table_of_compute_alone_is_told_the_law_of_it():
+    with pytest.raises(InvalidRuns, match="For a law of compute_flops alone: --needs compute_flops,loss"):
+        collect(pd.DataFrame({"flops": [1e18, 1e19], "loss": [3.1, 2.9]}))

@@ -192,3 +192,39 @@ def test_a_power_in_the_name_of_a_column_is_the_unit_of_its_numbers():
         read_runs(table, columns={"params": "N (M)"}, needs=["loss", "params"])
     own = table[:2].assign(**{"N (M)": ["17M", "30M"]})
     assert read_runs(own, columns={"params": "N (M)"}).table["params"].tolist() == [1.7e7, 3e7]
+
+
+def test_compute_in_some_rows_is_6_n_d_in_all_and_said():
+    """Compute that counts attention in some rows and not in others would be a step that no law has."""
+    table = GOOD.assign(compute_flops=[1.2 * 6 * 1e8 * 2e9, np.nan])
+    runs = read_runs(table, needs=("params", "tokens", "compute_flops", "loss"))
+    assert runs.table["compute_flops"].tolist() == (6 * GOOD["params"] * GOOD["tokens"]).tolist()
+    assert runs.notes == ("compute_flops is missing in 1 of 2 rows: C is 6 N D in all of them.",)
+    assert read_runs(runs, where="compute_flops > 1e19").notes == runs.notes
+
+
+def test_tokens_of_some_rows_follow_from_compute_and_those_of_others_stay():
+    table = GOOD.assign(tokens=[2e9, np.nan], compute_flops=[1.3e18, 1.2e20])
+    runs = read_runs(table, needs=("tokens", "loss"))
+    assert runs.table["tokens"].tolist() == [2e9, 2e10]
+    assert runs.notes == ("tokens is missing in 1 of 2 rows: there it follows from compute_flops and params.",)
+
+
+def test_a_gap_that_nothing_fills_is_a_bad_cell():
+    table = GOOD.assign(tokens=[2e9, np.nan], compute_flops=[1.2e18, np.nan])
+    with pytest.raises(InvalidRuns, match="1 bad cell") as caught:
+        read_runs(table, needs=("tokens", "loss"))
+    assert [(cell.row, cell.column) for cell in caught.value.failures] == [(2, "tokens")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (["Model", "Parameters", "Val Loss"], "--columns 'loss=Val Loss,params=Parameters'"),
+        (["budget (FLOPs)", "width", "tokens", "paloma macro"], "--columns 'loss=paloma macro,compute_flops=budget"),
+        (["num_params", "perplexity", "tokens_per_second"], "ln\\(perplexity\\)'; likely --columns 'params=num_params'"),
+    ],
+)
+def test_what_a_table_lacks_is_said_with_the_likely_match_for_each(columns, said):
+    with pytest.raises(InvalidRuns, match=said):
+        read_runs(pd.DataFrame([range(1, len(columns) + 1)], columns=columns))

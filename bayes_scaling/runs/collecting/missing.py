@@ -40,12 +40,8 @@ def _message(gathered: Gathering, needs: Collection[str], missing: list[str]) ->
         if asked
         else ""
     )
-    others = [column for column in needs if column not in missing]
-    fewer = (
-        f" For a law without {' and '.join(missing)}: --needs {','.join(others)}."
-        if "loss" in others and len(others) > 1
-        else ""
-    )
+    there = [column for column in ("compute_flops", *needs) if column in gathered.runs and column not in (*missing, "loss")]
+    fewer = f" For a law of {there[0]} alone: --needs {there[0]},loss." if there and "loss" not in missing else ""
     said = "; ".join(_ask(gathered, column) for column in missing)
     return f"{gathered.place}, {gathered.logged.what}, lacks {said}. Its fields: {fields}.{facts}{fewer}"
 
