@@ -13,10 +13,19 @@ arithmetic that needs no PyMC.
 """
 
 from importlib.metadata import version
+from typing import Any
 
 import lazy_loader
 
 # The names stand in `__init__.pyi`; each is imported when it is first asked for, so that answering from a
 # stored fit never loads PyMC.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_find, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = version("bayes-scaling")
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name; the readers of ``bs.readers`` are found here too, ``bs.read_wandb`` among them, but listed there alone."""
+    if name.startswith("read_") and name not in __all__:
+        readers = _find("readers")
+        return getattr(readers, name) if name in dir(readers) else _find(name)
+    return _find(name)

@@ -45,4 +45,6 @@ from .runs.catalog import load_runs as load_runs
 from .runs.table import RunTable as RunTable
 from .runs.table import read_runs as read_runs
 
+read_wandb = read_mlflow = read_tensorboard = read_trainer = read_lightning = read_excel = read_checkpoints = read_table = collect
+
 __version__: str
