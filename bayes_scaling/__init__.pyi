@@ -1,4 +1,7 @@
 # The public names, each once: the type checker reads them here, and `__init__.py` imports them on first use.
+import collections.abc
+import typing
+
 from . import batch as batch
 from . import evaluation as evaluation
 from . import laws as laws
@@ -45,6 +48,15 @@ from .runs.catalog import load_runs as load_runs
 from .runs.table import RunTable as RunTable
 from .runs.table import read_runs as read_runs
 
-read_wandb = read_mlflow = read_tensorboard = read_trainer = read_lightning = read_excel = read_checkpoints = read_table = collect
+type _Reader = collections.abc.Callable[..., typing.Any]
+# The readers of `readers` are found at the top too; they are listed in their room.
+read_checkpoints: _Reader
+read_excel: _Reader
+read_lightning: _Reader
+read_mlflow: _Reader
+read_table: _Reader
+read_tensorboard: _Reader
+read_trainer: _Reader
+read_wandb: _Reader
 
 __version__: str

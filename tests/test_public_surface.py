@@ -174,9 +174,19 @@ def test_every_kind_of_source_has_a_reader_that_is_public():
     kinds = ("wandb", "mlflow", "tensorboard", "trainer", "lightning", "excel", "checkpoints", "table")
     assert {f"read_{kind}" for kind in kinds} == {name for name in dir(bs.readers) if name.startswith("read_")}
     for kind in kinds:
-        assert getattr(bs.readers, f"read_{kind}").__name__ == f"read_{kind}"
+        assert getattr(bs.readers, f"read_{kind}").__name__ == getattr(bs, f"read_{kind}").__name__ == f"read_{kind}"
     with pytest.raises(AttributeError, match="There is no read_nothing"):
         bs.readers.read_nothing  # noqa: B018
+    with pytest.raises(AttributeError, match="read_nothing"):
+        bs.read_nothing  # noqa: B018
+
+
+def test_a_reader_at_the_top_reads(tmp_path):
+    log = tmp_path / "export.csv"
+    log.write_text("Name,State,n_params,train/tokens,val/loss\na,finished,1e7,2e8,4.1\nb,crashed,2e7,4e8,3.8\n")
+    collected = bs.read_wandb(log)
+    assert collected.runs.table["run_id"].tolist() == ["a"]
+    assert collected.dropped["run_id"].tolist() == ["b"]
 
 
 def test_every_public_name_is_there_in_a_fresh_process():
