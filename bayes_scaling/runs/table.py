@@ -287,7 +287,7 @@ def _checked_table(
 def _lacks(place: str, missing: list[str], table: pd.DataFrame) -> str:
     """Return which columns a table lacks, its own, and the likely match for each; of a loss and the resources beside it at once."""
     own = [str(column) for column in table]
-    numbers = [column for column in own if as_numbers(table[column]).notna().any()]
+    numbers = [str(column) for column, cells in table.items() if as_numbers(cells).notna().any()]
     no_loss = [found for found in map(remedy, own) if found] if "loss" in missing else []
     asked = [*missing, *(RESOURCES if "loss" in missing else ())]
     advice = [*no_loss, *likely_columns([column for column in asked if not (no_loss and column == "loss")], numbers)]
