@@ -24,6 +24,8 @@ from bayes_scaling.model.registry import Registered, Strict
 from bayes_scaling.plugins import Registry
 
 _NU: Final = "nu belongs to StudentT, which needs it, and to no other distribution"
+_LEAST: Final = float(np.finfo(float).tiny)
+"""What a draw of chi-square is at the least: with few degrees of freedom it is below all numbers there are."""
 _PADDED: Final = 1.0
 """Distance of padding from the row before it; it is multiplied by nothing."""
 
@@ -204,7 +206,7 @@ class StudentT(Likelihood):
         """Draw residuals at scale one."""
         nu = np.broadcast_to(arguments["nu"], shape)
         normal = rng.standard_normal(shape)
-        return normal * (nu / rng.chisquare(nu)) ** 0.5
+        return normal * (nu / np.maximum(rng.chisquare(nu), _LEAST)) ** 0.5
 
     def log_density(self, z: np.ndarray, **arguments: Any) -> np.ndarray:
         """Return the log density of residuals at scale one."""
