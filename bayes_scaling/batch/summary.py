@@ -39,7 +39,7 @@ COLUMNS: Final = {
     "forecast_along": "resource that the forecast runs along",
     "forecast_at": "ten times the largest of the runs; compute is 6 N D",
     "forecast_decades": "decades that this lies beyond the runs",
-    "forecast": "median of the loss that a new run measures there, at the compute-optimal size where the law has one",
+    "forecast": "median of the predicted loss of a new run there, at the compute-optimal size where the law has one",
     "forecast_lower": "lower end of its predictive interval",
     "forecast_upper": "upper end of it",
     "forecast_mean_lower": "lower end of the credible interval of the mean loss",

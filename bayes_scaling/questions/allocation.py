@@ -51,7 +51,7 @@ def allocate(
     compute : float or sequence
         Budgets, FLOP, with C = 6 N D.
     risk : str or callable
-        ``"mean"``, of the mean loss; or, of what a new run measures, noise too, ``"median"``, ``"quantile:0.9"``,
+        ``"mean"``, of the mean loss; or, of the predicted loss of a new run, noise too, ``"median"``, ``"quantile:0.9"``,
         ``"cvar:0.9"``, ``"exceed:2.1"``, or a function that reduces the draws of a loss to one number, larger being worse: see
         :func:`~bayes_scaling.questions.risk.disutility`.
     supply : Supply, optional

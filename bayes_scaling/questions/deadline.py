@@ -89,7 +89,7 @@ class Deadline(OfCurve):
     """The batch with which a run measures a loss in time, and its price.
 
     At batch B a loss takes S_min (1 + B_crit/B) steps and E_min (1 + B/B_crit) tokens (Kaplan et al. 2020, equation 5.1,
-    after McCandlish et al. 2018): fewer steps are paid for in tokens. In time is what a new run measures at the deadline: the
+    after McCandlish et al. 2018): fewer steps are paid for in tokens. In time is the predicted loss of a new run at the deadline: the
     law with the model discrepancy of its observation, where it has one, and residual noise. Asked of a fit as for
     :func:`~bayes_scaling.frontier`; the losses are those of the first learning curve of the document unless another
     observation is named: of ``kaplan_system`` runs at a constant rate.

@@ -66,14 +66,14 @@ def _moved(runs: xr.Dataset) -> str:
     moves = abs(runs["bound"] / runs["law_bound"] - 1)
     furthest = float(moves.median(SAMPLE_DIMS).max())
     if not furthest:
-        return "The bound is that of the law alone, of expected losses."
+        return "The bound is that of the law alone, of mean losses."
     return f"The model discrepancy moves the bound of a run by {percent(furthest)} at the most from that of the law alone."
 
 
 class EarlyStopping(OfSystem):
     """The earliest step at which stopping on limited data may pay, beside the best step of each run.
 
-    The bound is equation (5.7) of Kaplan et al. (2020), of expected losses: the law with the model discrepancy of the observation
+    The bound is equation (5.7) of Kaplan et al. (2020), of mean losses: the law with the model discrepancy of the observation
     on limited data, where it has one, the same on endless data; residual noise is no part of it. Asked of a fit of a
     system with L(N, D), L(N, S_min) and the critical batch: ``kaplan_system``, say.
 

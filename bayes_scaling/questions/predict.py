@@ -22,7 +22,7 @@ from bayes_scaling.runs.table import read_inputs
 class Predict(OfRun):
     """The predicted loss of runs: the interval of a new run, and that of its mean loss.
 
-    Table ``predictions``: a row a run, with its inputs; ``median``, ``lower``, ``upper`` of the loss that a new run measures;
+    Table ``predictions``: a row a run, with its inputs; ``median``, ``lower``, ``upper`` of the predicted loss of a new run;
     ``mean_lower``, ``mean_upper`` of its mean; the extrapolation distances in decades. Values of the one run: the same, and
     ``log_sd``, the standard deviation of the log loss, with the shares of its variance. Draws: what
     :func:`~bayes_scaling.predict` returns.

@@ -48,7 +48,7 @@ class Recipes(Question):
     for better than it is. Losses on different texts, or by different tokenizers, cannot be compared.
 
     Table ``recipes``: a row a budget and ``variant``; ``against``; what is spent; ``chance`` that the mean loss of the
-    variant is less; ``chance_of_runs`` that a new run of it measures less than one of the baseline; ``chance_best`` that it is
+    variant is less; ``chance_of_runs`` that the loss of a new run of it is below that of one of the baseline; ``chance_best`` that it is
     the best of all; ``gain``, the loss of the baseline less that of the variant; ``multiplier``, the speed-up, infinite where
     the baseline never is as good. Table ``losses``: a row a loss and variant; ``needed``, what reaches the loss;
     ``multiplier``, what the baseline needs over that. Table ``crossing``: a row a variant; ``chance`` that it and the

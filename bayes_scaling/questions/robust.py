@@ -66,7 +66,7 @@ class Robust(OfText):
     """One size over several laws, and its regret under each of them.
 
     Asked of a mixture of fits of laws of N and D, whose weights :func:`~bayes_scaling.weigh` gives. What is made small is a
-    risk of the loss over all laws and draws, of the expected one by the mean and of what a new run measures by others: a tail, such as ``cvar:0.9``, weighs the most pessimistic law.
+    risk of the loss over all laws and draws, of the expected one by the mean and of the predicted loss of a new run by others: a tail, such as ``cvar:0.9``, weighs the most pessimistic law.
 
     Table ``choices``: a row a ``choice``, that of each law alone and that over all of them, ``all laws``; ``weight``;
     ``params``, ``tokens``; ``regret_{law}``, the expected regret of the choice under that law, in the loss unit of the mixture;

@@ -59,9 +59,9 @@ class Stopping(OfCurve):
 
     Table ``runs``: a row a ``run``, ``stopped early``, the compute-efficient one, ``nearly converged`` and, where a size is
     given, ``own size``, trained as far as the compute takes it; medians of ``params`` and ``steps_min``; ``loss``, the expected
-    one, with ``loss_lower`` and ``loss_upper``; ``measured_loss``, what a new run measures, and ``law_loss``, likewise; ``gain``,
+    one, with ``loss_lower`` and ``loss_upper``; ``measured_loss``, the predicted loss of a new run, and ``law_loss``, likewise; ``gain``,
     by how much the mean loss of the run stopped early is less, and ``law_gain``, by the law alone, with their intervals;
-    ``chance`` that a new run stopped early measures less than a new one of this row, ``expected_chance`` that less is expected
+    ``chance`` that the loss of a new run stopped early is below that of a new one of this row, ``expected_chance`` that less is expected
     of it. Draws: ``params``, ``steps_min``, the losses and gains, dims (run, chain, draw). Value ``observation``: whose losses
     they are.
 
@@ -150,6 +150,6 @@ class Stopping(OfCurve):
             lines.append(
                 f"{short(row['params'])} parameters ({row['run']}) are expected to end at {row['loss']:.4f}: stopping early lowers that "
                 f"by {number(row['gain'])} ({ends}{law}). The probability that less is expected is {row['expected_chance']:.2f}, and "
-                f"that a new run measures less than one of these {row['chance']:.2f}."
+                f"that the loss of a new run is below that of one of these {row['chance']:.2f}."
             )
         return Answer("\n".join(lines), {"observation": observation}, {"runs": self.table(runs)}, data=runs)

@@ -130,7 +130,7 @@ class Target(OnHardware, OfText):
     Table ``least``: one row; ``compute_flops``, the least budget with which a new run reaches the loss with the probability;
     ``params`` and ``tokens`` of the run; ``chance`` there; ``even``, the budget at even odds; ``reach_compute_flops``, its
     extrapolation distance in decades. Table ``cost``: as of :class:`~bayes_scaling.questions.cost.Cost`. Where budgets are
-    given instead table ``chances``: a row a budget; ``compute_flops``; ``chance`` that a new run measures less,
+    given instead table ``chances``: a row a budget; ``compute_flops``; ``chance`` that the loss of a new run is below it,
     ``chance_expected`` that its mean loss is less; ``params``, ``tokens``; the extrapolation distances.
 
     Examples
@@ -167,7 +167,7 @@ class Target(OnHardware, OfText):
         even = least["even"]
         odds = f"even odds take {flop(even)}" if np.isfinite(even) else "odds are better than even below that already"
         sentence = (
-            f"A new run measures less than {goal} with a probability of {self.sure:g} from {flop(compute)}{run}; {odds}. The budget is "
+            f"The loss of a new run is below {goal} with a probability of {self.sure:g} from {flop(compute)}{run}; {odds}. The budget is "
             f"{reach_sentence({'compute_flops': least['reach_compute_flops']})}.\n{bill}"
         )
         return Answer(sentence, tables={"least": least.to_frame().T, "cost": costs}, compute=compute)

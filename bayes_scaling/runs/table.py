@@ -353,7 +353,7 @@ def _card(
         if len(found) > 1:
             raise MixedUnits(
                 f"{place} mixes losses in {' and '.join(found)}: one fit takes one unit; convert them first, or keep one, "
-                f"--where \"{column} == '{found[0]}'\"."
+                f"--where \"{column} == '{found[0]}'\" (of collect: --keep)."
             )
     stated = kinds.get("loss_unit", [])
     unit = loss_unit or (stated[0] if stated else card.loss_unit)
