@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, get_origin
 
 import numpy as np
 import pandas as pd
@@ -148,7 +148,7 @@ class Answer:
 class Question(Strict):
     """What every question has; a subclass says ``name`` and ``panel``, adds its fields, and answers in ``_result``.
 
-    Fields take sequences, arrays and tables; None counts as left out. Every wrong value is named in one
+    Fields take sequences, arrays and tables, and one number for several; None counts as left out. Every wrong value is named in one
     :class:`~bayes_scaling.errors.InvalidRequest`.
 
     Examples
@@ -195,10 +195,18 @@ class Question(Strict):
 
     def __init__(self, **given: Any) -> None:
         try:
-            document = json.dumps({n: v for n, v in given.items() if v is not None}, default=_json)
+            one_or_more = {n: [v] if self._is_one_of_several(n, v) else v for n, v in given.items() if v is not None}
+            document = json.dumps(one_or_more, default=_json)
             self.__pydantic_validator__.validate_json(document, self_instance=self)
         except ValidationError as error:
             raise _wrong(error.errors(), type(self)) from None
+
+    @classmethod
+    def _is_one_of_several(cls, name: str, value: Any) -> bool:
+        """Whether a value is one number of a field that takes several: ``compute=1e23`` is ``compute=[1e23]``."""
+        field = cls.model_fields.get(name)
+        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        return is_number and field is not None and get_origin(field.annotation) is tuple
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

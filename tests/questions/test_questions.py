@@ -414,3 +414,21 @@ def test_predictions_and_questions_agree_on_a_model_with_a_discrepancy():
 def test_a_lifetime_is_sure_by_a_probability(exact_fit, sure):
     with pytest.raises(OutOfRange, match=f"{sure:g}"):
         lifetime(exact_fit, target=2.1, demand=1e13, sure=sure)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "given"),
+    [
+        ("allocate", "compute", {}),
+        ("target", "compute", {"target": 2.0}),
+    ],
+)
+def test_one_number_is_one_of_several(fit_by_hand, name, field, given):
+    one, several = (question(name, **given, **{field: value}).answer(fit_by_hand) for value in (1e22, [1e22]))
+    assert one.to_dict() == several.to_dict()
+
+
+@pytest.mark.parametrize("value", [True, "1e22", {"low": 1e22}])
+def test_what_is_no_number_is_not_one_of_several(value):
+    with pytest.raises(InvalidFields, match="compute"):
+        question("allocate", compute=value)
