@@ -82,7 +82,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
     Raises
     ------
     InvalidModel
-        If importance sampling is asked for, and the posterior has no mode to start from.
+        If importance sampling is asked for, and the posterior has no mode to start from, or no draw near it has a density.
     """
     layout = layout.with_outliers({})  # they are found anew
     density = LogDensity(layout)
@@ -108,6 +108,8 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
             show("sampling", 0.0)
             weighted, given, modes = _weighted(density, modes, settings, lambda share: show("sampling", share / 3))
             reason = f"importance sampling was not exact enough: {_stated(weighted)}"
+            if settings.sampler == "importance" and not weighted.is_somewhere:
+                raise InvalidModel("No draw near the modes has a density of the runs above zero: ask for --sampler nuts.")
             if settings.sampler == "importance" or _is_exact(weighted):
                 asked = settings.with_draws(DRAWS)
                 rng = np.random.default_rng([settings.seed, 5])
@@ -146,6 +148,8 @@ def _weighted(
         weighted = sample_by_importance(
             density, of_rest or modes, rng, given, effective=attempts * _EFFECTIVE, most=most, progress=progress
         )
+        if not weighted.is_somewhere:
+            return weighted, given, modes
         if _is_exact(weighted) or attempts == _ATTEMPTS:
             highest = weighted.points[[int(np.argmax(weighted.log_density))]]
             return weighted, given, with_modes_near(density, modes, highest)
@@ -159,7 +163,7 @@ def _weighted(
 
 
 def _is_exact(weighted: Weighted) -> bool:
-    return weighted.tail_shape < _LARGEST_K and weighted.effective_smoothed >= _FEWEST_EFFECTIVE
+    return weighted.is_somewhere and weighted.tail_shape < _LARGEST_K and weighted.effective_smoothed >= _FEWEST_EFFECTIVE
 
 
 def _doubt(walked: Walked) -> str:
@@ -207,6 +211,8 @@ def _by_walkers(
 
 
 def _stated(weighted: Weighted) -> str:
+    if not weighted.is_somewhere:
+        return "no draw has a density above zero"
     return f"Pareto k-hat {weighted.tail_shape:.2f}, effective sample size {weighted.effective_smoothed:.0f}"
 
 

@@ -178,8 +178,13 @@ class Weighted:
 
     @cached_property
     def effective(self) -> float:
-        """Effective sample size of weights the largest of which are cut: one over the sum of their squares."""
-        return float(1 / (weights_of(self.log_ratio) ** 2).sum())
+        """Effective sample size of weights the largest of which are cut: one over the sum of their squares; zero where none has a density."""
+        return float(1 / (weights_of(self.log_ratio) ** 2).sum()) if self.is_somewhere else 0.0
+
+    @cached_property
+    def is_somewhere(self) -> bool:
+        """Whether a draw has a density that is more than zero."""
+        return bool(np.isfinite(self.log_ratio).any())
 
     @property
     def weights(self) -> np.ndarray:
@@ -274,13 +279,15 @@ def sample_by_importance(
             progress(min(1.0, drawn.effective / effective))
         if number >= 2 and drawn.effective >= effective:
             break
+        if not drawn.is_somewhere:
+            continue  # nothing says where to move
         weights = weights_of(ratio)
         for _ in range(_STEPS):
             mixture = mixture.moved(drawn.points[:, others], weights)
         if number >= 1 and drawn.effective < 0.25 * len(drawn.points) and len(mixture.shares) < _MOST_COMPONENTS:
             near = max(5 * len(modes[0].point), len(weights) // 20)
             mixture = mixture.with_heaviest(drawn.points[:, others], weights, near)
-    return replace(drawn, log_ratio=drawn.log_ratio - drawn.log_ratio.max())
+    return replace(drawn, log_ratio=drawn.log_ratio - drawn.log_ratio.max()) if drawn.is_somewhere else drawn
 
 
 def _log_of_all(by_proposal: np.ndarray, priors: np.ndarray, counts: np.ndarray) -> np.ndarray:

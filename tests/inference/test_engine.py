@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference import engine, fit
 from bayes_scaling.inference.conditional import Conditional
 from bayes_scaling.inference.importance import Weighted
@@ -142,6 +143,32 @@ def test_nuts_follows_where_importance_sampling_is_not_exact(importance_fit, sim
     assert "importance sampling was not exact enough" in found.how_sampled
     assert len(asked["modes"]) == 1
     assert asked["settings"].draws == 2000
+
+
+class Nowhere:
+    """A density that is zero wherever it is asked."""
+
+    def __init__(self, density):
+        self._density = density
+
+    def __getattr__(self, name):
+        return getattr(self._density, name)
+
+    def parts(self, points):
+        return self._density.parts(points)[0], np.full(len(points), -np.inf)
+
+
+def test_where_no_draw_has_a_density_it_is_said(simulated_runs, monkeypatch):
+    ours = engine.sample_by_importance
+    monkeypatch.setattr(
+        engine, "sample_by_importance", lambda density, *rest, **options: ours(Nowhere(density), *rest, **options)
+    )
+    with pytest.raises(InvalidModel, match="ask for --sampler nuts"):
+        fit(simulated_runs, "chinchilla", sampler="importance", seed=3, progress=False)
+    monkeypatch.setattr(engine, "_compiled", lambda layout: None)
+    monkeypatch.setattr(engine, "_by_nuts", lambda density, modes, compiled, settings, reason, found, progress: reason)
+    layout = Layout.of(read_model("chinchilla"), {"loss": simulated_runs.table})
+    assert engine.sample_posterior(layout, Settings(), False).endswith("no draw has a density above zero")
 
 
 def test_many_unknowns_go_to_nuts(monkeypatch):
