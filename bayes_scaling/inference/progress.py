@@ -1,10 +1,17 @@
-"""A progress bar, in a terminal and in Jupyter."""
+"""A progress bar, in a terminal and in Jupyter; elsewhere a line now and then of what takes long."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Final
+
+_SECONDS: Final = 30.0
+"""Between two lines where there is no bar, and before the first."""
+_LEAST_SHARE: Final = 0.02
+"""Share of the work from which what is left is estimated."""
 
 
 def is_shown(progress: bool | None) -> bool:
@@ -19,7 +26,7 @@ def progress_bar(progress: bool | None = None) -> Generator[Callable[[str, float
     Parameters
     ----------
     progress : bool, optional
-        Whether to show it; by default in a terminal and in Jupyter.
+        Whether to show it; by default in a terminal and in Jupyter, and elsewhere a line on standard error each half minute.
 
     Yields
     ------
@@ -27,7 +34,7 @@ def progress_bar(progress: bool | None = None) -> Generator[Callable[[str, float
         To be called with what is being done, and the share of it that is.
     """
     if not is_shown(progress):
-        yield lambda label, share: None
+        yield (lambda label, share: None) if progress is False else _Lines().show
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -36,3 +43,30 @@ def progress_bar(progress: bool | None = None) -> Generator[Callable[[str, float
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:  # standard output is for answers
         task = bar.add_task("", total=1.0)
         yield lambda label, share: bar.update(task, description=label, completed=share or 0.0)
+
+
+class _Lines:
+    """Lines that say what is being done, and how long it will take."""
+
+    def __init__(self) -> None:
+        self._label, self._begun, self._last = "", 0.0, time.monotonic()
+
+    def show(self, label: str, share: float | None) -> None:
+        """Print a line if the last one, or the beginning, is long ago."""
+        now = time.monotonic()
+        if label != self._label:
+            self._label, self._begun = label, now
+        if now - self._last < _SECONDS:
+            return
+        self._last = now
+        known = share is not None and share >= _LEAST_SHARE
+        left = (
+            f", {100 * share:.0f} % done, some {_said((now - self._begun) * (1 / share - 1))} left"
+            if known and share
+            else ""
+        )
+        print(f"{label}{left}", file=sys.stderr, flush=True)
+
+
+def _said(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"

@@ -29,10 +29,11 @@ from bayes_scaling.posterior.predict import (
 )
 from bayes_scaling.posterior.residuals import decay_of, flat_draws
 from bayes_scaling.posterior.rows import Seen
-from bayes_scaling.quantities import ALONG_A_RUN, completed
+from bayes_scaling.quantities import ALONG_A_RUN, BY_COLUMN, completed
 from bayes_scaling.questions.base import ENDS, Answer, Question
 from bayes_scaling.questions.wording import credible
 from bayes_scaling.runs.table import read_inputs
+from bayes_scaling.runs.validate import as_numbers
 
 FEWEST_EFFECTIVE: Final = 50.0
 """Effective draws below which the posterior has to be sampled anew with the curve."""
@@ -171,6 +172,7 @@ def _rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the points of a curve in order, and the inputs of these and of the end, or refuse the curve."""
     along, columns = correlation.along, list(dict.fromkeys([*inputs, correlation.along]))
+    curve = curve.assign(**{name: as_numbers(curve[name]) for name in map(str, curve) if name in BY_COLUMN})
     curve = curve.assign(**{name: value for name, value in end.items() if name not in (*curve, *ALONG_A_RUN)})
     whole = curve.copy()
     completed(whole)

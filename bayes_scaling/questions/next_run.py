@@ -22,6 +22,7 @@ from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.optimum import optima
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of
 from bayes_scaling.questions.wording import flop, number, short
+from bayes_scaling.runs.validate import as_numbers
 
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01
@@ -207,7 +208,7 @@ def _draws(
     if missing or not len(candidates):
         problem = f"they lack {', '.join(missing)}" if missing else "there is none"
         raise InvalidInputs(f"Candidates are runs with params and tokens: {problem}.")
-    params, tokens = (positive(column, candidates[column].to_numpy(float)).values for column in ("params", "tokens"))
+    params, tokens = (positive(column, as_numbers(candidates[column]).to_numpy()).values for column in ("params", "tokens"))
     thinned, count = fit.thinned(-(-most // fit.posterior.sizes["chain"])), len(params)
     at: dict[str, Any] = {"params": params, "tokens": tokens}
     if isinstance(about, Forecast):
@@ -223,7 +224,7 @@ def _draws(
         surface = Surface.asked(thinned, group=group, seed=seed)
         best = optima(surface, budget)[0]
         losses = surface.along(budget[:, None], np.linspace(best.min(), best.max(), _SIZES)[:, None])
-    cost = candidates["cost"].to_numpy(float) if "cost" in candidates else training_compute(params, tokens)
+    cost = as_numbers(candidates["cost"]).to_numpy() if "cost" in candidates else training_compute(params, tokens)
     if not (np.isfinite(cost) & (cost > 0)).all():
         raise InvalidInputs("The cost of a candidate has to be a positive number.")
     likelihood = thinned.model.only.likelihood

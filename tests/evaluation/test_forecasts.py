@@ -187,6 +187,10 @@ def test_what_cannot_be_updated_is_a_sentence(curves):
         live(curves, points.assign(loss=-1.0), end={"steps": 1e5})
     with pytest.raises(InvalidInputs, match="points"):
         live(curves, points.iloc[:0], end={"steps": 1e5})
+    first = points.iloc[0].to_dict()
+    for column, cell in (("loss", {"nats": 4.0}), ("steps", [2e4]), ("steps", "many")):
+        with pytest.raises(InvalidInputs, match="loss and steps"):
+            live(curves, pd.DataFrame([first, {**first, column: cell}]), end={"steps": 1e5})
     several = pd.concat([points.assign(steps=steps) for steps in (2e4, 3e4, 4e4)])
     with pytest.raises(InvalidInputs, match="steps 40000"):  # nothing is said of its end: it is where it is
         live(curves, several, end={})

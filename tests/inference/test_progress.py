@@ -17,3 +17,25 @@ def test_nothing_is_shown_where_none_is_asked_for(capfd):
     with progress_bar(False) as show:
         show("sampling", 0.5)
     assert capfd.readouterr() == ("", "")
+
+
+def test_without_a_terminal_what_takes_long_says_how_long(capfd, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("bayes_scaling.inference.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bayes_scaling.inference.progress.is_shown", lambda progress: False)
+    with progress_bar() as show:
+        for now[0], label, share in [
+            (1, "finding the modes", None),
+            (10, "sampling", 0.0),
+            (29, "sampling", 0.2),
+            (50, "sampling", 0.4),
+            (70, "sampling", 0.6),
+            (410, "sampling", 0.8),
+        ]:
+            show(label, share)
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "sampling, 40 % done, some 60 seconds left",
+        "sampling, 80 % done, some 100 seconds left",
+    ]

@@ -227,6 +227,7 @@ def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged()
         (pd.DataFrame({"params": [1e9]}), "lack tokens"),
         (pd.DataFrame({"params": [], "tokens": []}), "there is none"),
         (pd.DataFrame({"params": [1e9], "tokens": [1e10], "cost": [-1.0]}), "cost of a candidate"),
+        (pd.DataFrame({"params": [1e9], "tokens": [1e10], "cost": [{"usd": 5}]}), "cost of a candidate"),
     ],
 )
 def test_bad_candidates_are_a_sentence(candidates, said):
@@ -258,3 +259,9 @@ def test_the_ladder_of_candidates_is_a_plain_table_within_the_money(fit_by_hand)
     assert runs["params"].between(table["params"].min() / 4.0001, table["params"].max() * 4.0001).all()
     ratio = table["tokens"] / table["params"]
     assert (runs["tokens"] / runs["params"]).between(ratio.min() / 3.0001, ratio.max() * 3.0001).all()
+
+
+@pytest.mark.parametrize("cell", [[1e9], {"N": 1e9}, "many", None])
+def test_candidates_whose_cells_are_no_numbers_are_a_sentence(fit_by_hand, cell):
+    with pytest.raises(OutOfRange, match="params"):
+        next_run(fit_by_hand, pd.DataFrame({"params": [1e9, cell], "tokens": 1e10}), Budget(1e23))
