@@ -37,5 +37,5 @@ def test_without_a_terminal_what_takes_long_says_how_long(capfd, monkeypatch):
     assert printed.out == ""
     assert printed.err.splitlines() == [
         "sampling, 40 % done, some 60 seconds left",
-        "sampling, 80 % done, some 100 seconds left",
+        "sampling, 80 % done, some 2 minutes left",
     ]
