@@ -84,6 +84,8 @@ def training_tokens(S: Any, B: Any) -> Any:
     return B * S
 
 
+RESOURCES: Final = ("params", "tokens", "compute_flops")
+"""What a run is paid in: the columns a law forecasts from, and in which its distance from the runs counts."""
 IDENTITIES: Final[tuple[tuple[str, tuple[str, str], Callable[[Any, Any], Any]], ...]] = (
     ("params", ("params_total", "params_embedding"), operator.sub),
     ("tokens", ("steps", "batch_tokens"), training_tokens),

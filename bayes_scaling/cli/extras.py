@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,8 +43,7 @@ def _decision(posterior: Any, question: Any, answer: Answer, page: Path) -> tupl
 
 def _refits(posterior: Any, question: Any, answer: Answer, times: int | None) -> tuple[Answer, dict[str, Any]]:
     """Run the pre-posterior check: sample a posterior for each of several simulated outcomes of the first run."""
-    from bayes_scaling.evaluation.workers import announce
-    from bayes_scaling.inference.progress import is_shown, progress_bar
+    from bayes_scaling.inference.progress import progress_bar
     from bayes_scaling.inference.sample import fit as sample
     from bayes_scaling.questions.preposterior import refits
 
@@ -60,12 +58,10 @@ def _refits(posterior: Any, question: Any, answer: Answer, times: int | None) ->
     model = fit.model.model_copy(update={"reference": dict(fit.reference)})
     settings: dict[str, Any] = {"sampler": "importance", "draws": _DRAWS} if quick else {}
     with progress_bar() as show:
-        done, begun = 0, time.monotonic()
+        done = 0
 
         def again(runs: Any) -> Any:
             nonlocal done
-            if done == 1 and not is_shown(None):
-                announce(time.monotonic() - begun, times - 1, 1, "refits with simulated outcomes")
             show("refits with simulated outcomes", done / times)
             done += 1
             return sample(runs, model, seed=question.seed, progress=False, **settings)

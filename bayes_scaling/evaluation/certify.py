@@ -24,9 +24,8 @@ from bayes_scaling.runs.table import RunTable, read_runs
 
 _RANKED = 100
 """Draws of a rank statistic: about as many as are independent."""
-
-
 _MOST_TABLES: Final = 10_000
+"""Simulated tables of each truth at the most: more are days."""
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ from bayes_scaling.model.pins import Pin
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.model.registry import InvalidPart, Strict, sentence
 from bayes_scaling.model.walk import RandomWalk
-from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
-from bayes_scaling.runs.aliases import RESOURCES, likely_columns
+from bayes_scaling.quantities import BY_COLUMN, QUANTITIES, RESOURCES
+from bayes_scaling.runs.aliases import likely_columns
 
 OF_RUNS: Final = ("runs", "shapes", "near_best", "scans")
 """Tables with a row a run; the others are about learning curves."""

@@ -9,10 +9,10 @@ import pandas as pd
 
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import intervals, predict
+from bayes_scaling.quantities import RESOURCES
 
 DECADES: Final = (0.0, 1.0, 2.0)
 """Decades of the resource beyond the largest run."""
-_RESOURCES: Final = ("params", "tokens", "compute_flops")
 
 
 def horizon(fit: Fit, prob: float = 0.9) -> pd.DataFrame | None:
@@ -42,7 +42,7 @@ def horizon(fit: Fit, prob: float = 0.9) -> pd.DataFrame | None:
     if not fit.model.is_one or fit.model.only.output != "loss":
         return None
     columns, table = [*fit.model.only.columns.values()], fit.table
-    growing = [column for column in columns if column in _RESOURCES]
+    growing = [column for column in columns if column in RESOURCES]
     resource = growing[0] if len(growing) == 1 else "compute_flops"
     if not growing or resource not in table:
         return None

@@ -32,6 +32,7 @@ from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Kind
 from bayes_scaling.posterior.protocol import Posterior
+from bayes_scaling.quantities import RESOURCES
 from bayes_scaling.questions.guardrails import (
     FURTHEST,
     beyond,
@@ -359,8 +360,7 @@ class OfRun(Question):
     @property
     def given(self) -> dict[str, float]:
         """The inputs of the run, as far as they are given."""
-        columns = ("params", "tokens", "compute_flops")
-        given = {column: value for column in columns if (value := getattr(self, column)) is not None}
+        given = {column: value for column in RESOURCES if (value := getattr(self, column)) is not None}
         if twice := set(given) & set(self.inputs):
             raise ConflictingOptions(f"{', '.join(sorted(twice))} was given twice: once is enough.")
         return given | self.inputs

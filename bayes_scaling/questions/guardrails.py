@@ -17,7 +17,7 @@ from bayes_scaling.errors import InvalidRequest
 from bayes_scaling.posterior.compute import count_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.protocol import Posterior
-from bayes_scaling.quantities import BY_COLUMN, completed
+from bayes_scaling.quantities import BY_COLUMN, RESOURCES, completed
 from bayes_scaling.questions.surface import budget_ratio, splits_a_budget
 from bayes_scaling.questions.wording import number
 
@@ -25,9 +25,7 @@ FURTHEST: Final = 3.0
 """Decades of N, D or C outside the runs beyond which a question is not answered."""
 SPENT_OVER_LEAST: Final = 2.0
 """Steps, and compute, at the critical batch over the least there are: Kaplan et al. (2020), equations (5.4) and (5.5)."""
-_RESOURCES: Final = ("params", "tokens", "compute_flops")
-"""Columns in which distance counts."""
-_GIVEN: Final = (*_RESOURCES, "steps", "batch_tokens")
+_GIVEN: Final = (*RESOURCES, "steps", "batch_tokens")
 """Columns that say these, or that they follow from."""
 _NARROWEST: Final = 0.1
 """Decades by which runs leave one line of N and D, at the least, for a law to tell the two apart."""
@@ -89,7 +87,7 @@ def resources(named: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """
     given = {column: _numbers(column, named[column]) for column in _GIVEN if column in named}
     completed(given)
-    return {column: given[column] for column in _RESOURCES if column in given}
+    return {column: given[column] for column in RESOURCES if column in given}
 
 
 def _numbers(column: str, value: Any) -> np.ndarray:
@@ -127,7 +125,7 @@ def worst_distances(distances: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for each in distances:
-        for column in (column for column in _RESOURCES if column in each):
+        for column in (column for column in RESOURCES if column in each):
             values = np.nan_to_num(np.append(np.ravel(np.asarray(each[column], float)), found.get(column, 0.0)))
             found[column] = float(values[np.abs(values).argmax()])
     return found
@@ -150,7 +148,7 @@ def beyond(distances: Mapping[str, Any], furthest: float, what: str = "The answe
     >>> beyond({"params": 1.2, "compute_flops": -4.9}, 3.0)
     ['The answer lies 4.9 decades below the runs in C, more than 3: no law has been checked that far.']
     """
-    columns = [column for column in _RESOURCES if column in distances]
+    columns = [column for column in RESOURCES if column in distances]
     if not columns:
         return []
     each = xr.broadcast(*(_along_runs(distances[column]) for column in columns))

@@ -100,8 +100,6 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "loss_unit": ("loss_unit",),
 }
 """Names of each column, folded, the likeliest first."""
-RESOURCES: Final = ("params", "tokens", "compute_flops")
-"""What a law forecasts from."""
 
 SHAPE: Final[dict[str, tuple[str, ...]]] = {
     "depth": ("depth", "n_layer", "n_layers", "num_layers", "num_hidden_layers", "layers"),

@@ -27,8 +27,8 @@ from bayes_scaling.errors import (
     RepeatedColumn,
     choose,
 )
-from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, completed, sources, training_compute
-from bayes_scaling.runs.aliases import RESOURCES, likely_columns, numbers_named, power_of
+from bayes_scaling.quantities import BY_COLUMN, COMPUTE_TOLERANCE, RESOURCES, completed, sources, training_compute
+from bayes_scaling.runs.aliases import likely_columns, numbers_named, power_of
 from bayes_scaling.runs.bounds import refuse_columns
 from bayes_scaling.runs.card import Card, card_beside, checked_card, read_card
 from bayes_scaling.runs.condition import rows_where
