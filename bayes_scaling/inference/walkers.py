@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.inference.importance import Mixture, Weighted
+from bayes_scaling.inference.surrogate import Surrogate
 from bayes_scaling.model.density import Surface
 from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.effective import KINDS, of_walkers
@@ -43,13 +44,12 @@ _STILL_COUNT: Final = 0.3
 """Share of the walkers that still count where the power of the likelihood is raised."""
 _FORGOTTEN: Final = 3.0
 """Standard errors within which the rank correlation of two places of a walker is nothing: it has forgotten the first."""
-_BETWEEN: Final = 5
 _MOST_BETWEEN: Final = 40
-"""Moves between two draws of a walker that are kept: as few, and twice as many as often as it takes."""
+"""Moves between two draws of a walker that are kept, at the most."""
 _WORTH: Final = 800
 """Effective sample size that the draws are to have."""
-_NOTED: Final = 5
-"""Moves between two places of a walker that are noted."""
+_NOTED: Final = {False: 5, True: 10}
+"""Moves between two places of a walker that are noted, and that may be kept: in the posterior itself and in a surrogate of it."""
 _PLACES: Final = 2000
 """Places between which differences are taken: weighted draws at first."""
 _COMPONENTS: Final = 6
@@ -130,10 +130,10 @@ def walk(
     """
     of_chain = max(1, _WALKERS[conditional is not None] // chains)
     kept = -(-draws // of_chain)
-    to_settle = (_HOT_ROUNDS + _FEWEST_ROUNDS + 2) * _MOVES
-    share = to_settle / (to_settle + kept * _BETWEEN)
-    tell = progress or (lambda _: None)
     ensemble = Ensemble(density, weighted, rng, conditional, of_chain * chains)
+    to_settle = (_HOT_ROUNDS + _FEWEST_ROUNDS + 2) * _MOVES
+    share = to_settle / (to_settle + kept * ensemble.noted)
+    tell = progress or (lambda _: None)
     moves, memory = _settle(ensemble, lambda moves: tell(share * min(1.0, moves / to_settle)))
     enough = min(_WORTH, 0.5 * chains * draws)
     points, log_density = _draw(ensemble, kept, enough, lambda drawn: tell(share + (1 - share) * drawn / kept))
@@ -154,8 +154,8 @@ def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float
             ensemble.raise_power()
         if ensemble.is_whole and not places:
             places.append(ensemble.points)
-        for _ in range(_MOVES // _NOTED):
-            ensemble.move(_NOTED)
+        for _ in range(_MOVES // ensemble.noted):
+            ensemble.move(ensemble.noted)
             ensemble.note()
         tell((number + 1) * _MOVES)
         if ensemble.is_whole:
@@ -164,15 +164,17 @@ def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float
             if len(places) > _FEWEST_ROUNDS and memory <= _FORGOTTEN / np.sqrt(len(ensemble.points)):
                 return (number + 1) * _MOVES, memory
         ensemble.fit_mixture()
+        ensemble.fit_surrogate()
     return _MOST_ROUNDS * _MOVES, memory
 
 
 def _draw(ensemble: Ensemble, kept: int, enough: float, tell: Callable[[int], None]) -> tuple[np.ndarray, np.ndarray]:
     """Return points and log densities of an ensemble that moves on, of shapes (walker, draw, ...).
 
-    Where they are not worth enough, every second is kept, and the ensemble makes twice as many moves from one to the next.
+    Where they are not worth enough, every second is kept, and the ensemble makes twice as many moves from one to the next,
+    as often as it takes.
     """
-    drawn, between = list[tuple[np.ndarray, np.ndarray]](), _BETWEEN
+    drawn, between = list[tuple[np.ndarray, np.ndarray]](), ensemble.noted
     while True:
         while len(drawn) < kept:
             ensemble.move(between)
@@ -204,11 +206,15 @@ def correlation(before: np.ndarray, after: np.ndarray) -> float:
 
 
 class _State(NamedTuple):
-    """Where walkers are: points, and log densities of the prior, of what was measured, of the proposals of effects and of the rest."""
+    """Where walkers are: points, and log densities of the prior, of what was measured, of the proposals of effects and of the rest.
+
+    ``moved_in`` is that of what was measured as it is in the surrogate that walkers move in, where there is one.
+    """
 
     points: np.ndarray
     prior: np.ndarray
     measured: np.ndarray
+    moved_in: np.ndarray
     of_effects: np.ndarray
     of_mixture: np.ndarray
 
@@ -250,7 +256,15 @@ class Ensemble:
         away = weighted.points - weighted.weights @ weighted.points
         self._scale = np.linalg.cholesky((weighted.weights * away.T) @ away)
         self._places = weighted.points[rng.choice(len(weighted.points), _PLACES, p=weighted.weights)]
+        self._surrogate = None if conditional is not None else Surrogate.near(density, weighted, rng)
+        self._known: list[tuple[np.ndarray, np.ndarray]] = []
         self._state = self._state_at(weighted.points[rng.choice(len(weighted.points), count, p=weighted.weights)])
+        self._state = self._judged(self._state)
+
+    @property
+    def noted(self) -> int:
+        """Moves between two places that are noted."""
+        return _NOTED[self._surrogate is not None]
 
     @property
     def points(self) -> np.ndarray:
@@ -270,6 +284,7 @@ class Ensemble:
     def note(self) -> None:
         """Take differences from now on between where the walkers are too, and no longer where they were long ago."""
         self._places = np.vstack([self._places, self.points])[-_PLACES:]
+        self._known.append((self.points, self.log_density))
 
     def fit_mixture(self) -> None:
         """Propose from now on from a mixture fitted to where the walkers were of late, and before the power was raised last.
@@ -279,6 +294,14 @@ class Ensemble:
         places = np.vstack([self._places, self._warm])
         self._mixture = Mixture.around(places[:, self._mixed], _COMPONENTS, _STEPS, self._rng)
         self._state = self._state._replace(of_mixture=self._mixture.log_density(self.points[:, self._mixed]))
+
+    def fit_surrogate(self) -> None:
+        """Move from now on in a surrogate fitted to where the walkers were of late, too, where there is one."""
+        if self._surrogate is not None:
+            points, log_density = (np.concatenate(each) for each in zip(*self._known, strict=True))
+            self._known = []
+            self._surrogate.learn(points, log_density)
+            self._state = self._state._replace(moved_in=self._surrogate.parts(self.points)[1])
 
     def raise_power(self) -> None:
         """Raise the power of the likelihood as far as enough walkers still count, and draw them anew by their weights."""
@@ -295,9 +318,20 @@ class Ensemble:
         self._warm = self._places[::2]
 
     def move(self, count: int) -> None:
-        """Move every walker so many times."""
-        for _ in range(count):
-            self._move()
+        """Move every walker so many times; where they move in a surrogate, all rows say now and then whether they stay."""
+        for start in range(0, count, self.noted):
+            before = self._state
+            for _ in range(min(self.noted, count - start)):
+                self._move()
+            if self._surrogate is not None:
+                self._judge(before)
+
+    def _judge(self, before: _State) -> None:
+        """Leave walkers where they moved in a surrogate with the probability that leaves the posterior as it is."""
+        there = self._judged(self._state)
+        with np.errstate(invalid="ignore"):
+            rise = self._power * ((there.measured - there.moved_in) - (before.measured - before.moved_in))
+            self._state = there.where(np.log(self._rng.random(len(rise))) < rise, before)
 
     def _move(self) -> None:
         """Propose a place to each walker, which it takes with the probability that leaves the posterior as it is."""
@@ -312,18 +346,30 @@ class Ensemble:
             points[redrawn] = self._conditional.complete(points[np.ix_(redrawn, self._rest)], rng)
         there, here = self._state_at(points), self._state
         with np.errstate(invalid="ignore"):
-            rise = there.prior - here.prior + self._power * (there.measured - here.measured)
+            rise = there.prior - here.prior + self._power * (there.moved_in - here.moved_in)
             rise += np.where(drawn, here.of_mixture - there.of_mixture, 0.0)
             rise += np.where(redrawn, here.of_effects - there.of_effects, 0.0)
             taken = np.log(rng.random(count)) < rise  # never where the density is no number
         self._state = there.where(taken, here)
 
+    def _judged(self, state: _State) -> _State:
+        """Return a state with the log density of what was measured in all rows, where that is not known yet."""
+        measured, new = state.measured.copy(), np.isnan(state.measured)
+        if new.any():
+            self.evaluations += int(new.sum())
+            measured[new] = self._density.parts(state.points[new])[1]
+        return state._replace(measured=measured)
+
     def _state_at(self, points: np.ndarray) -> _State:
-        self.evaluations += len(points)
         none = np.zeros(len(points))
         of_effects = none if self._conditional is None else self._conditional.log_density(points)
         of_mixture = none if self._mixture is None else self._mixture.log_density(points[:, self._mixed])
-        return _State(points, *self._density.parts(points), of_effects, of_mixture)
+        if self._surrogate is None:
+            self.evaluations += len(points)
+            prior, measured = self._density.parts(points)
+            return _State(points, prior, measured, measured, of_effects, of_mixture)
+        prior, moved_in = self._surrogate.parts(points)
+        return _State(points, prior, np.full(len(points), np.nan), moved_in, of_effects, of_mixture)
 
     def _along_differences(self) -> np.ndarray:
         """Return points along differences of two places, in some of the directions of the posterior's own scale."""

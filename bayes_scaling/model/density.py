@@ -26,6 +26,8 @@ from bayes_scaling.model.unknowns import JointlyNormal
 
 _CELLS: Final = 500_000
 """Numbers of one array that are in memory together: points times rows times effects, or times the square of the effects."""
+_SHARING: Final = 20
+"""Points that read a large basis at once: reading it takes longer than the arithmetic of one."""
 _PASSES: Final = 5
 """Times that numbers of one place along runs are read again: fewer of them are faster, as they stay near the processor."""
 _DRAWS_AT_ONCE: Final = 200
@@ -118,7 +120,10 @@ class LogDensity(Surface):
         self.start: np.ndarray = np.concatenate(first.starts)
         """A point near the middle of the prior."""
         widths = (1 + sum(len(effect.labels) for effect in rows.effects) for _, rows in layout)
-        sizes = [(len(rows), _PASSES * rows.runs * width, width**2) for (_, rows), width in zip(layout, widths, strict=True)]
+        sizes = [
+            (min(len(rows), _CELLS // _SHARING), _PASSES * rows.runs * width, width**2)
+            for (_, rows), width in zip(layout, widths, strict=True)
+        ]
         widest = max(max(size) for size in sizes)
         self._at_once = max(1, _CELLS // widest)
 

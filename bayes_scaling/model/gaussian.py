@@ -506,19 +506,21 @@ def _joint_at_draws(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
     """
     effects = at.widths.shape[1]
     joint = np.zeros((len(at.residual), effects + 1, effects + 1))
-    alone = at if basis.serial is None else at.at(basis.serial.alone)
+    alone, widths = at if basis.serial is None else at.at(basis.serial.alone), at.widths
     if alone.scale.shape[1] == 1 and basis.serial is None:
-        joint[:, :-1, :-1] = basis.gram * alone.scale[..., None] ** -2.0
+        widths = widths / alone.scale
+        joint[:, :-1, :-1] = basis.gram
+        joint[:, -1, :-1] = alone.z @ basis.alone.matrix
     else:
         joint[:, :-1, :-1] = basis.alone.weighted_gram(np.broadcast_to(alone.scale, alone.z.shape) ** -2.0)
-    joint[:, -1, :-1] = (alone.z / alone.scale) @ basis.alone.matrix
+        joint[:, -1, :-1] = (alone.z / alone.scale) @ basis.alone.matrix
     joint[:, -1, -1] = (alone.z**2).sum(axis=-1)
     log_scale = alone.log_scale
     if basis.serial is not None:
         of_runs, of_scale = _along_runs(at, basis)
         joint, log_scale = joint + of_runs, log_scale + of_scale
-    joint[:, :-1, :-1] *= at.widths[:, :, None] * at.widths[:, None, :]
-    joint[:, -1, :-1] *= at.widths
+    joint[:, :, :-1] *= widths[:, None, :]
+    joint[:, :-1, :-1] *= widths[:, :, None]
     place = np.arange(effects + 1)
     joint[:, place, place] += 1.0
     return joint, log_scale

@@ -8,6 +8,7 @@ from scipy import stats
 
 from bayes_scaling.inference import walkers
 from bayes_scaling.inference.importance import Weighted
+from bayes_scaling.inference.surrogate import Surrogate
 from bayes_scaling.inference.walkers import Ensemble, correlation, walk
 from bayes_scaling.model.density import Surface
 from bayes_scaling.posterior.checks import RULES
@@ -93,3 +94,50 @@ def test_places_that_do_not_depend_on_each_other_are_forgotten():
     rng = np.random.default_rng(4)
     assert correlation(rng.random((200, 12)), rng.random((200, 12))) < RULE.threshold
     assert correlation(np.zeros((200, 1)), rng.random((200, 1))) == 1.0
+
+
+class FewRows(Surface):
+    """What some rows say of a long tail: less of it, and of another place."""
+
+    size = 3
+
+    def parts(self, points):
+        prior = stats.norm.logpdf(points, scale=30.0).sum(axis=1)
+        return prior, stats.t(4).logpdf((points - [1.0, -2.0, 0.5]) / 3.0).sum(axis=1) - prior
+
+
+class ManyRows(LongTail):
+    """A long tail that is expensive, and how often it was asked for."""
+
+    asked = 0
+
+    def on_some_rows(self, count):
+        return FewRows()
+
+    def parts(self, points):
+        self.asked += len(points)
+        return super().parts(points)
+
+
+def test_moves_in_a_surrogate_draw_from_the_posterior_of_all_rows(walked):
+    density = ManyRows()
+    near = 0.1 * np.random.default_rng(1).standard_normal((1000, 3))
+    found = walk(density, begun(LongTail(), near), np.random.default_rng(2), chains=4, draws=1000)
+    straight = found.points.reshape(-1, 3)
+    np.testing.assert_allclose(found.log_density.ravel(), LongTail().of(straight))
+    straight = straight - np.stack([0 * straight[:, 0], 0.3 * straight[:, 0] ** 2, 0 * straight[:, 0]], axis=1)
+    for unknown in straight.T:
+        for q in (0.02, 0.25, 0.5, 0.75, 0.98):
+            assert (unknown <= LongTail.of_it.ppf(q)).mean() == pytest.approx(q, abs=4 * (q * (1 - q) / 600) ** 0.5)
+    assert density.asked == found.evaluations < 0.4 * walked.evaluations
+
+
+def test_a_surrogate_is_exact_where_the_other_rows_add_a_paraboloid():
+    class Normal(FewRows):
+        def parts(self, points):
+            prior, measured = super().parts(points)
+            return prior, measured - ((points - 0.3) ** 2 @ [1.0, 2.0, 3.0]) + points[:, 0] * points[:, 2]
+
+    points, elsewhere = np.random.default_rng(3).standard_normal((2, 200, 3))
+    surrogate = Surrogate(FewRows(), points, Normal().of(points))
+    np.testing.assert_allclose(surrogate.of(elsewhere), Normal().of(elsewhere), atol=1e-9)
