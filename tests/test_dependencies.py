@@ -15,6 +15,8 @@ from itertools import chain
 from pathlib import Path
 
 import httpx
+import numpy as np
+import pandas as pd
 import pytest
 from packaging.requirements import Requirement
 
@@ -178,6 +180,17 @@ def test_a_stored_fit_is_served_without_pymc(without_pymc, tmp_path, monkeypatch
     finally:
         service.stop()
     assert answer.status_code == 200, answer.text
+
+
+def test_a_batch_and_its_workers_do_without_pymc(without_pymc, tmp_path):
+    rng = np.random.default_rng(1)
+    size, data = 10 ** rng.uniform((7, 9), (9, 11), (12, 2)).T
+    loss = (1.7 + 400 * size**-0.34 + 410 * data**-0.28) * np.exp(0.005 * rng.standard_normal(12))
+    pd.DataFrame({"params": size, "tokens": data, "loss": loss}).to_csv(tmp_path / "runs.csv", index=False)
+    (tmp_path / "jobs.toml").write_text('models = ["kaplan_n"]\n[sampling]\ndraws = 50\n[[tables]]\npath = "runs.csv"\n')
+    words = [sys.executable, "-m", "bayes_scaling", "batch", "jobs.toml", "--out", "out", "--workers", "1"]
+    done = subprocess.run(words, cwd=tmp_path, env=without_pymc, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, "1 fit, 0 failed." in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_a_sampler_that_needs_pymc_says_so(without_pymc, tmp_path):

@@ -72,7 +72,7 @@ def batch(
             print(f"FAILED {record['table']}, {record['model'] or 'all models'}: {record['reason']}")
         if len(failed) > _SHOWN:
             print(f"... and {len(failed) - _SHOWN} more in {store.place('failures.jsonl')}")
-        print(f"{done} fits, {len(failed)} failed. Page: {store.place('index.html')}")
+        print(f"{done} fit{'s' * (done != 1)}, {len(failed)} failed. Page: {store.place('index.html')}")
     if failed:
         raise typer.Exit(1)
 

@@ -28,6 +28,7 @@ from bayes_scaling.inference.progress import is_shown
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.effects import Effect
 from bayes_scaling.model.noise import Likelihood
+from bayes_scaling.model.priors import OWN
 from bayes_scaling.plugins import Registry
 
 _LARGEST: Final = 2**30
@@ -169,8 +170,6 @@ def _begin(own: list[dict[str, bytes]], parent: int) -> None:
 
 def _registries() -> tuple[Registry[Any], ...]:
     """Return what a model document names."""
-    from bayes_scaling.inference.distributions import OWN  # PyMC, which a batch that is done does not need
-
     return LAWS, Effect.REGISTRY, Likelihood.REGISTRY, OWN
 
 

@@ -20,8 +20,7 @@ from pymc.logprob.utils import ParameterValueError
 from pytensor.graph.replace import graph_replace
 
 from bayes_scaling.errors import InvalidSpecification, choose
-from bayes_scaling.model.priors import DISTRIBUTIONS, Prior, written
-from bayes_scaling.plugins import Registry
+from bayes_scaling.model.priors import DISTRIBUTIONS, OWN, Prior, written
 
 _FEW: Final = 200
 _MODE: Final = "FAST_COMPILE"
@@ -40,10 +39,6 @@ _SUGGESTED: Final = (
     "Weibull",
 )
 """Distributions that a sentence names beside the shipped ones; any other of PyMC that is positive is taken too."""
-
-
-OWN: Final[Registry[Callable[..., Any]]] = Registry("distribution")
-"""Distributions that users made, by name."""
 
 
 _DENSITIES: Final[dict[Any, Any]] = {}

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bayes_scaling.errors import InvalidSpecification
 from bayes_scaling.model.registry import sentence
+from bayes_scaling.plugins import Registry
 
 _Arguments = Mapping[str, float]
 _Draw = Callable[[np.random.Generator, _Arguments, Any], Any]
@@ -162,6 +163,9 @@ _FAMILIES = (
 )
 DISTRIBUTIONS: Final[Mapping[str, Distribution]] = {family.name: family for family in _FAMILIES}
 """The distributions that need no PyMC."""
+
+OWN: Final[Registry[Callable[..., Any]]] = Registry("distribution")
+"""Distributions that users made, by name: see :func:`~bayes_scaling.inference.distributions.distribution`."""
 
 _FURTHER: Final = "bayes_scaling.inference.distributions"
 """The module that knows PyMC's further ones. It is named, not imported, as this room does without PyMC."""
