@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -50,32 +51,56 @@ def _bar(total: int) -> Generator[Callable[[bool], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task, state, started = bar.add_task("", total=total, failed=0, rate=0.0), {"done": 0, "failed": 0}, time.monotonic()
+        task, count = bar.add_task("", total=total, failed=0, rate=0.0), _Count(total)
 
         def advance(failed: bool) -> None:
-            state["done"] += 1
-            state["failed"] += failed
-            rate = state["done"] / max(time.monotonic() - started, 1e-9)
-            bar.update(task, advance=1, failed=state["failed"], rate=rate)
+            count.add(failed)
+            bar.update(task, advance=1, failed=count.failed, rate=count.rate)
 
         yield advance
 
 
 def _lines(total: int) -> Generator[Callable[[bool], None]]:
-    state, started = {"done": 0, "failed": 0, "last": time.monotonic()}, time.monotonic()
+    count, ended = _Count(total), threading.Event()
 
-    def advance(failed: bool) -> None:
-        state["done"] += 1
-        state["failed"] += failed
-        now = time.monotonic()
-        if now - state["last"] >= _SECONDS:
-            state["last"] = now
-            rate = state["done"] / (now - started)
-            print(
-                f"{state['done']} of {total} fits done, {state['failed']} failed, {rate:.2g} a second, "
-                f"{(total - state['done']) / rate:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
+    def tell() -> None:
+        while not ended.wait(_SECONDS):
+            print(count, file=sys.stderr, flush=True)
 
-    yield advance
+    teller = threading.Thread(target=tell, daemon=True)  # a single job may take minutes
+    teller.start()
+    try:
+        yield count.add
+    finally:
+        ended.set()
+        teller.join()
+
+
+class _Count:
+    """Jobs that have ended, of so many, and those of them that failed.
+
+    >>> count = _Count(3)
+    >>> print(count)
+    0 of 3 fits done, 0 failed
+    >>> count.add(True)
+    >>> str(count).split(", ")[:2]
+    ['1 of 3 fits done', '1 failed']
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.failed, self._started = total, 0, 0, time.monotonic()
+
+    def add(self, failed: bool) -> None:
+        """Count a job that has ended."""
+        self.done += 1
+        self.failed += failed
+
+    @property
+    def rate(self) -> float:
+        """Jobs a second."""
+        return self.done / max(time.monotonic() - self._started, 1e-9)
+
+    def __str__(self) -> str:
+        """Return how far it is, and how long the rest takes."""
+        known = f"{self.done} of {self.total} fits done, {self.failed} failed"
+        return f"{known}, {self.rate:.2g} a second, {(self.total - self.done) / self.rate:.0f} s left" if self.done else known
