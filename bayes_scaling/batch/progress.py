@@ -103,4 +103,6 @@ class _Count:
     def __str__(self) -> str:
         """Return how far it is, and how long the rest takes."""
         known = f"{self.done} of {self.total} fits done, {self.failed} failed"
-        return f"{known}, {self.rate:.2g} a second, {(self.total - self.done) / self.rate:.0f} s left" if self.done else known
+        return (
+            f"{known}, {self.rate:.2g} a second, {(self.total - self.done) / self.rate:.0f} s left" if self.done else known
+        )
