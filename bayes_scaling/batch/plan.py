@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,7 +135,7 @@ def _files(place: Tables, folder: Path) -> list[tuple[Path | str, str]]:
         what = f"The folder {place.path}"
     else:
         known = path if path.exists() or Path(place.path).suffix else place.path
-        return [(known, place.name or Path(place.path).name.split(".")[0])]
+        return [(known, place.name or _stem(Path(place.path)))]
     if not found:
         raise InvalidInputs(f"{what} matches no table: give files of {', '.join(f'.{kind}' for kind in READERS)}.")
     if place.name and len(found) > 1:
@@ -147,15 +148,20 @@ def _files(place: Tables, folder: Path) -> list[tuple[Path | str, str]]:
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return a name for each file: its own, with those of its folders where others have it too.
 
-    >>> _names([Path("a/runs.csv"), Path("b/runs.csv")]), _names([Path("a/c4.csv"), Path("a/pile.csv.gz")])
-    (['a-runs', 'b-runs'], ['c4', 'pile'])
+    >>> _names([Path("a/runs.csv"), Path("b/runs.csv")]), _names([Path("a/c4-1.1B.csv"), Path("a/c4-1.4B.csv.gz")])
+    (['a-runs', 'b-runs'], ['c4-1.1B', 'c4-1.4B'])
     """
-    parts = [[*path.parts[:-1], path.name.split(".")[0]] for path in paths]
+    parts = [[*path.parts[:-1], _stem(path)] for path in paths]
     for count in range(1, max(map(len, parts)) + 1):
         names = ["-".join(each[-count:]).strip("/") for each in parts]
         if len(set(names)) == len(names):
             return names
     return [path.name for path in paths]
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without what says its kind."""
+    return re.sub(rf"\.{re.escape(suffix_of(path))}(\.gz)?$", "", path.name, flags=re.IGNORECASE)
 
 
 def _is_table(path: Path) -> bool:
