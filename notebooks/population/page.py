@@ -46,7 +46,7 @@ def page(results: Mapping[str, Any], certificate: Mapping[str, Any], curves: Seq
         _bands("rows below the cut", results["by_runs"], "known"),
         _bands("decades ahead", results["by_distance"], "ahead"),
         "## Curves of one resource",
-        f"{curves[0]['curves']} of the 47 learning curves of Alabdulmohsin et al. (2022), error rates and rescaled losses against examples seen, each "
+        f"Learning curves of Alabdulmohsin et al. (2022), {curves[0]['curves']} of their 47, error rates and rescaled losses against examples seen, each "
         "fitted in the half that is for fitting and extrapolated to points twice as far, scored as there: root mean squared error of "
         "the log loss of a curve. M1 to M4 are fitted by least squares and state no interval; `offset_d` and `saturating_d` are M2 and "
         "M4 with priors and a walk.",
