@@ -284,7 +284,8 @@ class Ensemble:
     def note(self) -> None:
         """Take differences from now on between where the walkers are too, and no longer where they were long ago."""
         self._places = np.vstack([self._places, self.points])[-_PLACES:]
-        self._known.append((self.points, self.log_density))
+        if self._surrogate is not None:
+            self._known.append((self.points, self.log_density))
 
     def fit_mixture(self) -> None:
         """Propose from now on from a mixture fitted to where the walkers were of late, and before the power was raised last.
