@@ -23,10 +23,17 @@ HOFFMANN_LIKE = published("besiroglu2024").values
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the fit by NUTS share a process: it compiles its model for half a minute."""
+    """Tests share a process where they share what takes long to make: the fit by NUTS, and what a module makes once for them."""
     for item in items:
         if "real_fit" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("sampling"))
+        elif item.get_closest_marker("xdist_group") is None and _shares_with_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def _shares_with_its_module(item: pytest.Item) -> bool:
+    made = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(definition.scope == "module" for definitions in made.values() for definition in definitions)
 
 
 @pytest.fixture

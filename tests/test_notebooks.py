@@ -10,6 +10,8 @@ import pytest
 from notebooks.execute import FOLDER, executed, kinds
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+LONG = {"kaplan_system", "critical_batch"}
+"""Notebooks that fit systems: a quarter of a minute each."""
 _PICTURES = {"image/png", "image/svg+xml"}
 
 
@@ -25,6 +27,8 @@ def test_it_is_kept_with_its_outputs(path):
 
 
 @pytest.mark.filterwarnings("ignore")  # the kernel is another process, with warnings of its own
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else [], id=path.stem) for path in NOTEBOOKS]
+)
 def test_it_shows_the_same_when_it_is_run_again(path):
     assert kinds(executed(path)) == kinds(nbformat.read(path, as_version=4))

@@ -84,7 +84,7 @@ def test_it_needs_no_pymc(simulated_runs, tmp_path):
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_seed_finds_the_mode_that_carries_the_mass(seed):
     table = wide_grid()
     compute = table["params"] * table["tokens"]

@@ -49,6 +49,7 @@ def clean() -> Fit:
     return fit(table(0), seed=1, progress=False)
 
 
+@pytest.mark.slow
 def test_columns_that_say_nothing_are_accused_as_often_as_stated(clean):
     rng, first = np.random.default_rng(1), []
     for found in (clean, fit(table(1), seed=1, progress=False)):

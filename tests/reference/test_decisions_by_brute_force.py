@@ -12,6 +12,9 @@ from scipy import stats
 import bayes_scaling as bs
 from tests.reference.brute_force import Chinchilla, Kappa, Walked, first
 
+pytestmark = pytest.mark.xdist_group("brute force")
+"""They share fits of some seconds."""
+
 BUDGET, LOSS = 1e14, 1.25
 COSINE = "series in ['size', 'compute', 'seed'] and schedule == 'cosine'"
 FITS = {"chinchilla": Chinchilla, "kappa without discrepancy": Kappa, "kappa": Walked}

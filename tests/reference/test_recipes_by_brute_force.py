@@ -10,6 +10,9 @@ import pytest
 import bayes_scaling as bs
 from tests.reference.brute_force import Chinchilla, first
 
+pytestmark = pytest.mark.xdist_group("recipes")
+"""They share fits of some seconds."""
+
 SERIES = "series in ['size', 'compute', 'seed', 'schedule', 'batch']"
 BUDGETS, LOSS = [1e13, 1e14], 1.35
 BASE, OTHER = "constant", "cosine"
