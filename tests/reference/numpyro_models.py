@@ -54,6 +54,23 @@ def losses(document: Document, unit: float, **labels: str) -> list[Any]:
     return found
 
 
+def two_losses(document: Document, unit: float, **labels: str) -> list[Any]:
+    """Draw two parameters that are losses and add up, by the logarithms of their sum and of their ratio.
+
+    Rows know the sum; as the second goes to nothing, its own logarithm is a funnel to the sampler. The logarithms of the two
+    are the others turned and stretched with a determinant of one, so that their priors are what they were.
+    """
+    (first, second), real = labels.items(), dist.ImproperUniform(dist.constraints.real, (), ())
+    whole, ratio = numpyro.sample("log_sum_multiple", real), numpyro.sample("log_ratio_multiple", real)
+    log_first = whole - jax.nn.softplus(ratio)
+    found = []
+    for (name, label), log_value in ((first, log_first), (second, log_first + ratio)):
+        prior = document["parameters"][name]["prior"]
+        numpyro.factor(f"{name}_prior", dist.Normal(prior["mu"], prior["sigma"]).log_prob(log_value))
+        found.append(numpyro.deterministic(label, jnp.exp(log_value) * unit))
+    return found
+
+
 def student(mean: Any, measured: Any, likelihood: Document) -> None:
     """Measure with Student-t residuals of the logarithm."""
     nu = likelihood["nu"] if isinstance(likelihood["nu"], float) else draw("nu", likelihood["nu"])
@@ -143,7 +160,7 @@ def with_offset(column: str, walked: str) -> Callable[[pd.DataFrame, Document], 
 
     def model(table: pd.DataFrame, document: Document) -> None:
         x, loss = table[column].to_numpy(float), table["loss"].to_numpy()
-        term, E = losses(document, middle(loss), beta="beta_at_reference", E="E")
+        term, E = two_losses(document, middle(loss), beta="beta_at_reference", E="E")
         (c,) = unknowns(document, "c")
         stated = document["discrepancy"][walked]
         covariances = {f"discrepancy_scale_{walked}": (stated["scale"], walk(x, stated["smooth"]))}
