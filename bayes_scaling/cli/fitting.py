@@ -135,9 +135,9 @@ def thin(
     as_json: AsJson = False,
 ) -> None:
     """Take some rows of a table that is too large to fit, and say what that loses."""
-    from bayes_scaling.cells import csv_of
     from bayes_scaling.files import check_writable, refuse_overwriting, whole_file
     from bayes_scaling.model.thinning import thin as thinned
+    from bayes_scaling.runs.cells import csv_of
 
     if out.suffix not in (".csv", ".parquet"):
         raise InvalidRequest(f"{out} is no kind of table that is written: end its name in .csv or .parquet.")
@@ -282,7 +282,6 @@ def _fit_by_forecasts(
 
     from bayes_scaling.evaluation.choice import candidates, choose
     from bayes_scaling.files import check_writable, sealed_json, write_whole
-    from bayes_scaling.posterior.fit import Fit
     from bayes_scaling.posterior.mixture import WEIGHTS
     from bayes_scaling.posterior.summary import described
 
@@ -293,18 +292,18 @@ def _fit_by_forecasts(
         say(f"Weighing {' and '.join(names)} by forecasts of the table's larger runs, where there are enough of them.")
     chosen = choose(table, **settings)
     posterior, sentence = chosen.posterior, f"{chosen.sentence} It took {time.monotonic() - started:.0f} s."
-    if isinstance(posterior, Fit):
-        posterior.save(out, full=full)
+    if chosen.weights is None:
+        (fitted,) = posterior.parts.values()
+        fitted.save(out, full=full)
         if as_json:
-            print_json({"fit": str(out), "choice": sentence, **described(posterior, prob=prob)})
+            print_json({"fit": str(out), "choice": sentence, **described(fitted, prob=prob)})
         else:
-            print_checks(posterior)
+            print_checks(fitted)
             print(f"\n{sentence}\n")
-            print_parameters(posterior, prob)
-            print_forecast(posterior, out, prob)
-        end(posterior)
+            print_parameters(fitted, prob)
+            print_forecast(fitted, out, prob)
+        end(fitted)
         return
-    assert chosen.weights is not None
     (out / WEIGHTS).unlink(missing_ok=True)
     posterior.save(out, full=full)
     document = {**json.loads(chosen.weights.to_json()), "weights": dict(posterior.weights)}

@@ -90,8 +90,8 @@ def _command(kind: type[Question]) -> Any:
 
 def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any]) -> None:
     """Build a question from the command line, answer it, write what is to be written, and print the answer."""
-    from bayes_scaling.cells import csv_of
     from bayes_scaling.files import check_writable, refuse_overwriting, write_whole
+    from bayes_scaling.runs.cells import csv_of
 
     out, as_json = given.pop("out", None), given.pop("as_json")
     stored = given.pop("stored", None)

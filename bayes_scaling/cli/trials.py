@@ -68,8 +68,8 @@ def backtest(
     as_json: options.AsJson = False,
 ) -> None:
     """Forecast a table's own larger runs from its smaller ones at every cut: coverage and scores."""
-    from bayes_scaling.cells import csv_of
     from bayes_scaling.files import whole_file, write_whole
+    from bayes_scaling.runs.cells import csv_of
 
     if out is not None:
         _make_folder(out, "backtest.json", "scores.csv", "backtest.png", read=(runs, model, card))

@@ -25,7 +25,7 @@ def curve(answer: Answer, *, table: str, x: str, y: str, band: tuple[str, str] |
     >>> ask(example_fit(), "regret", compute=1e23).figure().axes[0].get_xlabel()
     'N (parameters)'
     """
-    from bayes_scaling.drawing import canvas
+    from bayes_scaling.questions.drawing import canvas
 
     rows = answer.tables[table].sort_values(x)
     figure = canvas(6.4, 3.4)
@@ -43,7 +43,7 @@ def bars(answer: Answer, *, tables: Mapping[str, str], x: str, xlabel: str, most
 
     Of each table the first rows are shown that have a value, the first of them on top.
     """
-    from bayes_scaling.drawing import canvas
+    from bayes_scaling.questions.drawing import canvas
 
     shown = {name: answer.tables[name].dropna(subset=[x]).head(most) for name in tables}
     figure = canvas(7.2, 1.2 + 0.26 * max(map(len, shown.values())))

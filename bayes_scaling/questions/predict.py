@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.cells import csv_of
 from bayes_scaling.errors import ConflictingOptions, MissingOption
 from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.predict import intervals, predict
@@ -16,6 +15,7 @@ from bayes_scaling.posterior.rows import continued_rows, predict_table
 from bayes_scaling.posterior.variance import shares_of, shares_sentence
 from bayes_scaling.questions.base import Answer, OfRun
 from bayes_scaling.questions.wording import credible, percent
+from bayes_scaling.runs.cells import csv_of
 from bayes_scaling.runs.table import read_inputs
 
 

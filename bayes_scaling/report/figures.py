@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bayes_scaling.drawing import Drawing, with_joined_marks
 from bayes_scaling.errors import ConflictingOptions
 from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.questions.drawing import Drawing, with_joined_marks
 from bayes_scaling.questions.wording import percent, power, short
 
 INK: Final = "#123456"

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.cells import cells_of, text_of
 from bayes_scaling.errors import MissingSource, UnknownFormat
 from bayes_scaling.runs.bounds import opened, refuse_wide
+from bayes_scaling.runs.cells import cells_of, text_of
 from bayes_scaling.runs.readers import suffix_of
 from bayes_scaling.runs.readers.files import separator_of
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bayes_scaling.errors import BayesScalingError, InvalidFit, InvalidRequest, NotConvergedWarning, gathered_warnings
+from bayes_scaling.errors import BayesScalingError, InvalidFit, NotConvergedWarning, gathered_warnings
 from bayes_scaling.posterior.fit import Fit, load_fit
 from bayes_scaling.posterior.mixture import Mixture, load_mixture
 from bayes_scaling.questions.base import plain
@@ -76,9 +76,8 @@ def answer(stored: Stored, asked: Asked) -> Reply:
 def _observation(posterior: Fit | Mixture, name: str | None) -> Fit | Mixture:
     if name is None:
         return posterior
-    if isinstance(posterior, Mixture):
-        raise InvalidRequest("A mixture of fits of one law has no observations: leave the observation out.")
-    return posterior.for_loss(name)
+    (fit,) = posterior.as_kind(("fit",), "for an observation").parts.values()
+    return fit.for_loss(name)
 
 
 def describe(stored: Stored) -> Reply:
@@ -88,7 +87,7 @@ def describe(stored: Stored) -> Reply:
     def reply(posterior: Fit | Mixture) -> bytes:
         about: dict[str, Any] = {
             "id": stored.name,
-            "kind": "mixture" if isinstance(posterior, Mixture) else "fit",
+            "kind": "mixture" if posterior.weights else "fit",
             "fit_digest": posterior.digest,
             "model_digest": posterior.model_digest,
             "loss_unit": posterior.loss_unit,
@@ -97,11 +96,9 @@ def describe(stored: Stored) -> Reply:
             "adequate": posterior.adequate,
             "adequacy": posterior.adequacy,
         }
-        if isinstance(posterior, Mixture):
-            about |= {"weights": dict(posterior.weights), "sentence": posterior.sentence}
-        else:
-            about |= described(posterior)
         parts = list(posterior.parts.values())
+        of_mixture = {"weights": dict(posterior.weights), "sentence": posterior.sentence}
+        about |= of_mixture if posterior.weights else described(parts[0])
         about["observations"] = {view.model.only.name: _of_observation(view) for view in parts[0].views.values()}
         about["runs"] = str(parts[0].facts["runs"])
         return _json(about)
@@ -138,7 +135,7 @@ def _line(posterior: Fit | Mixture) -> dict[str, Any]:
     parts = list(posterior.parts.values())
     laws = dict.fromkeys(observation.law for part in parts for observation in part.model.observations)
     return {
-        "kind": "mixture" if isinstance(posterior, Mixture) else "fit",
+        "kind": "mixture" if posterior.weights else "fit",
         "laws": list(laws),
         "runs": str(parts[0].facts["runs"]),
         "loss_unit": posterior.loss_unit,
@@ -156,10 +153,9 @@ def report(stored: Stored) -> Reply:
     def reply(posterior: Fit | Mixture) -> bytes:
         from bayes_scaling.report import write_report  # seconds of imports that no answer needs
 
-        if isinstance(posterior, Mixture):
-            raise InvalidRequest("A mixture has no report of its own: its fits have.")
+        (fit,) = posterior.as_kind(("fit",), "for a report").parts.values()
         with tempfile.TemporaryDirectory() as folder:
-            return write_report(posterior, Path(folder) / "report.html").read_bytes()
+            return write_report(fit, Path(folder) / "report.html").read_bytes()
 
     return _reply(stored, reply)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from bayes_scaling import display
-from bayes_scaling.cells import csv_of
 from bayes_scaling.files import whole_file, write_whole
 from bayes_scaling.runs.card import Card, card_beside, write_card
+from bayes_scaling.runs.cells import csv_of
 from bayes_scaling.runs.table import RunTable
 
 

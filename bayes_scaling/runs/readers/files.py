@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from bayes_scaling.cells import cells_of, text_of
 from bayes_scaling.errors import TooLarge
 from bayes_scaling.runs.bounds import opened
+from bayes_scaling.runs.cells import cells_of, text_of
 from bayes_scaling.runs.readers import reader
 
 _SEPARATORS: Final = ",;\t|"

@@ -8,8 +8,8 @@ from typing import Final
 
 import pandas as pd
 
-from bayes_scaling.cells import text_of
 from bayes_scaling.errors import RepeatedColumn, UnknownFormat
+from bayes_scaling.runs.cells import text_of
 from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.readers import reader
 from bayes_scaling.runs.readers.files import read_csv, separator_of

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import bayes_scaling.service
-from bayes_scaling.cells import cells_of, csv_of
 from bayes_scaling.cli import app
 from bayes_scaling.model.thinning import thin
 from bayes_scaling.posterior.examples import example_fit
 from bayes_scaling.runs.batches import batches_of
+from bayes_scaling.runs.cells import cells_of, csv_of
 from bayes_scaling.runs.collecting.collect import collect
 from bayes_scaling.runs.readers.files import read_csv
 from tests.javascript import evaluated
