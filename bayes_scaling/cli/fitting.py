@@ -292,7 +292,7 @@ def _fit_by_forecasts(
         say(f"Weighing {' and '.join(names)} by forecasts of the table's larger runs, where there are enough of them.")
     chosen = choose(table, **settings)
     posterior, sentence = chosen.posterior, f"{chosen.sentence} It took {time.monotonic() - started:.0f} s."
-    if chosen.weights is None:
+    if not posterior.weights:
         (fitted,) = posterior.parts.values()
         fitted.save(out, full=full)
         if as_json:
@@ -304,6 +304,7 @@ def _fit_by_forecasts(
             print_forecast(fitted, out, prob)
         end(fitted)
         return
+    assert chosen.weights is not None
     (out / WEIGHTS).unlink(missing_ok=True)
     posterior.save(out, full=full)
     document = {**json.loads(chosen.weights.to_json()), "weights": dict(posterior.weights)}
