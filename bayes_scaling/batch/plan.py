@@ -182,7 +182,7 @@ def named_tables(
     """Return tables that Python gives: by name, or one to split; and records of those that cannot be read."""
     given = tables if isinstance(tables, Mapping) else {getattr(tables, "name", "runs"): tables}
     if not isinstance(tables, Mapping) and isinstance(tables, str | Path):
-        given = {Path(tables).name.split(".")[0]: tables}
+        given = {_stem(Path(tables)): tables}
     named, unread = [], []
     for label, table in given.items():
         try:

@@ -39,8 +39,6 @@ _SUGGESTED: Final = (
     "Weibull",
 )
 """Distributions that a sentence names beside the shipped ones; any other of PyMC that is positive is taken too."""
-
-
 _DENSITIES: Final[dict[Any, Any]] = {}
 """Compiled log densities of this process, by distribution and arguments."""
 

@@ -59,12 +59,9 @@ class _Lines:
         if now - self._last < _SECONDS:
             return
         self._last = now
-        known = share is not None and share >= _LEAST_SHARE
-        left = (
-            f", {100 * share:.0f} % done, some {_said((now - self._begun) * (1 / share - 1))} left"
-            if known and share
-            else ""
-        )
+        left = ""
+        if share is not None and share >= _LEAST_SHARE:
+            left = f", {100 * share:.0f} % done, some {_said((now - self._begun) * (1 / share - 1))} left"
         print(f"{label}{left}", file=sys.stderr, flush=True)
 
 

@@ -40,13 +40,13 @@ class Surrogate(Surface):
     def __init__(self, some: Surface, points: np.ndarray, log_density: np.ndarray) -> None:
         self._some = some
         self._points, self._added = np.empty((0, some.size)), np.empty(0)
-        self.learn(points, log_density)
+        self._fit(points, log_density - some.of(points))
 
     @classmethod
     def near(cls, density: Surface, weighted: Weighted, rng: np.random.Generator) -> Self | None:
         """Return the surrogate of a density at weighted draws; nothing where the table is not large, or unknowns are many."""
         numbers = (density.size + 1) * (density.size + 2) // 2
-        if _PER_NUMBER * numbers > _POINTS or density.on_some_rows(_MANY_ROWS) is density:
+        if _PER_NUMBER * numbers > _POINTS or density.rows <= _MANY_ROWS:
             return None
         chosen = rng.choice(len(weighted.points), _POINTS, p=weighted.weights)
         return cls(density.on_some_rows(_SOME_ROWS), weighted.points[chosen], weighted.log_density[chosen])
@@ -56,9 +56,11 @@ class Surrogate(Surface):
         """How many numbers a point has."""
         return self._some.size
 
-    def learn(self, points: np.ndarray, log_density: np.ndarray) -> None:
-        """Fit the paraboloid anew, with more points, and without those of long ago."""
-        added = log_density - self._some.of(points)
+    def learn(self, points: np.ndarray, lacking: np.ndarray) -> None:
+        """Fit the paraboloid anew, with more points and what it lacks there, and without points of long ago."""
+        self._fit(points, lacking + self._paraboloid(points))
+
+    def _fit(self, points: np.ndarray, added: np.ndarray) -> None:
         known = np.isfinite(added)
         self._points = np.vstack([self._points, points[known]])[-_POINTS:]
         self._added = np.append(self._added, added[known])[-_POINTS:]
@@ -74,4 +76,7 @@ class Surrogate(Surface):
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log density of the prior, and of what was measured as it is approximated."""
         prior, measured = self._some.parts(points)
-        return prior, measured + self._products(points) @ self._numbers
+        return prior, measured + self._paraboloid(points)
+
+    def _paraboloid(self, points: np.ndarray) -> np.ndarray:
+        return self._products(points) @ self._numbers

@@ -259,7 +259,7 @@ class Ensemble:
         self._surrogate = None if conditional is not None else Surrogate.near(density, weighted, rng)
         self._known: list[tuple[np.ndarray, np.ndarray]] = []
         self._state = self._state_at(weighted.points[rng.choice(len(weighted.points), count, p=weighted.weights)])
-        self._state = self._judged(self._state)
+        self._state = self._in_all_rows(self._state)
 
     @property
     def noted(self) -> int:
@@ -285,7 +285,7 @@ class Ensemble:
         """Take differences from now on between where the walkers are too, and no longer where they were long ago."""
         self._places = np.vstack([self._places, self.points])[-_PLACES:]
         if self._surrogate is not None:
-            self._known.append((self.points, self.log_density))
+            self._known.append((self.points, self._state.measured - self._state.moved_in))
 
     def fit_mixture(self) -> None:
         """Propose from now on from a mixture fitted to where the walkers were of late, and before the power was raised last.
@@ -299,9 +299,9 @@ class Ensemble:
     def fit_surrogate(self) -> None:
         """Move from now on in a surrogate fitted to where the walkers were of late, too, where there is one."""
         if self._surrogate is not None:
-            points, log_density = (np.concatenate(each) for each in zip(*self._known, strict=True))
+            points, lacking = (np.concatenate(each) for each in zip(*self._known, strict=True))
             self._known = []
-            self._surrogate.learn(points, log_density)
+            self._surrogate.learn(points, lacking)
             self._state = self._state._replace(moved_in=self._surrogate.parts(self.points)[1])
 
     def raise_power(self) -> None:
@@ -329,7 +329,7 @@ class Ensemble:
 
     def _judge(self, before: _State) -> None:
         """Leave walkers where they moved in a surrogate with the probability that leaves the posterior as it is."""
-        there = self._judged(self._state)
+        there = self._in_all_rows(self._state)
         with np.errstate(invalid="ignore"):
             rise = self._power * ((there.measured - there.moved_in) - (before.measured - before.moved_in))
             self._state = there.where(np.log(self._rng.random(len(rise))) < rise, before)
@@ -353,7 +353,7 @@ class Ensemble:
             taken = np.log(rng.random(count)) < rise  # never where the density is no number
         self._state = there.where(taken, here)
 
-    def _judged(self, state: _State) -> _State:
+    def _in_all_rows(self, state: _State) -> _State:
         """Return a state with the log density of what was measured in all rows, where that is not known yet."""
         measured, new = state.measured.copy(), np.isnan(state.measured)
         if new.any():
@@ -365,12 +365,13 @@ class Ensemble:
         none = np.zeros(len(points))
         of_effects = none if self._conditional is None else self._conditional.log_density(points)
         of_mixture = none if self._mixture is None else self._mixture.log_density(points[:, self._mixed])
+        prior, moved_in = (self._surrogate or self._density).parts(points)
+        measured = moved_in
         if self._surrogate is None:
             self.evaluations += len(points)
-            prior, measured = self._density.parts(points)
-            return _State(points, prior, measured, measured, of_effects, of_mixture)
-        prior, moved_in = self._surrogate.parts(points)
-        return _State(points, prior, np.full(len(points), np.nan), moved_in, of_effects, of_mixture)
+        else:
+            measured = np.full(len(points), np.nan)
+        return _State(points, prior, measured, moved_in, of_effects, of_mixture)
 
     def _along_differences(self) -> np.ndarray:
         """Return points along differences of two places, in some of the directions of the posterior's own scale."""

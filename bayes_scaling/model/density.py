@@ -54,6 +54,11 @@ class Surface:
         """How many numbers a point has."""
         raise NotImplementedError
 
+    @property
+    def rows(self) -> int:
+        """Rows of the longest table; none where there is no table."""
+        return 0
+
     def parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the log density of the prior, and of what was measured, each of shape (point,)."""
         raise NotImplementedError
@@ -132,6 +137,11 @@ class LogDensity(Surface):
         """How many numbers a point has."""
         return len(self.start)
 
+    @property
+    def rows(self) -> int:
+        """Rows of the longest table."""
+        return self.layout.most_rows
+
     @cached_property
     def _few(self) -> LogDensity:
         """The model on next to no rows: what is stored of a point does not depend on them."""
@@ -156,7 +166,7 @@ class LogDensity(Surface):
     def on_some_rows(self, count: int) -> LogDensity:
         """Return the density of about so many rows of each observation, taken at random, runs as a whole; itself where it has no more."""
         layout = self.layout
-        return self if layout.most_rows <= count else LogDensity(layout.at_rows(layout.some_rows(count)))
+        return self if self.rows <= count else LogDensity(layout.at_rows(layout.some_rows(count)))
 
     def draws(self, points: np.ndarray, shape: tuple[int, int]) -> xr.Dataset:
         """Return every stored unknown at points, dims (chain, draw, *groupings), under the names that a posterior has."""

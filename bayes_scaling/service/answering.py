@@ -87,13 +87,7 @@ def describe(stored: Stored) -> Reply:
     def reply(posterior: Fit | Mixture) -> bytes:
         about: dict[str, Any] = {
             "id": stored.name,
-            "kind": "mixture" if posterior.weights else "fit",
-            "fit_digest": posterior.digest,
-            "model_digest": posterior.model_digest,
-            "loss_unit": posterior.loss_unit,
-            "converged": posterior.converged,
-            "verdict": posterior.verdict,
-            "adequate": posterior.adequate,
+            **_of_any(posterior),
             "adequacy": posterior.adequacy,
         }
         parts = list(posterior.parts.values())
@@ -134,10 +128,13 @@ def summarize(each: Iterable[Stored]) -> list[dict[str, Any] | None]:
 def _line(posterior: Fit | Mixture) -> dict[str, Any]:
     parts = list(posterior.parts.values())
     laws = dict.fromkeys(observation.law for part in parts for observation in part.model.observations)
+    return {"laws": list(laws), "runs": str(parts[0].facts["runs"]), **_of_any(posterior)}
+
+
+def _of_any(posterior: Fit | Mixture) -> dict[str, Any]:
+    """Return what is said of every posterior."""
     return {
         "kind": "mixture" if posterior.weights else "fit",
-        "laws": list(laws),
-        "runs": str(parts[0].facts["runs"]),
         "loss_unit": posterior.loss_unit,
         "converged": posterior.converged,
         "verdict": posterior.verdict,
