@@ -28,7 +28,7 @@ from bayes_scaling.inference.walkers import Walked, walk
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.posterior.checks import RULES, r_hat
+from bayes_scaling.posterior.checks import RULES
 
 if TYPE_CHECKING:
     from bayes_scaling.inference.nuts import Compiled
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 _MOST_UNKNOWNS: Final = 25
 """Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
 _LARGEST_K: Final = RULES["Pareto k-hat of the weights"].threshold
-_ENOUGH_TO_TELL: Final = 2000
-"""Draws below which chains differ by chance."""
 _FEWEST_EFFECTIVE: Final = 1000.0
 """Effective size below which what walkers begin with would be known by chance."""
 DRAWS: Final = 1000
@@ -115,7 +113,13 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
                 rng = np.random.default_rng([settings.seed, 5])
                 sizes = {"chains": asked.chains, "draws": asked.draws or DRAWS}
                 walked = walk(
-                    density, weighted, rng, given, **sizes, progress=lambda share: show("sampling", (1 + 2 * share) / 3)
+                    density,
+                    weighted,
+                    rng,
+                    given,
+                    **sizes,
+                    published=lambda points: _published(density, points),
+                    progress=lambda share: show("sampling", (1 + 2 * share) / 3),
                 )
                 doubt = _doubt(walked)
                 if settings.sampler == "importance" or not doubt:
@@ -167,13 +171,16 @@ def _is_exact(weighted: Weighted) -> bool:
 
 
 def _doubt(walked: Walked) -> str:
-    """Return why the draws of walkers do not represent the posterior; nothing where they do, or are too few to tell."""
+    """Return why the draws of walkers do not represent the posterior; nothing where they do, as far as they tell."""
     if walked.memory > RULES["rank correlation of walkers with where they were"].threshold:
         return f"walkers had not forgotten where they were (correlation {walked.memory:.2f})"
-    if walked.log_density.shape[0] < 2 or walked.log_density.size < _ENOUGH_TO_TELL:
-        return ""
-    disagreement = float(r_hat(walked.points).max())
-    return "" if RULES["largest R-hat"].passes(disagreement) else f"walkers disagreed (R-hat {disagreement:.3f})"
+    return "" if walked.agrees else f"walkers disagreed (R-hat {walked.disagreement:.3f})"
+
+
+def _published(density: LogDensity, points: np.ndarray) -> np.ndarray:
+    """Return every stored unknown at points, shape (point, unknown)."""
+    draws = density.draws(points, (1, len(points)))
+    return np.column_stack([each.values.reshape(len(points), -1) for each in draws.values()])
 
 
 def _compiled(layout: Layout) -> Compiled:

@@ -23,6 +23,7 @@ from bayes_scaling.inference.importance import Mixture, Weighted
 from bayes_scaling.inference.surrogate import Surrogate
 from bayes_scaling.model.density import Surface
 from bayes_scaling.numerics import bisect
+from bayes_scaling.posterior.checks import RULES, r_hat
 from bayes_scaling.posterior.effective import KINDS, of_walkers
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _MOST_BETWEEN: Final = 40
 """Moves between two draws of a walker that are kept, at the most."""
 _WORTH: Final = 800
 """Effective sample size that the draws are to have."""
+_ENOUGH_TO_TELL: Final = 2000
+"""Draws below which chains differ by chance."""
 _NOTED: Final = {False: 5, True: 10}
 """Moves between two places of a walker that are noted, and that may be kept: in the posterior itself and in a surrogate of it."""
 _PLACES: Final = 2000
@@ -89,6 +92,8 @@ class Walked:
     memory : float
         Rank correlation of where they were half of the moves at the whole likelihood before it and at its beginning, the
         largest over the unknowns.
+    disagreement : float
+        The largest R-hat of what the chains are to agree on; one where the draws are too few to tell.
     evaluations : int
         Evaluations of the density.
     """
@@ -98,7 +103,13 @@ class Walked:
     walkers: np.ndarray
     moves: int
     memory: float
+    disagreement: float
     evaluations: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the chains agree, as far as there are draws enough to tell."""
+        return RULES["largest R-hat"].passes(self.disagreement)
 
 
 def walk(
@@ -109,6 +120,7 @@ def walk(
     *,
     chains: int,
     draws: int,
+    published: Callable[[np.ndarray], np.ndarray] = np.asarray,
     progress: Callable[[float], None] | None = None,
 ) -> Walked:
     """Move walkers from weighted draws until they forget where they were, and return draws of them from then on.
@@ -125,6 +137,9 @@ def walk(
         The effects of groups given the other unknowns, where these alone are drawn from a mixture.
     chains, draws : int
         Chains that the walkers are divided among, and draws of each.
+    published : callable, optional
+        Returns of points of shape (point, coordinate) what the chains are to agree on, shape (point, quantity): by default
+        the coordinates.
     progress : callable, optional
         Told the share of the work that is done.
     """
@@ -136,14 +151,31 @@ def walk(
     tell = progress or (lambda _: None)
     moves, memory = _settle(ensemble, lambda moves: tell(share * min(1.0, moves / to_settle)))
     enough = min(_WORTH, 0.5 * chains * draws)
-    points, log_density = _draw(ensemble, kept, enough, lambda drawn: tell(share + (1 - share) * drawn / kept))
+    told = chains > 1 and chains * draws >= _ENOUGH_TO_TELL
 
     def of_chains(values: np.ndarray) -> np.ndarray:
         """Return what has a shape (walker, kept, ...) by chain and draw; of the last walker of a chain some may be too many."""
         return values.reshape(chains, -1, *values.shape[2:])[:, :draws]
 
+    def disagreement(points: np.ndarray) -> float:
+        """Return the largest R-hat of what points of shape (walker, kept, coordinate) publish."""
+        flat = of_chains(points).reshape(chains * draws, -1)
+        return float(r_hat(published(flat).reshape(chains, draws, -1)).max()) if told else 1.0
+
+    def is_enough(points: np.ndarray) -> bool:
+        return _worth(points) >= enough and RULES["largest R-hat"].passes(disagreement(points))
+
+    points, log_density = _draw(ensemble, kept, is_enough, lambda drawn: tell(share + (1 - share) * drawn / kept))
     walkers = np.repeat(np.arange(len(points))[:, None], kept, axis=1)
-    return Walked(of_chains(points), of_chains(log_density), of_chains(walkers), moves, memory, ensemble.evaluations)
+    return Walked(
+        of_chains(points),
+        of_chains(log_density),
+        of_chains(walkers),
+        moves,
+        memory,
+        disagreement(points),
+        ensemble.evaluations,
+    )
 
 
 def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float]:
@@ -168,10 +200,12 @@ def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float
     return _MOST_ROUNDS * _MOVES, memory
 
 
-def _draw(ensemble: Ensemble, kept: int, enough: float, tell: Callable[[int], None]) -> tuple[np.ndarray, np.ndarray]:
+def _draw(
+    ensemble: Ensemble, kept: int, is_enough: Callable[[np.ndarray], bool], tell: Callable[[int], None]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return points and log densities of an ensemble that moves on, of shapes (walker, draw, ...).
 
-    Where they are not worth enough, every second is kept, and the ensemble makes twice as many moves from one to the next,
+    Where the points are not enough, every second is kept, and the ensemble makes twice as many moves from one to the next,
     as often as it takes.
     """
     drawn, between = list[tuple[np.ndarray, np.ndarray]](), ensemble.noted
@@ -181,7 +215,7 @@ def _draw(ensemble: Ensemble, kept: int, enough: float, tell: Callable[[int], No
             drawn.append((ensemble.points, ensemble.log_density))
             tell(len(drawn))
         points, log_density = (np.stack(each, axis=1) for each in zip(*drawn, strict=True))
-        if kept == 1 or between >= _MOST_BETWEEN or _worth(points) >= enough:
+        if kept == 1 or between >= _MOST_BETWEEN or is_enough(points):
             return points, log_density
         drawn, between = drawn[1::2], 2 * between
 

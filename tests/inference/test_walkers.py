@@ -54,6 +54,24 @@ def test_tails_are_reached_in_which_no_walker_began(walked):
     assert_of_a_long_tail(walked.points)
 
 
+def test_walkers_move_on_while_chains_disagree_on_what_is_published(walked):
+    near = 0.1 * np.random.default_rng(1).standard_normal((1000, 3))
+    sizes = {"chains": 4, "draws": 1000}
+    # Sorted, the first chain has the smallest quarter.
+    found = walk(
+        LongTail(),
+        begun(LongTail(), near),
+        np.random.default_rng(2),
+        published=lambda points: np.sort(points, axis=0),
+        **sizes,
+    )
+    assert walked.agrees
+    assert 1 < walked.disagreement < 1.01
+    assert not found.agrees
+    assert found.disagreement > 1.5
+    assert found.evaluations > 1.5 * walked.evaluations
+
+
 def test_draws_of_a_walker_are_beside_each_other(walked):
     assert walked.points.shape == (4, 1000, 3)
     assert walked.walkers.shape == walked.log_density.shape == (4, 1000)

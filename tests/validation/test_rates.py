@@ -11,7 +11,10 @@ from bayes_scaling.questions.rate import Rate
 from bayes_scaling.runs.catalog import load_runs
 from bayes_scaling.runs.sweeps import cells_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::bayes_scaling.errors.DivergedRunsWarning"),
+]  # two of the sweeps' runs
 
 HELD_OUT = {
     "largest size": "params > 1e9",
