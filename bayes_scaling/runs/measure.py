@@ -31,6 +31,8 @@ _ENOUGH: Final = 2000
 _FEWEST, _ALL_PERMUTATIONS = 4, 7
 _CLEARLY, _OF_A_SHARE = 1e-3, 0.05
 """p-value at which a loss rises; and where scores lie and hardly any loss, below one or above that of guessing."""
+_ROUNDED: Final = 1e-3
+"""By how much a loss and a score that are printed with some digits add up to something else than one."""
 _ANYWAY: Final = "If it is a loss all the same, of repeated data, say: --anyway (in Python anyway=True)."
 
 
@@ -58,16 +60,27 @@ def converted(cells: pd.Series, made: Callable[[Any], Any]) -> pd.Series:
         return made(numbers).astype(object).where(numbers.notna(), cells)
 
 
-def unit_of(theirs: str) -> str | None:
-    """Return the unit that the name of a column of losses, or what is made of one, states.
+def unit_of(theirs: str, table: pd.DataFrame | None = None) -> str | None:
+    """Return the unit that the name of a column of losses, or what is made of one, states, or a score beside it in the table.
 
     >>> unit_of("val_bpb"), unit_of("1 - accuracy"), unit_of("val/loss")
     ('bits/byte', 'error rate', None)
+    >>> unit_of("loss", pd.DataFrame({"accuracy": [0.337, 0.436], "loss": [0.663, 0.564]}))
+    'error rate'
     """
-    if _REST.fullmatch(theirs):
+    if _REST.fullmatch(theirs) or (table is not None and _is_rest_of_a_score(table)):
         return "error rate"
     unit = unit_named(theirs)
     return unit if unit in LOSS_UNITS else None
+
+
+def _is_rest_of_a_score(table: pd.DataFrame) -> bool:
+    """Whether a loss and a score, by its name, add up to one in every row that has both."""
+    scores = [column for column in table if set(_words(str(column))) & _SCORE]
+    if "loss" not in table or not scores:
+        return False
+    sums = table[scores].apply(as_numbers).add(as_numbers(table["loss"]), axis=0)
+    return any(len(known) > 1 and (known - 1).abs().max() < _ROUNDED for known in (sums[c].dropna() for c in scores))
 
 
 def remedy(theirs: str) -> str:

@@ -156,7 +156,7 @@ def read_runs(
         ``FLOPs (P)`` or ``params (M)``, is the unit of its numbers.
     loss_unit : str, optional
         Unit of the loss, over the card's: ``"nats/token"``, ``"bits/token"``, ``"bits/byte"`` or ``"error rate"``. By default what the
-        name of the column states, such as ``bpb``.
+        name of the column states, such as ``bpb``; beside a score that adds up to one with it, a loss is an error rate.
     card : path or Card, optional
         What the numbers mean; by default ``NAME.card.toml`` beside the table, or ``card.toml``, if there is one.
     needs : collection of str
@@ -213,7 +213,7 @@ def read_runs(
         numbers = _completed(parse_cells(raw)[0])[0]
         raw = raw[rows_where(where, numbers, name or place)]
     measure = (columns or {}).get("loss", "loss")
-    card = _card(card, path, loss_unit, raw, place, unit_of(measure))
+    card = _card(card, path, loss_unit, raw, place, unit_of(measure, raw))
     if columns and columns.get("params") == "params_total":
         card = replace(card, params="total")
     needed = {"loss", *needs}
@@ -341,13 +341,13 @@ def _card(
     loss_unit: str | None,
     table: pd.DataFrame,
     place: str,
-    by_name: str | None,
+    by_itself: str | None,
 ) -> Card:
-    """Return the card given, or the one beside the table, with the unit of the loss that the call, the table or a name states."""
+    """Return the card given, or the one beside the table, with the unit of the loss that the call, the table or the loss itself states."""
     if card is None and path is not None:
         card = next((beside for beside in (card_beside(path), path.parent / "card.toml") if beside.is_file()), None)
     if not isinstance(card, Card):
-        card = Card(loss_unit=by_name or Card.loss_unit) if card is None else read_card(card)
+        card = Card(loss_unit=by_itself or Card.loss_unit) if card is None else read_card(card)
     kinds = {name: sorted({str(value) for value in table[name].dropna()}) for name in _OF_ONE_UNIT if name in table}
     for column, found in kinds.items():
         if len(found) > 1:

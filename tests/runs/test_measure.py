@@ -117,6 +117,22 @@ def test_a_name_states_the_unit(name, unit):
     assert read_runs(table, columns={"loss": name}, loss_unit="bits/token").card.loss_unit == "bits/token"
 
 
+@pytest.mark.parametrize(
+    ("score", "unit"),
+    [
+        ([0.11, 0.18, 0.21, 0.26], "error rate"),
+        (["11 %", None, 0.2099, 0.26], "error rate"),
+        ([0.11, 0.18, 0.21, 0.36], "nats/token"),
+        ([None, None, None, 0.26], "nats/token"),
+        (["low", "low", "high", "high"], "nats/token"),
+    ],
+)
+def test_a_loss_that_adds_up_to_one_with_a_score_is_an_error_rate(score, unit):
+    table = pd.DataFrame({"params": SIZES, "eval_accuracy": score, "loss": [0.89, 0.82, 0.79, 0.74]})
+    assert read_runs(table).card.loss_unit == unit
+    assert read_runs(table, loss_unit="bits/byte").card.loss_unit == "bits/byte"
+
+
 def test_metrics_are_never_mixed():
     table = pd.DataFrame({"params": SIZES, "loss": [3.4, 3.0, 2.9, 2.7], "metric": ["val", "train", "val", "train"]})
     with pytest.raises(MixedUnits, match=r"train and val.*metric == 'train'"):
