@@ -25,6 +25,19 @@ from bayes_scaling.report.pictures import published_of
 
 _MOVERS = 5
 """Priors, and rows, of the table of sensitivity."""
+_SAID_ELSEWHERE = {"origin", "curves_origin", "versions", "memory", "outliers", "named"}
+"""Facts of a fit that its command, its checks and its suspicious rows say."""
+_FACTS = {
+    "runs_digest": "digest of the runs",
+    "params": "parameters counted",
+    "significant_bits": "significant bits of stored draws",
+    "sampler_reason": "diagnostics of the sampler",
+    "evaluations": "evaluations of the density",
+    "rounds": "rounds of importance sampling",
+}
+"""What a fact is called, where it is not its name."""
+_SPECIAL = set('"$`\\!')
+"""What double quotes do not take from a shell."""
 _INTERVAL = "{median:.3f} ({lower:.3f} to {upper:.3f})"
 
 
@@ -295,8 +308,10 @@ def stopping_table(stopped: pd.DataFrame, prob: float) -> Table:
 
 def fact_table(fit: Fit) -> Table:
     """Return the provenance of the fit."""
-    facts = {name: value for name, value in fit.facts.items() if name not in ("origin", "curves_origin", "versions")}
-    rows = {"command": reproduce(fit), **{name.replace("_", " "): value for name, value in facts.items()}}
+    facts = {name: value for name, value in fit.facts.items() if name not in _SAID_ELSEWHERE}
+    if bits := facts.get("significant_bits"):
+        facts["significant_bits"] = ", ".join(f"{number} of {what}" for what, number in bits.items())
+    rows = {"command": reproduce(fit), **{_FACTS.get(name, name.replace("_", " ")): value for name, value in facts.items()}}
     rows = {name: str(value) for name, value in rows.items() if value not in ("", None)}
     rows["model digest"] = fit.model.digest
     rows["versions"] = ", ".join(f"{name} {version}" for name, version in fit.facts["versions"].items())
@@ -312,7 +327,16 @@ def reproduce(fit: Fit) -> str:
     words = ["bayes-scaling", "fit", *facts["origin"], "--model", "model.toml", *(["--curves", *curves] if curves else [])]
     for option in ("sampler", "seed", "draws", "tune", "chains", "target_accept"):
         words += [f"--{option.replace('_', '-')}", str(facts[option])]
-    return shlex.join([*words, "--out", "fit.nc"])
+    return " ".join(map(_quoted, [*words, "--out", "fit.nc"]))
+
+
+def _quoted(word: str) -> str:
+    """Return a word of a command as a shell reads it: in double quotes where it has single ones.
+
+    >>> print(_quoted("series == 'size'"), _quoted("a b"), _quoted("ladder"))
+    "series == 'size'" 'a b' ladder
+    """
+    return f'"{word}"' if "'" in word and not set(word) & _SPECIAL else shlex.quote(word)
 
 
 def sensitivity_table(answer: Answer) -> Table:
