@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,6 @@ from bayes_scaling.runs.catalog import MIRROR
 from bayes_scaling.runs.table import RunTable, read_runs
 
 os.environ.setdefault("PYTENSOR_FLAGS", "traceback__limit=0")  # where each node was made: a quarter of the time of a model
-# Two hundred processes that tests start load our modules: compiled once, also where the environment says to keep no bytecode.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 HOFFMANN_LIKE = published("besiroglu2024").values
 

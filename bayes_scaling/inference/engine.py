@@ -2,7 +2,8 @@
 
 Importance sampling needs no compilation and sees all modes at once, and its diagnostics say when it fails: the shape of
 the tail of its weights (Pareto k-hat) and the effective sample size. Tails that it does not reach, which they do not say, an
-ensemble of walkers does that begins at its draws (:mod:`bayes_scaling.inference.walkers`). Effects of groups are drawn given the rest in closed
+ensemble of walkers does that begins at its draws (:mod:`bayes_scaling.inference.walkers`), as long as they soon forget where they were:
+of some posteriors with groups they do not, and NUTS takes over. Effects of groups are drawn given the rest in closed
 form, so that only the rest counts: every shipped document leaves 4 to 22 unknowns, of which importance sampling is exact
 enough on every table it was tried on. Beyond 25 it was not.
 """
@@ -10,7 +11,7 @@ enough on every table it was tried on. Beyond 25 it was not.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -45,6 +46,8 @@ _MOST_DRAWS: Final = 40000
 _EFFECTIVE: Final = 1500.0
 """Effective sample size that is asked for: the walkers that begin at these draws make more of them."""
 _ATTEMPTS: Final = 3
+_CLOSER: Final = 0.995
+"""Acceptance rate that NUTS is tuned to where it had divergences."""
 _CLIMBED: Final = 5
 """Draws from which a climb looks for modes that were missed."""
 
@@ -172,8 +175,8 @@ def _is_exact(weighted: Weighted) -> bool:
 
 def _doubt(walked: Walked) -> str:
     """Return why the draws of walkers do not represent the posterior; nothing where they do, as far as they tell."""
-    if walked.memory > RULES["rank correlation of walkers with where they were"].threshold:
-        return f"walkers had not forgotten where they were (correlation {walked.memory:.2f})"
+    if not walked.forgets:
+        return f"walkers had not forgotten where they were ({walked.memory:.1f} standard errors)"
     return "" if walked.agrees else f"walkers disagreed (R-hat {walked.disagreement:.3f})"
 
 
@@ -212,7 +215,7 @@ def _by_walkers(
         "sampler_reason": f"{_stated(weighted)}; {walked.moves} moves of {len(np.unique(walked.walkers))} walkers",
         "evaluations": len(weighted.points) + walked.evaluations,
         "rounds": weighted.rounds,
-        "memory": walked.memory,
+        "memory_standard_errors": walked.memory,
     }
     return Sampled(density.draws(points, shape), groups, settings, {**facts, **found}, density.layout)
 
@@ -235,6 +238,11 @@ def _by_nuts(
     layout = density.layout
     settings = settings.with_draws(enough_draws(layout.model, sum(len(rows) for _, rows in layout)))
     posterior, statistics = compiled.sample(density, modes, settings, progress)
+    diverging = RULES["share of divergences"]
+    closer = replace(settings, target_accept=max(settings.target_accept, _CLOSER))
+    if settings.sampler == "auto" and closer != settings and not diverging.passes(float(statistics["diverging"].mean())):
+        settings, reason = closer, f"{reason}; sampled again in shorter steps, for divergences"
+        posterior, statistics = compiled.sample(density, modes, settings, progress)
     points = density.points(posterior)
     log_density = density.of(points)
     if modes:

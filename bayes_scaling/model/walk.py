@@ -80,12 +80,19 @@ class RandomWalk(Effect):
 class _Informed:
     """Steps that rows inform: the number of the first, and the directions among them that the rows tell apart.
 
-    The columns of ``directions`` are orthonormal, those of ``rest`` complete them.
+    The columns of ``directions`` are orthonormal.
     """
 
     first: int
     directions: np.ndarray
-    rest: np.ndarray
+
+    def completed(self, fresh: np.ndarray) -> np.ndarray:
+        """Return standard Normal steps, shape (draw, step), without what they have along the directions.
+
+        Of a basis of what the rows leave open any rotation is one as good, and each machine has its own: steps drawn in it
+        would differ from one to the next.
+        """
+        return fresh - fresh @ self.directions @ self.directions.T
 
 
 def _between_rows(decades: np.ndarray, smooth: float) -> float:
@@ -118,11 +125,10 @@ def _directions(place: np.ndarray, smooth: float) -> tuple[_Informed, np.ndarray
     last = int(np.ceil(max(place.max(), 0.0) + 0.5))
     numbers = np.arange(first, last)
     shares = (_share(place[:, None] - numbers) - _share(-numbers)) * np.sqrt(smooth)
-    # Every direction of the steps is wanted, none of the rows beyond them.
-    _, sizes, right = np.linalg.svd(shares, full_matrices=len(shares) < shares.shape[1])
+    _, sizes, right = np.linalg.svd(shares, full_matrices=False)
     left = np.sqrt(np.cumsum(sizes[::-1] ** 2)[::-1] / len(place))  # what is left out with each direction and all after it
     count = max(1, int((left > _NEGLIGIBLE).sum()))
-    informed = _Informed(first, right[:count].T, right[count:].T)
+    informed = _Informed(first, right[:count].T)
     return informed, shares @ informed.directions
 
 
@@ -183,9 +189,9 @@ class Walk(Placed):
         one = self.informed[label]
         start = sum(other.directions.shape[1] for name, other in self.informed.items() if name < label)
         stored = self._flat(draws[self.effect_name])[:, start : start + one.directions.shape[1]]
-        fresh = _generator(self.name, "among", label, seed).standard_normal((len(stored), one.rest.shape[1]))
+        fresh = _generator(self.name, "among", label, seed).standard_normal((len(stored), len(one.directions)))
         scale = self._flat(draws[self.scale_name])
-        return one.first, stored @ one.directions.T + scale * fresh @ one.rest.T
+        return one.first, stored @ one.directions.T + scale * one.completed(fresh)
 
 
 @dataclass

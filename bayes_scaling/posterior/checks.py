@@ -71,8 +71,7 @@ RULES: Final = {
     # variable over two, of mean d/2 and standard deviation sqrt(d/2) for d unknowns.
     "log density below the best mode, standard deviations": Rule(CONVERGENCE, "<=", 5, _WRONG_MODE),
     "share of the mass in modes without draws": Rule(CONVERGENCE, "<=", 0.01, _WRONG_MODE),
-    # Of walkers that have forgotten where they were it is .12 at the most.
-    "rank correlation of walkers with where they were": Rule(CONVERGENCE, "<=", 0.25, _OTHER),
+    "memory of walkers, standard errors": Rule(CONVERGENCE, "<=", 3.0, _OTHER),
     "chains": Rule(CONVERGENCE, ">=", 2, "sample at least two chains: R-hat compares chains"),
     "coverage test, p-value": Rule(ADEQUACY, ">=", 0.01, _NOISE),
     "share of runs in the 99 % prior predictive interval": Rule(ADEQUACY, ">=", 0.9, _PRIORS),
@@ -203,8 +202,8 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
         results["effective sample size of the weights"] = (float(1 / (weights**2).sum()), "")
     else:
         results["share of divergences"] = (float(statistics["diverging"].mean()), "")
-    if "memory" in fit.facts:
-        results["rank correlation of walkers with where they were"] = (float(fit.facts["memory"]), "")
+    if "memory_standard_errors" in fit.facts:
+        results["memory of walkers, standard errors"] = (float(fit.facts["memory_standard_errors"]), "")
     every = {str(name): array.transpose(*SAMPLE_DIMS, ...).values for name, array in posterior.data_vars.items()}
     # Draws of older files that were resampled by weight alone have neither walkers nor chains: the weights say it.
     kinds = () if weighted and "walker" not in statistics else KINDS

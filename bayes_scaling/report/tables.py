@@ -25,7 +25,7 @@ from bayes_scaling.report.pictures import published_of
 
 _MOVERS = 5
 """Priors, and rows, of the table of sensitivity."""
-_SAID_ELSEWHERE = {"origin", "curves_origin", "versions", "memory", "outliers", "named"}
+_SAID_ELSEWHERE = {"origin", "curves_origin", "versions", "memory_standard_errors", "outliers", "named"}
 """Facts of a fit that its command, its checks and its suspicious rows say."""
 _FACTS = {
     "runs_digest": "digest of the runs",

@@ -91,20 +91,20 @@ def _checks(of: str) -> pd.DataFrame:
 
 ANSWERS: dict[str, Callable[[], Any]] = {
     "predict chinchilla": lambda: of_draws(bs.predict(posterior("chinchilla"), **LARGE)),
-    "predict kappa inside": lambda: of_draws(bs.predict(posterior("kappa"), **SMALL)),
-    "predict kappa beyond": lambda: of_draws(bs.predict(posterior("kappa"), params=[1e7, 1e4], tokens=[1e9, 1e5], seed=3)),
-    "predict kappa along runs": lambda: of_draws(bs.predict(posterior("kappa along runs"), params=1e9, tokens=4e10)),
+    "kappa predicted inside": lambda: of_draws(bs.predict(posterior("kappa"), **SMALL)),
+    "kappa predicted beyond": lambda: of_draws(bs.predict(posterior("kappa"), params=[1e7, 1e4], tokens=[1e9, 1e5], seed=3)),
+    "kappa predicted along runs": lambda: of_draws(bs.predict(posterior("kappa along runs"), params=1e9, tokens=4e10)),
     "predict known group": lambda: of_draws(bs.predict(posterior("kappa by group"), group={"group": "news"}, **LARGE)),
     "predict new group": lambda: of_draws(bs.predict(posterior("kappa by group"), group={"group": "math"}, **LARGE)),
-    "predict offset_c": lambda: of_draws(bs.predict(posterior("offset_c"), compute_flops=[1e12, 1e16])),
+    "offset_c predicted": lambda: of_draws(bs.predict(posterior("offset_c"), compute_flops=[1e12, 1e16])),
     "predict observation": lambda: of_draws(
         bs.predict(observation_of(posterior("system"), "curves"), params=1e9, steps=1e5, batch_tokens=5e5)
     ),
-    "predict table, runs continued": lambda: plain(bs.predict_table(posterior("kappa along runs"), _along())),
+    "table predicted, runs continued": lambda: plain(bs.predict_table(posterior("kappa along runs"), _along())),
     "predict table by group": lambda: plain(
         bs.predict_table(posterior("kappa by group"), pd.DataFrame({**LARGE, "group": ["news", "code"]}), prob=0.8)
     ),
-    "mixture": lambda: plain(bs.predict_table(mixture(), RUNS, anyway=True)),
+    "mixture predicted": lambda: plain(bs.predict_table(mixture(), RUNS, anyway=True)),
     "allocate": lambda: plain(bs.budget_table(bs.allocate(posterior("kappa"), compute=BUDGETS))),
     **{
         f"allocate {risk}": (
@@ -140,7 +140,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     ),
     "crossing": lambda: plain(crossing(posterior("kappa by group"), {"group": "web"}, {"group": "code"})),
     "robust": lambda: plain(robust_choice(mixture(), compute=1e15, anyway=True)),
-    "next run for a forecast": lambda: plain(next_run(posterior("kappa"), RUNS, Forecast(params=1e7, tokens=1e9))),
+    "next run, for a forecast": lambda: plain(next_run(posterior("kappa"), RUNS, Forecast(params=1e7, tokens=1e9))),
     "next run for a budget": lambda: plain(next_run(posterior("kappa"), RUNS, Budget(1e15))),
     "next run, heavy tail": lambda: plain(
         next_run(posterior("chinchilla"), pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]}), Forecast(**LARGE))
@@ -191,7 +191,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
         for of in ("kappa", "kappa along runs", "kappa by group")
     },
     "residuals system": lambda: of_draws(residuals_of_system(posterior("system"))),
-    "live": _live,
+    "live run": _live,
     "live of a system": _live_of_system,
     "question target": lambda: _question("target", "chinchilla", target=2.0),
     "question allocation": lambda: _question("allocation", "chinchilla", compute=1e24, target=2.0, head_width=128),
@@ -203,7 +203,9 @@ ANSWERS: dict[str, Callable[[], Any]] = {
         "recipes", "kappa by group", a={"group": "web"}, b={"group": "news"}, compute=[1e22]
     ),
     "question next run": lambda: _question("next_run", "kappa", most=1e13, compute=1e15),
-    "losses of draws": lambda: plain(np.asarray(bs.predict(posterior("kappa"), **SMALL)["measured_loss"].values[0, :5])),
+    "measured losses of draws": lambda: plain(
+        np.asarray(bs.predict(posterior("kappa"), **SMALL)["measured_loss"].values[0, :5])
+    ),
 }
 """Every answer by name."""
 
