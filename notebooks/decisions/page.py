@@ -157,13 +157,14 @@ def _next_runs(results: Mapping[str, Any]) -> list[str]:
         f"From {results['repetitions']} random starts of eight of the cheaper runs of each table, runs were added twice for the same money: "
         "chosen by `next-run` for a forecast of the dearest run (*ours*), for half of the money, a quarter and so on (*uniform*), or at "
         "random. After each the two dearest runs were forecast. Money is told as a share of what the dearest costs, error as the mean of "
-        "the absolute log loss. This part was measured with the `kappa` of 0.1.0, before its walk was smooth and bad rows were set aside.",
+        "the absolute log loss.",
         "![Error and interval score by money spent](images/next_runs.png)",
         table(["table", "spent", *(f"error, {way}" for way in WAYS), *(f"interval score, {way}" for way in WAYS)], rows),
-        "With a quarter of the price of the dearest run, ours forecasts best in the mean. With a twentieth it does on the public tables, and "
-        "does not on our own ladder: eight small runs mislead every fit there, and the short runs of larger models that such a fit buys make "
-        "it sure of a loss that is too high, where the longer ones of the uniform ladder leave it open. A fit that is wrong about itself is "
-        "wrong about what would mend it.",
+        "With a quarter of the price of the dearest run ours is better than the uniform ladder on two tables and worse on two, and no "
+        "better in the mean. With a twentieth its intervals are the best on the public tables, and the worst on our own ladder: "
+        "eight small runs mislead every fit there, and the short runs of larger models that such a fit buys make it sure of a loss "
+        "that is too high, where the longer ones of the uniform ladder leave it open. A fit that is wrong about itself is wrong about "
+        "what would mend it.",
         "By how much ours is less, from the same start with the same money: mean and standard error, and the share of starts in which it is.",
         table(["", "less by", "less in"], paired),
     ]

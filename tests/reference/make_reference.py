@@ -33,7 +33,7 @@ FOLDER = Path(__file__).parent
 CHAINS, WARMUP, KEPT = 4, 1500, 250
 DRAWS = {"kaplan_system": 4000, "kaplan_system_offset": 4000}
 """Draws of each chain, where they are not ten thousand."""
-FROM_MEDIANS = {"farseer"}
+FROM_MEDIANS = {"farseer", "kappa_by_group_forecast"}
 """Documents whose chains start at the medians of the priors: between -2 and 2, where others start, powers of powers overflow."""
 QUANTILES = (0.05, 0.5, 0.95)
 
