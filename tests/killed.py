@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import Self
 
 _STARTER = """
-import json, os, sys
+import json, os, signal, sys
 import bayes_scaling.cli, bayes_scaling.inference.sample, bayes_scaling.evaluation.certify, bayes_scaling.report.trials
 import bayes_scaling.report.page, bayes_scaling.runs.collecting.collect, bayes_scaling.evaluation.forecasts
+STOPS = {signal.SIGINT, signal.SIGTERM}
 for line in sys.stdin:
     folder, words = json.loads(line)
     sys.stdout.flush()
-    if not (process := os.fork()):
+    # Python passes over an interrupt that comes while it forks, before there is a run to end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    process = os.fork()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    if not process:
         os.setsid()
         os.chdir(folder)
         log = os.open(folder + ".log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -83,7 +83,7 @@ def test_pins_on_the_command_line(simulated_runs, tmp_path, command):  # noqa: F
     table = tmp_path / "runs.csv"
     pd.DataFrame(simulated_runs.table).to_csv(table, index=False)
     out = tmp_path / "fit.nc"
-    given = ("fit", table, "--model", "chinchilla", "--out", out, "--draws", "300", "--sampler", "importance")
+    given = ("fit", table, "--model", "chinchilla", "--out", out, "--draws", "500", "--sampler", "importance")
     done = command(*given, "--pin", "E=1.817", "--pin", "alpha=.3478", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
