@@ -13,7 +13,7 @@ import pandas as pd
 
 import bayes_scaling as bs
 from bayes_scaling.errors import BayesScalingWarning
-from tests.reference.posteriors import NAMES, RESULTS, compared, results, runs_of
+from tests.reference.posteriors import DRAWS, NAMES, RESULTS, compared, results, runs_of
 
 SAMPLERS = {"auto": {"seeds": (1, 2, 3, 4), "draws": None}, "nuts": {"seeds": (1,), "draws": 4000}}
 
@@ -24,7 +24,7 @@ def measure(name: str, sampler: str) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BayesScalingWarning)
         fits = [
-            bs.fit(runs_of(name), name, sampler=sampler, seed=seed, draws=given["draws"], progress=False)
+            bs.fit(runs_of(name), name, sampler=sampler, seed=seed, draws=given["draws"] or DRAWS.get(name), progress=False)
             for seed in given["seeds"]
         ]
     return compared(name, fits).drop(columns="ess")

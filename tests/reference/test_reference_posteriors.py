@@ -7,7 +7,7 @@ import pytest
 
 import bayes_scaling as bs
 from tests.reference.page import PAGE, falls_short, page, worst
-from tests.reference.posteriors import NAMES, by_stan, compared, digest, draws, info, results, runs_of
+from tests.reference.posteriors import DRAWS, NAMES, by_stan, compared, digest, draws, info, results, runs_of
 
 QUICK = ("kaplan_n", "kaplan_c", "chinchilla")
 NUISANCE = {"S_least_center"}
@@ -56,7 +56,7 @@ def test_our_sampler_agrees(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in QUICK])
 def test_our_sampler_agrees_on_every_document(name):
-    _agrees(name)
+    _agrees(name, draws=DRAWS.get(name))
 
 
 @pytest.mark.slow
