@@ -17,6 +17,7 @@ import json, os, signal, sys
 import bayes_scaling.cli, bayes_scaling.inference.sample, bayes_scaling.evaluation.certify, bayes_scaling.report.trials
 import bayes_scaling.report.page, bayes_scaling.runs.collecting.collect, bayes_scaling.evaluation.forecasts
 STOPS = {signal.SIGINT, signal.SIGTERM}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and what they start does too
 for line in sys.stdin:
     folder, words = json.loads(line)
     sys.stdout.flush()
