@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from pydantic import AliasChoices, Field, ValidationError
+from threadpoolctl import threadpool_limits
 
 from bayes_scaling import display
 from bayes_scaling.errors import (
@@ -248,7 +249,8 @@ class Question(Strict):
         asked, posterior = posterior, self._accepted(posterior)
         reasons, far = self._caveats(posterior), self._too_far(posterior)
         self._refuse(reasons, far)
-        with caveats_from(NewGroupWarning) as new_groups:
+        # Threads of the linear algebra would add up in another order: an answer would depend on how many there are.
+        with caveats_from(NewGroupWarning) as new_groups, threadpool_limits(1, "blas"):
             result = self._result(posterior)
         if not far:
             far = self._answer_too_far(posterior, result)
