@@ -31,9 +31,10 @@ lint: environment
 	$(RUN) lint-imports
 	$(RUN) codespell
 
-validate: environment  ## the long suite: published numbers on public runs, recovery over simulated tables
+validate: environment  ## the long suite, hours, and its page; CONTINUE=1 goes on with an interrupted run
 	@$(UV) sync --quiet --inexact --group audit || echo "pip-audit is not to be had: no known hole is looked for"
-	$(RUN) pytest -m slow -s -rs
+	$(RUN) python -m pytest -m slow -n $(WORKERS) --dist loadgroup -v -rs -p tests.validation.record $(if $(CONTINUE),--continue); \
+	  ended=$$?; $(RUN) python -m tests.validation.page; exit $$ended
 
 docs: environment  ## the site, in site/html: nothing is downloaded, and no warning is let pass
 	$(RUN) python -m docs.build

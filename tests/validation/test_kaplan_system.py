@@ -143,6 +143,7 @@ def of_the_truth(system: Model, tables: dict[str, pd.DataFrame]) -> Fit:
     return Fit.of(layout, {"posterior": one, "prior": prior, "sample_stats": xr.Dataset()}, {"runs": "the truth"})
 
 
+@pytest.mark.xdist_group("designs")  # both write into one file
 @pytest.mark.parametrize("design", [kaplans_design, ladders_design])
 def test_truths_are_inside_their_intervals(design, tmp_path):
     tables, at = design()
