@@ -13,6 +13,8 @@ from bayes_scaling.cli.options import (
     AsJson,
     By,
     CardFile,
+    ChainDraws,
+    ChainTune,
     Columns,
     Given,
     LossUnit,
@@ -185,8 +187,8 @@ def fit(
         typer.Option(help="auto, importance (numpy, seconds) or nuts (PyMC); auto takes the first that is exact enough."),
     ] = "auto",
     seed: Seed = 0,
-    draws: Annotated[int | None, typer.Option(help="Draws of each chain; by default as the model needs.")] = None,
-    tune: Annotated[int, typer.Option(help="Warm-up draws of each chain of NUTS.")] = 1000,
+    draws: ChainDraws = None,
+    tune: ChainTune = 1000,
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
     target_accept: Annotated[
         float, typer.Option(help="Target acceptance rate of NUTS; raise it when there are divergences.")

@@ -56,8 +56,8 @@ Pins = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(min=1, max=1024, help="Parallel processes.")]
-ChainDraws = Annotated[int, typer.Option("--draws", help="Draws of each of four chains.")]
-ChainTune = Annotated[int, typer.Option("--tune", help="Warm-up draws of each chain.")]
+ChainDraws = Annotated[int | None, typer.Option("--draws", help="Draws of each chain; by default as the model needs.")]
+ChainTune = Annotated[int, typer.Option("--tune", help="Warm-up draws of each chain of NUTS.")]
 Over = Annotated[str, typer.Option(help="Column by which runs are split, such as compute_flops or params.")]
 Least = Annotated[int, typer.Option(min=4, max=1_000_000, help="Fewest runs below a cut.")]
 Columns = Annotated[

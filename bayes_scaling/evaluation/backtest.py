@@ -58,7 +58,7 @@ def backtest(
     fewest_ahead: int = 3,
     baselines: bool | Collection[str] = True,
     seed: int = 0,
-    draws: int = 1000,
+    draws: int | None = None,
     tune: int = 1000,
     workers: int = 1,
     store: str | Path | None = None,

@@ -53,8 +53,8 @@ def certify(
     tables: int = 200,
     broken: bool = True,
     seed: int = 0,
-    draws: int = 500,
-    tune: int = 500,
+    draws: int | None = None,
+    tune: int = 1000,
     workers: int = 1,
     store: str | Path | None = None,
     progress: bool | None = None,
@@ -78,7 +78,7 @@ def certify(
     broken : bool
         Whether to simulate from broken laws too.
     seed, draws, tune : int
-        Of simulation and of each posterior, four chains.
+        Of simulation, and of each posterior as for :func:`~bayes_scaling.fit`, four chains.
     workers : int
         Parallel processes.
     store : path, optional
