@@ -175,10 +175,9 @@ def walk(
         flat = of_chains(points).reshape(chains * draws, -1)
         return float(r_hat(published(flat).reshape(chains, draws, -1)).max()) if told else 1.0
 
-    def is_enough(points: np.ndarray) -> bool:
-        return _worth(points) >= enough and RULES["largest R-hat"].passes(disagreement(points))
-
-    points, log_density = _draw(ensemble, kept, is_enough, lambda drawn: tell(share + (1 - share) * drawn / kept))
+    points, log_density, apart = _draw(
+        ensemble, kept, disagreement, enough, lambda drawn: tell(share + (1 - share) * drawn / kept)
+    )
     walkers = np.repeat(np.arange(len(points))[:, None], kept, axis=1)
     return Walked(
         of_chains(points),
@@ -186,7 +185,7 @@ def walk(
         of_chains(walkers),
         moves,
         memory,
-        disagreement(points),
+        apart,
         ensemble.evaluations,
     )
 
@@ -215,9 +214,9 @@ def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float
 
 
 def _draw(
-    ensemble: Ensemble, kept: int, is_enough: Callable[[np.ndarray], bool], tell: Callable[[int], None]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return points and log densities of an ensemble that moves on, of shapes (walker, draw, ...).
+    ensemble: Ensemble, kept: int, disagreement: Callable[[np.ndarray], float], enough: float, tell: Callable[[int], None]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return points and log densities of an ensemble that moves on, of shapes (walker, draw, ...), and how far chains disagree.
 
     Where the points are not enough, every second is kept, and the ensemble makes twice as many moves from one to the next,
     as often as it takes.
@@ -229,8 +228,10 @@ def _draw(
             drawn.append((ensemble.points, ensemble.log_density))
             tell(len(drawn))
         points, log_density = (np.stack(each, axis=1) for each in zip(*drawn, strict=True))
-        if kept == 1 or between >= _MOST_BETWEEN or is_enough(points):
-            return points, log_density
+        apart = disagreement(points)
+        agree = RULES["largest R-hat"].passes(apart)
+        if kept == 1 or between >= _MOST_BETWEEN or (agree and _worth(points) >= enough):
+            return points, log_density, apart
         drawn, between = drawn[1::2], 2 * between
 
 
