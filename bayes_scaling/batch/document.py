@@ -59,6 +59,12 @@ class Tables(Strict):
 
     _split_by = field_validator("split_by", mode="before")(one_or_many)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _placed(cls, given: Any) -> Any:
+        """Take a text alone as the path."""
+        return {"path": given} if isinstance(given, str) else given
+
 
 class Fitted(Strict):
     """A model to fit to every table, and how it differs from its document.
@@ -128,7 +134,7 @@ class Jobs(Strict):
     Parameters
     ----------
     tables : tuple of Tables
-        What to fit to.
+        What to fit to: paths, or tables with further keys.
     models : tuple of Fitted
         What to fit: names, or tables with further keys.
     sampling : Sampling
@@ -144,7 +150,7 @@ class Jobs(Strict):
 
     Examples
     --------
-    >>> jobs = jobs_from({"tables": [{"path": "ladder"}], "models": ["kappa", {"model": "kappa", "name": "law", "discrepancy": False}]})
+    >>> jobs = jobs_from({"tables": ["ladder"], "models": ["kappa", {"model": "kappa", "name": "law", "discrepancy": False}]})
     >>> [each.name or each.model for each in jobs.models]
     ['kappa', 'law']
     """
