@@ -50,8 +50,8 @@ def found(public_runs):
     def read(name: str) -> pd.DataFrame:
         return pd.read_csv(public_runs / "tidy" / f"{name}.csv", low_memory=False)
 
-    def named(rows: Rows) -> list[str]:
-        each = differences(fit(rows(read).reset_index(drop=True), "kappa", seed=1, progress=False))
+    def named(rows: Rows, seed: int = 1) -> list[str]:
+        each = differences(fit(rows(read).reset_index(drop=True), "kappa", seed=seed, progress=False))
         print("; ".join(f"{one.column}: p {one.p:.2g} of {one.tests}, {one.spread:.1%}" for one in each))
         return [one.column for one in each if one.found]
 
@@ -59,7 +59,11 @@ def found(public_runs):
 
 
 def test_five_of_six_pooled_tables_name_their_column(found):
-    named = {what: bool(columns & set(found(rows))) for what, (columns, rows) in POOLED.items()}
+    """Two of three seeds decide: draws are few for the covariance of 30 runs, and the p-value of depth scatters from .0004 to .03."""
+    named = {
+        what: sum(bool(columns & set(found(rows, seed))) for seed in (1, 2, 3)) >= 2
+        for what, (columns, rows) in POOLED.items()
+    }
     print(named)
     assert sum(named.values()) >= 5, named
 
