@@ -3,6 +3,10 @@
 The definition is the one PyMC samples (:mod:`bayes_scaling.model.definition`), read at numbers. A point is a vector on the
 whole real space: logarithms of positive unknowns, log odds of bounded ones, free and standard ones as they are. Densities
 are with respect to it, determinants included, as PyMC's are. Effects are integrated out in closed form.
+
+Noise that rows of a run share and the nugget are told apart by little: either may be next to nothing. In their logarithms, as
+PyMC has them, the posterior is then bent, with an arm that is easily missed; so a point has the logarithm of the root of the sum of
+their squares, and that of their ratio. The determinant of that is one.
 """
 
 from __future__ import annotations
@@ -122,7 +126,8 @@ class LogDensity(Surface):
         with np.errstate(all="ignore"):
             define(layout, self._data, first)
         self.coordinates: tuple[Coordinate, ...] = tuple(first.coordinates)
-        self.start: np.ndarray = np.concatenate(first.starts)
+        self._pairs = _pairs(layout, self.coordinates)
+        self.start: np.ndarray = self.from_pymc(np.concatenate(first.starts)[None])[0]
         """A point near the middle of the prior."""
         widths = (1 + sum(len(effect.labels) for effect in rows.effects) for _, rows in layout)
         sizes = [
@@ -220,6 +225,7 @@ class LogDensity(Surface):
                     assert coordinate.prior is not None
                     value = unbounded(flat[coordinate.name], coordinate.prior.support)
                 points[:, coordinate.place] = value.reshape(count, -1)
+        points = self.from_pymc(points)
         if terms:
             # The loss at the reference point is proportional to the first term.
             whole = self._few._values(points, dense=False).recorded
@@ -228,12 +234,29 @@ class LogDensity(Surface):
             points[:, place] = np.log(flat[label][:, None] / whole[label][0])
         return points
 
+    def in_pymc(self, points: np.ndarray) -> np.ndarray:
+        """Return points as PyMC has them, noise and nugget each by itself, shape (point, coordinate)."""
+        points = points.copy() if self._pairs else points
+        for sigma, nugget in self._pairs:
+            total, ratio = points[:, sigma], points[:, nugget]
+            points[:, sigma] = total - 0.5 * np.logaddexp(0.0, 2 * ratio)
+            points[:, nugget] = points[:, sigma] + ratio
+        return points
+
+    def from_pymc(self, points: np.ndarray) -> np.ndarray:
+        """Return points for those that PyMC has, shape (point, coordinate)."""
+        points = points.copy()
+        for sigma, nugget in self._pairs:
+            one, other = points[:, sigma].copy(), points[:, nugget].copy()
+            points[:, sigma], points[:, nugget] = 0.5 * np.logaddexp(2 * one, 2 * other), other - one
+        return points
+
     def _portions(self, points: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(points), self._at_once):
             yield points[start : start + self._at_once]
 
     def _values(self, points: np.ndarray, *, dense: bool = True) -> _Values:
-        values = _Values(self, points, dense)
+        values = _Values(self, self.in_pymc(points), dense)
         with np.errstate(all="ignore"):
             define(self.layout, self._data, values)
         return values
@@ -370,6 +393,17 @@ class _Values:
             return
         density = gaussian.log_density_at_draws(_as_arrays(rows, residual), self.of.basis(dim, rows))
         self.measured = self.measured + density
+
+
+def _pairs(layout: Layout, coordinates: tuple[Coordinate, ...]) -> list[tuple[int, int]]:
+    """Return where the noise and the nugget of each observation that has both lie in a point, as PyMC has it."""
+    of_name = {coordinate.name: coordinate for coordinate in coordinates}
+    found = []
+    for suffix, _ in layout:
+        each = [of_name.get(names.of_observation(name, suffix)) for name in ("sigma", "nugget")]
+        if all(one is not None and one.prior is not None and one.prior.support == (0.0, np.inf) for one in each):
+            found.append(tuple(one.place.start for one in each if one is not None))
+    return found
 
 
 def _as_arrays(rows: JointlyNormal, residual: np.ndarray) -> gaussian.AtDraws:
