@@ -70,6 +70,8 @@ _FROM_MIXTURE: Final = 0.5
 """Share of the moves to a place drawn from the mixture."""
 _REDRAWN: Final = 0.6
 """Share of the other moves in which effects of groups are drawn anew given the rest, where they are drawn so."""
+_ANEW: Final = 0.15
+"""Share of the other moves in which one unknown is drawn anew from its prior: of the noise, tails reach as far as that."""
 _DIRECTIONS: Final = (0.15, 0.4, 1.0)
 """Shares of the directions along which a walker moves at once."""
 _BEST: Final = 2.38
@@ -404,19 +406,21 @@ class Ensemble:
     def _move(self) -> None:
         """Propose a place to each walker, which it takes with the probability that leaves the posterior as it is."""
         rng, count = self._rng, len(self.points)
-        points, drawn = self._along_differences(), np.zeros(count, dtype=bool)
+        points, drawn, of_prior = self._along_differences(), np.zeros(count, dtype=bool), np.zeros(count)
         if self._mixtures:
             drawn = rng.random(count) < _FROM_MIXTURE
             for half, mixture in enumerate(self._mixtures):
                 of_it = drawn & (self._half == half)
                 points[np.ix_(of_it, self._mixed)] = mixture.draw(rng, int(of_it.sum()))
+        anew = ~drawn & (rng.random(count) < _ANEW)
+        points[anew], of_prior[anew] = self._density.from_own_priors(self.points[anew], rng)
         redrawn = np.zeros(count, dtype=bool)
         if self._conditional is not None:
             redrawn = (drawn & (len(self._mixed) == len(self._rest))) | (~drawn & (rng.random(count) < _REDRAWN))
             points[redrawn] = self._conditional.complete(points[np.ix_(redrawn, self._rest)], rng)
         there, here = self._state_at(points), self._state
         with np.errstate(invalid="ignore"):
-            rise = there.prior - here.prior + self._power * (there.moved_in - here.moved_in)
+            rise = there.prior - here.prior - of_prior + self._power * (there.moved_in - here.moved_in)
             rise += np.where(drawn, here.of_mixture - there.of_mixture, 0.0)
             rise += np.where(redrawn, here.of_effects - there.of_effects, 0.0)
             taken = np.log(rng.random(count)) < rise  # never where the density is no number

@@ -71,6 +71,13 @@ class Surface:
         """Return the same of some rows of a table that has many; itself where there is no such table."""
         return self
 
+    def from_own_priors(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return points with one unknown each drawn anew from its prior, and by how much that prior's log density rose, shape (point,).
+
+        Where no unknown has a prior of its own the points are as they were.
+        """
+        return points, np.zeros(len(points))
+
     def of(self, points: np.ndarray) -> np.ndarray:
         """Return the log density of the posterior, up to a constant, shape (point,)."""
         return sum(self.parts(points), start=np.zeros(len(points)))
@@ -233,6 +240,18 @@ class LogDensity(Surface):
             (place,) = (coordinate.place for coordinate in self.coordinates if coordinate.name == LOG_LOSS)
             points[:, place] = np.log(flat[label][:, None] / whole[label][0])
         return points
+
+    def from_own_priors(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return points with one unknown each drawn anew from its prior, and by how much that prior's log density rose, shape (point,)."""
+        own = [(each.place.start, each.prior) for each in self.coordinates if each.prior is not None]
+        rise, which = np.zeros(len(points)), rng.integers(max(1, len(own)), size=len(points))
+        points = self.in_pymc(points).copy()
+        for number, (place, prior) in enumerate(own):
+            (of_it,) = np.nonzero(which == number)
+            before, after = points[of_it, place], unbounded(prior.draw(rng, len(of_it)), prior.support)
+            points[of_it, place] = after
+            rise[of_it] = _on_real_line(prior, after) - _on_real_line(prior, before)
+        return self.from_pymc(points), rise
 
     def in_pymc(self, points: np.ndarray) -> np.ndarray:
         """Return points as PyMC has them, noise and nugget each by itself, shape (point, coordinate)."""
@@ -413,6 +432,12 @@ def _as_arrays(rows: JointlyNormal, residual: np.ndarray) -> gaussian.AtDraws:
     decay, share = rows.decay, None if rows.decay is None else rows.decay.run_share
     decay = None if decay is None else gaussian.Decay(decay.length[:, 0], None if share is None else share[:, 0])
     return gaussian.AtDraws(residual, rows.deviation, rows.growth, own, together, decay)
+
+
+def _on_real_line(prior: Prior, free: np.ndarray) -> np.ndarray:
+    """Return the log density of a prior with respect to the number on the real line."""
+    value, log_determinant = _bounded(free, prior.support)
+    return prior.log_density(value) + log_determinant
 
 
 def _bounded(free: np.ndarray, support: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
