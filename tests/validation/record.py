@@ -78,7 +78,7 @@ class Recorder:
             "seconds": round(self.seconds[name], 1),
             "day": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "run": self.run,
-            "printed": (_why(report) if report.skipped else report.capstdout.strip())[-_LONGEST:],
+            "printed": _told(report)[-_LONGEST:],
         }
         record["runs"][self.run] = record["runs"].get(self.run) or machine()
         record["runs"] = {
@@ -90,9 +90,11 @@ class Recorder:
         fresh.replace(RECORD)
 
 
-def _why(report: pytest.TestReport) -> str:
-    """Return why a test was skipped, or is expected to fail."""
-    return str(getattr(report, "wasxfail", "")) or str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
+def _told(report: pytest.TestReport) -> str:
+    """Return what a test printed and, where it failed, how; why it was skipped, or is expected to fail."""
+    if report.skipped:
+        return str(getattr(report, "wasxfail", "")) or str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
+    return "\n".join(part for part in (report.capstdout.strip(), report.longreprtext if report.failed else "") if part)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
