@@ -26,6 +26,8 @@ from bayes_scaling.questions.wording import flop, number, short
 
 _BUDGETS: Final = 25
 _NEAR: Final = 17
+_CLOSE: Final = 12
+"""Budgets between two of those in which a chance is reached."""
 _RUN: Final = ("params", "tokens")
 FURTHEST: Final = 6.0
 """Decades beyond the largest run within which a budget is searched."""
@@ -73,11 +75,21 @@ def least_compute(fit: Fit, *, target: float, prob: float = 0.9, **text: Unpack[
             f"No budget up to {flop(furthest)}, {FURTHEST:g} decades beyond the runs, reaches {target:g} with a probability "
             f"of {prob:g}: the best chance is {number(chances.max(), 2)}. Ask for less, or for a smaller probability."
         )
+    has_even = chances[0] <= 0.5
+    budgets = _close_to([least, _place(budgets, chances, 0.5)] if has_even else [least], budgets)
+    path = chance(fit, target=target, compute=budgets, **text)
+    chances = path["chance"].values
+    least, even = _place(budgets, chances, prob), _place(budgets, chances, 0.5) if has_even else np.nan
     run = {n: float(np.exp(np.interp(np.log(least), np.log(budgets), np.log(path[n])))) for n in path if n in _RUN}
-    even = _place(budgets, chances, 0.5)
     distance = float(reach(fit, "compute_flops", budget_ratio(fit) * least))
-    odds = {"chance": prob, "even": even if chances[0] <= 0.5 and even < np.inf else np.nan, "reach_compute_flops": distance}
+    odds = {"chance": prob, "even": even if even < np.inf else np.nan, "reach_compute_flops": distance}
     return pd.Series({"compute_flops": least, **run, **odds})
+
+
+def _close_to(places: list[float], budgets: np.ndarray) -> np.ndarray:
+    """Return budgets close to each other around places: from one of some budgets to the next the chance is no straight line."""
+    above = np.clip(np.searchsorted(budgets, [place for place in places if place < np.inf]), 1, len(budgets) - 1)
+    return np.unique([np.geomspace(budgets[place - 1], budgets[place], _CLOSE) for place in above])
 
 
 def _ends(fit: Fit) -> tuple[float, float]:

@@ -335,7 +335,7 @@ def _budget(fit: Fit, columns: list[str]) -> dict[str, Any]:
 def _spline(store: _Store, spline: Spline, tracked: list[str]) -> dict[str, Any]:
     """Return a spline whose knots are written as whole steps of a unit, to a relative 2^-32 of the largest step."""
     moves = np.diff(spline.knots, axis=0, prepend=0.0)
-    unit = float(np.abs(moves).max()) / 2**30 or 1.0
+    unit = float(np.abs(moves).max()) / (2**31 - 2) or 1.0
     whole = np.diff(np.rint(spline.knots / unit), axis=0, prepend=0.0).astype("<i4")
     return {
         "tracked": tracked.index(spline.column),

@@ -29,7 +29,7 @@ def tables(tmp_path: Path) -> Path:
     for number, name in enumerate(("first", "second", "third")):
         ladder(number).to_csv(folder / f"{name}.csv", index=False)
     (tmp_path / "jobs.toml").write_text(
-        'models = ["chinchilla"]\n[sampling]\ndraws = 200\n[[tables]]\npath = "runs/*.csv"\n'
+        'models = ["chinchilla"]\n[sampling]\ndraws = 500\n[[tables]]\npath = "runs/*.csv"\n'
     )
     return tmp_path / "jobs.toml"
 

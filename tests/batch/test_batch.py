@@ -165,7 +165,7 @@ def test_fit_many_is_the_same_from_python(tables, command, tmp_path):  # noqa: F
     files = {path.stem: path for path in sorted((tables.parent / "runs").iterdir())}
     given = {"nothing": tmp_path / "none.csv", **files}
     with pytest.warns(BayesScalingWarning, match="1 of 4 failed; the first is nothing, all models: There is no table"):
-        fits = bs.fit_many(given, "chinchilla", out=out, draws=200, workers=1, progress=False)
+        fits = bs.fit_many(given, "chinchilla", out=out, draws=500, workers=1, progress=False)
     # Nothing was fitted again: tables, model and settings are those of the document.
     assert fits["file"].tolist() == [f"fits/{path.name}" for path in sorted((out / "fits").iterdir())]
     assert len(list((out / "fits").iterdir())) == 3
@@ -294,7 +294,7 @@ def test_a_disk_that_is_full_is_a_line_for_each_fit(tables):  # noqa: F811
         "from bayes_scaling.cli import main\nmain()"
     )
     (tables.parent / "runs" / "third.csv").unlink()
-    tables.write_text(tables.read_text().replace("draws = 200", "draws = 20000"))
+    tables.write_text(tables.read_text().replace("draws = 500", "draws = 20000"))
     done = subprocess.run(
         [sys.executable, "-c", limited, "batch", str(tables), "--out", str(out), "--workers", "1"],
         capture_output=True,

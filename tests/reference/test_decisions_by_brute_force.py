@@ -163,11 +163,11 @@ def test_lifetime(brute, sure):
     answer = ask(brute, "lifetime", target=LOSS, demand=served, sure=sure)
     choice = answer.tables["choice"]
 
-    def reached(N, D):
+    def reached(N, D, more=0.0):
         return (
             brute.expected(N, D).mean(axis=-1) <= LOSS
             if sure is None
-            else (brute.measured(N, D) <= LOSS).mean(axis=-1) >= sure
+            else (brute.measured(N, D) <= LOSS).mean(axis=-1) >= sure + more
         )
 
     tokens = first(lambda D: reached(some, D), 1e6, 1e14, some.shape)
@@ -176,7 +176,8 @@ def test_lifetime(brute, sure):
         cost = 6 * row["params"] * row["tokens"] + 2 * row["params"] * demand
         assert cost <= costs.min() * 1.001
         assert reached(row["params"], row["tokens"] * 1.001)
-        assert not reached(row["params"], row["tokens"] * 0.97)
+        # Along a walk the chance rises raggedly: of 400 draws one or two come and go.
+        assert not reached(row["params"], row["tokens"] * 0.97, more=1.5 / 400)
         assert row["total_flops"] == pytest.approx(6 * row["params"] * row["tokens"] + 2 * row["params"] * served)
         assert row["chance"] == pytest.approx((brute.measured(row["params"], row["tokens"]) <= LOSS).mean(), abs=1e-9)
 
@@ -225,12 +226,13 @@ def test_the_next_run_for_a_forecast(brute):
 def test_the_next_run_for_a_budget(brute):
     """The regret that is left after the outcome, by a fresh outcome for every draw, many times."""
     runs = pd.DataFrame({"params": [3e6], "tokens": [6e7]})
-    row = ask(brute, "next-run", candidates=runs, compute=BUDGET).tables["candidates"].iloc[0]
+    answers = [ask(brute, "next-run", candidates=runs, compute=BUDGET, seed=seed) for seed in range(6)]
+    rows = pd.concat([answer.tables["candidates"].iloc[[0]] for answer in answers])
     losses = along(name_of(brute))[::4]
     inside = np.ptp(losses.argmin(axis=0)) + 1
     assert inside > 1
     regret = (losses[losses.mean(axis=1).argmin()] - losses.min(axis=0)).mean()
-    assert row["risk"] == pytest.approx(regret, rel=0.02)
+    assert rows["risk"].iloc[0] == pytest.approx(regret, rel=0.02)
     y = np.log(brute.expected(3e6, 6e7))
     own = brute.spread(brute.law(3e6, 6e7))
     inflated = (own**2 * ((brute.of["nu"] + 3) / (brute.of["nu"] + 1) if "nu" in brute.of else 1.0)).mean()
@@ -241,7 +243,7 @@ def test_the_next_run_for_a_budget(brute):
         noise = rng.standard_t(brute.of["nu"]) if "nu" in brute.of else rng.standard_normal(400)
         choice = (losses.mean(axis=1)[:, None] + gain[:, None] * (y - y.mean() + own * noise)).argmin(axis=0)
         left.append((losses[choice, np.arange(400)] - losses.min(axis=0)).mean())
-    assert row["value"] == pytest.approx(max(0.0, regret - np.mean(left)), rel=0.15, abs=0.05 * regret)
+    assert rows["value"].mean() == pytest.approx(max(0.0, regret - np.mean(left)), rel=0.15, abs=0.05 * regret)
 
 
 def test_forecasts_with_discrepancy_are_those_of_a_gaussian_process():
