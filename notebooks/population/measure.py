@@ -34,7 +34,7 @@ AHEAD = {"to 0.25": 0.25, "0.25 to 0.5": 0.5, "0.5 to 1": 1, "1 to 2": 2, "over 
 """Decades of compute between the largest run below a cut and one forecast."""
 KNOWN = {"15 to 24": 25, "25 to 49": 50, "50 to 99": 100, "100 to 199": 200, "200 and more": 1e9}
 """Rows below a cut."""
-SETTINGS = {"draws": 500, "tune": 700, "progress": False}
+SETTINGS = {"progress": False}
 
 
 def main() -> None:
