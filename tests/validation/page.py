@@ -10,6 +10,8 @@ from typing import Any
 from tests.validation.record import ROOT, read
 
 PAGE = ROOT / "docs" / "about" / "validation.md"
+_LONGEST = 30
+"""Lines above which what tests printed is folded."""
 HEAD = """# Validation
 
 What `make validate` found: the long suite samples posteriors of simulated and of public tables, kills long work, and tries what nobody means at every
@@ -50,7 +52,7 @@ def page() -> str:
                 f"{' to '.join(dict.fromkeys((days[0], days[-1])))} | {', '.join(commits)} |"
             )
         told = [line for cases in there.values() for case in cases for line in _told(*case)]
-        lines += ["", "```text", *told, "```", ""] if told else [""]
+        lines += ["", *_folded(told), ""] if told else [""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -80,6 +82,14 @@ def _told(case: str, test: dict[str, Any]) -> list[str]:
     """Return what a case printed, or why it was skipped."""
     printed = [line.rstrip() for line in test["printed"].splitlines() if line.strip()]
     return [f"{case}: {printed[0]}" if case and case not in printed[0] else printed[0], *printed[1:]] if printed else []
+
+
+def _folded(told: list[str]) -> list[str]:
+    """Return what tests printed as a block, folded where it is long."""
+    block = ["```text", *told, "```"]
+    if len(told) <= _LONGEST:
+        return block
+    return [f"<details><summary>What they printed, {len(told)} lines</summary>", "", *block, "", "</details>"]
 
 
 def _title(path: Path) -> str:
