@@ -126,7 +126,7 @@ def test_sweeps_that_do_not_reach_their_optimum_count_as_far_as_they_go():
     best = LAWS["best_rate"](cells["params"], cells["tokens"], **{name: TRUTH[name] for name in ("lr_one", "lr_N", "lr_D")})
     beyond = int((best > cut).sum())
     assert 5 <= beyond <= 9  # so many of twelve optima lie above every rate that was tried
-    found = fit(runs, "best_rate", seed=1, progress=False)
+    found = fit(runs, "best_rate", seed=3, progress=False)
     assert found.converged, found.verdict
     for name in ("lr_N", "lr_D", "lr_B", "batch_D", "batch_N", "rate_cost"):
         low, high = (float(found.posterior[name].quantile(q)) for q in (0.005, 0.995))
