@@ -29,13 +29,13 @@ def page() -> str:
         function, _, case = rest.partition("[")
         files[file][function].append((case.removesuffix("]"), test))
     known = {file: _functions(ROOT / file) for file in files if (ROOT / file).exists()}
-    lines = [HEAD, *_summary(record), ""]
+    lines = [HEAD, *_summary(record), "", "## File by file", ""]
     for file, functions in sorted(files.items()):
         there = {name: cases for name, cases in functions.items() if name in known.get(file, {})}
         if not there:
             continue
         lines += [
-            f"## {_title(ROOT / file)}",
+            f"### {_title(ROOT / file)}",
             "",
             f"`{file}`",
             "",
