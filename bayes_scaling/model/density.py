@@ -246,11 +246,12 @@ class LogDensity(Surface):
         own = [(each.place.start, each.prior) for each in self.coordinates if each.prior is not None]
         rise, which = np.zeros(len(points)), rng.integers(max(1, len(own)), size=len(points))
         points = self.in_pymc(points).copy()
-        for number, (place, prior) in enumerate(own):
-            (of_it,) = np.nonzero(which == number)
-            before, after = points[of_it, place], unbounded(prior.draw(rng, len(of_it)), prior.support)
-            points[of_it, place] = after
-            rise[of_it] = _on_real_line(prior, after) - _on_real_line(prior, before)
+        with np.errstate(all="ignore"):  # a draw at the very end of a prior is at infinity, and is never taken
+            for number, (place, prior) in enumerate(own):
+                (of_it,) = np.nonzero(which == number)
+                before, after = points[of_it, place], unbounded(prior.draw(rng, len(of_it)), prior.support)
+                points[of_it, place] = after
+                rise[of_it] = _on_real_line(prior, after) - _on_real_line(prior, before)
         return self.from_pymc(points), rise
 
     def in_pymc(self, points: np.ndarray) -> np.ndarray:
