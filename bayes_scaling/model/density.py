@@ -251,7 +251,7 @@ class LogDensity(Surface):
                 (of_it,) = np.nonzero(which == number)
                 before, after = points[of_it, place], unbounded(prior.draw(rng, len(of_it)), prior.support)
                 points[of_it, place] = after
-                rise[of_it] = _on_real_line(prior, after) - _on_real_line(prior, before)
+                rise[of_it] = log_density_of_free(prior, after) - log_density_of_free(prior, before)
         return self.from_pymc(points), rise
 
     def in_pymc(self, points: np.ndarray) -> np.ndarray:
@@ -265,7 +265,7 @@ class LogDensity(Surface):
 
     def from_pymc(self, points: np.ndarray) -> np.ndarray:
         """Return points for those that PyMC has, shape (point, coordinate)."""
-        points = points.copy()
+        points = points.copy() if self._pairs else points
         for sigma, nugget in self._pairs:
             one, other = points[:, sigma].copy(), points[:, nugget].copy()
             points[:, sigma], points[:, nugget] = 0.5 * np.logaddexp(2 * one, 2 * other), other - one
@@ -435,8 +435,8 @@ def _as_arrays(rows: JointlyNormal, residual: np.ndarray) -> gaussian.AtDraws:
     return gaussian.AtDraws(residual, rows.deviation, rows.growth, own, together, decay)
 
 
-def _on_real_line(prior: Prior, free: np.ndarray) -> np.ndarray:
-    """Return the log density of a prior with respect to the number on the real line."""
+def log_density_of_free(prior: Prior, free: np.ndarray) -> np.ndarray:
+    """Return the log density of a prior at numbers on the real line, with respect to them."""
     value, log_determinant = _bounded(free, prior.support)
     return prior.log_density(value) + log_determinant
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from bayes_scaling.model import gaussian, names
 from bayes_scaling.model.gaussian import Serial
@@ -140,8 +139,7 @@ def _among_effects(
         of_part = None if decay is None else decay.at(part)
         white = gaussian.whiten(residual[part], scale[part], own_variance, loadings, rows.serial, of_part)
         toward = np.zeros((len(loadings), loadings.shape[-1])) if loading is None else loading[part]
-        with threadpool_limits(1, "blas"):  # the matrices are small: threads would wait for each other most of the time
-            found.append(_each_without(white, rows.serial, units, toward))
+        found.append(_each_without(white, rows.serial, units, toward))
     density, moved, whole = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     return density, moved, whole
 

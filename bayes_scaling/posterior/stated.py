@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_scaling.model import names
-from bayes_scaling.model.density import unbounded
+from bayes_scaling.model.density import log_density_of_free, unbounded
 from bayes_scaling.model.document import Observation
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Fit
@@ -55,15 +55,9 @@ class StatedPrior:
 
     def log_density(self, moved: float = 0.0) -> np.ndarray:
         """Return the log density at the draws of the prior, or of the prior moved up by some of its standard deviations."""
-        low, high = self.prior.support
         place = self.place - moved * self.sd if moved else self.place
         with np.errstate(all="ignore"):
-            if np.isinf(high):
-                density = self.prior.log_density(low + np.exp(place)) + place
-            else:
-                share = 1 / (1 + np.exp(-place))
-                density = self.prior.log_density(low + (high - low) * share) + np.log((high - low) * share * (1 - share))
-        return density.sum(axis=-1)
+            return log_density_of_free(self.prior, place).sum(axis=-1)
 
     def score(self) -> np.ndarray:
         """Return the derivative of the log density at the draws as the prior moves up, by one of its standard deviations.

@@ -249,7 +249,8 @@ class Question(Strict):
         asked, posterior = posterior, self._accepted(posterior)
         reasons, far = self._caveats(posterior), self._too_far(posterior)
         self._refuse(reasons, far)
-        # Threads of the linear algebra would add up in another order: an answer would depend on how many there are.
+        # Threads of the linear algebra would add up in another order: an answer would depend on how many there are. They would
+        # wait for each other most of the time, too: the matrices are small.
         with caveats_from(NewGroupWarning) as new_groups, threadpool_limits(1, "blas"):
             result = self._result(posterior)
         if not far:
