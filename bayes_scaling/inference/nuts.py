@@ -78,7 +78,7 @@ class Compiled:
             rng = np.random.default_rng(seed)
             mode = modes[rng.choice(len(modes), p=shares)]
             step = np.linalg.cholesky(mode.covariance) @ rng.standard_normal(density.size)
-            return density.in_pymc((mode.point + 0.5 * step)[None])[0, order]
+            return density.straight.to_pymc((mode.point + 0.5 * step)[None])[0][0, order]
 
         return start
 

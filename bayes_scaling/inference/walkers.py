@@ -153,8 +153,8 @@ def walk(
     chains, draws : int
         Chains that the walkers are divided among, and draws of each.
     published : callable, optional
-        Returns of points of shape (point, coordinate) what the chains are to agree on, shape (point, quantity): by default
-        the coordinates.
+        Returns of points of shape (point, coordinate) what is told of them, shape (point, quantity), by default the
+        coordinates: chains are to agree on it, and the draws are to be worth enough of each.
     progress : callable, optional
         Told the share of the work that is done.
     """
@@ -166,25 +166,26 @@ def walk(
     tell = progress or (lambda _: None)
     moves, memory = _settle(ensemble, lambda moves: tell(share * min(1.0, moves / to_settle)))
     enough = min(_WORTH, 0.5 * chains * draws)
-    told = chains > 1 and chains * draws >= _ENOUGH_TO_TELL
 
     def of_chains(values: np.ndarray) -> np.ndarray:
         """Return what has a shape (walker, kept, ...) by chain and draw; of the last walker of a chain some may be too many."""
         return values.reshape(chains, -1, *values.shape[2:])[:, :draws]
 
-    def disagreement(points: np.ndarray) -> float:
-        """Return the largest R-hat of what points of shape (walker, kept, coordinate) publish."""
-        flat = of_chains(points).reshape(chains * draws, -1)
-        return float(r_hat(published(flat).reshape(chains, draws, -1)).max()) if told else 1.0
+    walkers = of_chains(np.repeat(np.arange(of_chain * chains)[:, None], kept, axis=1))
 
-    points, log_density, apart = _draw(
-        ensemble, kept, disagreement, enough, lambda drawn: tell(share + (1 - share) * drawn / kept)
-    )
-    walkers = np.repeat(np.arange(len(points))[:, None], kept, axis=1)
+    def judge(points: np.ndarray) -> tuple[float, bool]:
+        """Return the largest R-hat of what points of shape (walker, kept, coordinate) publish, and whether they are enough."""
+        values = published(of_chains(points).reshape(chains * draws, -1))
+        told = chains > 1 and len(values) >= _ENOUGH_TO_TELL
+        apart = float(r_hat(values.reshape(chains, draws, -1)).max()) if told else 1.0
+        agree = RULES["largest R-hat"].passes(apart)
+        return apart, agree and min(of_walkers(values, walkers.ravel(), kind).min() for kind in KINDS) >= enough
+
+    points, log_density, apart = _draw(ensemble, kept, judge, lambda drawn: tell(share + (1 - share) * drawn / kept))
     return Walked(
         of_chains(points),
         of_chains(log_density),
-        of_chains(walkers),
+        walkers,
         moves,
         memory,
         apart,
@@ -216,7 +217,7 @@ def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float
 
 
 def _draw(
-    ensemble: Ensemble, kept: int, disagreement: Callable[[np.ndarray], float], enough: float, tell: Callable[[int], None]
+    ensemble: Ensemble, kept: int, judge: Callable[[np.ndarray], tuple[float, bool]], tell: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return points and log densities of an ensemble that moves on, of shapes (walker, draw, ...), and how far chains disagree.
 
@@ -230,17 +231,10 @@ def _draw(
             drawn.append((ensemble.points, ensemble.log_density))
             tell(len(drawn))
         points, log_density = (np.stack(each, axis=1) for each in zip(*drawn, strict=True))
-        apart = disagreement(points)
-        agree = RULES["largest R-hat"].passes(apart)
-        if kept == 1 or between >= _MOST_BETWEEN or (agree and _worth(points) >= enough):
+        apart, enough = judge(points)
+        if enough or kept == 1 or between >= _MOST_BETWEEN:
             return points, log_density, apart
         drawn, between = drawn[1::2], 2 * between
-
-
-def _worth(points: np.ndarray) -> float:
-    """Return the smallest effective sample size of points of shape (walker, draw, coordinate)."""
-    flat, walkers = points.reshape(-1, points.shape[-1]), np.repeat(np.arange(len(points)), points.shape[1])
-    return float(min(of_walkers(flat, walkers, kind).min() for kind in KINDS))
 
 
 def correlation(before: np.ndarray, after: np.ndarray) -> float:

@@ -27,6 +27,7 @@ from bayes_scaling.model.document import Model
 from bayes_scaling.model.grouping import member
 from bayes_scaling.model.layout import Layout, name_of_position
 from bayes_scaling.model.priors import Prior
+from bayes_scaling.model.reference import inputs_of_the_loss
 from bayes_scaling.model.unknowns import Unknowns
 
 LOG_LOSS: Final = "log_loss_at_reference"
@@ -147,7 +148,8 @@ def _terms(
     ratios = {name: member(exp(value), varying.of_groups(name, only.name)) for name, value in log_centre.items()}
     shaped = {name: member(value, varying.of_groups(name, only.name)) for name, value in others.items()}
     published = law.from_reference({**ratios, **shaped, **model.fixed}, reference) | model.fixed
-    log_first = log_loss - unknowns.mean(log(law(*(reference[symbol] for symbol in law.inputs), **published)))
+    place = (reference[symbol] for symbol in inputs_of_the_loss(law))
+    log_first = log_loss - unknowns.mean(log(law(*place, **published)))
     unit = units.get(first, 1.0)
     return {name: unknowns.with_prior(name, priors[name], log_first + value) * unit for name, value in log_centre.items()}
 

@@ -1,12 +1,9 @@
 """The log density of a model in numpy, for a whole batch of points at once: no PyMC, nothing is compiled.
 
 The definition is the one PyMC samples (:mod:`bayes_scaling.model.definition`), read at numbers. A point is a vector on the
-whole real space: logarithms of positive unknowns, log odds of bounded ones, free and standard ones as they are. Densities
-are with respect to it, determinants included, as PyMC's are. Effects are integrated out in closed form.
-
-Noise that rows of a run share and the nugget are told apart by little: either may be next to nothing. In their logarithms, as
-PyMC has them, the posterior is then bent, with an arm that is easily missed; so a point has the logarithm of the root of the sum of
-their squares, and that of their ratio. The determinant of that is one.
+whole real space: logarithms of positive unknowns, log odds of bounded ones, free and standard ones as they are, but for some
+that are explored in others (:mod:`bayes_scaling.model.straight`). Densities are with respect to it, determinants included, as
+PyMC's are. Effects are integrated out in closed form.
 """
 
 from __future__ import annotations
@@ -26,6 +23,7 @@ from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.noise import Likelihood
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior
+from bayes_scaling.model.straight import Coordinate, Straight
 from bayes_scaling.model.unknowns import JointlyNormal
 
 _CELLS: Final = 500_000
@@ -39,15 +37,6 @@ _STEP: Final = 1e-6
 _LONG_STEP: Final = 1e-3
 """Steps of first and second differences, in logarithms: their errors are some 1e-6 of the curvature."""
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
-
-
-@dataclass(frozen=True)
-class Coordinate:
-    """One unknown: its name, where its numbers lie in a point, and its prior where it is its own."""
-
-    name: str
-    place: slice
-    prior: Prior | None
 
 
 class Surface:
@@ -133,8 +122,8 @@ class LogDensity(Surface):
         with np.errstate(all="ignore"):
             define(layout, self._data, first)
         self.coordinates: tuple[Coordinate, ...] = tuple(first.coordinates)
-        self._pairs = _pairs(layout, self.coordinates)
-        self.start: np.ndarray = self.from_pymc(np.concatenate(first.starts)[None])[0]
+        self.straight = Straight(layout, self.coordinates)
+        self.start: np.ndarray = self.straight.from_pymc(np.concatenate(first.starts)[None])[0]
         """A point near the middle of the prior."""
         widths = (1 + sum(len(effect.labels) for effect in rows.effects) for _, rows in layout)
         sizes = [
@@ -232,7 +221,7 @@ class LogDensity(Surface):
                     assert coordinate.prior is not None
                     value = unbounded(flat[coordinate.name], coordinate.prior.support)
                 points[:, coordinate.place] = value.reshape(count, -1)
-        points = self.from_pymc(points)
+        points = self.straight.from_pymc(points)
         if terms:
             # The loss at the reference point is proportional to the first term.
             whole = self._few._values(points, dense=False).recorded
@@ -242,41 +231,26 @@ class LogDensity(Surface):
         return points
 
     def from_own_priors(self, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return points with one unknown each drawn anew from its prior, and by how much that prior's log density rose, shape (point,)."""
+        """Return points with one unknown drawn anew from its prior, and by how much that prior's log density rose, shape (point,)."""
         own = [(each.place.start, each.prior) for each in self.coordinates if each.prior is not None]
-        rise, which = np.zeros(len(points)), rng.integers(max(1, len(own)), size=len(points))
-        points = self.in_pymc(points).copy()
+        if not own:
+            return points, np.zeros(len(points))
+        place, prior = own[rng.integers(len(own))]
+        others, log_determinant = self.straight.to_pymc(points)
+        before = others[:, place].copy()
         with np.errstate(all="ignore"):  # a draw at the very end of a prior is at infinity, and is never taken
-            for number, (place, prior) in enumerate(own):
-                (of_it,) = np.nonzero(which == number)
-                before, after = points[of_it, place], unbounded(prior.draw(rng, len(of_it)), prior.support)
-                points[of_it, place] = after
-                rise[of_it] = log_density_of_free(prior, after) - log_density_of_free(prior, before)
-        return self.from_pymc(points), rise
-
-    def in_pymc(self, points: np.ndarray) -> np.ndarray:
-        """Return points as PyMC has them, noise and nugget each by itself, shape (point, coordinate)."""
-        points = points.copy() if self._pairs else points
-        for sigma, nugget in self._pairs:
-            total, ratio = points[:, sigma], points[:, nugget]
-            points[:, sigma] = total - 0.5 * np.logaddexp(0.0, 2 * ratio)
-            points[:, nugget] = points[:, sigma] + ratio
-        return points
-
-    def from_pymc(self, points: np.ndarray) -> np.ndarray:
-        """Return points for those that PyMC has, shape (point, coordinate)."""
-        points = points.copy() if self._pairs else points
-        for sigma, nugget in self._pairs:
-            one, other = points[:, sigma].copy(), points[:, nugget].copy()
-            points[:, sigma], points[:, nugget] = 0.5 * np.logaddexp(2 * one, 2 * other), other - one
-        return points
+            others[:, place] = unbounded(prior.draw(rng, len(points)), prior.support)
+            rise = log_density_of_free(prior, others[:, place]) - log_density_of_free(prior, before)
+            others = self.straight.from_pymc(others)
+            return others, rise + self.straight.to_pymc(others)[1] - log_determinant
 
     def _portions(self, points: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(points), self._at_once):
             yield points[start : start + self._at_once]
 
     def _values(self, points: np.ndarray, *, dense: bool = True) -> _Values:
-        values = _Values(self, self.in_pymc(points), dense)
+        there, log_determinant = self.straight.to_pymc(points)
+        values = _Values(self, there, dense, log_determinant)
         with np.errstate(all="ignore"):
             define(self.layout, self._data, values)
         return values
@@ -413,17 +387,6 @@ class _Values:
             return
         density = gaussian.log_density_at_draws(_as_arrays(rows, residual), self.of.basis(dim, rows))
         self.measured = self.measured + density
-
-
-def _pairs(layout: Layout, coordinates: tuple[Coordinate, ...]) -> list[tuple[int, int]]:
-    """Return where the noise and the nugget of each observation that has both lie in a point, as PyMC has it."""
-    of_name = {coordinate.name: coordinate for coordinate in coordinates}
-    found = []
-    for suffix, _ in layout:
-        each = [of_name.get(names.of_observation(name, suffix)) for name in ("sigma", "nugget")]
-        if all(one is not None and one.prior is not None and one.prior.support == (0.0, np.inf) for one in each):
-            found.append(tuple(one.place.start for one in each if one is not None))
-    return found
 
 
 def _as_arrays(rows: JointlyNormal, residual: np.ndarray) -> gaussian.AtDraws:

@@ -20,7 +20,7 @@ from bayes_scaling.model.effects import Placed
 from bayes_scaling.model.gaussian import Serial
 from bayes_scaling.model.grouping import Groups, dimension
 from bayes_scaling.model.noise import geometric_mean, relative_error, serial_of
-from bayes_scaling.model.reference import terms_of
+from bayes_scaling.model.reference import inputs_of_the_loss, terms_of
 from bayes_scaling.quantities import QUANTITIES
 
 
@@ -270,7 +270,7 @@ class Layout:
         axes = dict.fromkeys(axis for kind in kinds for axis in kind.axes)
         axes |= dict.fromkeys(self.model.units.values())
         if self.terms:
-            axes |= dict.fromkeys(self.only.inputs)
+            axes |= dict.fromkeys(inputs_of_the_loss(self.only.observation.the_law))
         data: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}
         for suffix, rows in self:
             observation = rows.observation

@@ -48,6 +48,19 @@ def terms_of(model: Model) -> tuple[str, ...]:
     return losses if len(losses) > 1 and unbounded and is_proportional(law, losses, model.parameters) else ()
 
 
+def inputs_of_the_loss(law: Law) -> tuple[str, ...]:
+    """Return the symbols whose reference each input of a law has where the loss at the reference point is sampled.
+
+    Data are fresh there. Between fresh data and what is repeated as often as the runs did on average there may be no run, and what
+    none measured is no part of a loss that is known.
+
+    >>> from bayes_scaling.laws import LAWS
+    >>> inputs_of_the_loss(LAWS["repeated"])
+    ('N', 'D', 'D')
+    """
+    return tuple("D" if symbol == "D_unique" else symbol for symbol in law.inputs)
+
+
 def is_proportional(law: Law, losses: Collection[str], parameters: Collection[str]) -> bool:
     """Whether a law of these parameters doubles where its terms at the reference point do.
 

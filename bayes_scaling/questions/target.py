@@ -14,11 +14,14 @@ from bayes_scaling.errors import ConflictingOptions, NotLearned, OutOfRange, Unr
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, predict
+from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.allocation import chosen_runs
 from bayes_scaling.questions.base import Answer, OfText, Positive
 from bayes_scaling.questions.cost import OnHardware
+from bayes_scaling.questions.new_run import NewRunNoise
 from bayes_scaling.questions.optimum import least_loss
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, Surface, Text, budget_ratio, splits_a_budget
@@ -28,6 +31,8 @@ _BUDGETS: Final = 25
 _NEAR: Final = 17
 _CLOSE: Final = 12
 """Budgets between two of those in which a chance is reached."""
+_NOISE: Final = 16
+"""Runs of each draw whose noise says how likely a loss is reached."""
 _RUN: Final = ("params", "tokens")
 FURTHEST: Final = 6.0
 """Decades beyond the largest run within which a budget is searched."""
@@ -42,9 +47,15 @@ def chance(fit: Fit, *, target: float, compute: Any = None, **how: Any) -> xr.Da
     if not (np.isfinite(target) and target > 0):
         raise OutOfRange(f"The target is {target:g}: it has to be a loss, a positive number.")
     budgets = np.geomspace(*_ends(fit), 2 * _BUDGETS) if compute is None else compute
-    runs = _at_budgets(fit, budgets, **how)
+    thinned = fit.thinned(DRAWS["target"])
+    runs = _at_budgets(thinned, budgets, **how)
+    # All budgets share the noise of some runs in each draw: which others are asked for changes no chance.
+    seed = how.get("seed", 0)
+    noise = NewRunNoise.of(thinned, admit(thinned, how.get("group") or {}, seed), seed, runs=_NOISE)
+    law, expected = (flat_draws(runs[name]).T[..., None, :] for name in ("law_loss", "expected_loss"))
+    reached = (noise.measured(expected, noise.growth_at(law)) < target).mean(axis=(-2, -1))
     chances = {
-        "chance": (runs["measured_loss"] < target).mean(SAMPLE_DIMS),
+        "chance": runs["compute_flops"].copy(data=reached),
         "chance_expected": (runs["expected_loss"] < target).mean(SAMPLE_DIMS),
         **{name: runs[name] for name in _RUN if name in runs and splits_a_budget(fit)},
     }
@@ -102,9 +113,8 @@ def _ends(fit: Fit) -> tuple[float, float]:
 
 def _at_budgets(fit: Fit, compute: Any, **how: Any) -> xr.Dataset:
     """Return what a new run of each budget measures: a prediction, along compute."""
-    thinned = fit.thinned(DRAWS["target"])
     if splits_a_budget(fit):
-        return chosen_runs(thinned, compute=compute, **how)
+        return chosen_runs(fit, compute=compute, **how)
     columns = list(fit.model.only.columns.values())
     if columns != ["compute_flops"]:
         raise NotLearned(
@@ -112,7 +122,7 @@ def _at_budgets(fit: Fit, compute: Any, **how: Any) -> xr.Dataset:
         )
     if how.pop("supply", None) is not None:
         raise ConflictingOptions("A law of C alone has no tokens: leave the supply out.")
-    prediction = predict(thinned, compute_flops=compute, group=how.get("group"), seed=how.get("seed", 0))
+    prediction = predict(fit, compute_flops=compute, group=how.get("group"), seed=how.get("seed", 0))
     return prediction.rename(query="compute_flops") if "query" in prediction.dims else prediction
 
 
@@ -123,7 +133,7 @@ def _even_odds(fit: Fit, target: float, **text: Unpack[Text]) -> float:
         surface = Surface.asked(fit, **text).thinned(100)
         losses = np.median(least_loss(surface, budgets), axis=-1)
     else:
-        losses = _at_budgets(fit, budgets, **text)["expected_loss"].median(SAMPLE_DIMS).values
+        losses = _at_budgets(fit.thinned(DRAWS["target"]), budgets, **text)["expected_loss"].median(SAMPLE_DIMS).values
     return _place(budgets, -losses, -target, never=budgets[-1])
 
 

@@ -195,7 +195,8 @@ def numpy_density(model: str, runs: RunTable, points: list[dict[str, Any]]) -> n
             now_called.get(n, n).removesuffix("_log__").removesuffix("_interval__"): value for n, value in point.items()
         }
         rows.append(np.concatenate([np.atleast_1d(plain[coordinate.name]) for coordinate in known.coordinates]))
-    return known.of(known.from_pymc(np.stack(rows)))
+    there = known.straight.from_pymc(np.stack(rows))
+    return known.of(there) - known.straight.to_pymc(there)[1]
 
 
 def prior(model: str, runs: RunTable, *, seed: int = 7, draws: int = 3) -> xr.Dataset:

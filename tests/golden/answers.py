@@ -121,9 +121,11 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "allocate by group": lambda: plain(
         bs.budget_table(bs.allocate(posterior("kappa by group"), compute=1e22, group={"group": "web"}))
     ),
-    "chance": lambda: of_draws(chance(posterior("chinchilla"), target=2.0, compute=[1e22, 1e23, 1e24])),
+    "chance, one noise for all budgets": lambda: of_draws(
+        chance(posterior("chinchilla"), target=2.0, compute=[1e22, 1e23, 1e24])
+    ),
     "chance of one resource": lambda: of_draws(chance(posterior("offset_c"), target=2.2, compute=BUDGETS)),
-    "least budget": lambda: plain(least_compute(posterior("chinchilla"), target=2.0)),
+    "least budget, one noise for all budgets": lambda: plain(least_compute(posterior("chinchilla"), target=2.0)),
     "regret": lambda: plain(regret(posterior("chinchilla"), compute=5.76e23, params=[7e10, 2.8e11])),
     "regret of kappa": lambda: plain(regret(posterior("kappa"), compute=1e14)),
     "near optimal": lambda: plain(near_optimal(posterior("chinchilla"), compute=5.76e23, within=[0.001, 0.01])),
@@ -193,7 +195,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "residuals system": lambda: of_draws(residuals_of_system(posterior("system"))),
     "live run": _live,
     "live of a system": _live_of_system,
-    "question target, looked at closely": lambda: _question("target", "chinchilla", target=2.0),
+    "question target, one noise for all budgets": lambda: _question("target", "chinchilla", target=2.0),
     "question allocation": lambda: _question("allocation", "chinchilla", compute=1e24, target=2.0, head_width=128),
     "question regret": lambda: _question("regret", "kappa", compute=1e14, params=[1e5, 1e6]),
     "question lifetime": lambda: _question("lifetime", "chinchilla", target=2.1, demand=1e13),

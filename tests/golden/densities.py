@@ -24,6 +24,7 @@ CASES: dict[str, tuple[str, _Runs]] = {
     "chinchilla": ("chinchilla", lambda: ladder(tables.LADDER)),
     "chinchilla, errors": ("chinchilla", lambda: runs_of(tables.runs_with_errors())),
     "repeated": ("repeated", lambda: runs_of(tables.repeated_data())),
+    "repeated, fresh at the reference": ("repeated", lambda: runs_of(tables.repeated_data())),
     "chinchilla_by_group": ("chinchilla_by_group", lambda: runs_of(tables.grouped_runs())),
     "kappa_by_group": ("kappa_by_group", lambda: runs_of(tables.grouped_runs())),
     "kappa_by_group_forecast": ("kappa_by_group_forecast", lambda: runs_of(tables.grouped_runs())),

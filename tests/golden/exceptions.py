@@ -29,6 +29,8 @@ _LIFETIME = (
 _VERDICTS = "verdicts are three, by a region around what is published; the contraction is that of the number itself"
 _RUNS = "new runs of two recipes draw the noise that predictions of each draw"
 _MANY = "many variants are compared at once: which one, against which, and the chance that it is the best of all"
+_NOISE = "the runs of all budgets share their noise, sixteen a draw: a chance is told more exactly, and is the same beside other budgets"
+_FRESH = "the loss at the reference point, a coordinate, is that of fresh data; the case of that name has the numbers"
 
 EXCEPTIONS: dict[str, str] = {
     **{
@@ -39,6 +41,7 @@ EXCEPTIONS: dict[str, str] = {
     **{f"prior_draws/{document}/S_least": _ORDER for document in ("critical_batch", "critical_batch_of_data")},
     **{f"prior_draws/shape/{name}": _ONE_OBSERVATION for name in ("aspect_best", "aspect_cost", "sigma")},
     "densities/kappa, repeats, points and errors": _ERROR,
+    "densities/repeated/gradient/": _FRESH,
     **{f"densities/critical_batch_of_data/gradient/{point}/gamma_B_interval__": _SINGLE for point in range(3)},
     **{f"answers/summarize system/{row}/label": _NAMES for row in range(4)},
     **{
@@ -64,6 +67,7 @@ EXCEPTIONS: dict[str, str] = {
     "answers/allocate by group": _STEP,
     **{f"answers/{of}/{row}/law_regret": _LAW for of in ("regret", "question allocation/regret") for row in (0, 1)},
     "answers/question allocation/allocation/0/law_params": _LAW,
+    "answers/question allocation/chance/0/chance": _NOISE,
     **{f"answers/{of}": _LIFETIME for of in ("lifetime", "question lifetime")},
     **{
         f"answers/{of}/{row}/chance_of_runs": _RUNS

@@ -1,8 +1,8 @@
 """Write the golden numbers of cases that have none yet: `python -m tests.golden.write`; `--draws` made the draws, once.
 
 Numbers that stand are never written again: where a meaning is settled anew, it is an exception with its reason. Nine answers
-about what no run has seen got another name, and other numbers, when these came to be drawn alike on every machine, and two about
-the least budget for a loss when that came to be looked at closely.
+about what no run has seen got another name, and other numbers, when these came to be drawn alike on every machine, and three about
+the chance of a loss when budgets came to share their noise.
 """
 
 from __future__ import annotations

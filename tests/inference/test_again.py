@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -68,11 +69,19 @@ def test_a_good_fit_agrees_with_a_second_seed(stored, second):
     assert {"E", "alpha", "beta", "sigma", "nu", OF_THE_LOSS} <= set(table.index)
     assert 0 < table["difference_sd"].abs().max() < 0.2
     np.testing.assert_allclose(table["sd_again"], table["sd"], rtol=0.15)
-    ratio = (table["difference_mcse"] / table["difference_sd"]).to_numpy()
-    assert ratio.min() == pytest.approx(ratio.max(), rel=0.1)
-    assert (
-        4000**0.5 / 4 < ratio.mean() < (4000 / 2) ** 0.5
-    )  # the error of the difference of two means of 4000 draws or fewer
+    fits = (load_fit(stored), second.fit)
+    for name in ("E", "alpha", "sigma"):
+        of_both = sum(_squared_error_of_the_mean(fitted, name) for fitted in fits)
+        found = table.loc[name, "difference_sd"] / table.loc[name, "difference_mcse"]
+        assert found * table.loc[name, ["sd", "sd_again"]].pow(2).mean() ** 0.5 == pytest.approx(of_both**0.5, rel=0.02)
+
+
+def _squared_error_of_the_mean(fitted, name):
+    """Return the variance of the mean logarithm of draws, of which those of one walker depend on each other."""
+    draws, walkers = fitted.posterior[name].values.ravel(), fitted.tree["sample_stats"]["walker"].values.ravel()
+    means = pd.Series(np.log(draws)).groupby(walkers).mean()
+    of_walkers = means.var() / len(means)
+    return max(of_walkers, np.log(draws).var() / len(draws))
 
 
 def test_the_stored_rows_give_the_posterior_that_was_stored(stored):

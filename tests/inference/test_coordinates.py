@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytensor
 import pytest
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.traversal import graph_inputs
 from scipy import stats
 
 from bayes_scaling.inference import build_model
+from bayes_scaling.inference.build import build
 from bayes_scaling.laws import LAWS
 from bayes_scaling.model.document import Model, read_model, shipped_models
 from bayes_scaling.model.grouping import member
@@ -204,3 +207,12 @@ def test_bounded_and_fixed_terms_are_sampled_as_they_are(tmp_path, changed):
     assert terms_of(spec) == ()
     model = build_model(spec, RUNS)
     assert np.isfinite(model.compile_logp(mode=PLAIN)(model.initial_point()))
+
+
+@pytest.mark.parametrize("name", ONE_TABLE)
+def test_a_compiled_model_reads_exactly_what_its_tables_hand_over(name):
+    """Other tables are given to it by these names: one too many is refused, one too few would stay that of the first table."""
+    layout = Layout.of(read_model(name), {"loss": RUNS.table})
+    built = build(layout)
+    read = {variable.name for variable in graph_inputs([built.logp()]) if isinstance(variable, SharedVariable)}
+    assert read - set(built.coords) == set(layout.data())

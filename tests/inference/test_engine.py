@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference import engine, fit
@@ -193,7 +194,34 @@ def test_a_start_of_nuts_is_a_mode(simulated_runs):
     start = compiled._starts(density, modes)(1)
     names = [coordinate.name for coordinate in density.coordinates]
     order = [names.index(name.removesuffix("_log__")) for name in compiled._unknowns]
-    assert modes[0].distance(start[np.argsort(order)][None])[0] < 4
+    near = density.straight.from_pymc(start[np.argsort(order)][None])
+    assert modes[0].distance(near)[0] < 4
+
+
+def test_a_thin_bent_ridge_is_followed_to_its_ends():
+    """Of rows that repeat their data three times or never, what one repetition costs follows from its exponent to a thousandth.
+
+    What is left of the two is the prior along a line, which quadrature integrates.
+    """
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(3e7, 3e9, 8), np.geomspace(1e9, 1e11, 6)))
+    table = pd.DataFrame({"params": N, "tokens": D, "dataset_tokens": D / np.tile([1.0, 4.0], 24)})
+    law = {"E": 1.03, "A": 246.0, "alpha": 0.27, "B": 6.96, "beta": 0.18, "P": 0.11, "delta": 0.97, "kappa": 0.6}
+    exact = LAWS["repeated_penalty"](N, D, table["dataset_tokens"].to_numpy(), **law)
+    noise = 8e-4 * np.random.default_rng(0).standard_normal(len(N))
+    fitted = fit(read_runs(table.assign(loss=exact * np.exp(noise))), "repeated_penalty", seed=1, progress=False)
+    assert fitted.converged
+    assert fitted.facts["sampler"] == "importance"
+    delta = fitted.posterior["delta"].values.ravel()
+    log_penalty = np.log(fitted.posterior["P_at_reference"].values.ravel() / fitted.reference["L"])
+    known = log_penalty + delta * np.log(3)
+    assert known.std() < 0.02 * log_penalty.std()
+    log_delta = np.linspace(-4.0, 4.0, 4001)
+    weights = stats.norm.pdf(log_delta, 0.0, 0.5) * stats.norm.pdf(known.mean() - np.exp(log_delta) * np.log(3), -5.0, 1.5)
+    weights /= weights.sum()
+    mean = weights @ log_delta
+    sd = np.sqrt(weights @ (log_delta - mean) ** 2)
+    assert np.log(delta).mean() == pytest.approx(mean, abs=0.1 * sd)
+    assert np.log(delta).std() == pytest.approx(sd, rel=0.1)
 
 
 def grouped() -> pd.DataFrame:

@@ -107,8 +107,11 @@ def test_the_best_run_of_a_budget_is_that_of_python(make):
     for theirs, our in zip(found, interval(ours["optimal_params"], 0.9), strict=True):
         assert float(theirs) == pytest.approx(float(our), rel=0.02)
     target = float(ours["measured_loss"].quantile(0.3))
-    reached = float(chance(few, target=target, compute=compute)["chance"])
-    assert float((np.array(measured) < target).mean()) == pytest.approx(reached, abs=0.011)
+    reached = float((np.array(measured) < target).mean())
+    assert reached == pytest.approx(float((ours["measured_loss"] < target).mean()), abs=0.011)
+    # The page has one run of each draw, the answer sixteen.
+    error = (0.3 * 0.7 / len(measured)) ** 0.5
+    assert reached == pytest.approx(float(chance(few, target=target, compute=compute)["chance"]), abs=2.5 * error)
 
 
 def test_what_a_page_does_not_have_it_does_not_answer(kappa):
