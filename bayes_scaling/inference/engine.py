@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.conditional import Conditional, collapse, effects_of, mean_of
-from bayes_scaling.inference.importance import Weighted, sample_by_importance
+from bayes_scaling.inference.importance import Mixture, Weighted, sample_by_importance
 from bayes_scaling.inference.modes import Mode, climbed, find_modes, shares_of, with_modes_near
 from bayes_scaling.inference.outliers import screened
 from bayes_scaling.inference.progress import progress_bar
@@ -50,6 +50,12 @@ _CLOSER: Final = 0.995
 """Acceptance rate that NUTS is tuned to where it had divergences."""
 _CLIMBED: Final = 5
 """Draws from which a climb looks for modes that were missed."""
+_ENOUGH_TO_WALK: Final = 100.0
+"""Effective size from which on walkers begin in enough places."""
+_REACHED: Final = 2000
+"""Places that walkers reach, to which a mixture is fitted for the next attempt: of so many components, by so many steps."""
+_COMPONENTS: Final = 6
+_STEPS: Final = 15
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def _weighted(
 ) -> tuple[Weighted, Conditional | None, list[Mode]]:
     """Return weighted draws, the effects given the rest that they were drawn with, and the modes; drawn again, where that was not exact, from what was learned."""
     rng = np.random.default_rng([settings.seed, 4])
-    given, of_rest = None, modes
+    given, of_rest, start = None, modes, None
     if density.layout.model.groupings:
         given, of_rest = collapse(density, modes[0].point, modes[0].covariance)
         if of_rest:
@@ -153,7 +159,7 @@ def _weighted(
         attempts += 1
         most = attempts * _MOST_DRAWS
         weighted = sample_by_importance(
-            density, of_rest or modes, rng, given, effective=attempts * _EFFECTIVE, most=most, progress=progress
+            density, of_rest or modes, rng, given, start=start, effective=attempts * _EFFECTIVE, most=most, progress=progress
         )
         if not weighted.is_somewhere:
             return weighted, given, modes
@@ -164,9 +170,12 @@ def _weighted(
             # The mean of the posterior is a better place to expand the effects around than a mode.
             given, of_rest = collapse(density, mean_of(given, weighted.points, weighted.weights), modes[0].covariance)
         else:
-            # Where a mode was missed, the heaviest draws lie on its slope.
+            # Where a mode was missed, the heaviest draws lie on its slope; where a tail was, walkers reach it.
             heaviest = weighted.points[np.argsort(-weighted.log_ratio)[:_CLIMBED]]
             modes = of_rest = with_modes_near(density, modes, heaviest)
+            if weighted.effective_smoothed >= _ENOUGH_TO_WALK:
+                reached = walk(density, weighted, rng, chains=1, draws=_REACHED).points[0]
+                start = Mixture.around(reached, _COMPONENTS, _STEPS, rng)
 
 
 def _is_exact(weighted: Weighted) -> bool:

@@ -219,6 +219,7 @@ def sample_by_importance(
     rng: np.random.Generator,
     conditional: Conditional | None = None,
     *,
+    start: Mixture | None = None,
     effective: float = 4000.0,
     most: int = 40000,
     progress: Callable[[float], None] | None = None,
@@ -235,6 +236,8 @@ def sample_by_importance(
         Source of randomness.
     conditional : Conditional, optional
         The effects of groups given the other unknowns.
+    start : Mixture, optional
+        What the first draws are from, by default a component for each mode.
     effective : float
         Effective sample size to reach.
     most : int
@@ -244,7 +247,7 @@ def sample_by_importance(
     """
     others = slice(None) if conditional is None else conditional.others
     batch = 40 * len(modes[0].point)
-    mixture = Mixture.over(modes)
+    mixture = start or Mixture.over(modes)
     of_prior = np.empty((0, density.size))
     proposals: list[tuple[Mixture, int]] = []
     empty = Weighted(np.empty((0, density.size)), np.empty(0), np.empty(0), 0)

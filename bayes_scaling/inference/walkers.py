@@ -83,6 +83,8 @@ _JUMPS: Final = 0.1
 _JITTER: Final = 0.05
 """Standard deviation of the factor by which the length differs between directions."""
 _HALVINGS: Final = 20
+_LEAST_SCALE: Final = 1e-12
+"""Share of the variance of all draws that the scale of the posterior has at the least."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +309,8 @@ class Ensemble:
         self._warm = [np.empty((0, density.size))] * 2
         self._power, self.evaluations = power, 0
         away = weighted.points - weighted.weights @ weighted.points
-        self._scale = np.linalg.cholesky((weighted.weights * away.T) @ away)
+        least = _LEAST_SCALE * np.diag(weighted.points.var(axis=0))  # where a few draws have all the weight, they span less
+        self._scale = np.linalg.cholesky((weighted.weights * away.T) @ away + least)
         self._places = [weighted.points[rng.choice(len(weighted.points), _PLACES, p=weighted.weights)] for _ in range(2)]
         self._surrogate = None if conditional is not None else Surrogate.near(density, weighted, rng)
         self._known: list[tuple[np.ndarray, np.ndarray]] = []

@@ -13,9 +13,10 @@ import xarray as xr
 from scipy import stats
 
 from bayes_scaling.errors import InvalidModel
+from bayes_scaling.evaluation.simulate import from_the_model
 from bayes_scaling.inference import engine, fit
 from bayes_scaling.inference.conditional import Conditional
-from bayes_scaling.inference.importance import Weighted
+from bayes_scaling.inference.importance import Weighted, sample_by_importance
 from bayes_scaling.inference.modes import find_modes
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
@@ -198,13 +199,39 @@ def test_a_start_of_nuts_is_a_mode(simulated_runs):
     assert modes[0].distance(near)[0] < 4
 
 
+def grid() -> pd.DataFrame:
+    """Return forty-eight runs over two decades of N and D, half of which saw their data four times."""
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(3e7, 3e9, 8), np.geomspace(1e9, 1e11, 6)))
+    return pd.DataFrame({"params": N, "tokens": D, "dataset_tokens": D / np.tile([1.0, 4.0], 24)})
+
+
+def test_where_weights_miss_a_tail_walkers_reach_it_and_the_next_weights_are_those_of_where_they_were(monkeypatch):
+    """In a tail of this table one term leaves nothing of the loss; NUTS, which came next, had an effective size of 20."""
+    starts = []
+
+    def sampled(*given, start=None, **settings):
+        starts.append(start)
+        return sample_by_importance(*given, start=start, **settings)
+
+    monkeypatch.setattr(engine, "sample_by_importance", sampled)
+    design = read_runs(grid().assign(loss=3.0))
+    with np.errstate(all="ignore"):  # of draws that are not plausible
+        simulated = from_the_model(read_model("kaplan_nd"), design, np.random.default_rng([7, 1, 0]))
+    fitted = fit(simulated.runs, "kaplan_nd", seed=5, progress=False)
+    assert starts[0] is None
+    assert len(starts) == 2
+    assert starts[1].centres.shape == (6, 6)
+    assert fitted.facts["sampler"] == "importance"
+    assert fitted.converged
+
+
 def test_a_thin_bent_ridge_is_followed_to_its_ends():
     """Of rows that repeat their data three times or never, what one repetition costs follows from its exponent to a thousandth.
 
     What is left of the two is the prior along a line, which quadrature integrates.
     """
-    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(3e7, 3e9, 8), np.geomspace(1e9, 1e11, 6)))
-    table = pd.DataFrame({"params": N, "tokens": D, "dataset_tokens": D / np.tile([1.0, 4.0], 24)})
+    table = grid()
+    N, D = (table[column].to_numpy() for column in ("params", "tokens"))
     law = {"E": 1.03, "A": 246.0, "alpha": 0.27, "B": 6.96, "beta": 0.18, "P": 0.11, "delta": 0.97, "kappa": 0.6}
     exact = LAWS["repeated_penalty"](N, D, table["dataset_tokens"].to_numpy(), **law)
     noise = 8e-4 * np.random.default_rng(0).standard_normal(len(N))
