@@ -53,8 +53,9 @@ _MEMORY: Final = "memory of walkers, standard errors"
 _IN_A_ROW: Final = {False: 1, True: 3}
 """Rounds in which walkers have to have forgotten where they were, without and with effects of groups: chance says it of slow ones
 now and then."""
-_MOST_BETWEEN: Final = 40
-"""Moves between two draws of a walker that are kept, at the most."""
+_MOST_BETWEEN: Final = {True: 40, False: 80}
+"""Moves between two draws of a walker that are kept, at the most: where chains agree, and where they disagree, as by chance one fit in
+some tens does."""
 _WORTH: Final = 800
 """Effective sample size that the draws are to have."""
 _ENOUGH_TO_TELL: Final = 2000
@@ -180,8 +181,8 @@ def walk(
         values = published(of_chains(points).reshape(chains * draws, -1))
         told = chains > 1 and len(values) >= _ENOUGH_TO_TELL
         apart = float(r_hat(values.reshape(chains, draws, -1)).max()) if told else 1.0
-        agree = RULES["largest R-hat"].passes(apart)
-        return apart, agree and min(of_walkers(values, walkers.ravel(), kind).min() for kind in KINDS) >= enough
+        worth = min(of_walkers(values, walkers.ravel(), kind).min() for kind in KINDS)
+        return apart, RULES["largest R-hat"].passes(apart) and worth >= enough
 
     points, log_density, apart = _draw(ensemble, kept, judge, lambda drawn: tell(share + (1 - share) * drawn / kept))
     return Walked(
@@ -234,7 +235,7 @@ def _draw(
             tell(len(drawn))
         points, log_density = (np.stack(each, axis=1) for each in zip(*drawn, strict=True))
         apart, enough = judge(points)
-        if enough or kept == 1 or between >= _MOST_BETWEEN:
+        if enough or kept == 1 or between >= _MOST_BETWEEN[RULES["largest R-hat"].passes(apart)]:
             return points, log_density, apart
         drawn, between = drawn[1::2], 2 * between
 

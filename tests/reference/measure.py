@@ -35,8 +35,8 @@ def main() -> None:
     asked = [each for each in sys.argv[1:] if not each.startswith("-")]
     sampler = "nuts" if "--nuts" in sys.argv else "auto"
     for name in asked or NAMES:
-        found = results()
         rows = measure(name, sampler).round(4).to_dict("index")
+        found = results()  # another process may have measured others meanwhile
         found.setdefault(name, {})[sampler] = rows
         RESULTS.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
         print(name, sampler, max(abs(row["mean"]) for row in rows.values()), flush=True)

@@ -169,6 +169,21 @@ def with_offset(column: str, walked: str) -> Callable[[pd.DataFrame, Document], 
     return model
 
 
+def saturating(table: pd.DataFrame, document: Document) -> None:
+    """Alabdulmohsin et al. (2022), M4: u / (1 - u)^alpha falls as x^-c, u the share of the way from the limit to guessing."""
+    x, loss = table["dataset_tokens"].to_numpy(float), table["loss"].to_numpy()
+    E, gap = losses(document, middle(loss), E="E", gap="gap")
+    odds = draw("beta_at_reference", document["parameters"]["beta"]["prior"])
+    c, alpha = unknowns(document, "c", "alpha")
+    log_odds = jnp.log(odds) - c * np.log(x / middle(x))
+    t = log_odds
+    for _ in range(30):  # Newton's method for the log odds of u
+        t = t - (t + (alpha - 1) * jax.nn.softplus(t) - log_odds) / (1 + (alpha - 1) * jax.nn.sigmoid(t))
+    stated = document["discrepancy"]["D"]
+    covariances = {"discrepancy_scale_D": (stated["scale"], walk(x, stated["smooth"]))}
+    gaussian(E + gap * jax.nn.sigmoid(t), loss, document["likelihood"], covariances)
+
+
 def kaplan_nd(table: pd.DataFrame, document: Document) -> None:
     """Kaplan et al. (2020), equation (1.5): ((N_c/N)^(a/d) + D_c/D)^d."""
     N, D, loss = (table[c].to_numpy(float) for c in ("params", "dataset_tokens", "loss"))
@@ -364,6 +379,36 @@ def critical_batch(_: None, document: Document) -> None:
     measured_at("noise", of_noise, noise["noise_tokens"].to_numpy(), likelihood, noise["relative_error"])
 
 
+def critical_batch_of_data(_: None, document: Document) -> None:
+    """Zhang et al. (2024) in the place of B_crit(L): B_crit = B_1 D^gamma, of the least data with which a loss is reached.
+
+    These are B_crit S of S least steps, and D / (1 + B / B_crit) after D tokens in batches of B.
+    """
+    where = "series == 'batch' and schedule == 'constant' and steps >= 64"
+    scans, noise = tables.steps_to_loss(where), tables.noise_scales(where)
+    D0, B0 = middle(noise["tokens"]), middle(np.concatenate([scans["batch_tokens"], noise["batch_tokens"]]))
+    stated = document["parameters"]
+    there = numpyro.deterministic("B_one_at_reference", B0 * draw("B_one_multiple", stated["B_one"]["prior"]))
+    gamma, ratio = unknowns(document, "gamma_B", "noise_ratio")
+    spread, center = (
+        draw("S_least_spread_scan", stated["S_least"]["spread"]),
+        draw("S_least_center", stated["S_least"]["prior"]),
+    )
+    least = center * jnp.exp(spread * numpyro.sample("z", dist.Normal(0, 1).expand([scans["scan"].nunique()])))
+    number = np.unique(scans["scan"], return_inverse=True)[1]
+    critical = jnp.exp((jnp.log(there) + gamma * jnp.log(least / D0)) / (1 - gamma))
+    steps = least[number] * (1 + critical[number] / scans["batch_tokens"].to_numpy())
+    measured_at("scans", jnp.log(steps), scans["steps"].to_numpy(), named(document, "scans")["likelihood"])
+    batch = noise["batch_tokens"].to_numpy()
+    most = jnp.log(there) + gamma * np.log(noise["tokens"].to_numpy() / D0)
+    x = most
+    for _ in range(30):  # Newton's method for the logarithm x of B_crit
+        seen = batch * jnp.exp(-x)
+        x = x - (x - most + gamma * jnp.log1p(seen)) / (1 - gamma * seen / (1 + seen))
+    likelihood = named(document, "noise")["likelihood"]
+    measured_at("noise", jnp.log(ratio) + x, noise["noise_tokens"].to_numpy(), likelihood, noise["relative_error"])
+
+
 def curve(converged: Any, of_steps: Any, ratio: Any, L0: float, alpha_S: Any, alpha_B: Any) -> Any:
     """Return the loss L = converged + of_steps (1 + ratio (L / L0)^(-1/alpha_B))^alpha_S, by Newton's method.
 
@@ -446,6 +491,7 @@ MODELS: dict[str, tuple[Callable[[Any, Document], None], Callable[[], pd.DataFra
     "chinchilla": (chinchilla, tables.ends_of_a_cosine),
     "offset_n": (with_offset("params", "N"), tables.of_size),
     "offset_d": (with_offset("dataset_tokens", "D"), tables.of_data),
+    "saturating_d": (saturating, tables.of_data),
     "offset_c": (with_offset("compute_flops", "C"), tables.of_compute),
     "repeated": (repeated(), tables.seen_again),
     "repeated_excess": (repeated(excess=True), tables.seen_again),
@@ -455,6 +501,7 @@ MODELS: dict[str, tuple[Callable[[Any, Document], None], Callable[[], pd.DataFra
     "farseer": (farseer, tables.ends_of_a_cosine),
     "shape": (shape, tables.shapes),
     "critical_batch": (critical_batch, lambda: None),
+    "critical_batch_of_data": (critical_batch_of_data, lambda: None),
     "chinchilla_by_group": (grouped(outer=False), tables.of_schedules),
     "kappa_by_group": (grouped(outer=True), tables.of_schedules),
     "kappa_by_group_forecast": (grouped(outer=True, forecasts=True), tables.of_schedules),

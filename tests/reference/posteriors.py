@@ -28,17 +28,17 @@ WHERE = {
     "kaplan_c": f"run_id in {BEST}",
     "kaplan_nd": "series == 'data'",
     "offset_n": "series == 'size'",
-    "offset_d": "series == 'data' and width == 48",
+    **dict.fromkeys(("offset_d", "saturating_d"), "series == 'data' and width == 48"),
     "offset_c": f"run_id in {BEST}",
     **dict.fromkeys(("chinchilla", "kappa", "ceiling", "farseer"), COSINE),
     **dict.fromkeys(("repeated", "repeated_excess", "repeated_penalty"), AGAIN),
     **dict.fromkeys(("chinchilla_by_group", "kappa_by_group", "kappa_by_group_forecast"), GROUPS),
-    "critical_batch": "series == 'batch'",
+    **dict.fromkeys(("critical_batch", "critical_batch_of_data"), "series == 'batch'"),
 }
 """The rows of the ladder that each document is fitted to; the others take all of them, and say themselves which."""
 DATA_SET, SCHEDULE = {"tokens": "dataset_tokens"}, {"group": "schedule"}
 COLUMNS = {
-    **dict.fromkeys(("kaplan_d", "kaplan_nd", "offset_d"), DATA_SET),
+    **dict.fromkeys(("kaplan_d", "kaplan_nd", "offset_d", "saturating_d"), DATA_SET),
     **dict.fromkeys(("chinchilla_by_group", "kappa_by_group", "kappa_by_group_forecast"), SCHEDULE),
 }
 DRAWS = {"chinchilla_by_group": 8000, "offset_n": 3000}
