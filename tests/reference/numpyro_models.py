@@ -439,7 +439,7 @@ def kaplan_system(*, offset: bool = False) -> Callable[[None, Document], None]:
         noise = tables.noise_scales("schedule == 'constant' and series in ['batch', 'schedule'] and steps >= 128")
         of_loss = [constant, stopped, decayed]
         L0 = middle(np.concatenate([table["loss"] for table in (*of_loss, noise)]))
-        N0 = middle(np.concatenate([table["params"] for table in (*of_loss, noise) if "params" in table]))
+        N0 = middle(np.concatenate([table["params"] for table in (*of_loss, noise)]))
         B0 = middle(np.concatenate([table["batch_tokens"] for table in (*of_loss, noise)]))
         # The document's D is the data set of limited runs, and what the others have seen.
         seen = [table["tokens"] for table in (constant, decayed, noise)]

@@ -101,8 +101,8 @@ def noise_scales(where: str) -> pd.DataFrame:
                 continue
             error = sum((x.std(ddof=1) / 2 / x.mean()) ** 2 for x in (squared, trace)) ** 0.5
             middle = {name: np.exp(np.log(four[name]).mean()) for name in ("loss", "steps", "tokens")}
-            batch = {"batch_tokens": four["batch_tokens"].iloc[0]}
-            rows.append(middle | batch | {"noise_tokens": trace.mean() / squared.mean(), "relative_error": error})
+            of_run = {name: four[name].iloc[0] for name in ("batch_tokens", "params")}
+            rows.append(middle | of_run | {"noise_tokens": trace.mean() / squared.mean(), "relative_error": error})
     return pd.DataFrame(rows)
 
 
