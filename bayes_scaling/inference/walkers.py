@@ -54,8 +54,10 @@ _IN_A_ROW: Final = {False: 1, True: 3}
 """Rounds in which walkers have to have forgotten where they were, without and with effects of groups: chance says it of slow ones
 now and then."""
 _MOST_BETWEEN: Final = {True: 40, False: 80}
-"""Moves between two draws of a walker that are kept, at the most: where chains agree, and where they disagree, as by chance one fit in
-some tens does."""
+"""Moves between two draws of a walker that are kept, at the most: where the draws pass the checks, and where they do not, as by chance
+one fit in some tens does."""
+_MARGIN: Final = 1.1
+"""Effective sample size at which that ends, over that of the check: effects, which are drawn later, have a little less."""
 _WORTH: Final = 800
 """Effective sample size that the draws are to have."""
 _ENOUGH_TO_TELL: Final = 2000
@@ -176,15 +178,14 @@ def walk(
 
     walkers = of_chains(np.repeat(np.arange(of_chain * chains)[:, None], kept, axis=1))
 
-    def judge(points: np.ndarray) -> tuple[float, bool]:
-        """Return the largest R-hat of what points of shape (walker, kept, coordinate) publish, and whether they are enough."""
+    def judge(points: np.ndarray) -> tuple[float, float]:
+        """Return the largest R-hat of what points of shape (walker, kept, coordinate) publish, and the smallest effective size."""
         values = published(of_chains(points).reshape(chains * draws, -1))
         told = chains > 1 and len(values) >= _ENOUGH_TO_TELL
         apart = float(r_hat(values.reshape(chains, draws, -1)).max()) if told else 1.0
-        worth = min(of_walkers(values, walkers.ravel(), kind).min() for kind in KINDS)
-        return apart, RULES["largest R-hat"].passes(apart) and worth >= enough
+        return apart, float(min(of_walkers(values, walkers.ravel(), kind).min() for kind in KINDS))
 
-    points, log_density, apart = _draw(ensemble, kept, judge, lambda drawn: tell(share + (1 - share) * drawn / kept))
+    points, log_density, apart = _draw(ensemble, kept, judge, enough, lambda drawn: tell(share + (1 - share) * drawn / kept))
     return Walked(
         of_chains(points),
         of_chains(log_density),
@@ -220,7 +221,11 @@ def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float
 
 
 def _draw(
-    ensemble: Ensemble, kept: int, judge: Callable[[np.ndarray], tuple[float, bool]], tell: Callable[[int], None]
+    ensemble: Ensemble,
+    kept: int,
+    judge: Callable[[np.ndarray], tuple[float, float]],
+    enough: float,
+    tell: Callable[[int], None],
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return points and log densities of an ensemble that moves on, of shapes (walker, draw, ...), and how far chains disagree.
 
@@ -234,8 +239,10 @@ def _draw(
             drawn.append((ensemble.points, ensemble.log_density))
             tell(len(drawn))
         points, log_density = (np.stack(each, axis=1) for each in zip(*drawn, strict=True))
-        apart, enough = judge(points)
-        if enough or kept == 1 or between >= _MOST_BETWEEN[RULES["largest R-hat"].passes(apart)]:
+        apart, worth = judge(points)
+        agree = RULES["largest R-hat"].passes(apart)
+        sound = agree and worth >= min(enough, _MARGIN * RULES["smallest tail ESS"].threshold)
+        if kept == 1 or between >= _MOST_BETWEEN[sound] or (agree and worth >= enough):
             return points, log_density, apart
         drawn, between = drawn[1::2], 2 * between
 
