@@ -53,9 +53,7 @@ _CLIMBED: Final = 5
 _ENOUGH_TO_WALK: Final = 100.0
 """Effective size from which on walkers begin in enough places."""
 _REACHED: Final = 2000
-"""Places that walkers reach, to which a mixture is fitted for the next attempt: of so many components, by so many steps."""
-_COMPONENTS: Final = 6
-_STEPS: Final = 15
+"""Places that walkers reach, to which a mixture is fitted for the next attempt."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ def _weighted(
             modes = of_rest = with_modes_near(density, modes, heaviest)
             if weighted.effective_smoothed >= _ENOUGH_TO_WALK:
                 reached = walk(density, weighted, rng, chains=1, draws=_REACHED).points[0]
-                start = Mixture.around(reached, _COMPONENTS, _STEPS, rng)
+                start = Mixture.around(reached, rng)
 
 
 def _is_exact(weighted: Weighted) -> bool:

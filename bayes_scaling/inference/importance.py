@@ -38,6 +38,10 @@ _FEWEST: Final = 0.03
 """Share of draws that a mode has at the least in the first round."""
 _STEPS: Final = 3
 """Steps of expectation maximisation after each round."""
+_COMPONENTS: Final = 6
+"""Components of a mixture that is fitted to points."""
+_STEPS_TO_FIT: Final = 15
+"""Steps of expectation maximisation with which it is fitted."""
 _LEAST_SCALE: Final = 1e-3
 """Share of the scale of all points that a component fitted to them has at the least."""
 _MOST_ROUNDS: Final = 14
@@ -65,16 +69,18 @@ class Mixture:
         return cls(shares / shares.sum(), np.stack([mode.point for mode in modes]), factors)
 
     @classmethod
-    def around(cls, points: np.ndarray, components: int, steps: int, rng: np.random.Generator) -> Mixture:
+    def around(cls, points: np.ndarray, rng: np.random.Generator) -> Mixture:
         """Return a mixture fitted to equally weighted points by expectation maximisation; some may be the same point."""
-        centres = points[rng.choice(len(points), components, replace=False)]
+        centres = points[rng.choice(len(points), _COMPONENTS, replace=False)]
         whole = np.atleast_2d(np.cov(points, rowvar=False))
         whole += 1e-9 * np.diag(np.diag(whole))
         mixture = cls(
-            np.full(components, 1 / components), centres, np.repeat(np.linalg.cholesky(whole / 2)[None], components, axis=0)
+            np.full(_COMPONENTS, 1 / _COMPONENTS),
+            centres,
+            np.repeat(np.linalg.cholesky(whole / 2)[None], _COMPONENTS, axis=0),
         )
         weights = np.full(len(points), 1 / len(points))
-        for _ in range(steps):
+        for _ in range(_STEPS_TO_FIT):
             mixture = mixture.moved(points, weights, _LEAST_SCALE * whole)
         return mixture
 

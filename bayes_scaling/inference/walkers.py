@@ -66,9 +66,6 @@ _NOTED: Final = {False: 5, True: 10}
 """Moves between two places of a walker that are noted, and that may be kept: in the posterior itself and in a surrogate of it."""
 _PLACES: Final = 2000
 """Places of a half of the walkers between which differences are taken: weighted draws at first."""
-_COMPONENTS: Final = 6
-_STEPS: Final = 15
-"""Steps of expectation maximisation with which it is fitted."""
 _FROM_MIXTURE: Final = 0.5
 """Share of the moves to a place drawn from the mixture."""
 _REDRAWN: Final = 0.6
@@ -363,7 +360,7 @@ class Ensemble:
         A mixture that is somewhat wider than the posterior reaches its tails.
         """
         places = [np.vstack(each)[:, self._mixed] for each in zip(self._places, self._warm, strict=True)]
-        self._mixtures = [Mixture.around(each, _COMPONENTS, _STEPS, self._rng) for each in reversed(places)]
+        self._mixtures = [Mixture.around(each, self._rng) for each in reversed(places)]
         self._state = self._state._replace(of_mixture=self._of_mixture(self.points))
 
     def fit_surrogate(self) -> None:
