@@ -54,17 +54,17 @@ def losses(document: Document, unit: float, **labels: str) -> list[Any]:
     return found
 
 
-def two_losses(document: Document, unit: float, **labels: str) -> list[Any]:
-    """Draw two parameters that are losses and add up, by the logarithms of their sum and of their ratio.
+def two_losses(document: Document, unit: float, share: Any = 1.0, **labels: str) -> list[Any]:
+    """Draw two parameters that are losses, of which the first and a share of the second add up, by the logarithms of their sum and ratio.
 
     Rows know the sum; as the second goes to nothing, its own logarithm is a funnel to the sampler. The logarithms of the two
-    are the others turned and stretched with a determinant of one, so that their priors are what they were.
+    are the others turned, stretched and moved with a determinant of one, so that their priors are what they were.
     """
     (first, second), real = labels.items(), dist.ImproperUniform(dist.constraints.real, (), ())
     whole, ratio = numpyro.sample("log_sum_multiple", real), numpyro.sample("log_ratio_multiple", real)
     log_first = whole - jax.nn.softplus(ratio)
     found = []
-    for (name, label), log_value in ((first, log_first), (second, log_first + ratio)):
+    for (name, label), log_value in ((first, log_first), (second, log_first + ratio - jnp.log(share))):
         prior = document["parameters"][name]["prior"]
         numpyro.factor(f"{name}_prior", dist.Normal(prior["mu"], prior["sigma"]).log_prob(log_value))
         found.append(numpyro.deterministic(label, jnp.exp(log_value) * unit))
@@ -172,16 +172,20 @@ def with_offset(column: str, walked: str) -> Callable[[pd.DataFrame, Document], 
 def saturating(table: pd.DataFrame, document: Document) -> None:
     """Alabdulmohsin et al. (2022), M4: u / (1 - u)^alpha falls as x^-c, u the share of the way from the limit to guessing."""
     x, loss = table["dataset_tokens"].to_numpy(float), table["loss"].to_numpy()
-    E, gap = losses(document, middle(loss), E="E", gap="gap")
     odds = draw("beta_at_reference", document["parameters"]["beta"]["prior"])
     c, alpha = unknowns(document, "c", "alpha")
-    log_odds = jnp.log(odds) - c * np.log(x / middle(x))
-    t = log_odds
-    for _ in range(30):  # Newton's method for the log odds of u
-        t = t - (t + (alpha - 1) * jax.nn.softplus(t) - log_odds) / (1 + (alpha - 1) * jax.nn.sigmoid(t))
+
+    def share(log_odds: Any) -> Any:
+        t = log_odds
+        for _ in range(30):  # Newton's method for the log odds of u
+            t = t - (t + (alpha - 1) * jax.nn.softplus(t) - log_odds) / (1 + (alpha - 1) * jax.nn.sigmoid(t))
+        return jax.nn.sigmoid(t)
+
+    E, gap = two_losses(document, middle(loss), share(jnp.log(odds)), E="E", gap="gap")
+    u = share(jnp.log(odds) - c * np.log(x / middle(x)))
     stated = document["discrepancy"]["D"]
     covariances = {"discrepancy_scale_D": (stated["scale"], walk(x, stated["smooth"]))}
-    gaussian(E + gap * jax.nn.sigmoid(t), loss, document["likelihood"], covariances)
+    gaussian(E + gap * u, loss, document["likelihood"], covariances)
 
 
 def kaplan_nd(table: pd.DataFrame, document: Document) -> None:
