@@ -60,7 +60,7 @@ def print_parameters(fit: Fit, prob: float) -> None:
     from bayes_scaling.model.names import is_log
     from bayes_scaling.posterior.checks import summarize
     from bayes_scaling.posterior.summary import reference_rows, units_of
-    from bayes_scaling.questions.wording import number, percent, power, short
+    from bayes_scaling.questions.wording import number, percent, point
 
     table = summarize(fit, prob=prob)
     written = {
@@ -75,8 +75,8 @@ def print_parameters(fit: Fit, prob: float) -> None:
         for name, text in written.items()
         if name not in there.values()
     ]
-    point = ", ".join(f"{s} = {power(value) if s.startswith('C') else short(value)}" for s, value in fit.reference.items())
-    place = f"; at the reference point {point}, where priors are stated" if there else ""
+    reference = point(fit.reference, fit.model.columns_of_inputs)
+    place = f"; at the reference point {reference}, where priors are stated" if there else ""
     print(f"Parameters: posterior median and {percent(prob)} equal-tailed interval, as published{place}.")
     columns = ["parameter", "published", "unit", "at the reference"][: 4 if there else 3]
     widths = [max(len(row[place]) for row in (columns, *rows)) + 2 for place in range(len(columns))]

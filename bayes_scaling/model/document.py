@@ -402,6 +402,11 @@ class Model(Strict):
         return {name: p.prior for name, p in self.parameters.items() if p.prior is not None}
 
     @property
+    def columns_of_inputs(self) -> dict[str, str]:
+        """Column of the table for every input of the laws."""
+        return {name: column for each in self.observations for name, column in each.columns.items()}
+
+    @property
     def groupings(self) -> tuple[str, ...]:
         """Every grouping that some parameter varies by, in the order of the document."""
         return tuple(dict.fromkeys(g for parameter in self.parameters.values() for g in parameter.varies_by))

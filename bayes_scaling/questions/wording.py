@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from bayes_scaling.quantities import BY_COLUMN
+from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 
@@ -50,6 +51,31 @@ def short(value: float) -> str:
             if abs(rounded) >= factor:
                 return f"{number(rounded / factor)}{letter}"
     return number(rounded)
+
+
+def amount(value: float, column: str) -> str:
+    """Write a quantity: compute in powers of ten, everything else with a suffix.
+
+    >>> amount(1e21, "compute_flops"), amount(2e9, "params")
+    ('1e21', '2B')
+    """
+    return power(value) if column in BY_COLUMN and BY_COLUMN[column].unit == "FLOP" else short(value)
+
+
+def point(values: Mapping[str, float], columns: Mapping[str, str]) -> str:
+    """Write a point, such as the reference point, by symbols of which each is a column; what a law calls otherwise has its symbol, too.
+
+    >>> point({"N": 2e9, "L": 2.5}, {"N": "params"}), point({"x": 1e21}, {"x": "compute_flops"})
+    ('N = 2B, L = 2.5', 'x = C = 1e21')
+    """
+    return ", ".join(
+        " = ".join((*_symbols(name, columns), amount(value, columns.get(name, "")))) for name, value in values.items()
+    )
+
+
+def _symbols(name: str, columns: Mapping[str, str]) -> tuple[str, ...]:
+    quantity = BY_COLUMN.get(columns.get(name, ""))
+    return (name,) if name in QUANTITIES or quantity is None else (name, quantity.symbol)
 
 
 def flop(value: float) -> str:

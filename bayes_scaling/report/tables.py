@@ -19,7 +19,7 @@ from bayes_scaling.posterior.variance import PARTS
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.base import Answer
 from bayes_scaling.questions.frontier import frontier, frontier_table, largest
-from bayes_scaling.questions.wording import axis_label, number, percent, power, short
+from bayes_scaling.questions.wording import amount, axis_label, number, percent, point
 from bayes_scaling.report.page import Table, table_of
 from bayes_scaling.report.pictures import published_of
 
@@ -39,17 +39,6 @@ _FACTS = {
 _SPECIAL = set('"$`\\!')
 """What double quotes do not take from a shell."""
 _INTERVAL = "{median:.3f} ({lower:.3f} to {upper:.3f})"
-
-
-def amount(value: float, column: str) -> str:
-    """Return a quantity as text: compute in powers of ten, everything else with a suffix.
-
-    Examples
-    --------
-    >>> amount(1e21, "compute_flops"), amount(2e9, "params")
-    ('1e21', '2B')
-    """
-    return power(value) if column in BY_COLUMN and BY_COLUMN[column].unit == "FLOP" else short(value)
 
 
 def unit_of(column: str) -> str:
@@ -140,9 +129,7 @@ def prior_table(fit: Fit) -> Table:
         for name, prior, why in noise_priors(rows.observation):
             label = names.of_observation(name, suffix)
             cells.append((label, str(prior), f"{contraction[label]:.2f}", why))
-    columns = {symbol: column for o in model.observations for symbol, column in o.columns.items()}
-    point = ", ".join(f"{symbol} = {amount(value, columns.get(symbol, ''))}" for symbol, value in fit.reference.items())
-    caption = f"Priors, at the reference point {point}."
+    caption = f"Priors, at the reference point {point(fit.reference, model.columns_of_inputs)}."
     return Table(caption, ("parameter", "prior", "contraction", "reason"), cells, ("prior", "reason"))
 
 
