@@ -18,7 +18,7 @@ from bayes_scaling.evaluation.trial import on_trial
 from bayes_scaling.inference.sample import fit_table
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.document import model_from_json
-from bayes_scaling.model.names import is_log
+from bayes_scaling.model.names import at_reference, is_log
 from bayes_scaling.posterior.fit import scalars
 from tests.validation.test_recovery import OF_ONE_LOSS, design
 
@@ -31,9 +31,15 @@ LITTLE = 1e-4
 
 
 def unknowns(fitted):
-    """Return the draws of every unknown, of positive ones the logarithms; walks and other effects follow from their scales."""
+    """Return the draws of every unknown, of positive ones the logarithms; walks and other effects follow from their scales.
+
+    So does what is published of a coefficient from its value at the reference point, and with that tails no standard deviation tells of:
+    of farseer's B, four fits of one table have 2.6, 2.6, 2.9 (NUTS) and 4.4, and moe's delta is past all numbers in some draws.
+    """
     effects = {effect.effect_name for effect in fitted.layout.only.effects}
-    every = {label: draws for label, draws in scalars(fitted.posterior) if label.split("[")[0] not in effects}
+    stored = dict(scalars(fitted.posterior))
+    follow = {label for label in stored if at_reference(label) in stored}
+    every = {label: draws for label, draws in stored.items() if label.split("[")[0] not in effects and label not in follow}
     return {label: draws if is_log(label) else np.log(draws) for label, draws in every.items()}
 
 
