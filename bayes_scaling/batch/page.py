@@ -12,7 +12,7 @@ import pandas as pd
 from bayes_scaling.model.names import is_log
 from bayes_scaling.posterior.summary import reference_rows
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.questions.wording import number, percent, power, short
+from bayes_scaling.questions.wording import amount, number, percent, short
 
 _MOST_ROWS, _MOST_PICTURES = 5000, 400
 _WIDTH, _HEIGHT, _MARGIN = 240, 150, 6
@@ -49,7 +49,6 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     state = "not converged" if not summary["converged"] else "passed" if summary["adequate"] else "check failed"
     along = BY_COLUMN[summary["forecast_along"]] if summary.get("forecast_along") in BY_COLUMN else None
     forecast, optimum = summary.get("forecast"), summary.get("optimum_params")
-    amount = power if along is not None and along.symbol == "C" else short
     return {
         **{name: record[name] for name in ("table", "model", "file", "report")},
         "state": state,
@@ -63,7 +62,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "forecast_text": ""
         if forecast is None
         else _interval(forecast, summary["forecast_lower"], summary["forecast_upper"], number4),
-        "at": "" if along is None else f"{along.symbol} = {amount(summary['forecast_at'])}",
+        "at": "" if along is None else f"{along.symbol} = {amount(summary['forecast_at'], along.column)}",
         "note": summary.get("forecast_note") or "",
         "optimum": optimum,
         "optimum_text": ""
@@ -129,14 +128,13 @@ def _picture(forecast: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
     quantity = BY_COLUMN.get(forecast["along"])
     symbol = quantity.symbol if quantity else forecast["along"]
-    amount = power if symbol == "C" else short
     return {
         "run": band("lower", "upper"),
         "mean": band("mean_lower", "mean_upper"),
         "median": line(points(at, ends["median"])),
         "dots": points(runs[:, 0], runs[:, 1]),
         "edge": points(np.array([runs[:, 0].max()]), np.array([values.max()]))[0][0],
-        "x": f"{symbol} {amount(float(at.min()))} to {amount(float(at.max()))}",
+        "x": f"{symbol} {amount(float(at.min()), forecast['along'])} to {amount(float(at.max()), forecast['along'])}",
         "y": f"loss {number(float(values.min()))} to {number(float(values.max()))}",
     }
 

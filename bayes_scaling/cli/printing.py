@@ -89,18 +89,17 @@ def print_forecast(fit: Fit, out: Path, prob: float) -> None:
     from bayes_scaling.posterior.horizon import horizon
     from bayes_scaling.quantities import BY_COLUMN
     from bayes_scaling.questions.guardrails import FURTHEST
-    from bayes_scaling.questions.wording import number, percent, power, short
+    from bayes_scaling.questions.wording import amount, number, percent
 
     next_one = f"check {out} --again"
     ahead = horizon(fit, prob)
     if ahead is not None:
         resource = str(ahead.index.name)
-        write = power if resource == "compute_flops" else short
         print(f"\nForecast of a new run, {percent(prob)} interval, in {fit.loss_unit}:")
         for decades, row in zip(ahead["decades"], ahead.itertuples(), strict=True):
             where = f"{decades:g} decade{'s' * (decades != 1)} beyond" if decades else "the largest run"
             print(
-                f"  {where:<18} {BY_COLUMN[resource].symbol} = {write(float(str(row.Index)))}: {number(row.lower)} to {number(row.upper)}"
+                f"  {where:<18} {BY_COLUMN[resource].symbol} = {amount(float(str(row.Index)), resource)}: {number(row.lower)} to {number(row.upper)}"
             )
         print(f"Beyond {FURTHEST:g} decades nothing is answered unless overridden.")
         budget = f"{float(str(ahead.index[1])):.2g}".replace("e+", "e")

@@ -23,7 +23,7 @@ from bayes_scaling.questions.guardrails import largest
 from bayes_scaling.questions.optimum import optima
 from bayes_scaling.questions.picture import bars
 from bayes_scaling.questions.surface import Surface, budget_ratio, splits_a_budget
-from bayes_scaling.questions.wording import number, percent, power, short
+from bayes_scaling.questions.wording import amount, number, percent, short
 
 FURTHER: Final = 10.0
 """How many times the largest run the forecast is of, unless another is asked for."""
@@ -281,7 +281,7 @@ def _amount(column: str, value: float) -> str:
     quantity = BY_COLUMN.get(column)
     if quantity is None:
         return f"{column} = {number(value)}"
-    return f"{quantity.symbol} = {power(value) if quantity.unit == 'FLOP' else short(value)}"
+    return f"{quantity.symbol} = {amount(value, column)}"
 
 
 def _two(value: float) -> str:
