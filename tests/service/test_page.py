@@ -209,14 +209,14 @@ def test_it_is_accessible_and_fits(width, scheme, opened):
 
 
 def test_the_report_opens_and_runs_under_its_policy(opened):
-    page = opened()
+    page, wrong = opened(), []
     is_ready(page)
+    page.context.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     with page.expect_popup() as popup:
         plan(page).get_by_role("link", name="Report of this fit").click()
-    report, wrong = popup.value, []
-    report.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    report.reload()
+    report = popup.value
     expect(report.locator("h1")).to_be_visible(timeout=WAIT)
+    report.wait_for_load_state("networkidle")
     assert not wrong
 
 
