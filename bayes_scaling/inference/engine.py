@@ -29,7 +29,7 @@ from bayes_scaling.inference.walkers import Walked, walk
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
-from bayes_scaling.posterior.checks import RULES
+from bayes_scaling.posterior.checks import RULES, mixing
 
 if TYPE_CHECKING:
     from bayes_scaling.inference.nuts import Compiled
@@ -48,6 +48,8 @@ _EFFECTIVE: Final = 1500.0
 _ATTEMPTS: Final = 3
 _CLOSER: Final = 0.995
 """Acceptance rate that NUTS is tuned to where it had divergences."""
+_LONGEST: Final = 4
+"""Warm-up and draws of NUTS at the most, over those that it begins with."""
 _CLIMBED: Final = 5
 """Draws from which a climb looks for modes that were missed."""
 _ENOUGH_TO_WALK: Final = 100.0
@@ -243,13 +245,15 @@ def _by_nuts(
     progress: bool | None,
 ) -> Sampled:
     layout = density.layout
+    asked = settings
     settings = settings.with_draws(enough_draws(layout.model, sum(len(rows) for _, rows in layout)))
-    posterior, statistics = compiled.sample(density, modes, settings, progress)
-    diverging = RULES["share of divergences"]
-    closer = replace(settings, target_accept=max(settings.target_accept, _CLOSER))
-    if settings.sampler == "auto" and closer != settings and not diverging.passes(float(statistics["diverging"].mean())):
-        settings, reason = closer, f"{reason}; sampled again in shorter steps, for divergences"
+    while True:
         posterior, statistics = compiled.sample(density, modes, settings, progress)
+        again = _better(asked, settings, posterior, statistics)
+        if again is None:
+            break
+        settings, why = again
+        reason = f"{reason}; sampled again {why}"
     points = density.points(posterior)
     log_density = density.of(points)
     if modes:
@@ -258,6 +262,24 @@ def _by_nuts(
     of_draws = _of_draws(density, modes, points, log_density, shape)
     groups = {"sample_stats": statistics.assign(of_draws.data_vars), "modes": _stored(density, modes)}
     return Sampled(posterior, groups, settings, {"sampler": "nuts", "sampler_reason": reason, **found}, layout)
+
+
+def _better(asked: Settings, used: Settings, posterior: xr.Dataset, statistics: xr.Dataset) -> tuple[Settings, str] | None:
+    """Return settings by which ``auto`` samples again, and why: shorter steps once, longer chains twice; none where that is not needed."""
+    if asked.sampler != "auto":
+        return None
+    closer = max(used.target_accept, _CLOSER)
+    if closer != used.target_accept and not RULES["share of divergences"].passes(float(statistics["diverging"].mean())):
+        return replace(used, target_accept=closer), "in shorter steps, for divergences"
+    if asked.draws is not None or used.tune >= _LONGEST * asked.tune:
+        return None
+    failed = {name: value for name, (value, _) in mixing(posterior, statistics).items() if not RULES[name].passes(value)}
+    longer = replace(used, draws=2 * (used.draws or 0), tune=2 * used.tune)
+    return (
+        (longer, "in longer chains, for " + " and ".join(f"{name} {value:.4g}" for name, value in failed.items()))
+        if failed
+        else None
+    )
 
 
 def _of_draws(

@@ -90,7 +90,8 @@ def fit(
     sampler : {"auto", "importance", "nuts"}
         ``"importance"``: adaptive importance sampling over the modes of the posterior, in numpy, some seconds; ``"nuts"``:
         Hamiltonian Monte Carlo (nutpie) on the PyMC model, started at the modes; ``"auto"``: the first where its own
-        diagnostics say that it is exact enough, otherwise the second. The fit says which, and why.
+        diagnostics say that it is exact enough, otherwise the second, in shorter steps or longer chains where its checks ask
+        for them. The fit says which, and why.
     seed : int
         The same seed, data, model, machine and versions give the same draws.
     draws : int, optional

@@ -292,3 +292,39 @@ def test_the_conditional_of_effects_is_a_density():
     wider[:, given.effects] = (mean + 1.3 * (effects - mean)) / given.scales(points)
     ratio = np.exp(given.log_density(wider) - given.log_density(points)) * 1.3 ** len(given.effects)
     assert ratio.mean() == pytest.approx(1.0, abs=0.1)
+
+
+def chains_of(correlation: float, divergences: int = 0, draws: int = 500) -> tuple[xr.Dataset, xr.Dataset]:
+    """Draws of four chains whose neighbours are correlated, and what the sampler says of them."""
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((4, draws))
+    for k in range(1, draws):
+        values[:, k] = correlation * values[:, k - 1] + np.sqrt(1 - correlation**2) * values[:, k]
+    diverging = np.zeros((4, draws), dtype=bool)
+    diverging[0, :divergences] = True
+    dims = ("chain", "draw")
+    return xr.Dataset({"sigma": (dims, np.exp(values))}), xr.Dataset({"diverging": (dims, diverging)})
+
+
+def test_what_nuts_is_sampled_again_for():
+    auto = Settings()
+    used = auto.with_draws(500)
+    assert engine._better(auto, used, *chains_of(0.0)) is None
+    longer, why = engine._better(auto, used, *chains_of(0.98))
+    assert (longer.draws, longer.tune, longer.target_accept) == (1000, 2000, used.target_accept)
+    assert why.startswith("in longer chains, for largest R-hat 1.")
+    assert "smallest bulk ESS" in why
+    longest, _ = engine._better(auto, longer, *chains_of(0.98))
+    assert (longest.draws, longest.tune) == (2000, 4000)
+    assert engine._better(auto, longest, *chains_of(0.98)) is None
+    closer, why = engine._better(auto, used, *chains_of(0.98, divergences=2))
+    assert closer == replace(used, target_accept=0.995)
+    assert why == "in shorter steps, for divergences"
+    assert engine._better(auto, closer, *chains_of(0.0, divergences=2)) is None
+
+
+def test_what_was_asked_for_is_what_is_drawn():
+    asked = Settings(draws=500)
+    assert engine._better(asked, asked, *chains_of(0.98)) is None
+    nuts = Settings("nuts")
+    assert engine._better(nuts, nuts.with_draws(500), *chains_of(0.98, divergences=2)) is None
