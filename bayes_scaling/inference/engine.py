@@ -256,9 +256,11 @@ def _by_nuts(
         reason = f"{reason}; sampled again {why}"
     points = density.points(posterior)
     log_density = density.of(points)
-    if modes:
-        modes = with_modes_near(density, modes, points[[int(np.argmax(log_density))]])
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    if modes:
+        # Where a chain is in a mode of its own, the climb from its last draw finds that.
+        last = points.reshape(*shape, -1)[:, -1]
+        modes = with_modes_near(density, modes, np.vstack([points[int(np.argmax(log_density))], last]))
     of_draws = _of_draws(density, modes, points, log_density, shape)
     groups = {"sample_stats": statistics.assign(of_draws.data_vars), "modes": _stored(density, modes)}
     return Sampled(posterior, groups, settings, {"sampler": "nuts", "sampler_reason": reason, **found}, layout)

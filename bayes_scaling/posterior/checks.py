@@ -67,8 +67,8 @@ RULES: Final = {
     "share of draws not finite": Rule(CONVERGENCE, "<=", 0, "a prior allows values where the law overflows: tighten it"),
     "Pareto k-hat of the weights": Rule(CONVERGENCE, "<=", 0.7, _OTHER),
     "effective sample size of the weights": Rule(CONVERGENCE, ">=", 400, _OTHER),
-    # A chain in the wrong mode passes R-hat where all are in it. Half the squared distance from a mode is a chi-squared
-    # variable over two, of mean d/2 and standard deviation sqrt(d/2) for d unknowns.
+    # A chain in the wrong mode passes R-hat where all are in it. Of a Normal posterior of d unknowns half the squared distance
+    # from the mode has mean d/2 and standard deviation sqrt(d/2). Spreads of groups give it a longer tail, which the draws show.
     "log density below the best mode, standard deviations": Rule(CONVERGENCE, "<=", 5, _WRONG_MODE),
     "share of the mass in modes without draws": Rule(CONVERGENCE, "<=", 0.01, _WRONG_MODE),
     "memory of walkers, standard errors": Rule(CONVERGENCE, "<=", 3.0, _OTHER),
@@ -259,7 +259,8 @@ def _modes(fit: Fit, statistics: xr.Dataset) -> dict[str, tuple[float, str]]:
     modes = fit.tree["modes"].to_dataset()
     unknowns = modes.sizes["coordinate"]
     below = float(modes["log_density"].max()) - statistics["lp"].median("draw").values
-    depth = (below - unknowns / 2) / np.sqrt(unknowns / 2)
+    spread = np.maximum(statistics["lp"].std("draw").values, np.sqrt(unknowns / 2))
+    depth = (below - unknowns / 2) / spread
     visited = np.isin(np.arange(modes.sizes["mode"]), statistics["mode"].values)
     return {
         "log density below the best mode, standard deviations": (float(depth.max()), f"chain {int(depth.argmax())}"),

@@ -111,6 +111,20 @@ def test_draws_in_a_worse_mode_fail(importance_fit):
     assert bool(check(importance_fit).set_index("check").passed[BELOW])
 
 
+def test_a_tail_that_the_draws_show_is_no_other_mode(importance_fit):
+    """Spreads of groups make the log density of draws vary by more than that of a Normal posterior does, and lie lower."""
+    statistics = importance_fit.tree["sample_stats"].to_dataset()
+    highest = float(importance_fit.tree["modes"]["log_density"].max())
+    longer = importance_fit.tree.copy()
+    longer["sample_stats"] = xr.DataTree(statistics.assign(lp=highest + 5 * (statistics["lp"] - highest)))
+    assert check(replace(importance_fit, tree=longer).with_layout(importance_fit.layout)).set_index("check").passed[BELOW]
+    same = xr.DataTree(statistics.assign(lp=xr.full_like(statistics["lp"], highest - 25.0)))
+    longer["sample_stats"] = same
+    assert (
+        not check(replace(importance_fit, tree=longer).with_layout(importance_fit.layout)).set_index("check").passed[BELOW]
+    )
+
+
 def test_a_mode_without_draws_fails(importance_fit):
     tree = importance_fit.tree.copy()
     modes = tree["modes"].to_dataset()
@@ -140,11 +154,16 @@ def test_nuts_follows_where_importance_sampling_is_not_exact(importance_fit, sim
     poor = Weighted(np.zeros((10, 7)), np.zeros(10), np.r_[0.0, np.full(9, -50.0)], 1)
     monkeypatch.setattr(engine, "sample_by_importance", lambda *_, **__: poor)
     monkeypatch.setattr(engine, "_compiled", lambda layout: Compiled())
+    near, climbs = engine.with_modes_near, []
+    monkeypatch.setattr(engine, "with_modes_near", lambda *given: climbs.append(given[2]) or near(*given))
     found = fit(simulated_runs, "chinchilla", seed=3)
     assert found.facts["sampler"] == "nuts"
     assert "importance sampling was not exact enough" in found.how_sampled
     assert len(asked["modes"]) == 1
     assert asked["settings"].draws == 2000
+    density = LogDensity(found.layout)
+    ends = density.points(importance_fit.posterior.isel(draw=[-1]))
+    np.testing.assert_allclose(climbs[-1][1:], ends)  # a chain in a mode of its own is found out
 
 
 class Nowhere:
