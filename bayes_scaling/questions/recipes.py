@@ -21,9 +21,9 @@ from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.questions.base import Answer, Positive, Question, with_interval
 from bayes_scaling.questions.guardrails import distance
 from bayes_scaling.questions.picture import curve
-from bayes_scaling.questions.resource import RESOURCES, Along, along, amount, resource_of, spent
+from bayes_scaling.questions.resource import RESOURCES, Along, along, resource_of, spent
 from bayes_scaling.questions.surface import DRAWS, budgets_of, splits_a_budget, thinned
-from bayes_scaling.questions.wording import credible, number
+from bayes_scaling.questions.wording import credible, number, with_unit
 
 _GRID: Final = 121
 _BEYOND: Final = 1e4
@@ -256,14 +256,14 @@ class Recipes(Question):
                 continue
             table = tables[name] if "form" in tables[name] else tables[name].assign(form="")
             for (form, point), rows in table.groupby(["form", place], sort=False):
-                at = f"At {amount(column, point)}" if name == "recipes" else f"At a loss of {number(point, 4)}"
+                at = f"At {with_unit(point, column)}" if name == "recipes" else f"At a loss of {number(point, 4)}"
                 whose = "" if not form else " by the mixture" if form == _TOGETHER else f" by {form}"
                 lines.append(f"{at}, against {rows['against'].iloc[0]}{whose}:")
                 best_first = rows.sort_values("multiplier", ascending=False).to_dict("records")
                 lines += [self._line(row, of, column, timed) for row in best_first]
         crossings = [
             f"{row['variant']} {row['chance']:.2f}"
-            + (f" (about {amount(column, row[column])})" if row["chance"] > 0.05 else "")
+            + (f" (about {with_unit(row[column], column)})" if row["chance"] > 0.05 else "")
             for row in _decisive(tables["crossing"]).to_dict("records")
         ]
         lines.append(f"Probability of a crossing within six decades beyond the runs: {', '.join(crossings)}.")
@@ -282,7 +282,7 @@ class Recipes(Question):
         if "chance_of_runs" in row:
             chances += f", of a new run {row['chance_of_runs']:.2f}"
         elif np.isfinite(row["needed"]):
-            chances += f"; it needs {amount(column, row['needed'])}"
+            chances += f"; it needs {with_unit(row['needed'], column)}"
         time = f", in time {faster('time_multiplier')}" if timed else ""
         gate = f"; at least {self.at_least:g} with {row['chance_at_least']:.2f}" if self.at_least is not None else ""
         return f"  {row['variant']}: speed-up in {of} {faster('multiplier')}{time}; {chances}{gate}"

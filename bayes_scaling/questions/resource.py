@@ -13,10 +13,8 @@ from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import input_arrays
 from bayes_scaling.posterior.predict import predict_at
-from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.optimum import least_loss, optima
 from bayes_scaling.questions.surface import Surface, budget_ratio, splits_a_budget
-from bayes_scaling.questions.wording import flop, short
 
 RESOURCES = {"compute_flops": "compute", "tokens": "tokens", "params": "parameters"}
 """Columns of what is spent, and its name in a sentence."""
@@ -49,15 +47,6 @@ def resource_of(fit: Fit) -> str:
             f"one of N, D and C."
         )
     return columns[0]
-
-
-def amount(column: str, value: float) -> str:
-    """Write an amount of a resource.
-
-    >>> amount("compute_flops", 1e21), amount("tokens", 2e10)
-    ('1e21 FLOP', '20B tokens')
-    """
-    return flop(value) if column == "compute_flops" else f"{short(value)} {BY_COLUMN[column].unit}"
 
 
 def spent(fit: Fit, column: str) -> np.ndarray:

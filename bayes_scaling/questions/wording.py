@@ -62,6 +62,15 @@ def amount(value: float, column: str) -> str:
     return power(value) if column in BY_COLUMN and BY_COLUMN[column].unit == "FLOP" else short(value)
 
 
+def with_unit(value: float, column: str) -> str:
+    """Write a quantity and its unit; of what has no unit the column.
+
+    >>> with_unit(1e21, "compute_flops"), with_unit(2e10, "tokens"), with_unit(4, "epochs")
+    ('1e21 FLOP', '20B tokens', '4 epochs')
+    """
+    return f"{amount(value, column)} {BY_COLUMN[column].unit if column in BY_COLUMN else column}"
+
+
 def point(values: Mapping[str, float], columns: Mapping[str, str]) -> str:
     """Write a point, such as the reference point, by symbols of which each is a column; what a law calls otherwise has its symbol, too.
 

@@ -29,7 +29,7 @@ from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.questions.learning_curve import NEEDS
 from bayes_scaling.questions.sensitivity import Sensitivity
 from bayes_scaling.questions.surface import Surface, splits_a_budget
-from bayes_scaling.questions.wording import amount, credible, flop, percent, short
+from bayes_scaling.questions.wording import amount, credible, flop, percent, short, with_unit
 from bayes_scaling.report import pictures, surface_pictures, system_pictures, tables
 from bayes_scaling.report.interactive import Interactive
 from bayes_scaling.report.page import Folded, Sections, Text, conventions, write_page
@@ -192,7 +192,7 @@ def _verdict(fit: Fit) -> str:
 def _setting(fit: Fit, group: Mapping[str, str]) -> list[str | Text]:
     model, law, runs = fit.model, fit.model.only.the_law, fit.table
     spans = [
-        f"{BY_COLUMN[c].symbol} from {amount(runs[c].min(), c)} to {amount(runs[c].max(), c)} {BY_COLUMN[c].unit}"
+        f"{BY_COLUMN[c].symbol} from {amount(runs[c].min(), c)} to {with_unit(runs[c].max(), c)}"
         for c in REACHES
         if c in runs
     ]
@@ -360,7 +360,7 @@ def _beyond_sentence(forecasts: pd.DataFrame, column: str, prob: float, unit: st
     """Return the forecast a decade beyond the runs."""
     row = forecasts.iloc[int((forecasts[f"reach_{column}"] - 1.0).abs().argmin())]
     return (
-        f"At {amount(row[column], column)} {tables.unit_of(column)}, {row[f'reach_{column}']:.2f} decades beyond the runs: loss of a "
+        f"At {with_unit(row[column], column)}, {row[f'reach_{column}']:.2f} decades beyond the runs: loss of a "
         f"new run {row['median']:.3f} {unit} ({credible(prob, f'{row.lower:.3f}', f'{row.upper:.3f}')})."
     )
 

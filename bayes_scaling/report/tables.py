@@ -41,15 +41,6 @@ _SPECIAL = set('"$`\\!')
 _INTERVAL = "{median:.3f} ({lower:.3f} to {upper:.3f})"
 
 
-def unit_of(column: str) -> str:
-    """Return the unit of a quantity, or the column where it is none.
-
-    >>> unit_of("tokens"), unit_of("epochs")
-    ('tokens', 'epochs')
-    """
-    return BY_COLUMN[column].unit if column in BY_COLUMN else column
-
-
 def observation_table(fit: Fit) -> Table:
     """Return the observations of a system: rows, law, condition and reason."""
     cells = [
