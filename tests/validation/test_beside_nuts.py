@@ -30,17 +30,33 @@ LITTLE = 1e-4
 """A scatter of a hundredth of a per cent."""
 
 
-def unknowns(fitted):
-    """Return the draws of every unknown, of positive ones the logarithms; walks and other effects follow from their scales.
+SHARES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+"""Of a reference's draws, below the quantiles at which another's are counted: no tail, however long, outweighs the rest."""
 
-    So does what is published of a coefficient from its value at the reference point, and with that tails no standard deviation tells of:
-    of farseer's B, four fits of one table have 2.6, 2.6, 2.9 (NUTS) and 4.4, and moe's delta is past all numbers in some draws.
-    """
+
+def stored(fitted):
+    """Return the draws of all that is published of a fit; walks and other effects follow from their scales."""
     effects = {effect.effect_name for effect in fitted.layout.only.effects}
-    stored = dict(scalars(fitted.posterior))
-    follow = {label for label in stored if at_reference(label) in stored}
-    every = {label: draws for label, draws in stored.items() if label.split("[")[0] not in effects and label not in follow}
-    return {label: draws if is_log(label) else np.log(draws) for label, draws in every.items()}
+    return {label: draws for label, draws in scalars(fitted.posterior) if label.split("[")[0] not in effects}
+
+
+def unknowns(fitted):
+    """Return the draws of every unknown, of positive ones the logarithms.
+
+    What is published of a coefficient follows from its value at the reference point, and with that tails no standard deviation tells of:
+    of farseer's B, four fits of one table have 2.6, 2.6, 2.9 (NUTS) and 4.4, and moe's delta is past all numbers in some draws. See ``shifted``.
+    """
+    every = stored(fitted)
+    return {label: d if is_log(label) else np.log(d) for label, d in every.items() if at_reference(label) not in every}
+
+
+def shifted(fitted, reference):
+    """Return by how much the share of draws below five quantiles of a reference differs from theirs, the most of all that is published."""
+    theirs = stored(reference)
+    below = {
+        name: (draws[:, None] < np.quantile(theirs[name], SHARES)).mean(axis=0) for name, draws in stored(fitted).items()
+    }
+    return max(float(np.abs(shares - SHARES).max()) for shares in below.values())
 
 
 def beside(fitted, reference):
@@ -72,16 +88,17 @@ def compared(name, model, tables):
     for number, table in enumerate(tables):
         fitted, reference = both(model, table, number)
         found = beside(fitted, reference)
-        far = found[["mean", "lower", "upper"]].abs().max()
+        far, apart = found[["mean", "lower", "upper"]].abs().max(), shifted(fitted, reference)
         print(
             f"\n{name} {number}: {fitted.facts['sampler']}{'' if fitted.converged else ', NOT converged'}; means within {far['mean']:.2f}, "
-            f"standard deviations {found['sd'].min():.2f} to {found['sd'].max():.2f}, ends within {far[['lower', 'upper']].max():.2f}"
+            f"standard deviations {found['sd'].min():.2f} to {found['sd'].max():.2f}, ends within {far[['lower', 'upper']].max():.2f}, shares within {apart:.3f}"
             f"{'' if reference.converged else '; NUTS has not converged'}",
             end="",
         )
         assert fitted.converged, fitted.verdict
         if reference.converged:
             rows.append(found)
+            assert apart < 0.1
     assert rows, "no reference converged"
     every = pd.concat(rows)
     assert every["mean"].abs().max() < 0.2
