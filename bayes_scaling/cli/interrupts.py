@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from threading import Timer, main_thread
 from typing import Any, Final
 
-_LATER: Final = 0.01
-"""Seconds after which an interrupt that was dropped is given again."""
+_LATER: Final = 0.2
+"""Seconds after which an interrupt that was dropped is given again: on a busy machine, too, what dropped it is over by then."""
 
 
 def _interrupt() -> None:
