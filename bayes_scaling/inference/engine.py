@@ -276,12 +276,10 @@ def _better(asked: Settings, used: Settings, posterior: xr.Dataset, statistics: 
     if asked.draws is not None or used.tune >= _LONGEST * asked.tune:
         return None
     failed = {name: value for name, (value, _) in mixing(posterior, statistics).items() if not RULES[name].passes(value)}
-    longer = replace(used, draws=2 * (used.draws or 0), tune=2 * used.tune)
-    return (
-        (longer, "in longer chains, for " + " and ".join(f"{name} {value:.4g}" for name, value in failed.items()))
-        if failed
-        else None
-    )
+    if not failed:
+        return None
+    why = " and ".join(f"{name} {value:.4g}" for name, value in failed.items())
+    return replace(used, draws=2 * (used.draws or 0), tune=2 * used.tune), f"in longer chains, for {why}"
 
 
 def _of_draws(

@@ -206,7 +206,7 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
         results["memory of walkers, standard errors"] = (float(fit.facts["memory_standard_errors"]), "")
     # Draws of older files that were resampled by weight alone have neither walkers nor chains: the weights say it.
     kinds = () if weighted and "walker" not in statistics else KINDS
-    results |= mixing(posterior, statistics, kinds) if not max(bad) else _unknown(kinds)
+    results |= mixing(posterior, statistics, kinds)
     if "energy" in statistics:
         energy = statistics["energy"].values
         moved = (np.diff(energy, axis=1) ** 2).mean(axis=1) / energy.var(axis=1, ddof=1)
@@ -219,19 +219,15 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
 def mixing(posterior: xr.Dataset, statistics: xr.Dataset, kinds: Sequence[str] = KINDS) -> dict[str, tuple[float, str]]:
     """Return the checks that longer chains improve: largest R-hat and smallest effective sizes, and the variable of each.
 
-    Of fewer than four draws a chain they are not a number.
+    Of fewer than four draws a chain, and where a draw is not finite, they are not a number.
     """
-    if posterior.sizes["draw"] < 4:
-        return _unknown(kinds)
     every = {str(name): array.transpose(*SAMPLE_DIMS, ...).values for name, array in posterior.data_vars.items()}
+    if posterior.sizes["draw"] < 4 or not all(np.isfinite(draws).all() for draws in every.values()):
+        return dict.fromkeys(("largest R-hat", *(f"smallest {kind} ESS" for kind in kinds)), (np.nan, ""))
     with np.errstate(invalid="ignore"):  # a variable that never moves has no R-hat, and fails by that
-        results = {"largest R-hat": _extreme({name: r_hat(array) for name, array in every.items()}, np.argmax)}
+        results = {"largest R-hat": _extreme({name: r_hat(draws) for name, draws in every.items()}, np.argmax)}
     sizes = effective_sizes(posterior, statistics, kinds) if kinds else {}
     return results | {f"smallest {kind} ESS": _extreme(of_kind, np.argmin) for kind, of_kind in sizes.items()}
-
-
-def _unknown(kinds: Sequence[str]) -> dict[str, tuple[float, str]]:
-    return dict.fromkeys(("largest R-hat", *(f"smallest {kind} ESS" for kind in kinds)), (np.nan, ""))
 
 
 def r_hat(draws: np.ndarray) -> np.ndarray:

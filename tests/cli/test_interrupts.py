@@ -30,24 +30,21 @@ def wait_while_tidying_up():
     time.sleep(10)
 
 
-def test_one_that_comes_while_an_object_is_tidied_up():
-    started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        wait_while_tidying_up()
-    assert time.monotonic() - started < 5
-
-
-class Slow(interrupts.Timer):
-    """On a busy machine it takes a while until a thread that has begun lets the one go on that began it."""
+class OfABusyMachine(interrupts.Timer):
+    """There it takes a while until a thread that has begun lets the one go on that began it."""
 
     def start(self):
         super().start()
         time.sleep(0.05)
 
 
-def test_one_that_comes_on_a_busy_machine(monkeypatch):
-    monkeypatch.setattr(interrupts, "Timer", Slow)
-    test_one_that_comes_while_an_object_is_tidied_up()
+@pytest.mark.parametrize("timer", [interrupts.Timer, OfABusyMachine])
+def test_one_that_comes_while_an_object_is_tidied_up(timer, monkeypatch):
+    monkeypatch.setattr(interrupts, "Timer", timer)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        wait_while_tidying_up()
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -100,46 +100,48 @@ def test_every_seed_finds_the_mode_that_carries_the_mass(seed):
     assert ((lower <= large["loss"]) & (large["loss"] <= upper)).mean() > 0.8
 
 
+def but(fitted, **groups):
+    """Return a fit with other groups in its tree."""
+    tree = fitted.tree.copy()
+    for name, group in groups.items():
+        tree[name] = xr.DataTree(group)
+    return replace(fitted, tree=tree).with_layout(fitted.layout)
+
+
+def passed(fitted):
+    return check(fitted).set_index("check").passed
+
+
 def test_draws_in_a_worse_mode_fail(importance_fit):
     """What R-hat cannot see: all chains in one mode, far below the best."""
     statistics = importance_fit.tree["sample_stats"].to_dataset()
-    lower = importance_fit.tree.copy()
-    lower["sample_stats"] = xr.DataTree(statistics.assign(lp=statistics["lp"] - 25.0))
-    found = check(replace(importance_fit, tree=lower).with_layout(importance_fit.layout)).set_index("check")
-    assert not found.passed[BELOW]
-    assert found.passed["largest R-hat"]
-    assert bool(check(importance_fit).set_index("check").passed[BELOW])
+    found = passed(but(importance_fit, sample_stats=statistics.assign(lp=statistics["lp"] - 25.0)))
+    assert not found[BELOW]
+    assert found["largest R-hat"]
+    assert bool(passed(importance_fit)[BELOW])
 
 
 def test_a_tail_that_the_draws_show_is_no_other_mode(importance_fit):
     """Spreads of groups make the log density of draws vary by more than that of a Normal posterior does, and lie lower."""
     statistics = importance_fit.tree["sample_stats"].to_dataset()
     highest = float(importance_fit.tree["modes"]["log_density"].max())
-    longer = importance_fit.tree.copy()
-    longer["sample_stats"] = xr.DataTree(statistics.assign(lp=highest + 5 * (statistics["lp"] - highest)))
-    assert check(replace(importance_fit, tree=longer).with_layout(importance_fit.layout)).set_index("check").passed[BELOW]
-    same = xr.DataTree(statistics.assign(lp=xr.full_like(statistics["lp"], highest - 25.0)))
-    longer["sample_stats"] = same
-    assert (
-        not check(replace(importance_fit, tree=longer).with_layout(importance_fit.layout)).set_index("check").passed[BELOW]
-    )
+    longer = statistics.assign(lp=highest + 5 * (statistics["lp"] - highest))
+    assert passed(but(importance_fit, sample_stats=longer))[BELOW]
+    same = statistics.assign(lp=xr.full_like(statistics["lp"], highest - 25.0))
+    assert not passed(but(importance_fit, sample_stats=same))[BELOW]
 
 
 def test_a_mode_without_draws_fails(importance_fit):
-    tree = importance_fit.tree.copy()
-    modes = tree["modes"].to_dataset()
+    modes = importance_fit.tree["modes"].to_dataset()
     two = xr.concat([modes.assign(share=modes["share"] * 0.9), modes.assign(share=modes["share"] * 0.1)], "mode")
-    tree["modes"] = xr.DataTree(two)
-    found = checked(replace(importance_fit, tree=tree).with_layout(importance_fit.layout))
+    found = checked(but(importance_fit, modes=two))
     assert "share of the mass in modes without draws is 0.1" in found.verdict
 
 
 def test_weights_with_a_heavy_tail_fail(importance_fit):
-    tree = importance_fit.tree.copy()
     heavy = np.log(np.random.default_rng(0).pareto(0.8, 4000))
-    tree["importance"] = xr.DataTree(xr.Dataset({"log_ratio": ("evaluation", heavy)}))
-    found = check(replace(importance_fit, tree=tree).with_layout(importance_fit.layout)).set_index("check")
-    assert not found.passed["Pareto k-hat of the weights"]
+    found = passed(but(importance_fit, importance=xr.Dataset({"log_ratio": ("evaluation", heavy)})))
+    assert not found["Pareto k-hat of the weights"]
 
 
 def test_nuts_follows_where_importance_sampling_is_not_exact(importance_fit, simulated_runs, monkeypatch):
