@@ -12,7 +12,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval, quantiles
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem, with_interval
 from bayes_scaling.questions.derive import derive
-from bayes_scaling.questions.wording import credible, number, short
+from bayes_scaling.questions.wording import credible, number, probability, short
 
 _LEARNED = 0.5
 """Contraction below which an interval is closer to the prior's than to an answer of the runs."""
@@ -74,7 +74,7 @@ class CriticalBatch(OfSystem):
                 for n, what in (("steps_factor", "steps"), ("tokens_factor", "tokens"))
             )
             sentence += (
-                f"\nA batch of {short(row['batch_tokens'])} tokens is above it with a probability of {row['above']:.2f}: it takes "
+                f"\nA batch of {short(row['batch_tokens'])} tokens is above it with a probability of {probability(row['above'])}: it takes "
                 f"{tokens} and {steps}."
             )
         values: dict[str, Any] = {"loss": loss, "critical_batch": dict(zip(ENDS, ends, strict=True))}

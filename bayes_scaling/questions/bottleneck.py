@@ -13,7 +13,7 @@ from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem, with_interval
 from bayes_scaling.questions.derive import derive
-from bayes_scaling.questions.wording import credible, percent
+from bayes_scaling.questions.wording import credible, percent, probability
 
 RESOURCES: Final = ("params", "dataset_tokens", "steps", "batch_tokens")
 """Resources of a run."""
@@ -73,7 +73,7 @@ class Bottleneck(OfSystem):
         lines = [f"The mean loss is {loss['median']:.4f} {posterior.loss_unit} ({width})."]
         lines += [
             f"  twice the {row['resource']:<15} lowers it by {percent(row['gain'])} ({percent(row['gain_lower'])} to "
-            f"{percent(row['gain_upper'])}); most with probability {row['probability']:.2f}"
+            f"{percent(row['gain_upper'])}); most with a probability of {probability(row['probability'])}"
             for row in table.sort_values("probability", ascending=False, kind="stable").to_dict("records")
         ]
         return Answer("\n".join(lines), values={"loss": loss}, tables={"resources": table}, data=effects)

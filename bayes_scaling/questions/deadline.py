@@ -17,7 +17,7 @@ from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, with_interval
 from bayes_scaling.questions.learning_curve import LearningCurve, OfCurve
 from bayes_scaling.questions.picture import curve as picture_of
-from bayes_scaling.questions.wording import credible, flop, number, percent, short
+from bayes_scaling.questions.wording import credible, flop, number, percent, probability, short
 
 _POINTS: Final = 41
 _SECONDS_PER_DAY: Final = 86_400.0
@@ -161,13 +161,13 @@ class Deadline(OfCurve):
         row = table.iloc[0]
         width = credible(self.prob, short(row["steps_lower"]), short(row["steps_upper"]))
         days = "day" if self.days == 1 else "days"
-        rest = f", with its model discrepancy {row['expected_chance']:.2f}" if curve.discrepancy else ""
+        rest = f", with its model discrepancy {probability(row['expected_chance'])}" if curve.discrepancy else ""
         sentence = (
             f"A batch of {short(row['batch_tokens'])} tokens brings a new run, as in {curve.observation}, to {number(self.loss)} "
-            f"{posterior.loss_unit} in {self.days:g} {days} with a probability of {row['chance']:.2f}: {short(row['steps'])} steps "
+            f"{posterior.loss_unit} in {self.days:g} {days} with a probability of {probability(row['chance'])}: {short(row['steps'])} steps "
             f"({width}) and {short(row['tokens'])} tokens, {percent(row['extra_tokens'])} more than at a small batch. The law alone "
-            f"would ask for {short(row['law_batch_tokens'])}; of this batch it says {row['law_chance']:.2f}{rest}, and the scatter of "
-            f"runs makes it {row['chance']:.2f}. A deadline one day later would save {flop(row['price_of_a_day'])}."
+            f"would ask for {short(row['law_batch_tokens'])}; of this batch it says {probability(row['law_chance'])}{rest}, and the scatter of "
+            f"runs makes it {probability(row['chance'])}. A deadline one day later would save {flop(row['price_of_a_day'])}."
         )
         middle = _critical(*asked)
         sizes = np.geomspace(middle / 100, middle * 100, _POINTS)

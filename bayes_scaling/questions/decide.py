@@ -18,7 +18,7 @@ from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.risk import RISK
 from bayes_scaling.questions.shapes import shapes_near
 from bayes_scaling.questions.target import chance
-from bayes_scaling.questions.wording import credible, flop, number, percent, short
+from bayes_scaling.questions.wording import credible, flop, number, percent, probability, short
 
 
 class Allocation(OnHardware, OfText):
@@ -105,7 +105,7 @@ class Allocation(OnHardware, OfText):
         if self.target is not None:
             reached = float(chance(posterior, target=self.target, risk=self.risk, **limits, **budget)["chance"])
             tables["chance"] = pd.DataFrame([{"target": self.target, "chance": reached}])
-            lines.append(f"It reaches {self.target:g} {unit} with a probability of {reached:.2f}.")
+            lines.append(f"It reaches {self.target:g} {unit} with a probability of {probability(reached)}.")
         if self.head_width is not None:
             near = shapes_near(posterior, params=float(row["params"]), head_width=self.head_width, **limits, **budget)
             tables["shapes"], best = near, near.iloc[0]

@@ -19,7 +19,7 @@ from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, OfSystem, Positive, with_interval
 from bayes_scaling.questions.learning_curve import laws_of
 from bayes_scaling.questions.picture import curve
-from bayes_scaling.questions.wording import credible, flop, number, short
+from bayes_scaling.questions.wording import credible, flop, number, probability, short
 
 
 def effort(fit: Fit, *, loss: Any, params: Any) -> xr.Dataset:
@@ -89,7 +89,7 @@ class Effort(OfSystem):
         for row in table.to_dict("records"):
             line = (
                 f"{short(row['params'])} parameters reach {number(self.loss)} {posterior.loss_unit} with a probability of "
-                f"{row['reaches']:.2f}"
+                f"{probability(row['reaches'])}"
             )
             if row["reaches"] > 0.5:
                 ends = (short(row[f"steps_min_{end}"]) for end in ("lower", "upper"))

@@ -23,7 +23,7 @@ from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.optimum import MOST_LOST, optima
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, thinned
-from bayes_scaling.questions.wording import credible, flop, short
+from bayes_scaling.questions.wording import credible, flop, probability, short
 
 FLOP_PER_PARAMETER_AND_SERVED_TOKEN: Final = FLOP_PER_PARAMETER_AND_TOKEN / 3
 _SIZES: Final = 41
@@ -206,7 +206,7 @@ class Lifetime(OfText):
             f"To serve this demand at {goal}, train {short(best['params'])} parameters{law_clause(best['law_params'], best['params'])} "
             f"on {short(best['tokens'])} tokens ({best['tokens_per_param']:.0f} per parameter): {flop(best['total_flops'])} over its "
             f"lifetime, {saved:.0f} % less than the {short(plain['params'])} parameters of least training cost. A run measures that "
-            f"loss with a probability of {best['chance']:.2f}; trained until it is expected, it costs {interval}."
+            f"loss with a probability of {probability(best['chance'])}; trained until it is expected, it costs {interval}."
         )
         draw = partial(curve, table="overtraining", x="times", y="penalty", band=("lower", "upper"))
         return Answer(sentence, tables={"choice": table, "overtraining": penalty}, draw=draw, compute=spent)

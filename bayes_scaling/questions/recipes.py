@@ -23,7 +23,7 @@ from bayes_scaling.questions.guardrails import distance
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.resource import RESOURCES, Along, along, resource_of, spent
 from bayes_scaling.questions.surface import DRAWS, budgets_of, splits_a_budget, thinned
-from bayes_scaling.questions.wording import credible, number, with_unit
+from bayes_scaling.questions.wording import credible, number, probability, with_unit
 
 _GRID: Final = 121
 _BEYOND: Final = 1e4
@@ -262,7 +262,7 @@ class Recipes(Question):
                 best_first = rows.sort_values("multiplier", ascending=False).to_dict("records")
                 lines += [self._line(row, of, column, timed) for row in best_first]
         crossings = [
-            f"{row['variant']} {row['chance']:.2f}"
+            f"{row['variant']} {probability(row['chance'])}"
             + (f" (about {with_unit(row[column], column)})" if row["chance"] > 0.05 else "")
             for row in _decisive(tables["crossing"]).to_dict("records")
         ]
@@ -278,13 +278,15 @@ class Recipes(Question):
             lower, upper = (number(row[f"{name}_{end}"]) for end in ("lower", "upper"))
             return f"{number(row[name])} ({credible(self.prob, lower, upper)})"
 
-        chances = f"better with a probability of {row['chance']:.2f}"
+        chances = f"better with a probability of {probability(row['chance'])}"
         if "chance_of_runs" in row:
-            chances += f", of a new run {row['chance_of_runs']:.2f}"
+            chances += f", of a new run {probability(row['chance_of_runs'])}"
         elif np.isfinite(row["needed"]):
             chances += f"; it needs {with_unit(row['needed'], column)}"
         time = f", in time {faster('time_multiplier')}" if timed else ""
-        gate = f"; at least {self.at_least:g} with {row['chance_at_least']:.2f}" if self.at_least is not None else ""
+        gate = (
+            f"; at least {self.at_least:g} with {probability(row['chance_at_least'])}" if self.at_least is not None else ""
+        )
         return f"  {row['variant']}: speed-up in {of} {faster('multiplier')}{time}; {chances}{gate}"
 
 

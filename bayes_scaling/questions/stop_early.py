@@ -21,7 +21,7 @@ from bayes_scaling.questions.base import Answer, with_interval
 from bayes_scaling.questions.frontier import efficient, plain, stopped_at
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
 from bayes_scaling.questions.learning_curve import LearningCurve, OfCurve, laws_of, loss_at_compute
-from bayes_scaling.questions.wording import credible, flop, number, percent, short
+from bayes_scaling.questions.wording import credible, flop, number, percent, probability, short
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
@@ -149,7 +149,7 @@ class Stopping(OfCurve):
             law = f"; the law alone: {number(row['law_gain'])}" if moved else ""
             lines.append(
                 f"{short(row['params'])} parameters ({row['run']}) are expected to end at {row['loss']:.4f}: stopping early lowers that "
-                f"by {number(row['gain'])} ({ends}{law}). The probability that less is expected is {row['expected_chance']:.2f}, and "
-                f"that the loss of a new run is below that of one of these {row['chance']:.2f}."
+                f"by {number(row['gain'])} ({ends}{law}). The probability that less is expected is {probability(row['expected_chance'])}, and "
+                f"that the loss of a new run is below that of one of these {probability(row['chance'])}."
             )
         return Answer("\n".join(lines), {"observation": observation}, {"runs": self.table(runs)}, data=runs)

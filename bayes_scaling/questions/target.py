@@ -25,7 +25,7 @@ from bayes_scaling.questions.new_run import NewRunNoise
 from bayes_scaling.questions.optimum import least_loss
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, Surface, Text, budget_ratio, splits_a_budget
-from bayes_scaling.questions.wording import flop, number, short
+from bayes_scaling.questions.wording import flop, number, probability, short
 
 _BUDGETS: Final = 25
 _NEAR: Final = 17
@@ -159,7 +159,7 @@ class Target(OnHardware, OfText):
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> print(Target(target=2.0, compute=[1e22, 1e24]).answer(example_fit()))
-    1e22 FLOP reach 2 nats/token with a probability of 0.00.
+    1e22 FLOP reach 2 nats/token with a probability of less than 0.01.
     1e24 FLOP reach 2 nats/token with a probability of 0.97.
     """
 
@@ -177,7 +177,7 @@ class Target(OnHardware, OfText):
             draws = chance(posterior, target=self.target, compute=list(self.compute), **self.given)
             table = pd.DataFrame({str(n): np.atleast_1d(v.values) for n, v in (draws.coords | draws.data_vars).items()})
             lines = [
-                f"{flop(row['compute_flops'])} reach {goal} with a probability of {row['chance']:.2f}."
+                f"{flop(row['compute_flops'])} reach {goal} with a probability of {probability(row['chance'])}."
                 for row in table.to_dict("records")
             ]
             draw = partial(curve, table="chances", x="compute_flops", y="chance")

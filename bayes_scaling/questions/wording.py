@@ -39,6 +39,17 @@ def percent(prob: float) -> str:
     return f"{number(100 * prob)} %"
 
 
+def probability(prob: float) -> str:
+    """Write a probability that was counted in draws, to two digits: no count makes a thing sure, or impossible.
+
+    >>> probability(0.4321), probability(0.001), probability(1.0)
+    ('0.43', 'less than 0.01', 'more than 0.99')
+    """
+    if prob < 0.01:
+        return "less than 0.01"
+    return "more than 0.99" if prob > 0.99 else f"{prob:.2f}"
+
+
 def short(value: float) -> str:
     """Write an amount to three digits with the suffix K, M, B or T.
 

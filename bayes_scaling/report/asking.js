@@ -16,6 +16,12 @@ function short(value) {
   return number(rounded / factor) + letter;
 }
 
+/** A probability that was counted in draws: no count makes a thing sure, or impossible. */
+function probability(value) {
+  if (value < 0.01) return "less than 0.01";
+  return value > 0.99 ? "more than 0.99" : value.toFixed(2);
+}
+
 const power = (value) => Number(value.toPrecision(3)).toExponential().replace("e+", "e");
 const amount = (value, unit) => (unit === "FLOP" ? power(value) : short(value));
 
@@ -298,7 +304,7 @@ class Asking {
     this.median = interval(measured, prob)[0];
     say("a new run", between(interval(measured, prob), (value) => number(value, 4)));
     say("mean", between(interval(expected, prob), (value) => number(value, 4)));
-    say(`below ${number(this.target.value, 4)}`, Number.isFinite(this.median) ? `probability ${share(measured, this.target.value).toFixed(2)}` : "not known here");
+    say(`below ${number(this.target.value, 4)}`, Number.isFinite(this.median) ? `probability ${probability(share(measured, this.target.value))}` : "not known here");
     if (this.budget) {
       const { compute, choice } = this.best;
       for (const [name, chosen, draws] of this.budget.best(compute, choice)) {

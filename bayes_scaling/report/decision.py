@@ -18,7 +18,7 @@ from bayes_scaling.questions.decide import Allocation
 from bayes_scaling.questions.next_run import Budget, ladder_of, next_run
 from bayes_scaling.questions.regret import regret
 from bayes_scaling.questions.target import chance
-from bayes_scaling.questions.wording import flop, number, percent, short
+from bayes_scaling.questions.wording import flop, number, percent, probability, short
 from bayes_scaling.report.figures import (
     BLUE,
     INK,
@@ -122,7 +122,7 @@ def _chance_picture(fit: Fit, asked: Allocation, answer: Answer, choice: dict[st
     return captioned(
         figure,
         f"Probability that the loss of a new run is below {asked.target:g} {fit.loss_unit}, by budget; dashed: that the mean loss is. At "
-        f"this budget (vertical line) the probability is {answer.tables['chance']['chance'].iloc[0]:.2f}.",
+        f"this budget (vertical line) the probability is {probability(answer.tables['chance']['chance'].iloc[0])}.",
     )
 
 

@@ -19,6 +19,7 @@ from bayes_scaling.posterior.predict import interval, predict, predict_at
 from bayes_scaling.questions.allocation import allocate
 from bayes_scaling.questions.frontier import frontier
 from bayes_scaling.questions.target import chance
+from bayes_scaling.questions.wording import probability
 from bayes_scaling.report.interactive import DRAWS, Interactive, groups_of
 from tests.javascript import evaluated
 from tests.model.test_equivariance import density_of
@@ -201,3 +202,8 @@ def test_an_effect_from_outside_is_said_to_be_left_out(kappa):
     interactive = Interactive.of(fit, 0.9, {})
     assert not interactive.observations
     assert "wave is no spline" in interactive.left_out[0]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.004, 0.0101, 0.5, 0.9899, 0.9972, 1.0])
+def test_probabilities_are_written_as_answers_write_them(kappa, value):
+    assert asked(Interactive.of(kappa, 0.9, {}), f"probability({value})") == probability(value)

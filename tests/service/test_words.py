@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from bayes_scaling.questions.wording import flop, percent, short
+from bayes_scaling.questions.wording import flop, percent, probability, short
 from tests.javascript import evaluated
 
 
@@ -17,6 +17,7 @@ from tests.javascript import evaluated
         (short, [4.406e-5, 0.0001, 0.000128, 0.5, 1.0, 20.94, 999.4, 999.6, 1234.0, 7.03e10, 1.4e12]),
         (flop, [1.16e11, 6.26e13, 1e14, 5.76e23]),
         (percent, [0.9, 0.444, 1.0, 0.0]),
+        (probability, [0.0, 0.004, 0.0101, 0.5, 0.9899, 0.9972, 1.0]),
     ],
 )
 def test_numbers_are_written_as_in_python(write, values):

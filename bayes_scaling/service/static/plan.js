@@ -2,7 +2,7 @@
 
 import { chart, csv, key, png } from "./charts.js";
 import { ask, get, needsToken, page, Refusal } from "./service.js";
-import { flop, loss, percent, power, short } from "./words.js";
+import { flop, loss, percent, power, probability, short } from "./words.js";
 
 const FURTHEST = 3;
 const BEYOND = 2.5;
@@ -256,7 +256,7 @@ export class Plan {
     const [chance] = decided.chance;
     const entries = [
       ["Predicted loss of the run", loss(here.median), `${width}: ${loss(here.lower)} to ${loss(here.upper)}`],
-      [`Chance that the optimum reaches ${chance.target}`, percent(chance.chance), "of a new run with this budget"],
+      [`Probability that the optimum reaches ${chance.target}`, probability(chance.chance), "of a new run with this budget"],
       ["GPU-hours", short(cost.device_hours.median), interval(cost.device_hours, short)],
       ["Cost, dollars", short(cost.money.median), interval(cost.money, short)],
       ["Compute-optimal N", short(this.optimum.params), `${width}: ${short(this.optimum.params_lower)} to ${short(this.optimum.params_upper)}`],

@@ -39,3 +39,9 @@ export function loss(value) {
 export function percent(share) {
   return `${digits(100 * share)} %`;
 }
+
+/** A probability that was counted in draws: no count makes a thing sure, or impossible. */
+export function probability(value) {
+  if (value < 0.01) return "less than 0.01";
+  return value > 0.99 ? "more than 0.99" : value.toFixed(2);
+}
