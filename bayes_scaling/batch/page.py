@@ -12,7 +12,7 @@ import pandas as pd
 from bayes_scaling.model.names import is_log
 from bayes_scaling.posterior.summary import reference_rows
 from bayes_scaling.quantities import BY_COLUMN
-from bayes_scaling.questions.wording import amount, number, percent, short
+from bayes_scaling.wording import amount, coordinate, number, percent, short
 
 _MOST_ROWS, _MOST_PICTURES = 5000, 400
 _WIDTH, _HEIGHT, _MARGIN = 240, 150, 6
@@ -47,8 +47,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a fit as the page shows it: words, and numbers to sort by."""
     summary = record["summary"]
     state = "not converged" if not summary["converged"] else "passed" if summary["adequate"] else "check failed"
-    along = BY_COLUMN[summary["forecast_along"]] if summary.get("forecast_along") in BY_COLUMN else None
-    forecast, optimum = summary.get("forecast"), summary.get("optimum_params")
+    along, forecast, optimum = (summary.get(name) for name in ("forecast_along", "forecast", "optimum_params"))
     return {
         **{name: record[name] for name in ("table", "model", "file", "report")},
         "state": state,
@@ -62,7 +61,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "forecast_text": ""
         if forecast is None
         else _interval(forecast, summary["forecast_lower"], summary["forecast_upper"], number4),
-        "at": "" if along is None else f"{along.symbol} = {amount(summary['forecast_at'], along.column)}",
+        "at": "" if along is None else coordinate(along, summary["forecast_at"]),
         "note": summary.get("forecast_note") or "",
         "optimum": optimum,
         "optimum_text": ""

@@ -60,7 +60,7 @@ def print_parameters(fit: Fit, prob: float) -> None:
     from bayes_scaling.model.names import is_log
     from bayes_scaling.posterior.checks import summarize
     from bayes_scaling.posterior.summary import reference_rows, units_of
-    from bayes_scaling.questions.wording import number, percent, point
+    from bayes_scaling.wording import number, percent, point
 
     table = summarize(fit, prob=prob)
     written = {
@@ -87,9 +87,8 @@ def print_parameters(fit: Fit, prob: float) -> None:
 def print_forecast(fit: Fit, out: Path, prob: float) -> None:
     """Print how far the forecast of a fit reaches, where the fit is, and what to type next."""
     from bayes_scaling.posterior.horizon import horizon
-    from bayes_scaling.quantities import BY_COLUMN
     from bayes_scaling.questions.guardrails import FURTHEST
-    from bayes_scaling.questions.wording import amount, number, percent
+    from bayes_scaling.wording import coordinate, number, percent
 
     next_one = f"check {out} --again"
     ahead = horizon(fit, prob)
@@ -98,9 +97,7 @@ def print_forecast(fit: Fit, out: Path, prob: float) -> None:
         print(f"\nForecast of a new run, {percent(prob)} interval, in {fit.loss_unit}:")
         for decades, row in zip(ahead["decades"], ahead.itertuples(), strict=True):
             where = f"{decades:g} decade{'s' * (decades != 1)} beyond" if decades else "the largest run"
-            print(
-                f"  {where:<18} {BY_COLUMN[resource].symbol} = {amount(float(str(row.Index)), resource)}: {number(row.lower)} to {number(row.upper)}"
-            )
+            print(f"  {where:<18} {coordinate(resource, float(str(row.Index)))}: {number(row.lower)} to {number(row.upper)}")
         print(f"Beyond {FURTHEST:g} decades nothing is answered unless overridden.")
         budget = f"{float(str(ahead.index[1])):.2g}".replace("e+", "e")
         flag = {"compute_flops": "compute"}.get(resource, resource)

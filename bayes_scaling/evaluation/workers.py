@@ -30,6 +30,7 @@ from bayes_scaling.model.effects import Effect
 from bayes_scaling.model.noise import Likelihood
 from bayes_scaling.model.priors import OWN
 from bayes_scaling.plugins import Registry
+from bayes_scaling.wording import duration
 
 _LARGEST: Final = 2**30
 _BYTES_OF_A_WORKER: Final = 2**28
@@ -97,7 +98,7 @@ def announce(seconds: float, left: int, workers: int, label: str) -> None:
     """Say on standard error how long the jobs that are left take, if as long as the first, where that is more than a minute."""
     if (needed := seconds * math.ceil(left / workers)) > _WORTH_SAYING:
         what = f"{left} of {left + 1} {label} are left" if label else f"{left} of {left + 1} jobs are left"
-        print(f"{what}: some {needed / 60:.0f} minutes, if each takes {seconds:.2g} s as the first did.", file=sys.stderr)
+        print(f"{what}: some {duration(needed)}, if each takes {seconds:.2g} s as the first did.", file=sys.stderr)
 
 
 def refuse_too_many_workers(workers: int) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
+from bayes_scaling.wording import duration
+
 _SECONDS: Final = 30.0
 """Between two lines where there is no bar, and before the first."""
 _LEAST_SHARE: Final = 0.02
@@ -61,9 +63,5 @@ class _Lines:
         self._last = now
         left = ""
         if share is not None and share >= _LEAST_SHARE:
-            left = f", {100 * share:.0f} % done, some {_said((now - self._begun) * (1 / share - 1))} left"
+            left = f", {100 * share:.0f} % done, some {duration((now - self._begun) * (1 / share - 1))} left"
         print(f"{label}{left}", file=sys.stderr, flush=True)
-
-
-def _said(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"

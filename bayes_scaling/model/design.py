@@ -22,8 +22,9 @@ from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.noise import geometric_mean, variance_function
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.reference import law_parameters
-from bayes_scaling.quantities import BY_COLUMN, training_compute
+from bayes_scaling.quantities import training_compute
 from bayes_scaling.runs.table import RunTable
+from bayes_scaling.wording import coordinate
 
 WEAK: Final = 0.5
 """Contraction below which a parameter is weakly identified."""
@@ -121,10 +122,8 @@ def _of_the_design(layout: Layout) -> list[str]:
     spread = {c: float(np.ptp(np.log10(table[c].to_numpy(float)))) for c in columns}
     for column in columns:
         if spread[column] < _SAME:
-            symbol = BY_COLUMN[column].symbol if column in BY_COLUMN else column
             findings.append(
-                f"All runs have the same {symbol}, {table[column].iloc[0]:.3g}: the dependence of the loss on it is not "
-                f"identifiable."
+                f"All runs have {coordinate(column, float(table[column].iloc[0]))}: the dependence of the loss on it is not identifiable."
             )
         elif table[column].round(3).nunique() == 2:
             findings.append(
@@ -245,7 +244,7 @@ def _remedy(layout: Layout, near: xr.Dataset, name: str, now: float) -> str:
             best, best_run = gained, run
     if best < now + 0.05:
         return f"No single further run identifies {name}: extend the range of runs, or tighten its prior."
-    listed = ", ".join(f"{BY_COLUMN[c].symbol if c in BY_COLUMN else c} = {value:.2g}" for c, value in best_run.items())
+    listed = ", ".join(coordinate(column, value) for column, value in best_run.items())
     return (
         f"The most informative further run about {name}, at no more compute than the largest run, has {listed}: expected "
         f"contraction {now:.2f} to {best:.2f}."

@@ -23,7 +23,7 @@ from bayes_scaling.questions.optimum import among, choose, judged, optima, plaus
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import RISK, RiskMeasure, risk_measure
 from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of
-from bayes_scaling.questions.wording import credible, flop, short
+from bayes_scaling.wording import credible, flop, short
 
 
 def allocate(

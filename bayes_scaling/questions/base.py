@@ -47,7 +47,7 @@ from bayes_scaling.questions.guardrails import (
 )
 from bayes_scaling.questions.registry import LOADED, entries, find
 from bayes_scaling.questions.surface import Supply, Text
-from bayes_scaling.questions.wording import number
+from bayes_scaling.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval, quantiles
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem, with_interval
 from bayes_scaling.questions.derive import derive
-from bayes_scaling.questions.wording import credible, number, probability, short
+from bayes_scaling.wording import credible, number, probability, short
 
 _LEARNED = 0.5
 """Contraction below which an interval is closer to the prior's than to an answer of the runs."""

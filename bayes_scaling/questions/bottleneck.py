@@ -13,7 +13,7 @@ from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem, with_interval
 from bayes_scaling.questions.derive import derive
-from bayes_scaling.questions.wording import credible, percent, probability
+from bayes_scaling.wording import credible, percent, probability
 
 RESOURCES: Final = ("params", "dataset_tokens", "steps", "batch_tokens")
 """Resources of a run."""

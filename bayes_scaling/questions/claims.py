@@ -33,7 +33,7 @@ from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem
 from bayes_scaling.questions.frontier import efficient, efficient_at, largest, plain
 from bayes_scaling.questions.learning_curve import NEEDS
-from bayes_scaling.questions.wording import credible, number, percent, short
+from bayes_scaling.wording import credible, number, percent, short
 
 _NEARLY_CONVERGED: Final = 0.02
 """Excess over the converged loss that the paper lays beside efficient training (appendix B)."""

@@ -19,7 +19,7 @@ from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.questions.base import ENDS, Answer, Question
 from bayes_scaling.questions.surface import DRAWS
-from bayes_scaling.questions.wording import credible, flop, short
+from bayes_scaling.wording import credible, flop, short
 
 _SECONDS_PER_HOUR: Final = 3600.0
 USUAL_UTILISATION: Final = Prior.model_validate({"dist": "LogNormal", "mu": float(np.log(0.4)), "sigma": 0.12})

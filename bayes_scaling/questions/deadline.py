@@ -17,7 +17,7 @@ from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, with_interval
 from bayes_scaling.questions.learning_curve import LearningCurve, OfCurve
 from bayes_scaling.questions.picture import curve as picture_of
-from bayes_scaling.questions.wording import credible, flop, number, percent, probability, short
+from bayes_scaling.wording import credible, flop, number, percent, probability, short
 
 _POINTS: Final = 41
 _SECONDS_PER_DAY: Final = 86_400.0

@@ -18,7 +18,7 @@ from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.risk import RISK
 from bayes_scaling.questions.shapes import shapes_near
 from bayes_scaling.questions.target import chance
-from bayes_scaling.questions.wording import credible, flop, number, percent, probability, short
+from bayes_scaling.wording import credible, flop, number, percent, probability, short
 
 
 class Allocation(OnHardware, OfText):

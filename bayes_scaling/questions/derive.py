@@ -15,7 +15,7 @@ from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_con
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem
-from bayes_scaling.questions.wording import credible, number, percent, short
+from bayes_scaling.wording import credible, number, percent, short
 
 _WITHOUT_OFFSET = ("compute_exponent", "efficient_excess", "efficient_compute_scale", "efficient_params")
 """Laws that hold where no loss is irreducible."""

@@ -12,7 +12,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, growth_at, interval, with_effects
 from bayes_scaling.questions.base import Answer, OfSystem
-from bayes_scaling.questions.wording import percent
+from bayes_scaling.wording import percent
 
 _LIMITED = "kaplan_nd"
 _COLUMNS = ("params", "dataset_tokens", "steps", "batch_tokens")

@@ -19,7 +19,7 @@ from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, OfSystem, Positive, with_interval
 from bayes_scaling.questions.learning_curve import laws_of
 from bayes_scaling.questions.picture import curve
-from bayes_scaling.questions.wording import credible, flop, number, probability, short
+from bayes_scaling.wording import credible, flop, number, probability, short
 
 
 def effort(fit: Fit, *, loss: Any, params: Any) -> xr.Dataset:

@@ -31,7 +31,7 @@ from bayes_scaling.questions.learning_curve import LearningCurve, OfCurve, laws_
 from bayes_scaling.questions.optimum import among, choose
 from bayes_scaling.questions.picture import curve as picture_of
 from bayes_scaling.questions.risk import expectation
-from bayes_scaling.questions.wording import flop, number, percent, short
+from bayes_scaling.wording import flop, number, percent, short
 
 REACH: Final = float(np.log(100.0))
 """How far in log N from that of the law the optimum with a discrepancy is looked for, either way."""

@@ -19,7 +19,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.quantities import BY_COLUMN, RESOURCES, completed
 from bayes_scaling.questions.surface import budget_ratio, splits_a_budget
-from bayes_scaling.questions.wording import number
+from bayes_scaling.wording import number
 
 FURTHEST: Final = 3.0
 """Decades of N, D or C outside the runs beyond which a question is not answered."""

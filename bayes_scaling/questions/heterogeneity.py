@@ -14,7 +14,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.questions.base import Answer, OfSystem
-from bayes_scaling.questions.wording import credible, number
+from bayes_scaling.wording import credible, number
 
 _COLUMNS: Final = ["parameter", "first", "second", "median", "lower", "upper", "larger", "agree"]
 

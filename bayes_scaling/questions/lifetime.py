@@ -23,7 +23,7 @@ from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.optimum import MOST_LOST, optima
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, thinned
-from bayes_scaling.questions.wording import credible, flop, probability, short
+from bayes_scaling.wording import credible, flop, probability, short
 
 FLOP_PER_PARAMETER_AND_SERVED_TOKEN: Final = FLOP_PER_PARAMETER_AND_TOKEN / 3
 _SIZES: Final = 41

@@ -31,9 +31,9 @@ from bayes_scaling.posterior.residuals import decay_of, flat_draws
 from bayes_scaling.posterior.rows import Seen
 from bayes_scaling.quantities import ALONG_A_RUN, BY_COLUMN, completed
 from bayes_scaling.questions.base import ENDS, Answer, Question
-from bayes_scaling.questions.wording import credible
 from bayes_scaling.runs.table import read_inputs
 from bayes_scaling.runs.validate import as_numbers
+from bayes_scaling.wording import credible
 
 FEWEST_EFFECTIVE: Final = 50.0
 """Effective draws below which the posterior has to be sampled anew with the curve."""

@@ -21,8 +21,8 @@ from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.base import Answer, Question
 from bayes_scaling.questions.optimum import optima
 from bayes_scaling.questions.surface import DRAWS, Surface, budgets_of
-from bayes_scaling.questions.wording import flop, number, short
 from bayes_scaling.runs.validate import as_numbers
+from bayes_scaling.wording import flop, number, short
 
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayes_scaling.questions.wording import axis_label
+from bayes_scaling.wording import axis_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

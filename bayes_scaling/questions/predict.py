@@ -14,9 +14,9 @@ from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.posterior.rows import continued_rows, predict_table
 from bayes_scaling.posterior.variance import shares_of, shares_sentence
 from bayes_scaling.questions.base import Answer, OfRun
-from bayes_scaling.questions.wording import credible, percent
 from bayes_scaling.runs.cells import csv_of
 from bayes_scaling.runs.table import read_inputs
+from bayes_scaling.wording import credible, percent
 
 
 class Predict(OfRun):

@@ -16,8 +16,8 @@ from bayes_scaling.posterior.extrapolation import reach, reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import interval, parameters_in
 from bayes_scaling.questions.base import ENDS, Answer, Question, with_interval
-from bayes_scaling.questions.wording import credible, number, percent, short
 from bayes_scaling.runs.sweeps import EQUAL
+from bayes_scaling.wording import credible, number, percent, short
 
 _LAW: Final = "off_best_rate"
 _EXPONENTS: Final = {"lr_N": "lr_power_N", "lr_D": "lr_power_D", "lr_B": "", "batch_N": "", "batch_D": "batch_power_D"}

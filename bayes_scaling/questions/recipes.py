@@ -23,7 +23,7 @@ from bayes_scaling.questions.guardrails import distance
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.resource import RESOURCES, Along, along, resource_of, spent
 from bayes_scaling.questions.surface import DRAWS, budgets_of, splits_a_budget, thinned
-from bayes_scaling.questions.wording import credible, number, probability, with_unit
+from bayes_scaling.wording import credible, number, probability, with_unit
 
 _GRID: Final = 121
 _BEYOND: Final = 1e4

@@ -20,7 +20,7 @@ from bayes_scaling.questions.optimum import among, choose, least_loss, optima, p
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import expectation
 from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, thinned
-from bayes_scaling.questions.wording import credible, number, percent, short
+from bayes_scaling.wording import credible, number, percent, short
 
 _SIZES: Final = 41
 _AROUND: Final = 30.0

@@ -15,7 +15,7 @@ from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless
 from bayes_scaling.questions.optimum import among, choose, judged, optima
 from bayes_scaling.questions.risk import RISK, RiskMeasure, risk_measure
 from bayes_scaling.questions.surface import DRAWS, Surface, Text, budgets_of, thinned
-from bayes_scaling.questions.wording import number, short
+from bayes_scaling.wording import number, short
 
 ROBUST: Final = "all laws"
 """Name of the choice over every law."""

@@ -17,13 +17,13 @@ from bayes_scaling.posterior.predict import predict_at
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.posterior.reweighted import LARGEST_K, mean_under, power_sensitivity
 from bayes_scaling.posterior.stated import StatedPrior, stated_priors
-from bayes_scaling.quantities import BY_COLUMN, tokens_at, training_compute
+from bayes_scaling.quantities import tokens_at, training_compute
 from bayes_scaling.questions.base import Answer, OfRun
 from bayes_scaling.questions.guardrails import largest
 from bayes_scaling.questions.optimum import optima
 from bayes_scaling.questions.picture import bars
 from bayes_scaling.questions.surface import Surface, budget_ratio, splits_a_budget
-from bayes_scaling.questions.wording import amount, number, percent, short
+from bayes_scaling.wording import coordinate, percent, short
 
 FURTHER: Final = 10.0
 """How many times the largest run the forecast is of, unless another is asked for."""
@@ -224,7 +224,7 @@ def _diagnosis(prior: float, likelihood: float) -> str:
 
 def _sentences(values: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], run: Mapping[str, float]) -> list[str]:
     whole, priors, rows = tables["power_scaling"].iloc[0], tables["priors"], tables["rows"]
-    place = ", ".join(_amount(column, run[column]) for column in run)
+    place = ", ".join(coordinate(column, run[column]) for column in run)
     if not values["log_sd"]:
         return [
             f"The forecast, the mean loss at {place}, is the same in every draw: what it rests on cannot be read off them."
@@ -275,13 +275,6 @@ def _rests_on(prior_share: float, likelihood: float) -> str:
     if likelihood < SENSITIVE:
         return "the form of the model more than on runs and priors"
     return "the runs and the priors" if prior_share > PARTLY else "the runs"
-
-
-def _amount(column: str, value: float) -> str:
-    quantity = BY_COLUMN.get(column)
-    if quantity is None:
-        return f"{column} = {number(value)}"
-    return f"{quantity.symbol} = {amount(value, column)}"
 
 
 def _two(value: float) -> str:

@@ -15,7 +15,7 @@ from bayes_scaling.questions.allocation import allocate
 from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.regret import regret
 from bayes_scaling.questions.surface import Text
-from bayes_scaling.questions.wording import number, short
+from bayes_scaling.wording import number, short
 
 _WIDEST: Final = 2**18
 

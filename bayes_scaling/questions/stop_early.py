@@ -21,7 +21,7 @@ from bayes_scaling.questions.base import Answer, with_interval
 from bayes_scaling.questions.frontier import efficient, plain, stopped_at
 from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
 from bayes_scaling.questions.learning_curve import LearningCurve, OfCurve, laws_of, loss_at_compute
-from bayes_scaling.questions.wording import credible, flop, number, percent, probability, short
+from bayes_scaling.wording import credible, flop, number, percent, probability, short
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:

@@ -27,7 +27,7 @@ from bayes_scaling.posterior.predict import (
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import BY_COLUMN, tokens_at, training_compute
 from bayes_scaling.questions.new_run import NewRunNoise
-from bayes_scaling.questions.wording import power
+from bayes_scaling.wording import power
 
 FEWEST: Final = 1e3
 """Parameters, and tokens, that a run has at the least."""

@@ -25,7 +25,7 @@ from bayes_scaling.questions.new_run import NewRunNoise
 from bayes_scaling.questions.optimum import least_loss
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, Surface, Text, budget_ratio, splits_a_budget
-from bayes_scaling.questions.wording import flop, number, probability, short
+from bayes_scaling.wording import flop, number, probability, short
 
 _BUDGETS: Final = 25
 _NEAR: Final = 17

@@ -18,7 +18,6 @@ from bayes_scaling.questions.decide import Allocation
 from bayes_scaling.questions.next_run import Budget, ladder_of, next_run
 from bayes_scaling.questions.regret import regret
 from bayes_scaling.questions.target import chance
-from bayes_scaling.questions.wording import flop, number, percent, probability, short
 from bayes_scaling.report.figures import (
     BLUE,
     INK,
@@ -35,6 +34,7 @@ from bayes_scaling.report.figures import (
 )
 from bayes_scaling.report.page import Table, Text, cell, conventions, table_of, write_page
 from bayes_scaling.report.tables import checks_table
+from bayes_scaling.wording import flop, number, percent, probability, short
 
 _CHEAP: Final = 0.03
 """Largest cost of a further run that the page considers, as a share of the budget."""

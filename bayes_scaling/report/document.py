@@ -29,11 +29,11 @@ from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.questions.learning_curve import NEEDS
 from bayes_scaling.questions.sensitivity import Sensitivity
 from bayes_scaling.questions.surface import Surface, splits_a_budget
-from bayes_scaling.questions.wording import amount, credible, flop, percent, short, with_unit
 from bayes_scaling.report import pictures, surface_pictures, system_pictures, tables
 from bayes_scaling.report.interactive import Interactive
 from bayes_scaling.report.page import Folded, Sections, Text, conventions, write_page
 from bayes_scaling.report.trials import backtest_picture
+from bayes_scaling.wording import amount, credible, flop, percent, short, with_unit
 
 _FOREST = 5
 """Fewest claims that are drawn as a picture."""

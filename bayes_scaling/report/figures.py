@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from bayes_scaling.errors import ConflictingOptions
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.drawing import Drawing, with_joined_marks
-from bayes_scaling.questions.wording import percent, power, short
+from bayes_scaling.wording import percent, power, short
 
 INK: Final = "#123456"
 """Stands for the page's own text colour, dark on light and light on dark: see :func:`as_svg`."""

@@ -32,8 +32,8 @@ from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import BY_COLUMN, params_at, tokens_at, training_compute
 from bayes_scaling.questions.new_run import NewRunNoise
 from bayes_scaling.questions.surface import splits_a_budget
-from bayes_scaling.questions.wording import axis_label, percent
 from bayes_scaling.report.training import Formulas, budgets_of, curve_of, data_of, drawn_of, formulas_of, reached
+from bayes_scaling.wording import axis_label, percent
 
 DRAWS: Final = 200
 """Draws of all chains together that a page has."""

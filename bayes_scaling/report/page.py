@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from bayes_scaling.files import write_whole
 from bayes_scaling.posterior.fit import Fit
-from bayes_scaling.questions.wording import number, percent, power, short
 from bayes_scaling.report.interactive import Interactive
+from bayes_scaling.wording import number, percent, power, short
 
 
 @dataclass(frozen=True)

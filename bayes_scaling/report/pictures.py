@@ -16,7 +16,6 @@ from bayes_scaling.model import names
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.predict import inside, interval, quantiles
 from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
-from bayes_scaling.questions.wording import axis_label, credible, number, percent
 from bayes_scaling.report.figures import (
     BLUE,
     CYCLE,
@@ -34,6 +33,7 @@ from bayes_scaling.report.figures import (
     ribbon,
     styled,
 )
+from bayes_scaling.wording import axis_label, credible, number, percent
 
 BEYOND: Final = 2.0
 """Decades of compute (or of the law's own resource) the forecast goes beyond the runs."""

@@ -14,10 +14,10 @@ from bayes_scaling.model.tables import tables_of
 from bayes_scaling.posterior.checks import prior_predictive
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import inside, quantiles
-from bayes_scaling.questions.wording import axis_label, percent
 from bayes_scaling.report.figures import BLUE, INK, grid, legend, log_ticks, styled
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
+from bayes_scaling.wording import axis_label, percent
 
 _DRAWS = 1000
 

@@ -22,7 +22,6 @@ from bayes_scaling.questions.allocation import chosen_runs
 from bayes_scaling.questions.optimum import choose, optima, plausible
 from bayes_scaling.questions.risk import expectation
 from bayes_scaling.questions.surface import FEWEST, Surface, splits_a_budget
-from bayes_scaling.questions.wording import axis_label, flop, percent, short
 from bayes_scaling.report.figures import (
     BLUE,
     CYCLE,
@@ -39,6 +38,7 @@ from bayes_scaling.report.figures import (
     styled,
 )
 from bayes_scaling.report.pictures import BEYOND
+from bayes_scaling.wording import axis_label, flop, percent, short
 
 _DRAWS: Final = 200
 """Draws of all chains that a figure of the surface is made of."""

@@ -21,7 +21,6 @@ from bayes_scaling.questions.claims import VERDICTS
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.effort import effort
 from bayes_scaling.questions.frontier import frontier, largest
-from bayes_scaling.questions.wording import credible, number, percent, short
 from bayes_scaling.report.figures import (
     BLUE,
     CYCLE,
@@ -40,6 +39,7 @@ from bayes_scaling.report.figures import (
     styled,
 )
 from bayes_scaling.report.pictures import BEYOND, DRAWS
+from bayes_scaling.wording import credible, number, percent, short
 
 _TABLE_6: Final = {"params": "N", "batch_tokens": "B", "steps_min": "S", "tokens": "D"}
 """Quantities with a power of compute in Table 6 of Kaplan et al. (2020), and their symbols there."""

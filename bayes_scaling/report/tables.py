@@ -19,9 +19,9 @@ from bayes_scaling.posterior.variance import PARTS
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.base import Answer
 from bayes_scaling.questions.frontier import frontier, frontier_table, largest
-from bayes_scaling.questions.wording import amount, axis_label, number, percent, point
 from bayes_scaling.report.page import Table, table_of
 from bayes_scaling.report.pictures import published_of
+from bayes_scaling.wording import amount, axis_label, number, percent, point
 
 _MOVERS = 5
 """Priors, and rows, of the table of sensitivity."""

@@ -10,7 +10,7 @@ from bayes_scaling import display
 from bayes_scaling.errors import BayesScalingError, InvalidRequest
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.base import ask
-from bayes_scaling.questions.wording import number, power
+from bayes_scaling.wording import number, power
 
 _DECADES = 2.0
 """Decades of compute beyond the runs that the slider reaches."""

@@ -11,8 +11,8 @@ import numpy as np
 from bayes_scaling.laws import LAWS, Law, published, published_names
 from bayes_scaling.model.document import read_model, shipped_models
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
-from bayes_scaling.questions.wording import number, short
 from bayes_scaling.report.figures import BLUE, GREEN, ORANGE, styled
+from bayes_scaling.wording import number, short
 from docs.made.pictures import axes_of, label_logarithms
 from docs.made.text import code, contents, documentation, drawing, heading, indented, joined, plain, table
 

@@ -7,8 +7,8 @@ import numpy as np
 from bayes_scaling.files import MODELS
 from bayes_scaling.model.document import Model, read_model, shipped_models
 from bayes_scaling.model.priors import Prior
-from bayes_scaling.questions.wording import number
 from bayes_scaling.report.figures import BLUE, styled
+from bayes_scaling.wording import number
 from docs.made.pictures import axes_of, label_logarithms
 from docs.made.text import code, contents, drawing, heading, joined, plain, table
 

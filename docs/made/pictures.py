@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_scaling.questions.wording import number, power, short
+from bayes_scaling.wording import number, power, short
 
 _MOST = 6
 _SUFFIXED = 1e15

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bayes_scaling.questions.claims import AGREES, CANNOT_TELL, CLAIMS, VERDICTS
-from bayes_scaling.questions.wording import number
+from bayes_scaling.wording import number
 from notebooks.markdown import table
 
 HERE = Path(__file__).parent

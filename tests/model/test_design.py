@@ -15,6 +15,7 @@ from bayes_scaling.model.design import _remedy, draws_near, identifiability, slo
 from bayes_scaling.model.document import read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.runs.table import read_runs
+from bayes_scaling.runs.validate import parse_cells
 from tests.command import command  # noqa: F401 - a fixture
 from tests.conftest import HOFFMANN_LIKE
 
@@ -43,8 +44,8 @@ def test_a_good_design_has_no_findings(model):
     ("params", "tokens", "says", "weak"),
     [
         (SIZES, 20 * SIZES, "All runs have 20 tokens per parameter", "b"),
-        (SIZES, 1e10, "All runs have the same D, 1e+10", "b"),
-        (1e9, SIZES, "All runs have the same N, 1e+09", "a"),
+        (SIZES, 1e10, "All runs have D = 10B", "b"),
+        (1e9, SIZES, "All runs have N = 1B", "a"),
         (SIZES, 1e5 * SIZES**0.6, "one path of N and D", "b"),
         (np.geomspace(9e8, 1.1e9, 20), np.tile([2e10, 2.1e10], 10), "decades of compute", "b"),
     ],
@@ -62,7 +63,8 @@ def test_the_run_it_names_does_tell_more():
     before = identifiability(bad, spec)
     sentence = before.findings[-1]
     assert "most informative further run about b" in sentence
-    N, D = (float(sentence.split(f"{symbol} = ")[1].split(",")[0].split(" ")[0]) for symbol in ("N", "D"))
+    run = {name: [sentence.split(f"{name} = ")[1].split(",")[0]] for name in ("N", "D")}
+    N, D = parse_cells(pd.DataFrame(run).rename(columns={"N": "params", "D": "tokens"}))[0].iloc[0]
     assert 1.1 * float(bad.table["compute_flops"].max()) > 6 * N * D
     after = identifiability(runs_at([*SIZES, N], [*np.full(20, 1e10), D]), spec)
     assert after.parameters.loc["b", "contraction"] > before.parameters.loc["b", "contraction"] + 0.2

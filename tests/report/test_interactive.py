@@ -19,8 +19,8 @@ from bayes_scaling.posterior.predict import interval, predict, predict_at
 from bayes_scaling.questions.allocation import allocate
 from bayes_scaling.questions.frontier import frontier
 from bayes_scaling.questions.target import chance
-from bayes_scaling.questions.wording import probability
 from bayes_scaling.report.interactive import DRAWS, Interactive, groups_of
+from bayes_scaling.wording import probability
 from tests.javascript import evaluated
 from tests.model.test_equivariance import density_of
 

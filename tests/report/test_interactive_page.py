@@ -9,9 +9,9 @@ import pytest
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import interval, predict
 from bayes_scaling.questions.frontier import frontier
-from bayes_scaling.questions.wording import short
 from bayes_scaling.report import write_report
 from bayes_scaling.report.interactive import DRAWS
+from bayes_scaling.wording import short
 from tests.grouped import grouped_fit
 from tests.javascript import CHROMIUM
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from bayes_scaling.questions.wording import flop, percent, probability, short
+from bayes_scaling.wording import flop, percent, probability, short
 from tests.javascript import evaluated
 
 

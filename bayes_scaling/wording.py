@@ -82,6 +82,15 @@ def with_unit(value: float, column: str) -> str:
     return f"{amount(value, column)} {BY_COLUMN[column].unit if column in BY_COLUMN else column}"
 
 
+def coordinate(column: str, value: float) -> str:
+    """Write where something lies: the symbol of a quantity and its amount.
+
+    >>> coordinate("params", 2e9), coordinate("compute_flops", 1e21), coordinate("epochs", 4)
+    ('N = 2B', 'C = 1e21', 'epochs = 4')
+    """
+    return f"{BY_COLUMN[column].symbol if column in BY_COLUMN else column} = {amount(value, column)}"
+
+
 def point(values: Mapping[str, float], columns: Mapping[str, str]) -> str:
     """Write a point, such as the reference point, by symbols of which each is a column; what a law calls otherwise has its symbol, too.
 
@@ -114,6 +123,15 @@ def power(value: float) -> str:
     ('5.76e23', '1.5e5')
     """
     return _as_power(f"{value:.3g}")
+
+
+def duration(seconds: float) -> str:
+    """Write how long work takes: seconds below a hundred, minutes above.
+
+    >>> duration(42.3), duration(2500)
+    ('42 seconds', '42 minutes')
+    """
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 def credible(prob: float, lower: str, upper: str) -> str:
