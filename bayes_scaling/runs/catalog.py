@@ -82,7 +82,7 @@ def load_runs(name: str) -> RunTable:
     Examples
     --------
     >>> load_runs("pile_families")
-    <RunTable pile_families: 20 rows; params 1.89e+07..1.26e+10, ...; loss in nats/token>
+    <RunTable pile_families: 20 rows; params 18.9M to 12.6B, ...; loss in nats/token>
     """
     if name in _shipped():
         return replace(read_runs(DATA / name / "runs.csv", name=name), origin=(name,))

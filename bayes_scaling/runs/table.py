@@ -39,6 +39,7 @@ from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.measure import converted, remedy, source_of, unit_of
 from bayes_scaling.runs.readers import read_source
 from bayes_scaling.runs.validate import as_numbers, has_words, missing_cells, parse_cells, repeated_runs
+from bayes_scaling.wording import amount
 
 _ALWAYS: Final = {"params", "tokens", "compute_flops"}
 """Columns whose cells are checked where nothing says which ones a model needs."""
@@ -86,7 +87,7 @@ class RunTable:
     def __repr__(self) -> str:
         """Return a line: name, size, ranges."""
         spans = [
-            f"{column} {self.table[column].min():.3g}..{self.table[column].max():.3g}"
+            f"{column} {amount(self.table[column].min(), column)} to {amount(self.table[column].max(), column)}"
             for column in ("params", "tokens", "compute_flops", "loss")
             if column in self.table
         ]
