@@ -55,7 +55,7 @@ def _refits(posterior: Any, question: Any, answer: Answer, times: int | None) ->
     if not times:
         return answer, {}
     # The priors stay where they are: a new run would move a reference point that is the mean of the runs.
-    model = fit.model.model_copy(update={"reference": dict(fit.reference)})
+    model = fit.model.at_reference(fit.reference)
     settings: dict[str, Any] = {"sampler": "importance", "draws": _DRAWS} if quick else {}
     with progress_bar() as show:
         done = 0

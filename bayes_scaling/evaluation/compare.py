@@ -11,11 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from bayes_scaling.errors import InvalidInputs, MissingOption, OutOfRange
-from bayes_scaling.model import names
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
-from bayes_scaling.posterior.residuals import log_likelihood
+from bayes_scaling.posterior.left_out import left_out as rows_left_out
 
 _FEWEST = 50
 """Fewest draws for Pareto smoothing."""
@@ -24,9 +23,10 @@ _FEWEST = 50
 def compare(fits: Mapping[str, Fit]) -> pd.DataFrame:
     """Compare models by leaving out one run at a time.
 
-    The expected log predictive density of a left-out run is estimated by Pareto-smoothed importance sampling. All rows of
-    a run are left out at once, whatever they are observations of, since the points of a curve predict each other; where
-    rows have no ``run_id``, each is a run.
+    The expected log predictive density of a left-out run is estimated by Pareto-smoothed importance sampling, effects such as
+    the model discrepancy integrated out: they follow the run, and those of draws that know it say little of those that do not. All
+    rows of a run are left out at once, whatever they are observations of, since the points of a curve predict each other;
+    where rows have no ``run_id``, each is a run.
 
     Parameters
     ----------
@@ -104,16 +104,18 @@ def left_out(fits: Mapping[str, Fit]) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 def _by_run(fit: Fit) -> xr.DataArray:
     """Return the log density of each run, dims (chain, draw, run); a run's label holds what it measured."""
-    density = log_likelihood(fit)
-    densities: dict[str, Any] = {}
+    densities: dict[str, np.ndarray] = {}
     measured: dict[str, float] = {}
     for observation in fit.model.observations:
         rows, suffix = fit.rows(observation.name), fit.model.suffix(observation)
-        values = density[names.of_observation("measured", suffix)].rename({names.of_observation("run", suffix): "run"})
         log_measured = np.log(rows[observation.output].to_numpy(float))
         label = rows["run_id"].astype(str) if "run_id" in rows else pd.Series([f"{suffix} {i}" for i in range(len(rows))])
-        for run, members in label.groupby(label, sort=False).indices.items():
-            densities[str(run)] = densities.get(str(run), 0.0) + values.isel(run=members).sum("run")
-            measured[str(run)] = measured.get(str(run), 0.0) + float(log_measured[members].sum())
+        members = {str(run): rows_of_it for run, rows_of_it in label.groupby(label, sort=False).indices.items()}
+        one = fit if fit.model.is_one else fit.view(observation.name)
+        for run, values in zip(members, rows_left_out(one, together=members).log_density.T, strict=True):
+            densities[run] = densities.get(run, np.zeros(len(values))) + values
+            measured[run] = measured.get(run, 0.0) + float(log_measured[members[run]].sum())
     labels = [f"{run} {value:.9g}" for run, value in measured.items()]
-    return xr.concat(list(densities.values()), dim="run").assign_coords(run=labels).transpose(*SAMPLE_DIMS, "run")
+    shape = [fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]
+    by_run = np.stack(list(densities.values()), axis=-1).reshape(*shape, -1)
+    return xr.DataArray(by_run, dims=(*SAMPLE_DIMS, "run"), coords={"run": labels})

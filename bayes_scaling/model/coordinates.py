@@ -101,7 +101,8 @@ def values_at_reference(layout: Layout, varying: Varying, reference: Mapping[str
     A prior is on the value in its unit: see :attr:`~bayes_scaling.model.document.Model.units`.
     """
     model = layout.model
-    terms, units = layout.terms, {name: reference[symbol] for name, symbol in model.units.items()}
+    terms = layout.terms
+    units = {name: reference[unit] if isinstance(unit, str) else unit for name, unit in model.units.items()}
     centres = {n: _centre(model, n, prior, varying, units.get(n)) for n, prior in model.priors.items() if n not in terms}
     if terms:
         centres |= _terms(model, {name: model.priors[name] for name in terms}, centres, varying, reference, units)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import pandas as pd
 import tomli_w
@@ -65,9 +65,9 @@ class Parameter(Strict):
         ``["corpus", "arch"]`` is crossed, ``["corpus", "corpus:arch"]`` is arch nested in corpus.
     spread : Prior, optional
         Prior on the standard deviation between groups, on the log scale; one for each grouping.
-    unit : str
+    unit : str or float
         ``"table"`` where the prior is on the value in the table's own unit, although the others are on multiples of the
-        typical one.
+        typical one; a number where it is on multiples of that.
     why : str
         Why this prior, in a sentence.
     """
@@ -76,7 +76,7 @@ class Parameter(Strict):
     fixed: float | None = Field(default=None, ge=0)
     varies_by: tuple[str, ...] = ()
     spread: Prior | None = None
-    unit: Literal["", "table"] = ""
+    unit: Literal["", "table"] | Annotated[float, Field(gt=0)] = ""
     why: str = ""
 
     _varies_by = field_validator("varies_by", mode="before")(one_or_many)
@@ -385,11 +385,12 @@ class Model(Strict):
         }
 
     @property
-    def units(self) -> dict[str, str]:
-        """Symbol of the quantity whose geometric mean the prior of a parameter is on multiples of."""
+    def units(self) -> dict[str, str | float]:
+        """What the prior of a parameter is on multiples of: a number, or the quantity whose geometric mean it is, by symbol."""
         symbols = {name: BY_COLUMN[kind.unit].symbol for name, kind in self.kinds.items() if kind.unit in BY_COLUMN}
         of_mean = (name for name, symbol in symbols.items() if isinstance(self.reference.get(symbol), str))
-        return {n: symbols[n] for n in of_mean if self.parameters[n].prior is not None and not self.parameters[n].unit}
+        typical = {n: symbols[n] for n in of_mean if self.parameters[n].prior is not None and not self.parameters[n].unit}
+        return typical | {n: p.unit for n, p in self.parameters.items() if isinstance(p.unit, float)}
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -603,6 +604,24 @@ class Model(Strict):
         title = f"{self.title or self.only.law}, by {', '.join(columns)}{' with shared exponents' * shared_exponents}"
         return self.model_copy(update={"title": title, "parameters": parameters, "observations": (only,)})
 
+    def at_reference(self, point: Mapping[str, float]) -> Model:
+        """Return the model with its priors where they are on some rows, whichever others it is fitted to.
+
+        Parameters
+        ----------
+        point : mapping of str to float
+            The reference point of these rows.
+
+        Examples
+        --------
+        >>> model = read_model("kappa").at_reference({"N": 1e9, "D": 2e10, "L": 2.9})
+        >>> model.reference["N"], model.units["E"], model.parameters["E"].prior == read_model("kappa").parameters["E"].prior
+        (1000000000.0, 2.9, True)
+        """
+        units = {name: point[unit] if isinstance(unit, str) else unit for name, unit in self.units.items()}
+        parameters = {n: p.model_copy(update={"unit": units[n]}) if n in units else p for n, p in self.parameters.items()}
+        return self.model_copy(update={"reference": dict(point), "parameters": parameters})
+
     def of(self, observation: Observation) -> Model:
         """Return the model of one observation alone; what varies over columns still does."""
         law, parameters = observation.the_law, {}
@@ -621,7 +640,11 @@ class Model(Strict):
 
     def _stated_of(self, law: Law) -> set[str]:
         """Return what of the reference point is one of a law."""
-        return {*law.inputs, *law.axes, *(symbol for name, symbol in self.units.items() if name in law.parameters)}
+        return {
+            *law.inputs,
+            *law.axes,
+            *(unit for name, unit in self.units.items() if name in law.parameters and isinstance(unit, str)),
+        }
 
     @property
     def digest(self) -> str:

@@ -500,7 +500,7 @@ def _alone(layout: Layout, observation: Observation) -> Layout:
     rows, model = layout.rows[observation.name], layout.model.of(observation)
     # Its own rows may lack the quantity whose typical value a reference point is.
     stated = {axis: layout.reference[axis] for axis in model.reference}
-    alone = Layout.of(model.model_copy(update={"reference": stated}), {observation.name: rows.table})
+    alone = Layout.of(model.at_reference(stated), {observation.name: rows.table})
     alone = replace(alone, reference={axis: value for axis, value in layout.reference.items() if axis in alone.reference})
     return alone.with_outliers({observation.name: rows.outliers})
 

@@ -55,7 +55,7 @@ class LeftOut:
     whole: np.ndarray
 
 
-def left_out(fit: Fit, loading: np.ndarray | None = None) -> LeftOut:
+def left_out(fit: Fit, loading: np.ndarray | None = None, *, together: Mapping[str, np.ndarray] | None = None) -> LeftOut:
     """Return the rows of one observation, each as all others see it.
 
     Parameters
@@ -64,6 +64,9 @@ def left_out(fit: Fit, loading: np.ndarray | None = None) -> LeftOut:
         A fit of one observation.
     loading : ndarray, shape (draw, effect), optional
         What each of its effects adds to a forecast of the log loss at one standard deviation: see :func:`loading_at`.
+    together : mapping of str to ndarray, optional
+        Numbers of the rows that are left out together, all points that the model correlates along one run among them; by default
+        these, and every other row alone.
 
     Examples
     --------
@@ -73,7 +76,7 @@ def left_out(fit: Fit, loading: np.ndarray | None = None) -> LeftOut:
     (('row 1', 'row 2'), (400, 25))
     """
     rows = fit.layout.only
-    units = _units(rows)
+    units = together or _units(rows)
     labels, counts = tuple(units), np.array([len(members) for members in units.values()])
     if rows.effects:
         return LeftOut(labels, counts, *_among_effects(fit, list(units.values()), loading))

@@ -13,7 +13,7 @@ from bayes_scaling.errors import NotConvergedWarning, OutOfRange
 from bayes_scaling.posterior.compute import compute_ratio
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
-from bayes_scaling.posterior.predict import predict
+from bayes_scaling.posterior.predict import predict, typical_relative_se
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.quantities import training_compute
 from bayes_scaling.questions.next_run import Budget, Forecast, risk_now
@@ -59,7 +59,8 @@ def refits(
     row = at | {"compute_flops": compute_ratio(fit) * training_compute(at["params"], at["tokens"])} | dict(group or {})
     rows = []
     for number, loss in enumerate(outcomes):
-        added = pd.DataFrame([{c: row.get(c) for c in fit.table} | {"loss": loss}])
+        errors = {"loss_se": typical_relative_se(fit) * loss} if "loss_se" in fit.table else {}
+        added = pd.DataFrame([{c: row.get(c) for c in fit.table} | {"loss": loss} | errors])
         if "run_id" in added:
             added["run_id"] = f"supposed {number}"
         again = sample(pd.concat([fit.table, added.dropna(axis="columns")], ignore_index=True))
