@@ -16,7 +16,9 @@ from bayes_scaling.quantities import training_compute
 SHAPE = (2, 500)
 
 
-def forecast_by_hand(*, steps: float = 0.0, scale: float = 0.02, sigma: float | np.ndarray = 0.004, growth: float = 1e-9) -> Fit:
+def forecast_by_hand(
+    *, steps: float = 0.0, scale: float = 0.02, sigma: float | np.ndarray = 0.004, growth: float = 1e-9
+) -> Fit:
     """Return a fit of kappa: published constants in every draw, each direction of each walk ``steps``, each scale ``scale``."""
     model = read_model("kappa")
     model = model.model_copy(update={"observations": (model.only.model_copy(update={"noise": {}, "correlation": None}),)})

@@ -133,10 +133,20 @@ def backtest(
         outcomes(jobs, _outcome, workers=workers, store=store, progress=progress, label="splits and methods")
     )
     order = {method: number for number, method in enumerate(methods)}
+    predictions = predictions.assign(run=_first_of_runs(table.table)[predictions["row"]])
     predictions = predictions.sort_values(
-        ["cut", "method", "run"], key=lambda c: c.map(order) if c.name == "method" else c, ignore_index=True
+        ["cut", "method", "row"], key=lambda c: c.map(order) if c.name == "method" else c, ignore_index=True
     )
     return Backtest(predictions, {**facts_of(table, layout.model), **cuts, **settings})
+
+
+def _first_of_runs(table: pd.DataFrame) -> np.ndarray:
+    """Return for each row the first row of its run: points along one run go together, other rows are runs of their own."""
+    rows = pd.Series(np.arange(len(table)))
+    if "run_id" not in table:
+        return rows.to_numpy()
+    run = table["run_id"].reset_index(drop=True)
+    return rows.groupby(run.where(run.notna(), rows), sort=False).transform("min").to_numpy()
 
 
 def _methods(spec: Model, table: RunTable, *, baselines: bool | Collection[str]) -> dict[str, str | None]:
@@ -165,6 +175,6 @@ def _outcome(job: _Job) -> pd.DataFrame:
         fit, draws = sampled(model_from_json(job.model), runs, ahead.reset_index(drop=True), Settings(**job.settings))
         converged = fit.converged
     beyond = np.log10(ahead[job.over].to_numpy(float) / fitted[job.over].max())
-    rows = pd.DataFrame({"method": job.method, "cut": job.origin.cut, "run": job.origin.ahead, "ahead": beyond})
+    rows = pd.DataFrame({"method": job.method, "cut": job.origin.cut, "row": job.origin.ahead, "ahead": beyond})
     loss = ahead["loss"].to_numpy(float)
     return rows.assign(loss=loss, converged=converged).join(scored(np.log(loss), draws))

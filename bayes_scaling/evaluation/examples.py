@@ -34,6 +34,7 @@ def example_backtest() -> Backtest:
             place = {
                 "method": method,
                 "cut": cut,
+                "row": range(12),
                 "run": range(12),
                 "ahead": ahead,
                 "loss": np.exp(truth),

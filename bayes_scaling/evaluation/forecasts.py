@@ -121,11 +121,12 @@ class Scores:
     def drift(self) -> tuple[float, float]:
         """The mean PIT, and the p-value of its distance from one half.
 
-        Forecasts of one call are correlated, as registered with them; each run counts once, by its first forecast.
+        Forecasts of one call are correlated, as registered with them. Those of one fit that were registered by several calls
+        are, too, by how much is not known: they count as one. Each run counts once, by its first forecast.
         """
         once = self.table.drop_duplicates("run_id")
-        pit = once["pit"].to_numpy(float)
-        correlation = np.eye(len(pit))
+        pit, fits = once["pit"].to_numpy(float), once["fit"].to_numpy()
+        correlation = (fits[:, None] == fits).astype(float)
         place = {number: n for n, number in enumerate(once["number"])}
         for n, (number, together) in enumerate(zip(once["number"], once["together"], strict=True)):
             for back, r in enumerate(reversed(together), start=1):
@@ -238,11 +239,25 @@ def _read(entry: dict[str, Any], path: str | Path) -> dict[str, Any]:
     return entry
 
 
+def _draws(levels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return equally likely draws of what has these quantiles, tails as those of a Normal distribution.
+
+    >>> draws = _draws(np.array([0.25, 0.5, 0.75]), np.array([-0.6745, 0.0, 0.6745]))
+    >>> float(round(draws.std(), 2)), float(round(draws.max(), 1))
+    (1.0, 3.5)
+    """
+    from scipy.special import ndtri  # some tenths of a second that a stored fit is queried without
+
+    z, at = ndtri((np.arange(_DRAWS) + 0.5) / _DRAWS), ndtri(levels)
+    first, last = ((values[n + 1] - values[n]) / (at[n + 1] - at[n]) for n in (0, -2))
+    return np.interp(z, at, values) + first * np.minimum(z - at[0], 0) + last * np.maximum(z - at[-1], 0)
+
+
 def _scored(entry: Mapping[str, Any], loss: float) -> dict[str, Any]:
     if not (np.isfinite(loss) and loss > 0):
         raise InvalidInputs(f"The measured loss of {entry['run_id']} is {loss:g}: it has to be a positive number.")
     levels, values = np.array(QUANTILES), np.array(entry["quantiles"])
-    draws = np.interp((np.arange(_DRAWS) + 0.5) / _DRAWS, levels, np.log(values))
+    draws = _draws(levels, np.log(values))
     scores = scored(np.log([loss]), draws[:, None]).iloc[0]
     median, lower, upper = np.interp([0.5, 0.05, 0.95], levels, values)
     row = {name: entry[name] for name in ("run_id", "written", "number", "together", "fit")}

@@ -68,12 +68,16 @@ class Backtest(Result):
         nine, five = (plus_minus(ours[f"coverage_{prob}_se"], "cuts and runs") for prob in (0.9, 0.5))
         sentence = (
             f"Backtest on this table with {splits} cuts: 90 % intervals covered {100 * ours['coverage_0.9']:.0f} %{nine} of "
-            f"{int(ours.runs)} runs, {int(ours.forecasts)} forecasts up to {self.predictions['ahead'].max():.1f} decades ahead, 50 % "
-            f"intervals {100 * ours['coverage_0.5']:.0f} %{five}; the median absolute error was {100 * ours.median_error:.2g} %. Each run "
-            f"counts once. {doubt(int(ours.clusters), 'cuts')}"
+            f"{_counted(int(ours.rows), int(ours.runs))}, {int(ours.forecasts)} forecasts up to {self.predictions['ahead'].max():.1f} decades ahead, 50 % "
+            f"intervals {100 * ours['coverage_0.5']:.0f} %{five}; the median absolute error was {100 * ours.median_error:.2g} %. Each "
+            f"{'run' if ours.rows == ours.runs else 'loss'} counts once. {doubt(int(ours.clusters), 'cuts')}"
         ).strip()
         failed = self.not_converged
         return f"{failed} of {splits} splits had NOT converged. {sentence}" if failed else sentence
+
+
+def _counted(rows: int, runs: int) -> str:
+    return f"{runs} runs" if rows == runs else f"{rows} losses of {runs} runs"
 
 
 def read_backtest(path: str | Path) -> Backtest:
@@ -99,7 +103,7 @@ def read_backtest(path: str | Path) -> Backtest:
         path,
         lambda document: Backtest(
             Result.stored_table(
-                document, "predictions", method="text", cut="fi", run="i", ahead="fi", loss="fi", converged="b"
+                document, "predictions", method="text", cut="fi", row="i", run="i", ahead="fi", loss="fi", converged="b"
             ),
             dict(document["facts"]),
         ),

@@ -84,22 +84,24 @@ def scored(truth: np.ndarray, draws: np.ndarray) -> pd.DataFrame:
 def summarized(predictions: pd.DataFrame, by: Sequence[str], clusters: Sequence[str] = ("cut", "run")) -> pd.DataFrame:
     """Return the scores of many forecasts, rows of :func:`scored`, over groups of them.
 
-    In each group a run, as the column ``run`` names it, counts once: each of its forecasts has the weight 1 / how many there are.
+    In each group a measured loss, as the column ``row`` names it, counts once: each of its forecasts has the weight 1 / how many
+    there are.
 
     Parameters
     ----------
     predictions : DataFrame
-        Forecasts, one a row, with the columns ``by``, ``run`` and ``clusters``.
+        Forecasts, one a row, with the columns ``by``, ``row``, ``run`` and ``clusters``; losses measured along one run are of
+        several rows and one run.
     by : sequence of str
         Columns that name a group.
     clusters : sequence of str
         One or two columns: forecasts with the same label share errors. Of one table the cut, whose forecasts are of one fit,
-        and the run, which is ahead of several cuts; of several tables the source.
+        and the run, which is ahead of several cuts and may have several rows; of several tables the source.
 
     Returns
     -------
     DataFrame
-        One row a group: ``forecasts``, ``runs`` and ``clusters``, how many, of the kind of which there are fewest;
+        One row a group: ``forecasts``, ``rows``, ``runs`` and ``clusters``, how many, of the kind of which there are fewest;
         ``coverage_{prob}``, a share; ``interval_score`` (of 90 %), ``crps``, ``log_score`` and ``pit``, means;
         ``median_error``, the median of the absolute error; ``width``, the median width of 90 %; and ``{name}_se``, the
         cluster-robust standard error of each but the width, see :mod:`~bayes_scaling.evaluation.clusters`. Cuts of one table
@@ -111,12 +113,13 @@ def summarized(predictions: pd.DataFrame, by: Sequence[str], clusters: Sequence[
 
 
 def _summary(group: pd.DataFrame, clusters: Sequence[str]) -> dict[str, Any]:
-    weights, labels = once(group["run"].to_numpy()), [group[kind].to_numpy() for kind in clusters]
+    weights, labels = once(group["row"].to_numpy()), [group[kind].to_numpy() for kind in clusters]
     means = {f"coverage_{prob:g}": group[f"inside_{prob:g}"].to_numpy(float) for prob in PROBS}
     means["interval_score"] = group["interval_score_0.9"].to_numpy(float)
     means |= {name: group[name].to_numpy(float) for name in ("crps", "log_score", "pit")}
     share, error = weights / weights.sum(), group["error"].abs().to_numpy(float)
-    counts = {"forecasts": len(group), "runs": group["run"].nunique(), "clusters": min(len(set(each)) for each in labels)}
+    counts: dict[str, Any] = {"forecasts": len(group)} | {f"{kind}s": group[kind].nunique() for kind in ("row", "run")}
+    counts |= {"clusters": min(len(set(each)) for each in labels)}
     width = (group["upper"] - group["lower"]).to_numpy(float)
     medians = {"median_error": weighted_quantile(error, share, 0.5), "width": weighted_quantile(width, share, 0.5)}
     of = {name: share_error if name.startswith("coverage") else mean_error for name in means}

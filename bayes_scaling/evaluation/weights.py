@@ -117,19 +117,19 @@ def weigh(
     specs = {name: on_trial(runs, model, "a weight")[1] for name, model in named.items()}
     table = runs_to_fit(runs, dict.fromkeys(column for spec in specs.values() for column in spec.needs))
     scores = {
-        name: backtest(table, spec, baselines=False, **settings).predictions.set_index(["cut", "run"])["log_score"]
+        name: backtest(table, spec, baselines=False, **settings).predictions.set_index(["cut", "row", "run"])["log_score"]
         for name, spec in specs.items()
     }
     score = pd.DataFrame(scores)
-    # A run ahead of several cuts counts once.
-    cuts, runs_ahead = (score.index.get_level_values(name) for name in ("cut", "run"))
+    # A loss ahead of several cuts counts once.
+    cuts, rows_ahead, runs_ahead = (score.index.get_level_values(name) for name in score.index.names)
     facts = {
         "runs": table.name,
         "runs_digest": table.digest,
         "runs_forecast": int(runs_ahead.nunique()),
         "cuts": int(cuts.nunique()),
     }
-    return _weights(score, once(runs_ahead), [cuts, runs_ahead], facts)
+    return _weights(score, once(rows_ahead), [cuts, runs_ahead], facts)
 
 
 def weigh_left_out(fits: Mapping[str, Fit]) -> Weights:

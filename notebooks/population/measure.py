@@ -62,7 +62,7 @@ def main() -> None:
 def _write(told: Mapping[str, pd.DataFrame], priors: Mapping[str, pd.DataFrame], every: pd.DataFrame) -> None:
     """Write what there is: later methods add to it."""
     # A cut and a run are those of one ladder; ladders of one source share more than that.
-    every = every.assign(**{name: every["ladder"] + "/" + every[name].astype(str) for name in ("cut", "run")})
+    every = every.assign(**{name: every["ladder"] + "/" + every[name].astype(str) for name in ("cut", "row", "run")})
     result = {
         "ladders": {name: table[["mean", "sd"]].round(4).to_dict("index") for name, table in told.items()},
         "priors": {source: table.round(4).to_dict("index") for source, table in priors.items()},

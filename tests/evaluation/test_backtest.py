@@ -56,7 +56,7 @@ def fake(job):
     truth = np.log(ahead["loss"].to_numpy())
     draws = truth + 0.01 + 0.01 * np.random.default_rng(0).standard_normal((500, 1))
     beyond = np.log10(ahead[job.over].to_numpy() / job.runs.table[job.over].iloc[job.origin.fitted].max())
-    told = pd.DataFrame({"method": job.method, "cut": job.origin.cut, "run": job.origin.ahead, "ahead": beyond})
+    told = pd.DataFrame({"method": job.method, "cut": job.origin.cut, "row": job.origin.ahead, "ahead": beyond})
     return told.assign(loss=ahead["loss"].to_numpy(), converged=True).join(scored(truth, draws))
 
 
@@ -189,3 +189,23 @@ def test_a_real_split_is_sampled_and_holds(tmp_path):
     assert found.scores["coverage_0.95"].iloc[0] > 0.6
     assert found.scores["median_error"].iloc[0] < 0.03
     assert 0 < found.scores["width"].iloc[0] < 0.2
+
+
+@pytest.mark.filterwarnings("ignore::bayes_scaling.errors.CheckpointWarning")
+def test_points_along_runs_are_losses_of_so_many_runs(monkeypatch):
+    monkeypatch.setattr(room, "_outcome", fake)
+    table = ladder()  # five amounts of data of each of seven sizes, one size after the other in the grid's columns
+    along = backtest(
+        table.assign(run_id=[f"N {size:g}" for size in table["params"]], checkpoint=True),
+        "kappa",
+        per_decade=1,
+        progress=False,
+    )
+    apart = backtest(table, "kappa", per_decade=1, progress=False)
+    assert (along.predictions["run"] == along.predictions["row"] % 7).all()
+    assert (apart.predictions["run"] == apart.predictions["row"]).all()
+    losses = along.predictions["row"].nunique()
+    assert re.search(
+        rf"of {losses} losses of {along.predictions['run'].nunique()} runs, .* Each loss counts once", along.sentence
+    )
+    assert re.search(rf"of {losses} runs, .* Each run counts once", apart.sentence)

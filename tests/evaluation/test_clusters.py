@@ -88,7 +88,7 @@ def test_a_run_counts_once_however_many_cuts_forecast_it():
     draws = np.linspace(-1, 1, 401)[:, None]
     run = np.array(["a", "a", "a", "b"])
     truth = np.array([5.0, 5.0, 5.0, 0.0])  # the run of three forecasts is never covered
-    rows = scored(truth, np.tile(draws, (1, 4))).assign(run=run, cut=[1, 2, 3, 1], method="m")
+    rows = scored(truth, np.tile(draws, (1, 4))).assign(row=run, run=run, cut=[1, 2, 3, 1], method="m")
     summary = summarized(rows, ["method"]).iloc[0]
     assert (summary["forecasts"], summary["runs"], summary["clusters"]) == (4, 2, 2)
     assert summary["coverage_0.9"] == 0.5
@@ -101,7 +101,9 @@ def test_a_summary_by_source_has_the_error_of_whole_sources():
     source = np.repeat(np.arange(6), 30)
     truth = rng.standard_normal(6)[source] + 0.3 * rng.standard_normal(180)
     draws = np.tile(1.05 * rng.standard_normal((500, 1)), (1, 180))
-    rows = scored(truth, draws).assign(run=np.arange(180), cut=np.arange(180) % 9, source=source, method="m")
+    rows = scored(truth, draws).assign(
+        row=np.arange(180), run=np.arange(180), cut=np.arange(180) % 9, source=source, method="m"
+    )
     pooled = summarized(rows, ["method"], ["source"]).iloc[0]
     assert pooled["clusters"] == 6
     means = rows.groupby("source")[["inside_0.5", "pit", "crps"]].mean()
@@ -111,6 +113,23 @@ def test_a_summary_by_source_has_the_error_of_whole_sources():
     each = summarized(rows, ["method", "source"])
     assert len(each) == 6
     pd.testing.assert_series_equal(each["pit"], means["pit"].reset_index(drop=True), check_names=False)
+
+
+def test_points_along_one_run_share_their_errors():
+    """Of twenty runs of fifteen points each that miss together there are twenty chances, not three hundred."""
+    rng, shares, errors, naive = np.random.default_rng(7), [], [], []
+    draws = np.tile(rng.standard_normal((400, 1)), (1, 300))
+    run = np.repeat(np.arange(20), 15)
+    for _ in range(60):
+        truth = rng.standard_normal(20)[run] + 0.1 * rng.standard_normal(300)
+        rows = scored(truth, draws).assign(row=np.arange(300), run=run, cut=0, method="m")
+        summary = summarized(rows, ["method"], ["run"]).iloc[0]
+        assert (summary["rows"], summary["runs"], summary["clusters"]) == (300, 20, 20)
+        shares.append(summary["coverage_0.5"])
+        errors.append(summary["coverage_0.5_se"])
+        naive.append(summarized(rows.assign(run=rows["row"]), ["method"], ["run"]).iloc[0]["coverage_0.5_se"])
+    assert np.mean(errors) == pytest.approx(np.std(shares), rel=0.25)
+    assert np.mean(naive) < 0.4 * np.std(shares)
 
 
 def test_few_clusters_say_how_uncertain_their_error_is():

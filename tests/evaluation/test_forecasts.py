@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 
 from bayes_scaling.errors import InvalidInputs, NotLearned, OutOfRange
 from bayes_scaling.evaluation.forecasts import register_forecasts, score_forecasts
@@ -17,6 +18,7 @@ from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import predict
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.questions.live import RunForecast, live
+from tests.forecasting import forecast_by_hand
 
 PLANNED = pd.DataFrame(
     {"run_id": [f"r{n}" for n in range(40)], "params": np.geomspace(1e10, 1e11, 40), "tokens": np.geomspace(2e11, 2e12, 40)}
@@ -67,6 +69,25 @@ def test_what_a_fit_does_not_know_is_no_drift(tmp_path):
         score_forecasts(path, few[["run_id"]].assign(loss=joint[:, k])).drift[1] < 0.05 for k in range(0, joint.shape[1], 5)
     ]
     assert np.mean(drifts) == pytest.approx(0.05, abs=0.07)
+
+
+def test_forecasts_of_one_fit_by_several_calls_are_no_more_than_one(tmp_path):
+    path, few = tmp_path / "l.jsonl", PLANNED.iloc[::5]
+    for n in range(len(few)):
+        register_forecasts(example_fit(), few.iloc[[n]], path)
+    joint = predict_rows(example_fit(), few, seed=7)["measured_loss"].stack(s=("chain", "draw")).values
+    drifts = [
+        score_forecasts(path, few[["run_id"]].assign(loss=joint[:, k])).drift[1] < 0.05 for k in range(0, joint.shape[1], 5)
+    ]
+    assert np.mean(drifts) < 0.1
+
+
+def test_a_loss_far_outside_the_forecast_scores_as_a_normal_tail(tmp_path):
+    fit, run = forecast_by_hand(scale=1e-12, sigma=0.01), PLANNED.iloc[[0]]
+    register_forecasts(fit, run, tmp_path / "l.jsonl")
+    middle = float(predict_rows(fit, run)["law_loss"].mean())
+    (score,) = score_forecasts(tmp_path / "l.jsonl", run[["run_id"]].assign(loss=middle * np.exp(0.04))).table["log_score"]
+    assert score == pytest.approx(stats.norm(scale=0.01).logpdf(0.04), abs=3.0)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_an_interval_pays_for_its_width_and_for_what_it_misses():
 
 
 def test_a_summary_is_the_mean_of_its_rows():
-    rows = scored(np.array([0.0, 5.0]), np.tile(NORMAL, (1, 2))).assign(method="a", cut=[1, 2], run=[7, 8])
+    rows = scored(np.array([0.0, 5.0]), np.tile(NORMAL, (1, 2))).assign(method="a", cut=[1, 2], row=[7, 8], run=[7, 8])
     summary = summarized(rows, ["method"]).iloc[0]
     assert summary[["forecasts", "runs", "clusters"]].tolist() == [2, 2, 2]
     assert summary["coverage_0.9"] == 0.5

@@ -57,7 +57,7 @@ def scored_by_hand(job, off):
     ahead = job.runs.table.iloc[job.origin.ahead]
     truth = np.log(ahead["loss"].to_numpy())
     draws = truth + off.get(model_from_json(job.model).law, 0.0) + 0.01 * np.random.default_rng(0).standard_normal((800, 1))
-    told = pd.DataFrame({"method": job.method, "cut": job.origin.cut, "run": job.origin.ahead, "ahead": 0.5})
+    told = pd.DataFrame({"method": job.method, "cut": job.origin.cut, "row": job.origin.ahead, "ahead": 0.5})
     return told.assign(loss=ahead["loss"].to_numpy(), converged=True).join(scored(truth, draws))
 
 
