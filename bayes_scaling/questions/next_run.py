@@ -27,6 +27,8 @@ from bayes_scaling.wording import flop, number, short
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01
 FEWEST_EFFECTIVE: Final = 50.0
+_SURE: Final = 0.05
+"""Standard error of a share of the risk up to which it is trusted."""
 """Effective draws that an outcome leaves on average, below which its weights are too few to be trusted."""
 
 
@@ -101,9 +103,10 @@ def _worth(state: _Draws, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
     weighed = [state.reweighted(chosen) for chosen in sets]
     risk = state.risk or 1.0  # nothing is at risk, nothing is won
     table = pd.DataFrame({"value": values, "share": np.minimum(np.array(values) / risk, 1.0)})
-    table["reweighted"] = [share for share, _ in weighed]
-    table["effective_draws"] = [effective for _, effective in weighed]
-    return table.assign(trusted=table["effective_draws"] >= FEWEST_EFFECTIVE)
+    for place, name in enumerate(("reweighted", "reweighted_se", "effective_draws")):
+        table[name] = [each[place] for each in weighed]
+    enough = (table["effective_draws"] >= FEWEST_EFFECTIVE) & (table["reweighted_se"] <= _SURE)
+    return table.assign(trusted=enough)
 
 
 def risk_now(fit: Fit, about: Forecast | Budget, **asked: Unpack[Asked]) -> float:
@@ -158,21 +161,30 @@ class _Draws:
         return int(self.losses.mean(axis=1).argmin())
 
     def value(self, chosen: Sequence[int]) -> float:
-        """Return by how much a set of runs lowers the risk, where what is decided on is linear in what is measured."""
-        chosen = list(chosen)
-        about_runs = self.means[chosen] - self.means[chosen].mean(axis=1, keepdims=True)
-        about = self.losses - self.losses.mean(axis=1, keepdims=True)
-        noise = np.diag((self.scales[chosen] ** 2 * self.likelihood.variance_inflation(**self.arguments)).mean(axis=1))
-        covariance = about @ about_runs.T / about_runs.shape[1]
-        gain = np.linalg.solve(about_runs @ about_runs.T / about_runs.shape[1] + noise, covariance.T).T
-        if self.forecast:
-            return float((gain * covariance).sum())
-        measured = about_runs + self.scales[chosen] * self.noise[chosen]
-        choice = (self.losses.mean(axis=1, keepdims=True) + gain @ measured).argmin(axis=0)
-        return float((self.losses[self._now] - self.losses[choice, np.arange(len(choice))]).mean())
+        """Return by how much a set of runs lowers the risk, where what is decided on is linear in what is measured.
 
-    def reweighted(self, chosen: Sequence[int]) -> tuple[float, float]:
-        """Return the share of the risk a set of runs takes by importance weights, and the effective draws left on average."""
+        How is learned from half of the draws, that of the first chains or of the last, and judged by the other half: by draws that
+        it was learned from every run would seem to tell something.
+        """
+        halves = np.array_split(np.arange(self.means.shape[1]), 2)
+        return float(np.mean([self._value(list(chosen), *order) for order in (halves, halves[::-1])]))
+
+    def _value(self, chosen: list[int], learned: np.ndarray, judged: np.ndarray) -> float:
+        at_runs, about = self.means[chosen], self.losses
+        mean_runs, mean = (values[:, learned].mean(axis=1, keepdims=True) for values in (at_runs, about))
+        noise = np.diag((self.scales[chosen] ** 2 * self.likelihood.variance_inflation(**self.arguments)).mean(axis=1))
+        from_runs, from_mean = at_runs - mean_runs, about - mean
+        covariance = from_mean[:, learned] @ from_runs[:, learned].T / len(learned)
+        gain = np.linalg.solve(from_runs[:, learned] @ from_runs[:, learned].T / len(learned) + noise, covariance.T).T
+        if self.forecast:
+            known = from_mean[:, judged] - gain @ from_runs[:, judged]
+            return float((from_mean[:, judged] ** 2 - known**2).mean() - (gain @ noise @ gain.T).item())
+        measured = from_runs[:, judged] + self.scales[np.ix_(chosen, judged)] * self.noise[np.ix_(chosen, judged)]
+        choice = (mean + gain @ measured).argmin(axis=0)
+        return float((about[self._now, judged] - about[choice, judged]).mean())
+
+    def reweighted(self, chosen: Sequence[int]) -> tuple[float, float, float]:
+        """Return the share of the risk a set of runs takes by importance weights, its standard error, and the effective draws left on average."""
         drawn = np.arange(0, self.means.shape[1], max(1, self.means.shape[1] // DRAWS["outcomes"]))
         log_weights = np.zeros((len(drawn), self.means.shape[1]))
         for row in chosen:
@@ -192,7 +204,11 @@ class _Draws:
             lost = self.losses[:, drawn] - self.losses[:, drawn].min(axis=0)
             choice = (weights @ self.losses.T).argmin(axis=1)
             before, after = lost[self._now], lost[choice, np.arange(len(drawn))]
-        return float(1 - after.mean() / before.mean()) if before.mean() > 0 else 0.0, effective
+        if not before.mean() > 0:
+            return 0.0, 0.0, effective
+        left = after.mean() / before.mean()
+        error = np.std(after - left * before, ddof=1) / before.mean() / np.sqrt(len(before)) if len(before) > 1 else np.inf
+        return float(1 - left), float(error), effective
 
 
 def _draws(
@@ -237,7 +253,7 @@ def _draws(
 
 def _plain(candidates: pd.DataFrame) -> pd.DataFrame:
     """Return candidates without the columns of an earlier ranking."""
-    ours = ("risk", "value", "share", "value_per_cost", "reweighted", "effective_draws", "trusted", "spent")
+    ours = ("risk", "value", "share", "value_per_cost", "reweighted", "reweighted_se", "effective_draws", "trusted", "spent")
     return candidates.drop(columns=[c for c in ours if c in candidates]).reset_index(drop=True)
 
 
@@ -247,15 +263,17 @@ class NextRun(Question):
     A run is worth what is expected to be better decided with it: the expected value of sample information (Raiffa and
     Schlaifer 1961). Each draw of the posterior in turn is the truth, and measures the candidate; the decision is then made by
     the best linear estimate from what was measured, and its risk compared with that of deciding now. For Normal draws that is
-    the value itself, for others no more than it, and it is steady for sets of runs, where weights of draws are not. Beside it
-    stands the value by importance weights, each outcome reweighing the draws, with the effective draws that it leaves; and
+    the value itself, for others with Normal noise no more than it (Student-t noise counts by its Fisher information, as which
+    a run tells somewhat more than it does), and it is steady for sets of runs, where weights of draws are not. The estimate is learned from
+    half of the draws and judged by the other. Beside it stands the value by importance weights, each outcome reweighing the
+    draws, with its standard error and the effective draws that it leaves; and
     :mod:`~bayes_scaling.questions.preposterior` samples posteriors anew. The risk of a forecast is the variance of the log of
     the mean loss, that of a budget the expected regret of the size chosen. Asked of a fit of a law of N and D.
 
     Table ``candidates``: the candidates, best first, with ``cost``, 6 N D, FLOP, where they have none; ``risk``, of the decision
     now; ``value``, by how much the run is expected to lower it; ``share``, of the risk; ``value_per_cost``; ``reweighted``, the
-    share by importance weights; ``effective_draws``, what an outcome leaves of the draws on average; ``trusted``, whether these
-    are enough for it. Table ``together``, where money is given: the runs to train with it, in the order of choice, ``spent`` so
+    share by importance weights, ``reweighted_se`` its standard error; ``effective_draws``, what an outcome leaves of the draws on
+    average; ``trusted``, whether these are enough for it and the error is at most a twentieth. Table ``together``, where money is given: the runs to train with it, in the order of choice, ``spent`` so
     far, and the same of the set so far.
 
     Examples

@@ -42,9 +42,9 @@ DRAWS: Final = {
     "sure": 1000,  # for the probability that they reach it
     "recipes": 1000,  # for the probability that one recipe is better, each at its best sizes
     "robust": 2000,  # for the choice over several laws, shared by their weights
-    "next_run": 1000,  # for the value of a run
+    "next_run": 4000,  # for the value of a run
     "risk": 4000,  # for the risk of a decision, which two posteriors are compared by
-    "outcomes": 100,  # of a run, for its value by importance weights
+    "outcomes": 400,  # of a run, for its value by importance weights
     "demand": 4000,  # of an uncertain demand
     "cost": 4000,  # of price and utilisation
 }

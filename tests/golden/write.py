@@ -1,8 +1,9 @@
 """Write the golden numbers of cases that have none yet: `python -m tests.golden.write`; `--draws` made the draws, once.
 
 Numbers that stand are never written again: where a meaning is settled anew, it is an exception with its reason. Nine answers
-about what no run has seen got another name, and other numbers, when these came to be drawn alike on every machine, and three about
-the chance of a loss when budgets came to share their noise; so did the three models of a limit, whose scatter no longer grows with the loss.
+about what no run has seen got another name, and other numbers, when these came to be drawn alike on every machine, three about
+the chance of a loss when budgets came to share their noise, and two about the next run when its value came to be judged by other draws than
+it was learned from; so did the three models of a limit, whose scatter no longer grows with the loss.
 """
 
 from __future__ import annotations

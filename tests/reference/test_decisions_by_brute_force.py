@@ -209,15 +209,21 @@ def test_overtraining():
 
 
 def test_the_next_run_for_a_forecast(brute):
-    """The value of a Normal measurement of y for a forecast of x: cov(x, y)^2 / (var y + noise)."""
+    """By how much x is closer to its regression on y, measured, than to its mean: each of half of the draws, judged by the other."""
     runs = pd.DataFrame({"params": [2e5, 1e6, 3e6], "tokens": [2e7, 3e7, 6e7]})
     table = ask(brute, "next-run", candidates=runs, params=5e6, tokens=2e8).tables["candidates"].set_index("params")
     x = np.log(brute.expected(5e6, 2e8))
+    half = len(x) // 2
     for N, D in runs.to_numpy():
         y = np.log(brute.expected(N, D))
         own = brute.spread(brute.law(N, D)) ** 2
         own = own * (brute.of["nu"] + 3) / (brute.of["nu"] + 1) if "nu" in brute.of else own
-        value = np.cov(x, y, bias=True)[0, 1] ** 2 / (y.var() + own.mean())
+        values = []
+        for learned, judged in ((slice(None, half), slice(half, None)), (slice(half, None), slice(None, half))):
+            gain = np.cov(x[learned], y[learned], bias=True)[0, 1] / (y[learned].var() + own.mean())
+            before, by_run = x[judged] - x[learned].mean(), gain * (y[judged] - y[learned].mean())
+            values.append((before**2).mean() - ((before - by_run) ** 2).mean() - gain**2 * own.mean())
+        value = max(0.0, np.mean(values))
         row = table.loc[N]
         assert row["risk"] == pytest.approx(x.var(), rel=1e-6)
         assert [row["cost"], row["value"], row["share"]] == pytest.approx([6 * N * D, value, value / x.var()], rel=1e-6)
