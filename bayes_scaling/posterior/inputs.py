@@ -95,8 +95,10 @@ def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:
         )
 
 
-def positive(column: str, value: Any) -> xr.DataArray:
+def positive(column: str, value: Any, *, of: str | None = None) -> xr.DataArray:
     """Return an input as a DataArray of positive numbers, or refuse it; a sequence lies along ``query``.
+
+    What is called otherwise has the bounds ``of`` a column.
 
     >>> positive("params", [1e6, 1e7]).dims
     ('query',)
@@ -113,9 +115,10 @@ def positive(column: str, value: Any) -> xr.DataArray:
     if bad.size:
         raise OutOfRange(f"{column} is {float(bad[0]):g}: it has to be a positive number.")
     low, high = float(array.min()), float(array.max())
-    if column in BY_COLUMN and column not in _FRACTIONS and low < 1:
+    of = of or column
+    if of in BY_COLUMN and of not in _FRACTIONS and low < 1:
         raise OutOfRange(f"{column} is {low:g}: no run has less than one.")
-    if column in BY_COLUMN and high > BY_COLUMN[column].maximum:
+    if of in BY_COLUMN and high > BY_COLUMN[of].maximum:
         raise OutOfRange(f"{column} is {high:g}, more than any run has: check the unit.")
     return array
 

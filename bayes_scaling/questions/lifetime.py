@@ -42,30 +42,42 @@ def lifetime(
         raise OutOfRange(f"The probability is {sure:g}: it has to lie between 0 and 1, say 0.9.")
     surface = Surface.asked(thinned(fit, "lifetime" if sure is None else "sure"), **text)
     loss = float(positive("loss", target))
-    served = (
-        np.asarray(demand.draw(np.random.default_rng(text.get("seed", 0)), DRAWS["demand"]))
-        if isinstance(demand, Prior)
-        else np.array([float(positive("tokens", demand))])
-    )
-    means = (float(served.mean()), 0.0)
+    mean, served = _served(demand, text.get("seed", 0))
+    means = (mean, 0.0)
     params, tokens = _cheapest(surface, loss, sure, means).T
     of_law = _cheapest(surface.law_alone, loss, sure, means)[:, 0] if surface.discrepancy else params
     training = training_compute(params, tokens)
-    serving = FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params[:, None] * served
+    serving = FLOP_PER_PARAMETER_AND_SERVED_TOKEN * params * mean
     lower, upper = np.array([_total(surface, size, loss, served, quantiles(prob)[1:]) for size in params]).T
     columns = {
         "params": params,
         "tokens": tokens,
         "tokens_per_param": tokens / params,
         "training_flops": training,
-        "serving_flops": serving.mean(axis=-1),
-        "total_flops": training + serving.mean(axis=-1),
+        "serving_flops": serving,
+        "total_flops": training + serving,
         "total_lower": lower,
         "total_upper": upper,
         "chance": (surface.measured(params[:, None], tokens[:, None]) <= loss).mean(axis=-1),
         "law_params": of_law,
     }
     return pd.DataFrame(columns, index=pd.Index(["lifetime", "training"], name="cares for"))
+
+
+def _served(demand: float | Prior, seed: int) -> tuple[float, np.ndarray]:
+    """Return the mean of a demand, and draws of it.
+
+    >>> round(_served(Prior(dist="LogNormal", mu=0.0, sigma=2.0), 0)[0], 3)  # e^2, of which draws say little
+    7.389
+    """
+    if not isinstance(demand, Prior):
+        tokens = float(positive("demand", demand, of="tokens"))
+        return tokens, np.array([tokens])
+    draws = np.asarray(demand.draw(np.random.default_rng(seed), DRAWS["demand"]))
+    given = demand.arguments
+    mean = float(np.exp(given["mu"] + 0.5 * given["sigma"] ** 2) if demand.dist == "LogNormal" else draws.mean())
+    positive("demand", mean, of="tokens")
+    return mean, draws
 
 
 def _cheapest(surface: Surface, target: float, sure: float | None, demands: Sequence[float]) -> np.ndarray:
@@ -178,15 +190,16 @@ class Lifetime(OfText):
         default=None, gt=0, lt=1, description="Probability that a run measures it; by default it is expected."
     )
     demand: float | Prior = Field(description="Tokens that will be served; their median, where uncertain.")
-    demand_factor: float | None = Field(default=None, description="Factor within which the demand lies with 90 %.")
+    demand_factor: float | None = Field(
+        default=None, gt=1, le=1000, description="Factor within which the demand lies with 90 %."
+    )
 
     @property
     def served(self) -> float | Prior:
         """The demand, as a prior where it is uncertain."""
         if self.demand_factor is None or isinstance(self.demand, Prior):
             return self.demand
-        if not (self.demand > 0 and self.demand_factor > 1):
-            raise OutOfRange("The demand has to be positive, and its factor more than one.")
+        positive("demand", self.demand, of="tokens")
         return Prior.model_validate({"dist": "LogNormal", "mu": log(self.demand), "sigma": log(self.demand_factor) / 1.645})
 
     def _result(self, posterior: Fit) -> Answer:

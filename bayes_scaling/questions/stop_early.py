@@ -25,15 +25,19 @@ from bayes_scaling.wording import credible, flop, number, percent, probability, 
 
 
 def nearly_converged(compute_min: float, excess: float, **laws: Any) -> tuple[Any, Any, Any]:
-    """Return size, least steps and loss of the model that a compute trains to an excess over what its size leaves."""
+    """Return size, least steps and loss of the model that a compute trains to an excess, a share of its converged loss."""
     trained = {name: value for name, value in laws.items() if name not in ("B_star", "alpha_B")}
 
+    def stopped(log_t: Any) -> tuple[Any, Any, Any]:
+        t = np.exp(log_t)
+        return stopped_at(t, excess * (t + laws.get("E", 0.0)) / t, **trained)
+
     def spent(log_t: Any) -> Any:
-        params, steps, loss = stopped_at(np.exp(log_t), excess, **trained)
+        params, steps, loss = stopped(log_t)
         batch = critical_batch(loss, B_star=laws["B_star"], alpha_B=laws["alpha_B"])
         return training_compute(params, training_tokens(steps, batch))
 
-    return stopped_at(np.exp(_where(spent, compute_min, -12.0)), excess, **trained)
+    return stopped(_where(spent, compute_min, -12.0))
 
 
 def of_size(params: float, compute_min: float, **laws: Any) -> tuple[Any, Any, Any]:

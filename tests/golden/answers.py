@@ -142,7 +142,9 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     ),
     "crossing": lambda: plain(crossing(posterior("kappa by group"), {"group": "web"}, {"group": "code"})),
     "robust": lambda: plain(robust_choice(mixture(), compute=1e15, anyway=True)),
-    "next run for a forecast, judged by other draws": lambda: plain(next_run(posterior("kappa"), RUNS, Forecast(params=1e7, tokens=1e9))),
+    "next run for a forecast, judged by other draws": lambda: plain(
+        next_run(posterior("kappa"), RUNS, Forecast(params=1e7, tokens=1e9))
+    ),
     "next run for a budget": lambda: plain(next_run(posterior("kappa"), RUNS, Budget(1e15))),
     "next run, heavy tail, judged by other draws": lambda: plain(
         next_run(posterior("chinchilla"), pd.DataFrame({"params": [1e8, 5e9], "tokens": [2e9, 1e11]}), Forecast(**LARGE))

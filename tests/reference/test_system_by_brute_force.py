@@ -138,8 +138,8 @@ def test_stopping_early_or_training_smaller(curve):
     losses = curve.at_compute(sizes, budget)
     draw = np.arange(losses.shape[1])
     early = losses.min(axis=0)
-    # Nearly converged: of the sizes that the compute trains to within the excess of what their size leaves, the largest.
-    near = losses - curve.offset <= (curve.converged(sizes) - curve.offset) * (1 + excess)
+    # Nearly converged: of the sizes that the compute trains to within the excess of their converged loss, the largest.
+    near = losses <= curve.converged(sizes) * (1 + excess)
     last = len(sizes) - 1 - near[::-1].argmax(axis=0)
     late = losses[last, draw]
     assert table.loc["stopped early", "params"] == pytest.approx(np.median(sizes[losses.argmin(axis=0)]), rel=0.03)
