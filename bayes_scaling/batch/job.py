@@ -71,10 +71,10 @@ class Job:
 
     @cached_property
     def digest(self) -> str:
-        """What the fit depends on, in sixteen digits: table, model, settings and versions. Questions and reports can be added."""
+        """What is fitted, and under which names, in sixteen digits: table, model, settings, versions. Questions and reports can be added."""
         libraries = {name: version_of(name) for name in _VERSIONS}
         of_table = {"digest": self.table.digest, "name": self.label, "origin": list(self.table.origin)}
-        return digest_of(of_table, self.model.digest, plain(self.options), plain(self.sampling), libraries)
+        return digest_of(of_table, self.name, self.model.digest, plain(self.options), plain(self.sampling), libraries)
 
     @property
     def file(self) -> str:

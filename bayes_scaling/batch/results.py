@@ -14,6 +14,7 @@ import pandas as pd
 from pandas.api.types import is_string_dtype
 from pydantic_core import from_json
 
+from bayes_scaling.batch.job import file_name
 from bayes_scaling.batch.page import index_page
 from bayes_scaling.batch.store import Store
 from bayes_scaling.batch.summary import COLUMNS
@@ -187,7 +188,7 @@ def result_names(pooled: Iterable[str]) -> list[str]:
 
 
 def _population(name: str) -> str:
-    return f"population-{name}.parquet"
+    return f"population-{file_name(name)}.parquet"
 
 
 def write_results(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from typing import Any, Final
 from filelock import FileLock
 from pydantic_core import from_json
 
-from bayes_scaling.errors import InvalidLedger, Unwritable, first_fault
+from bayes_scaling.errors import BayesScalingWarning, InvalidLedger, Unwritable, first_fault
 from bayes_scaling.files import sync_folder, write_whole
 
 FIRST: Final = "0" * 64
@@ -91,7 +92,14 @@ def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, 
         raise InvalidLedger(
             f"The ledger {str(path)[:200]} cannot be read: {first_fault(error)}. `bayes-scaling forecast` creates one."
         ) from None
-    _, entries, _ = _complete(content, Path(path))
+    _, entries, torn = _complete(content, Path(path))
+    if torn:
+        warnings.warn(
+            f"The last line of the ledger {path} is torn: what it held was never acknowledged as written, or was cut off since, "
+            f"which --seal with a published seal tells. `bayes-scaling ledger repair` keeps it aside.",
+            BayesScalingWarning,
+            stacklevel=2,
+        )
     if last is not None and last not in {entry["seal"] for entry in entries}:
         raise InvalidLedger(f"The seal {last[:12]}... is not in the ledger {path}: its forecast was taken out or changed.")
     return entries

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from bayes_scaling.errors import CheckpointWarning, InvalidRequest
+from bayes_scaling.errors import CheckpointWarning, InvalidPin, InvalidRequest
 from bayes_scaling.inference.engine import sample_posterior
 from bayes_scaling.inference.settings import Settings, provenance
 from bayes_scaling.model.density import LogDensity
@@ -150,12 +150,26 @@ def fit(
         facts["curves_digest"] = points.digest
     tables = {observation.name: rows_of(observation, table, points) for observation in read.observations}
     layout = Layout.of(read, tables)
+    refuse_limits_above(layout)
     warn_of_checkpoints(table, layout, stacklevel=3)
     fitted = fit_layout(layout, settings, facts | facts_of(table), table.card, full=full, progress=progress)
     if not pin or fitted.facts["sampler"] != "importance":
         return fitted.with_facts(pins={name: {"pin": str(Pin.of(name, given))} for name, given in (pin or {}).items()})
     alone = fit_layout(Layout.of(free, tables), replace(settings, sampler="importance"), {}, table.card, progress=progress)
     return fitted.with_facts(pins={name: _beside(name, Pin.of(name, given), alone) for name, given in pin.items()})
+
+
+def refuse_limits_above(layout: Layout) -> None:
+    """Refuse a fixed loss that no size and no data go below where a run has gone below it."""
+    for name, value in layout.model.fixed.items():
+        kind = layout.model.kinds[name]
+        for observation in layout.model.users(name):
+            losses = layout.rows[observation.name].table.get("loss")
+            if observation.output == "loss" and kind.unit == "loss" and not kind.moves and value >= losses.min():
+                raise InvalidPin(
+                    f"{name} is fixed at {value:g}, which no loss goes below, and the smallest loss of the runs is {losses.min():g}: fix it "
+                    f"below that, or leave it to the runs."
+                )
 
 
 def _beside(name: str, pin: Pin, alone: Fit) -> dict[str, Any]:

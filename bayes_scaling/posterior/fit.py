@@ -290,7 +290,7 @@ class Fit(FitMethods):
             if "quantile" in (pin := pins[name]):
                 lines[name] += (
                     f" The runs alone put it at {pin['median']:.4g} (90 % interval {pin['lower']:.4g} to {pin['upper']:.4g}): "
-                    f"{pin['pin'].partition(' ')[0]} lies at the quantile {min(max(pin['quantile'], 0.001), 0.999):.3f} of that."
+                    f"{pin['pin'].partition(' ')[0]} lies {_at_quantile(pin['quantile'])} of that."
                 )
         return list(lines.values())
 
@@ -493,6 +493,12 @@ class Fit(FitMethods):
         sizes = self.posterior.sizes
         laws = ", ".join(f"{o.law} ({len(self.rows(o.name))} rows)" for o in self.model.observations)
         return f"<Fit of {laws} to {self.facts['runs']}, {sizes['chain']} chains of {sizes['draw']} draws. {self.verdict}>"
+
+
+def _at_quantile(share: float) -> str:
+    """Write where a value lies among draws, of which some thousand tell no share beyond a thousandth."""
+    end = "below the quantile 0.001" if share < 0.001 else "above the quantile 0.999"
+    return f"at the quantile {share:.3f}" if 0.001 <= share <= 0.999 else end
 
 
 def _alone(layout: Layout, observation: Observation) -> Layout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import RISK, RiskMeasure, risk_measure
 from bayes_scaling.questions.surface import FEWEST, Supply, Surface, budgets_of
 from bayes_scaling.wording import credible, flop, short
+
+_AT_THE_END: Final = 0.05
+"""Share of the draws whose optimum lies where the search ends, from which on an answer would be that end."""
 
 
 def allocate(
@@ -87,6 +90,7 @@ def allocate(
     at = np.atleast_1d(budgets.values)
     each = optima(surface, at)
     of_law = optima(surface.law_alone, at) if surface.discrepancy else each
+    _refuse_the_fewest(each, budgets)
     limits = _limits(least_params, most_params, budgets)
     chosen = choose(judged(surface, measure), at, measure, among(each), limits)
     prediction = _at_choice(fit, chosen, budgets, supply, labels, seed)
@@ -134,6 +138,18 @@ def _at_choice(
     if supply is not None and "reach_tokens" in prediction.coords:
         prediction = prediction.assign_coords(reach_tokens=reach(fit, "tokens", tokens))
     return prediction.assign(tokens=tokens).assign_coords(compute_flops=budgets)
+
+
+def _refuse_the_fewest(optima: np.ndarray, budgets: xr.DataArray) -> None:
+    """Refuse budgets whose optimum has, in one draw of twenty, the fewest parameters that are looked at, or tokens."""
+    at = np.atleast_1d(budgets.values)
+    for what, size in (("parameters", np.exp(optima)), ("tokens", tokens_at(at[:, None], np.exp(optima)))):
+        ended = (size <= 1.01 * FEWEST).mean(axis=-1) > _AT_THE_END
+        if ended.any():
+            raise Unreachable(
+                f"At {flop(float(at[ended].max()))} the optimum may have fewer than {short(FEWEST)} {what}, where the search ends: ask "
+                f"for more compute."
+            )
 
 
 def _limits(least: float | None, most: float | None, budgets: xr.DataArray) -> tuple[float, float] | None:

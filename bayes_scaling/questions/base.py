@@ -373,7 +373,7 @@ class OfText(Question):
     """A question about training on a supply of text."""
 
     distinct_tokens: float | None = Field(
-        default=None, gt=0, description="Distinct tokens available; repeated tokens are worth less. Unlimited by default."
+        default=None, ge=1, description="Distinct tokens available; repeated tokens are worth less. Unlimited by default."
     )
     repeats_worth: float = Field(
         default=15.39, gt=0, description="Repetitions after which one more is worth a third of a fresh token (R*_D)."
@@ -384,6 +384,16 @@ class OfText(Question):
         """The text, the group and the seed, as every function about a budget takes them."""
         supply = None if self.distinct_tokens is None else Supply(self.distinct_tokens, self.repeats_worth)
         return {"supply": supply, "group": self.group, "seed": self.seed}
+
+    def _too_far(self, posterior: Posterior | None) -> list[str]:
+        """Return the caveats of what is asked for, and that of a supply of text far below that of any run; more is no caveat."""
+        far = super()._too_far(posterior)
+        if posterior is None or self.distinct_tokens is None:
+            return far
+        for each in distances(posterior, [{"tokens": self.distinct_tokens}]):
+            below = {column: np.minimum(value, 0.0) for column, value in each.items()}
+            far += beyond(below, self.furthest, "The supply of text")
+        return list(dict.fromkeys(far))
 
 
 class Questions(Mapping[str, type[Question]]):

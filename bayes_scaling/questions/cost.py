@@ -17,6 +17,7 @@ from bayes_scaling.files import DATA, read_toml
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
+from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.base import ENDS, Answer, Question
 from bayes_scaling.questions.surface import DRAWS
 from bayes_scaling.wording import credible, flop, short
@@ -138,7 +139,9 @@ class OnHardware(Strict):
         default="h100", description="a100, h100, h200, tpu_v4, or a TOML document.", json_schema_extra={"file": ".toml"}
     )
     count: int | None = Field(default=None, ge=1, description="Devices that run at once.")
-    price: float | None = Field(default=None, gt=0, description="Money an hour of one device, in place of the table's.")
+    price: float | None = Field(
+        default=None, gt=0, le=1e9, description="Money an hour of one device, in place of the table's."
+    )
     utilisation: float | None = Field(
         default=None, gt=0, le=1, description="Share of the peak that training reaches, in place of the table's."
     )
@@ -179,7 +182,7 @@ class Cost(OnHardware, Question):
     unused = ("group",)
     writes = "cost"
 
-    compute: float = Field(gt=0, description="Compute of the run, FLOP.")
+    compute: float = Field(ge=1, le=BY_COLUMN["compute_flops"].maximum, description="Compute of the run, FLOP.")
 
     def _result(self, posterior: Any) -> Answer:
         sentence, table = self.bill(self.compute, self.prob, self.seed)

@@ -118,8 +118,8 @@ class Deadline(OfCurve):
 
     params: float = Field(gt=0, description="Size.")
     loss: float = Field(gt=0, description="Loss that a run is to measure.")
-    days: float = Field(gt=0, description="Time there is.")
-    seconds_per_step: float = Field(gt=0, description="Duration of a step.")
+    days: float = Field(gt=0, le=36_500, description="Time there is.")
+    seconds_per_step: float = Field(ge=1e-6, le=1e6, description="Duration of a step.")
     sure: float = Field(default=0.9, gt=0, lt=1, description="Probability that a run measures it in time.")
 
     def in_time(self, fit: Fit) -> pd.DataFrame:
@@ -130,7 +130,8 @@ class Deadline(OfCurve):
         _critical(curve, params, loss)
 
         def needed(of_it: LearningCurve, days: float) -> np.ndarray:
-            return _least_batch(of_it, params, loss, days * _SECONDS_PER_DAY / self.seconds_per_step)
+            batches = _least_batch(of_it, params, loss, days * _SECONDS_PER_DAY / self.seconds_per_step)
+            return np.maximum(batches, 1.0)  # a batch has a token at the least
 
         def smallest(batches: np.ndarray) -> float:
             return float(np.quantile(batches, self.sure, method="higher"))

@@ -17,6 +17,7 @@ from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_con
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, OfSystem, Positive, with_interval
+from bayes_scaling.questions.guardrails import distance
 from bayes_scaling.questions.learning_curve import laws_of
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.wording import credible, flop, number, probability, short
@@ -59,7 +60,7 @@ class Effort(OfSystem):
     Table ``sizes``: a row a size; ``params``; ``reaches``, the probability that it reaches the loss; ``steps_min`` at batches
     far above the critical one, ``tokens_min`` and ``compute_min_flops``, FLOP, at batches far below it, and ``batch_tokens``,
     the critical batch at that loss, where both double: medians, each with ``_lower`` and ``_upper``, infinite where the loss
-    is never reached. Draws: what :func:`effort` returns.
+    is never reached; ``reach_tokens`` and ``reach_compute_flops``, the extrapolation distances of the medians, in decades. Draws: what :func:`effort` returns.
 
     Examples
     --------
@@ -85,6 +86,8 @@ class Effort(OfSystem):
             ends = np.quantile(draws, quantiles(self.prob), axis=0, method="inverted_cdf")
             columns |= with_interval(name, ends)
         table = pd.DataFrame(columns)
+        for column, name in (("tokens", "tokens_min"), ("compute_flops", "compute_min_flops")):
+            table[f"reach_{column}"] = distance(posterior, column, table[name].where(np.isfinite(table[name])).to_numpy())
         lines = []
         for row in table.to_dict("records"):
             line = (

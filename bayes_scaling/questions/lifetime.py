@@ -99,6 +99,11 @@ def _cheapest(surface: Surface, target: float, sure: float | None, demands: Sequ
             sizes = np.geomspace(sizes[max(best - 1, 0)], sizes[min(best + 1, len(sizes) - 1)], _FINER)
             needed = _tokens_to(surface, sizes, target, sure)
         best = int(np.argmin(_cost(sizes, needed, served)))
+        if sizes[best] <= 1.01 * FEWEST:
+            raise Unreachable(
+                f"The size of least cost that reaches {target:g} may have fewer than {short(FEWEST)} parameters, where the search ends: ask "
+                f"for a lower loss."
+            )
         chosen.append((sizes[best], needed[best]))
     return np.array(chosen)
 

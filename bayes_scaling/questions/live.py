@@ -37,7 +37,11 @@ from bayes_scaling.wording import credible
 
 FEWEST_EFFECTIVE: Final = 50.0
 """Effective draws below which the posterior has to be sampled anew with the curve."""
+_FEWEST_AT_ALL: Final = 10.0
+"""Effective draws below which no interval is stated."""
 _OUTSIDE: Final = 0.99
+_SAME: Final = 1.001
+"""Ratio up to which a number that does not change along a run is the same one, rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +80,15 @@ class RunForecast:
         (_, low, high), (middle, lower, upper) = self.before, self.now
         width = credible(self.prob, f"{lower:.4g}", f"{upper:.4g}")
         sentence = f"The run will end at a loss of {middle:.4g} ({width}); the forecast before its curve was {low:.4g} to {high:.4g}."
+        if self.effective_draws < _FEWEST_AT_ALL:
+            sentence = (
+                f"The curve leaves {self.effective_draws:.0f} effective draws, too few for an interval: fit anew with it. The forecast before "
+                f"it was {low:.4g} to {high:.4g}."
+            )
         if self.left:
             where = "above" if self.curve["loss"].iloc[-1] > self.curve["upper"].iloc[-1] else "below"
             sentence = f"The run has LEFT its forecast: its last point lies {where} the 99 % interval. {sentence}"
-        if self.effective_draws < FEWEST_EFFECTIVE:
+        if _FEWEST_AT_ALL <= self.effective_draws < FEWEST_EFFECTIVE:
             sentence += f" Its curve leaves {self.effective_draws:.0f} effective draws: fit anew with it."
         return sentence
 
@@ -182,6 +191,10 @@ def _rows(
         raise InvalidInputs(
             f"A curve needs {', '.join(columns)} and loss; it lacks {', '.join(missing) or 'points'}. {_advice(missing, curve)}".strip()
         )
+    for name in columns:
+        least, most = curve[name].min(), curve[name].max()
+        if name not in ALONG_A_RUN and most > least * _SAME:
+            raise InvalidInputs(f"{name} changes along the curve, from {least:g} to {most:g}: give the points of one run.")
     points = curve.sort_values(along).reset_index(drop=True)
     stated = {name: points[name].iloc[-1] for name in points if name not in ALONG_A_RUN} | dict(end)
     completed(stated)

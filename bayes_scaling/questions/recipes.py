@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from bayes_scaling.errors import ConflictingOptions, MissingOption, NotLearned, OutOfRange, UnknownChoice, choose
+from bayes_scaling.errors import (
+    ConflictingOptions,
+    MissingOption,
+    NotLearned,
+    OutOfRange,
+    UnknownChoice,
+    Unreachable,
+    choose,
+)
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.numerics import first_crossing
 from bayes_scaling.posterior.fit import Fit
@@ -350,12 +358,24 @@ def _compared(ours: list[Along], theirs: Along, budgets: np.ndarray) -> _Draws:
 def _reached(paths: list[np.ndarray], grid: np.ndarray, losses: np.ndarray) -> _Draws:
     """Return what reaches a loss, and what the baseline needs over that, (variant, loss, draw): below the grid its first point.
 
-    Where neither reaches it the baseline is as good.
+    Where neither reaches it the baseline is as good; a loss that none reaches in half of the draws, or all reach with less than the
+    grid, is refused.
     """
-    *needed, base = (
+    points = [
         np.stack([np.exp(first_crossing(np.log(grid), -path, -loss, before=np.log(grid[0]))) for loss in losses])
         for path in paths
-    )
+    ]
+    for place, loss in enumerate(losses):
+        middle = np.array([np.quantile(each[place], 0.5, method="nearest") for each in points])
+        if (middle <= grid[0] * (1 + 1e-9)).all():
+            raise Unreachable(
+                f"The smallest run already reaches a loss of {number(loss, 4)} with every recipe: ask for a lower loss."
+            )
+        if np.isinf(middle).all():
+            raise Unreachable(
+                f"No recipe is expected to reach a loss of {number(loss, 4)} within {_DECADES:g} decades beyond the runs: ask for a higher loss."
+            )
+    *needed, base = points
     with np.errstate(invalid="ignore"):
         times = [np.nan_to_num(base / mine, nan=1.0, posinf=np.inf) for mine in needed]
     return {"needed": np.stack(needed), "needed_times": np.stack(times)}

@@ -19,7 +19,7 @@ from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
 from bayes_scaling.quantities import training_compute, training_tokens
 from bayes_scaling.questions.base import Answer, with_interval
 from bayes_scaling.questions.frontier import efficient, plain, stopped_at
-from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST
+from bayes_scaling.questions.guardrails import SPENT_OVER_LEAST, distance
 from bayes_scaling.questions.learning_curve import LearningCurve, OfCurve, laws_of, loss_at_compute
 from bayes_scaling.wording import credible, flop, number, percent, probability, short
 
@@ -66,7 +66,7 @@ class Stopping(OfCurve):
     one, with ``loss_lower`` and ``loss_upper``; ``measured_loss``, the predicted loss of a new run, and ``law_loss``, likewise; ``gain``,
     by how much the mean loss of the run stopped early is less, and ``law_gain``, by the law alone, with their intervals;
     ``chance`` that the loss of a new run stopped early is below that of a new one of this row, ``expected_chance`` that less is expected
-    of it. Draws: ``params``, ``steps_min``, the losses and gains, dims (run, chain, draw). Value ``observation``: whose losses
+    of it; ``reach_params``, the extrapolation distance of the size, in decades. Draws: ``params``, ``steps_min``, the losses and gains, dims (run, chain, draw). Value ``observation``: whose losses
     they are.
 
     Examples
@@ -156,4 +156,6 @@ class Stopping(OfCurve):
                 f"by {number(row['gain'])} ({ends}{law}). The probability that less is expected is {probability(row['expected_chance'])}, and "
                 f"that the loss of a new run is below that of one of these {probability(row['chance'])}."
             )
-        return Answer("\n".join(lines), {"observation": observation}, {"runs": self.table(runs)}, data=runs)
+        table = self.table(runs)
+        table["reach_params"] = distance(posterior, "params", table["params"].to_numpy())
+        return Answer("\n".join(lines), {"observation": observation}, {"runs": table}, data=runs)

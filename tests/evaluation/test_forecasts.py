@@ -186,6 +186,10 @@ def test_a_run_that_leaves_is_flagged(curves):
     points = pd.DataFrame({"params": 1e8, "steps": STEPS[:6], "batch_tokens": 5e5, "loss": losses[:6]})
     assert not live(curves, points, end={"steps": STEPS[-1]}).left
     gone = live(curves, points.assign(loss=losses[:6] * np.linspace(1, 1.15, 6)), end={"steps": STEPS[-1]})
+    few = replace(gone, effective_draws=3.0).sentence
+    assert "LEFT" in few
+    assert "3 effective draws, too few for an interval" in few
+    assert "will end at" not in few
     assert gone.left
     assert gone.sentence.startswith("The run has LEFT its forecast: its last point lies above")
 
@@ -202,6 +206,8 @@ def test_what_cannot_be_updated_is_a_sentence(curves):
         live(example_fit(), points, end={"steps": 1e5})
     with pytest.raises(InvalidInputs, match="steps 10000"):
         live(curves, points, end={"steps": 1e4})
+    with pytest.raises(InvalidInputs, match="params changes along the curve, from"):
+        live(curves, pd.concat([points, points.assign(steps=3e4, params=2e8)]), end={"steps": 1e5})
     with pytest.raises(InvalidInputs, match="batch_tokens"):
         live(curves, points.drop(columns="batch_tokens"), end={"steps": 1e5})
     with pytest.raises(InvalidInputs, match="loss"):

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from bayes_scaling.errors import InvalidLedger, Unwritable
+from bayes_scaling.errors import BayesScalingWarning, InvalidLedger, Unwritable
 from bayes_scaling.evaluation.ledger import append_all, read_ledger, repair
 from tests.command import command  # noqa: F401 - a fixture
 
@@ -75,7 +75,8 @@ def test_a_torn_line_is_kept_aside_and_nothing_is_added_before(tmp_path, cut):
     append(path, {"n": 1})
     torn = path.read_bytes()[len(whole) :][:cut]
     path.write_bytes(whole + torn)
-    assert [entry["n"] for entry in read_ledger(path)] == [0]
+    with pytest.warns(BayesScalingWarning, match="is torn"):
+        assert [entry["n"] for entry in read_ledger(path)] == [0]
     with pytest.raises(InvalidLedger, match="ledger repair"):
         append(path, {"n": 2})
     assert path.read_bytes() == whole + torn

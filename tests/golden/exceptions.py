@@ -30,6 +30,7 @@ _VERDICTS = "verdicts are three, by a region around what is published; the contr
 _RUNS = "new runs of two recipes draw the noise that predictions of each draw"
 _MANY = "many variants are compared at once: which one, against which, and the chance that it is the best of all"
 _NOISE = "the runs of all budgets share their noise, sixteen a draw: a chance is told more exactly, and is the same beside other budgets"
+_REACH = "an answer that names a size says how far it lies from those of the runs"
 _FRESH = "the loss at the reference point, a coordinate, is that of fresh data; the case of that name has the numbers"
 
 EXCEPTIONS: dict[str, str] = {
@@ -68,6 +69,8 @@ EXCEPTIONS: dict[str, str] = {
     **{f"answers/{of}/{row}/law_regret": _LAW for of in ("regret", "question allocation/regret") for row in (0, 1)},
     "answers/question allocation/allocation/0/law_params": _LAW,
     "answers/question allocation/chance/0/chance": _NOISE,
+    **{f"answers/stop early/{row}/reach_params": _REACH for row in range(3)},
+    **{f"answers/question stopping/runs/{row}/reach_params": _REACH for row in range(2)},
     **{f"answers/{of}": _LIFETIME for of in ("lifetime", "question lifetime")},
     **{
         f"answers/{of}/{row}/chance_of_runs": _RUNS

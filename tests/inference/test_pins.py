@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling.errors import InvalidModel, InvalidSpecification
+from bayes_scaling.errors import InvalidModel, InvalidPin, InvalidSpecification
 from bayes_scaling.inference import fit
 from bayes_scaling.model.document import model_from_json, read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.pins import Pin
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.questions.base import ask
+from bayes_scaling.runs.catalog import load_runs
 from tests.command import command  # noqa: F401 - a fixture
 
 
@@ -67,7 +68,7 @@ def test_pins_are_said_wherever_the_fit_answers(simulated_runs):
     pinned = fit(simulated_runs, "chinchilla", pin={"E": 1.7, "beta": 0.3658}, **settings)
     first, second = pinned.pinned
     assert first.startswith("E = 1.7 is fixed: no interval includes its uncertainty. The runs alone put it at 1.8")
-    assert "lies at the quantile 0.0" in first
+    assert "1.7 lies below the quantile 0.001 of that" in first
     assert second.startswith("beta = 0.3658 is fixed")
     answer = ask(pinned, "predict", params=7e10, tokens=1.4e12)
     assert set(pinned.pinned) <= set(answer.caveats)
@@ -94,3 +95,10 @@ def test_pins_on_the_command_line(simulated_runs, tmp_path, command):  # noqa: F
         refused = command(*given, "--pin", wrong)
         assert refused.code == 2
         assert "Traceback" not in refused.err
+
+
+def test_a_limit_above_a_measured_loss_is_refused():
+    runs = load_runs("pile_families")
+    least = float(runs.table["loss"].min())
+    with pytest.raises(InvalidPin, match=f"E is fixed at {least:g}.* smallest loss of the runs is {least:g}"):
+        fit(runs, "chinchilla", pin={"E": least}, progress=False)

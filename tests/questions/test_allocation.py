@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayes_scaling.errors import OutOfRange, UnknownChoice
+from bayes_scaling.errors import OutOfRange, UnknownChoice, Unreachable
 from bayes_scaling.laws import LAWS
 from bayes_scaling.laws.constants import published
 from bayes_scaling.posterior.examples import example_fit
@@ -90,3 +90,8 @@ def test_a_budget_is_a_positive_number(fit_by_hand, compute):
 def test_an_unknown_risk_is_a_sentence(fit_by_hand, risk):
     with pytest.raises(UnknownChoice):
         allocate(fit_by_hand, compute=1e23, risk=risk)
+
+
+def test_an_optimum_where_the_search_ends_is_no_answer():
+    with pytest.raises(Unreachable, match="fewer than 1K parameters, where the search ends"):
+        allocate(example_fit(), compute=[1e22, 1e7])

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import bayes_scaling as bs
-from bayes_scaling.errors import ConflictingOptions, NotConvergedWarning, OutOfRange
+from bayes_scaling.errors import ConflictingOptions, InvalidRequest, NotConvergedWarning, OutOfRange
 from bayes_scaling.posterior.examples import example_fit, example_rates, example_system
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.base import QUESTIONS, question
@@ -161,3 +161,19 @@ def test_what_follows_from_a_request_counts_and_what_is_none_is_left_to_its_own_
     assert beyond({"params": np.array([np.nan])}, 3.0) == []
     with pytest.raises(OutOfRange):
         question("predict", params=1e30, tokens=1e12).answer(example_fit())
+
+
+def test_a_size_that_an_answer_comes_to_is_guarded_as_one_that_is_named():
+    system = example_system()
+    with pytest.raises(Refused, match="below them in N"):
+        question("stop_early", compute_min=1e13, excess=1e-12).answer(system)
+    with pytest.raises(Refused, match="below the runs in D"):
+        question("effort", loss=50.0, params=[1e9]).answer(system)
+
+
+def test_a_supply_of_text_far_below_that_of_any_run_is_refused():
+    with pytest.raises(Refused, match=r"The supply of text lies .* below the runs in D"):
+        question("regret", compute=1e22, distinct_tokens=10).answer(example_fit())
+    with pytest.raises(InvalidRequest, match="greater than or equal to 1"):
+        question("regret", compute=1e22, distinct_tokens=0.5)
+    question("regret", compute=1e22, distinct_tokens=1e30).answer(example_fit())

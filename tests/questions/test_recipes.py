@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from bayes_scaling.errors import ConflictingOptions, MissingOption, OutOfRange, UnknownChoice
+from bayes_scaling.errors import ConflictingOptions, MissingOption, OutOfRange, UnknownChoice, Unreachable
 from bayes_scaling.posterior.mixture import Mixture
 from bayes_scaling.questions.base import question
 from bayes_scaling.questions.recipes import throughputs
@@ -151,3 +151,10 @@ def test_groups_of_a_law_of_size_and_data_are_compared_at_their_best_sizes():
 def test_one_variant_alone_is_compared_with_nothing(three, given):
     with pytest.raises(MissingOption, match="--baseline"):
         asked(three, tokens=[1e10], **given)
+
+
+def test_a_loss_that_none_reaches_or_all_reach_at_once_is_no_speed_up(three):
+    with pytest.raises(Unreachable, match=r"No recipe is expected to reach a loss of 0\.01 within 6 decades"):
+        asked(three, baseline="base", loss=[0.01])
+    with pytest.raises(Unreachable, match="smallest run already reaches a loss of 50"):
+        asked(three, baseline="base", loss=[50.0])

@@ -31,7 +31,7 @@ from numpyro_models import MODELS  # noqa: E402  (after the precision is set)
 
 FOLDER = Path(__file__).parent
 CHAINS, WARMUP, KEPT = 4, 1500, 250
-DRAWS = {"repeated_penalty": 40000, "kaplan_system": 8000, "kaplan_system_offset": 4000}
+DRAWS = {"repeated_penalty": 40000, "kaplan_system": 8000, "kaplan_system_offset": 16000}
 """Draws of each chain, where they are not ten thousand."""
 FROM_MEDIANS = {"farseer", "kappa_by_group_forecast"}
 """Documents whose chains start at the medians of the priors: between -2 and 2, where others start, powers of powers overflow."""
