@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ from bayes_scaling.files import whole_file, write_whole
 from bayes_scaling.runs.card import Card, card_beside, write_card
 from bayes_scaling.runs.cells import csv_of
 from bayes_scaling.runs.table import RunTable
+
+_SHOWN: Final = 20
+"""Runs that were left out, of which each has a line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +66,11 @@ class Collected:
 
     @property
     def lines(self) -> list[str]:
-        """Assumptions, rules and what was left out, a sentence each."""
+        """Assumptions, rules and what was left out, a sentence each; of many that were left out some, and how many more."""
         assumed = [f"assumed: {line}" for line in self.assumed]
-        left_out = [f"left out: {row.run_id}: {row.reason}" for row in self.dropped.itertuples()]
+        left_out = [f"left out: {row.run_id}: {row.reason}" for row in self.dropped.iloc[:_SHOWN].itertuples()]
+        if (more := len(self.dropped) - _SHOWN) > 0:
+            left_out.append(f"left out: {more:,} more, which --json lists (in Python dropped)")
         return [*assumed, *(f"rule: {line}" for line in self.rules), *left_out]
 
     def _repr_html_(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,10 +38,13 @@ class Gathering:
 
     def drop(self, runs: Iterable[Any], reason: str) -> None:
         """Leave out runs, for a reason."""
-        runs = list(runs)
-        self.dropped += [(str(run), reason) for run in runs]
-        self.fields = self.fields.drop(index=runs)
-        self.runs = self.runs.drop(index=[run for run in runs if run in self.runs.index])
+        self.drop_each(dict.fromkeys(runs, reason))
+
+    def drop_each(self, reasons: Mapping[Any, str]) -> None:
+        """Leave out runs, each for its own reason."""
+        self.dropped += [(str(run), reason) for run, reason in reasons.items()]
+        self.fields = self.fields.drop(index=list(reasons))
+        self.runs = self.runs[~self.runs.index.isin(list(reasons))]
 
     def refuse_none(self) -> None:
         """Refuse a source of which no run is left."""

@@ -137,7 +137,7 @@ def _no_field(column: str, theirs: str, fields: list[str]) -> str:
 def _guess(names: Names, logged: Logged) -> None:
     """Add the columns that aliases find; an assumption is a sentence ``column = field``."""
     points, runs = list(map(str, logged.points)), list(map(str, logged.runs))
-    fields = logged.fields
+    fields, numbers = logged.fields, _with_numbers(logged)
     if "loss" not in names:
         losses = losses_of(
             [name for name in (points if len(logged.points) else runs) if not name.endswith(("__MIN", "__MAX"))]
@@ -157,7 +157,7 @@ def _guess(names: Names, logged: Logged) -> None:
         if column == "params" and "params_total" in names:
             continue
         numeric = column in BY_COLUMN
-        free = ([n for n in place if n not in taken and (not numeric or _has_numbers(logged, n))] for place in places)
+        free = ([n for n in place if n not in taken and (not numeric or n in numbers)] for place in places)
         found = next((name for names_there in free if (name := match(aliases, names_there))), None)
         if found is not None and found != "run_id":
             taken.add(found)
@@ -165,7 +165,7 @@ def _guess(names: Names, logged: Logged) -> None:
     if "batch_tokens" not in names:
         _guess_batch(names, runs)
     for part, aliases in SHAPE.items():
-        if part not in names and (found := match(aliases, [n for n in runs if part in _WORDED or _has_numbers(logged, n)])):
+        if part not in names and (found := match(aliases, [n for n in runs if part in _WORDED or n in numbers])):
             names.fields[part] = (found,)  # said where the shape is used
     if "loss_unit" not in (*names.settings, *names.fields) and (found := match(ALIASES["loss_unit"], runs)):
         names.fields["loss_unit"] = (found,)
@@ -174,9 +174,9 @@ def _guess(names: Names, logged: Logged) -> None:
             names.fields[piece] = (piece,)
 
 
-def _has_numbers(logged: Logged, name: str) -> bool:
-    """Whether some cell of a field is a number."""
-    return any(name in table and as_numbers(table[name]).notna().any() for table in (logged.points, logged.runs))
+def _with_numbers(logged: Logged) -> set[str]:
+    """Return the fields of which some cell is a number."""
+    return {str(name) for table in (logged.points, logged.runs) for name in table if as_numbers(table[name]).notna().any()}
 
 
 def _guess_batch(names: Names, runs: list[str]) -> None:

@@ -46,7 +46,9 @@ def count_once(gathered: Gathering, labels: pd.DataFrame) -> None:
     table = gathered.runs.reset_index(names="run_id")
     whole = pd.concat([table, labels.reset_index(drop=True)], axis=1)
     runs = list(table["run_id"])
-    for row, first in logged_again(whole.loc[:, ~whole.columns.duplicated()]).items():
-        gathered.drop([runs[row]], f"it is {runs[first]} again, to the last digit of its loss")
+    again = logged_again(whole.loc[:, ~whole.columns.duplicated()])
+    gathered.drop_each(
+        {runs[row]: f"it is {runs[first]} again, to the last digit of its loss" for row, first in again.items()}
+    )
     if len(gathered.curves):
         gathered.curves = gathered.curves[gathered.curves["run_id"].isin(gathered.runs.index)]
