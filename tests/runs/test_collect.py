@@ -395,9 +395,9 @@ def test_a_table_of_compute_alone_is_told_the_law_of_it():
 
 
 def test_many_rows_that_are_one_again_are_left_out_at_once(tmp_path):
-    table = pd.DataFrame({"params": [1e6] * 3000, "tokens": [1e8] * 3000, "loss": [3.0] * 3000})
+    table = pd.DataFrame({"params": [1e6] * 3000, "tokens": [1e8] * 3000, "loss": [3.1234567] * 3000})
     table.to_csv(tmp_path / "same.csv", index=False)
-    found = bs.collect(tmp_path / "same.csv")
+    found = collect(tmp_path / "same.csv")
     assert (len(found.runs), len(found.dropped)) == (1, 2999)
     assert len([line for line in found.lines if line.startswith("left out")]) == 21
     assert found.lines[-1].startswith("left out: 2,979 more")
