@@ -184,7 +184,7 @@ class Question(Strict):
     group: dict[str, str] = Field(
         default_factory=dict, description="Group of the run; repeat for several columns.", json_schema_extra={"of": "LABEL"}
     )
-    prob: float = Field(default=0.9, gt=0, lt=1, description="Probability of the intervals.")
+    prob: float = Field(default=0.9, ge=0.001, le=0.999, description="Probability of the intervals.")
     seed: int = Field(default=0, ge=0, description="The same seed gives the same answer.")
     override: bool = Field(
         default=False,

@@ -131,7 +131,10 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
     cost = training_compute(runs["params"], runs["tokens"])
     affordable = runs[(cost <= most) & (cost >= most * _CHEAPEST)].reset_index(drop=True)
     if affordable.empty:
-        raise Unreachable(f"No run of the grid costs about {flop(most)}: allow more, or give the candidates.")
+        remedy = "allow more" if cost.min() > most else "allow less"
+        raise Unreachable(
+            f"No run of the grid costs about {flop(most)}; they cost {flop(cost.min())} to {flop(cost.max())}: {remedy}, or give the candidates."
+        )
     return affordable
 
 

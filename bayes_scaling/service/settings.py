@@ -13,6 +13,8 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 """Names of a host that no other machine reaches."""
 _SHORTEST: Final = 16
 """Characters of a token, at the least."""
+_SOONEST, _LATEST = 0.01, 3600.0
+"""Seconds that an answer may be allowed."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,12 @@ class Settings:
             raise InvalidRequest(f"The port is {self.port}: it has to lie between 0 and 65535.")
         if self.workers < 1:
             raise InvalidRequest(f"The number of workers is {self.workers}: it has to be at least one.")
+        if self.at_once < 1:
+            raise InvalidRequest(f"The number of answers at once is {self.at_once}: it has to be at least one.")
+        if not _SOONEST <= self.seconds <= _LATEST:
+            raise InvalidRequest(
+                f"An answer may take {self.seconds:g} seconds: give between {_SOONEST:g} and {_LATEST:,.0f}."
+            )
         if not self.token and not is_loopback(self.host):
             raise InvalidRequest(
                 f"Other machines reach {self.host}: give a --token-file, whose token every request has to bring, or stay at "

@@ -265,3 +265,11 @@ def test_the_ladder_of_candidates_is_a_plain_table_within_the_money(fit_by_hand)
 def test_candidates_whose_cells_are_no_numbers_are_a_sentence(fit_by_hand, cell):
     with pytest.raises(OutOfRange, match="params"):
         next_run(fit_by_hand, pd.DataFrame({"params": [1e9, cell], "tokens": 1e10}), Budget(1e23))
+
+
+def test_a_grid_of_which_no_run_costs_about_as_much_says_which_way_to_go():
+    fit = example_fit()
+    with pytest.raises(Unreachable, match="allow more"):
+        ladder_of(fit, most=1e3)
+    with pytest.raises(Unreachable, match="allow less"):
+        ladder_of(fit, most=1e38)

@@ -248,6 +248,9 @@ def test_what_cannot_be_served_is_refused_in_a_sentence(command, folder, tmp_pat
         ([folder, "--token-file", spaced], "one word"),
         ([folder, "--port", "70000"], "between 0 and 65535"),
         ([folder, "--workers", "0"], "at least one"),
+        ([folder, "--at-once", "0"], "at least one"),
+        ([folder, "--seconds", "-1"], "between 0.01 and 3,600"),
+        ([folder, "--seconds", "nan"], "between 0.01 and 3,600"),
         ([folder, "--port", service.port], "Choose another --port"),
     ):
         answer = command("serve", *words)
