@@ -69,8 +69,8 @@ def _refits(posterior: Any, question: Any, answer: Answer, times: int | None) ->
         table = refits(fit, first, question.about, again, group=question.group, seed=question.seed, times=times)
     failed = int((~table["converged"]).sum())
     sentence = (
-        f"Pre-posterior check: {times} posteriors with simulated outcomes of the first run remove {100 * table.attrs['share']:.0f} % of the "
-        f"risk, expected {100 * first['share']:.0f} %{f' ({failed} have not converged)' if failed else ''}."
+        f"Pre-posterior check: {times} posteriors with simulated outcomes of the first run remove {round(100 * table.attrs['share'])} % of the "
+        f"risk, expected {round(100 * first['share'])} %{f' ({failed} have not converged)' if failed else ''}."
     )
     return replace(answer, sentence=f"{answer.sentence}\n{sentence}", tables={**answer.tables, "refits": table}), {}
 

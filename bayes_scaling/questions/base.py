@@ -524,9 +524,24 @@ def _wrong(entries: Iterable[Any], kind: type[Question]) -> InvalidFields:
     )
 
 
+def _place(parts: tuple[str | int, ...]) -> str:
+    """Return where a value stands, numbers and rows counted from one.
+
+    >>> _place(("target",)), _place(("compute", 0)), _place(("candidates", 0, "cost"))
+    ('target', 'compute, number 1,', 'cost of candidates, row 1,')
+    """
+    match parts:
+        case (str(name), int(number)):
+            return f"{name}, number {number + 1},"
+        case (str(name), int(row), *inside):
+            return f"{'.'.join(map(str, inside))} of {name}, row {row + 1},"
+        case _:
+            return ".".join(map(str, parts))
+
+
 def _sentence(wrong: Any, kind: type[Question], *, echo: bool = True) -> str:
     """Return one wrong value as a sentence, with or without the value."""
-    place, given = ".".join(str(part) for part in wrong["loc"]), wrong["input"]
+    place, given = _place(wrong["loc"]), wrong["input"]
     if wrong["type"] == "extra_forbidden":
         return f"{kind.__name__} takes no {repr(place) if echo else 'other field'}; {choose(place if echo else '', kind.options())}."
     if wrong["type"] == "missing":
@@ -537,6 +552,8 @@ def _sentence(wrong: Any, kind: type[Question], *, echo: bool = True) -> str:
     should = wrong["msg"].replace("Input should", "it should")
     if "Gt(gt=0)" in bounds and "Lt(lt=1)" in bounds:
         should = "it has to lie between 0 and 1, say 0.9"
+    elif "Ge(ge=0.001)" in bounds and "Le(le=0.999)" in bounds:
+        should = "it has to lie between 0.001 and 0.999, say 0.9"
     elif wrong["type"] == "greater_than" and wrong["ctx"]["gt"] == 0:
         should = "it should be greater than 0, a positive number"
     return f"The {place} is {f'{given!r}' if echo else 'wrong'}: {should}."
