@@ -11,6 +11,14 @@ from bayes_scaling.cli import interrupts
 from bayes_scaling.cli.interrupts import no_interrupt_lost
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_taken():
+    """Also where the suite runs in the background of a shell, which ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Tidied:
     """An interrupt comes while this is tidied up, or something else goes wrong."""
 
