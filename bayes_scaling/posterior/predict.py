@@ -46,7 +46,8 @@ def predict(fit: Fit, *, group: Mapping[str, str] | None = None, seed: int = 0, 
         is left out, or that the fit has not seen, means a group nobody has trained: its parameters are
         drawn from the population, and a warning says so.
     seed : int
-        Of the measurement noise and of new groups.
+        Of the measurement noise and of new groups. Two calls with one seed draw the same noise: which of two runs measures less is
+        told by both in one call, or by different seeds.
     **inputs : float, sequence or DataArray
         Columns of the run: ``params``, ``tokens``, ``compute_flops`` or what else the law takes; what
         C = 6 N D gives may be left out, and compute then becomes what the runs of the fit count it as. Sequences are runs,
