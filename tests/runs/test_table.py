@@ -228,3 +228,12 @@ def test_a_gap_that_nothing_fills_is_a_bad_cell():
 def test_what_a_table_lacks_is_said_with_the_likely_match_for_each(columns, said):
     with pytest.raises(InvalidRuns, match=said):
         read_runs(pd.DataFrame([range(1, len(columns) + 1)], columns=columns))
+
+
+def test_cells_may_be_separated_by_spaces(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("params   tokens loss\n1e6 1e8  3.1\n2e6 2e8 2.9\n")
+    assert read_runs(path).table["loss"].tolist() == [3.1, 2.9]
+    path.write_text("final loss\n3.1\n2.9\n")  # one column of two words
+    with pytest.raises(MissingColumn, match="final loss"):
+        read_runs(path)

@@ -29,7 +29,7 @@ _LARGEST: Final = 200_000_000
 def read_csv(path: Path) -> pd.DataFrame:
     r"""Read CSV as text, header apart, so that a repeated column is seen and a row of too many cells is an error.
 
-    Cells are separated by what the header is: a comma, a semicolon, a tab or a bar. Where it is a semicolon, ``3,45`` is a number with
+    Cells are separated by what the header is: a comma, a semicolon, a tab, a bar, or spaces. Where it is a semicolon, ``3,45`` is a number with
     a decimal comma, as soon as one cell is no number otherwise.
 
     Examples
@@ -55,10 +55,12 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def separator_of(path: Path) -> str:
-    """Return what separates the names in the first line of a file, outside quotes."""
+    """Return what separates the names in the first line of a file, outside quotes; spaces where the next has as many words."""
     with opened(path) as file:
-        line = re.sub(rb'"[^"]*"', b"", file.readline(1_000_000))
+        line, following = (re.sub(rb'"[^"]*"', b'""', file.readline(1_000_000)) for _ in range(2))
     counts = {mark: line.count(mark.encode()) for mark in _SEPARATORS}
+    if not any(counts.values()) and len(line.split()) == len(following.split()) > 1:
+        return r"\s+"
     return max(_SEPARATORS, key=lambda mark: counts[mark])
 
 
