@@ -108,8 +108,9 @@ def models(as_json: AsJson = False) -> None:
     if as_json:
         print_json(listed_models())
         return
+    width = max(len(model["model"]) for model in listed_models()) + 2
     for model in listed_models():
-        print(f"{model['model']:<22}{model['title']}")
+        print(f"{model['model']:<{width}}{model['title']}")
 
 
 @app.command(rich_help_panel="Runs", epilog="Example: bayes-scaling data")

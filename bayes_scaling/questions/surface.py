@@ -262,5 +262,5 @@ def budgets_of(compute: Any) -> xr.DataArray:
     wrong = values[~((values > least) & (values <= most))]
     if wrong.size or not values.size:
         given = power(wrong.flat[0]) if wrong.size else "an empty list"
-        raise OutOfRange(f"The compute is {given}: it has to be FLOP, between {power(least)} and {power(most)}.")
+        raise OutOfRange(f"The compute is {given}: it has to be FLOP, more than {power(least)} and at most {power(most)}.")
     return xr.DataArray(values, dims=("compute_flops",) if values.ndim else ())
