@@ -106,7 +106,8 @@ def live(
     """Update the forecast of the end of a run by its curve so far.
 
     The draws are reweighted by the likelihood of the curve with its serial correlation, and the end of the run is conditioned
-    on the last residual: a run that is a little low stays so for a while.
+    on the last residual: a run that is a little low stays so for a while. Points that the fit has seen, of a run of that name at that
+    place, weigh no draw a second time.
 
     Parameters
     ----------
@@ -159,7 +160,8 @@ def live(
     block = np.arange(len(points))[None]
     serial = Serial(block, np.ones(block.shape), along[None], np.empty(0, int))
     z, deviation = innovations(seen.residual, seen.scale, seen.own_variance, serial, seen.decay)
-    log_weight = (-0.5 * z**2 - np.log(deviation)).sum(axis=1)
+    known = _in_the_fit(points, one.table, correlation)
+    log_weight = ((-0.5 * z**2 - np.log(deviation)) * ~known).sum(axis=1)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     mean, share = seen.forecast(block[0], along, float(place))
@@ -211,6 +213,14 @@ def _rows(
     if place[-1] <= place[-2]:
         raise InvalidInputs(f"The end of the run has {along} {place[-1]:g}, no further than its curve.")
     return points, rows
+
+
+def _in_the_fit(points: pd.DataFrame, table: pd.DataFrame, correlation: Correlation) -> np.ndarray:
+    """Return which points of a curve the posterior has seen: they weigh its draws no second time."""
+    place = [correlation.by, correlation.along]
+    if not {*place} <= {*points} & {*table}:
+        return np.zeros(len(points), dtype=bool)
+    return pd.MultiIndex.from_frame(points[place]).isin(pd.MultiIndex.from_frame(table[place]))
 
 
 def _advice(missing: list[str], curve: pd.DataFrame) -> str:

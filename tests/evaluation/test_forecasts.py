@@ -200,6 +200,21 @@ def test_a_run_that_is_back_below_its_forecast_is_said_to_be_below():
     assert found.sentence.startswith("The run has LEFT its forecast: its last point lies below")
 
 
+def test_points_that_the_fit_has_seen_weigh_no_draw_again():
+    system = example_system()
+    rows = system.rows("curves")
+    seen = rows[rows["run_id"] == rows["run_id"].iloc[0]].sort_values("steps")
+    far, many = {"steps": 10 * float(seen["steps"].max())}, system.posterior.sizes["chain"] * system.posterior.sizes["draw"]
+
+    def left(curve):
+        return live(system, curve, end=far, observation="curves").effective_draws
+
+    later = seen.iloc[[-1]].assign(steps=3 * seen["steps"].max(), loss=0.999 * seen["loss"].min())
+    assert left(seen) == pytest.approx(many)
+    assert left(seen.assign(run_id="another")) < 0.9 * many
+    assert left(seen.assign(run_id="another")) < left(pd.concat([seen, later])) < many
+
+
 def test_what_cannot_be_updated_is_a_sentence(curves):
     points = pd.DataFrame({"params": [1e8], "steps": [2e4], "batch_tokens": [5e5], "loss": [4.0]})
     with pytest.raises(NotLearned):

@@ -71,12 +71,13 @@ def _live() -> Any:
 def _live_of_system() -> Any:
     rows = posterior("system").rows("curves")
     one = rows[rows["run_id"] == rows["run_id"].iloc[0]].iloc[:4]
-    state = bs.live(posterior("system"), one, end={"steps": 1e6}, observation="curves")
+    unseen = one.drop(columns="run_id")  # by its name it would be known as a run of the fit
+    state = bs.live(posterior("system"), unseen, end={"steps": 1e6}, observation="curves")
     return {
         "before": list(state.before),
         "now": list(state.now),
         "effective": state.effective_draws,
-        "curve": plain(state.curve),
+        "curve": plain(state.curve.assign(run_id=one["run_id"].iloc[0])),
     }
 
 
