@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,9 @@ from bayes_scaling.runs.card import Card
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.table import RunTable
 from bayes_scaling.runs.to_fit import runs_to_fit
+
+_MOST_BELOW: Final = 0.1
+"""Share of the runs that may measure less than what no size and no data go below, by their noise."""
 
 
 def fit(
@@ -160,15 +163,17 @@ def fit(
 
 
 def refuse_limits_above(layout: Layout) -> None:
-    """Refuse a fixed loss that no size and no data go below where a run has gone below it."""
+    """Refuse a fixed loss that no size and no data go below where more runs have gone below it than noise and bad rows explain."""
     for name, value in layout.model.fixed.items():
         kind = layout.model.kinds[name]
         for observation in layout.model.users(name):
-            losses = layout.rows[observation.name].table.get("loss")
-            if observation.output == "loss" and kind.unit == "loss" and not kind.moves and value >= losses.min():
+            if observation.output != "loss" or kind.unit != "loss" or kind.moves:
+                continue
+            losses = layout.rows[observation.name].table["loss"]
+            if (below := int((losses <= value).sum())) >= max(1, _MOST_BELOW * len(losses)):
                 raise InvalidPin(
-                    f"{name} is fixed at {value:g}, which no loss goes below, and the smallest loss of the runs is {losses.min():g}: fix it "
-                    f"below that, or leave it to the runs."
+                    f"{name} is fixed at {value:g}, which no mean loss goes below, and {below} of {len(losses)} runs measured no more, from "
+                    f"{losses.min():g} on: fix it below the losses of the runs, or leave it to these."
                 )
 
 
