@@ -105,11 +105,12 @@ def models(as_json: AsJson = False) -> None:
     """List the shipped model documents."""
     from bayes_scaling.model.document import listed_models
 
+    listed = listed_models()
     if as_json:
-        print_json(listed_models())
+        print_json(listed)
         return
-    width = max(len(model["model"]) for model in listed_models()) + 2
-    for model in listed_models():
+    width = max(len(model["model"]) for model in listed) + 2
+    for model in listed:
         print(f"{model['model']:<{width}}{model['title']}")
 
 

@@ -98,11 +98,10 @@ class Varying:
 def values_at_reference(layout: Layout, varying: Varying, reference: Mapping[str, Any]) -> dict[str, Any]:
     """Ask for every unknown of the laws; return the centre at the reference point of every parameter with a prior.
 
-    A prior is on the value in its unit: see :attr:`~bayes_scaling.model.document.Model.units`.
+    A prior is on the value in its unit: see :meth:`~bayes_scaling.model.document.Model.units_at`.
     """
     model = layout.model
-    terms = layout.terms
-    units = {name: reference[unit] if isinstance(unit, str) else unit for name, unit in model.units.items()}
+    terms, units = layout.terms, model.units_at(reference)
     centres = {n: _centre(model, n, prior, varying, units.get(n)) for n, prior in model.priors.items() if n not in terms}
     if terms:
         centres |= _terms(model, {name: model.priors[name] for name in terms}, centres, varying, reference, units)

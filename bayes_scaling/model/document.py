@@ -385,12 +385,16 @@ class Model(Strict):
         }
 
     @property
-    def units(self) -> dict[str, str | float]:
-        """What the prior of a parameter is on multiples of: a number, or the quantity whose geometric mean it is, by symbol."""
+    def units(self) -> dict[str, str]:
+        """Symbol of the quantity whose geometric mean the prior of a parameter is on multiples of."""
         symbols = {name: BY_COLUMN[kind.unit].symbol for name, kind in self.kinds.items() if kind.unit in BY_COLUMN}
         of_mean = (name for name, symbol in symbols.items() if isinstance(self.reference.get(symbol), str))
-        typical = {n: symbols[n] for n in of_mean if self.parameters[n].prior is not None and not self.parameters[n].unit}
-        return typical | {n: p.unit for n, p in self.parameters.items() if isinstance(p.unit, float)}
+        return {n: symbols[n] for n in of_mean if self.parameters[n].prior is not None and not self.parameters[n].unit}
+
+    def units_at(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the prior of a parameter is on multiples of: a number it states, or the typical value at a reference point."""
+        stated = {n: p.unit for n, p in self.parameters.items() if p.prior is not None and isinstance(p.unit, float)}
+        return stated | {name: point[symbol] for name, symbol in self.units.items()}
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -615,10 +619,10 @@ class Model(Strict):
         Examples
         --------
         >>> model = read_model("kappa").at_reference({"N": 1e9, "D": 2e10, "L": 2.9})
-        >>> model.reference["N"], model.units["E"], model.parameters["E"].prior == read_model("kappa").parameters["E"].prior
+        >>> model.reference["N"], model.parameters["E"].unit, model.parameters["E"].prior == read_model("kappa").parameters["E"].prior
         (1000000000.0, 2.9, True)
         """
-        units = {name: point[unit] if isinstance(unit, str) else unit for name, unit in self.units.items()}
+        units = self.units_at(point)
         parameters = {n: p.model_copy(update={"unit": units[n]}) if n in units else p for n, p in self.parameters.items()}
         return self.model_copy(update={"reference": dict(point), "parameters": parameters})
 
@@ -640,11 +644,7 @@ class Model(Strict):
 
     def _stated_of(self, law: Law) -> set[str]:
         """Return what of the reference point is one of a law."""
-        return {
-            *law.inputs,
-            *law.axes,
-            *(unit for name, unit in self.units.items() if name in law.parameters and isinstance(unit, str)),
-        }
+        return {*law.inputs, *law.axes, *(symbol for name, symbol in self.units.items() if name in law.parameters)}
 
     @property
     def digest(self) -> str:

@@ -217,8 +217,8 @@ class Layout:
 
     @property
     def units(self) -> dict[str, float]:
-        """What the priors of parameters are on multiples of: see :attr:`Model.units`."""
-        return {n: self.reference[unit] if isinstance(unit, str) else unit for n, unit in self.model.units.items()}
+        """What the priors of parameters are on multiples of: see :meth:`Model.units_at`."""
+        return self.model.units_at(self.reference)
 
     def __iter__(self) -> Iterator[tuple[str, Rows]]:
         """Yield each observation's suffix and rows."""
@@ -268,7 +268,7 @@ class Layout:
         """Return what a compiled model reads of the tables, by name: exactly its data."""
         kinds = (self.model.kinds[name] for name in self.model.priors)
         axes = dict.fromkeys(axis for kind in kinds for axis in kind.axes)
-        axes |= dict.fromkeys(unit for unit in self.model.units.values() if isinstance(unit, str))
+        axes |= dict.fromkeys(self.model.units.values())
         if self.terms:
             axes |= dict.fromkeys(inputs_of_the_loss(self.only.observation.the_law))
         data: dict[str, Any] = {f"reference_{axis}": self.reference[axis] for axis in axes}

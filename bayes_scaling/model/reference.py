@@ -44,7 +44,7 @@ def terms_of(model: Model) -> tuple[str, ...]:
     losses = tuple(name for name, kind in law.parameters.items() if kind.unit == "loss" and name in model.parameters)
     priors = [model.parameters[name].prior for name in losses]
     unbounded = all(prior is not None and not prior.has_bounds for prior in priors)
-    unbounded = unbounded and len({model.units.get(name) for name in losses}) == 1
+    unbounded = unbounded and len({model.units.get(name, model.parameters[name].unit) for name in losses}) == 1
     return losses if len(losses) > 1 and unbounded and is_proportional(law, losses, model.parameters) else ()
 
 

@@ -539,6 +539,16 @@ def _place(parts: tuple[str | int, ...]) -> str:
             return ".".join(map(str, parts))
 
 
+def _ends_of_a_probability(kind: type[Question], place: str) -> tuple[float, float] | None:
+    """Return between what a field lies that is neither impossible nor sure; nothing of another field."""
+    metadata = kind.model_fields[place].metadata if place in kind.model_fields else ()
+    bound = {name: getattr(each, name) for each in metadata for name in ("gt", "ge", "lt", "le") if hasattr(each, name)}
+    low, high = bound.get("gt", bound.get("ge")), bound.get("lt", bound.get("le"))
+    if low is None or high is None or not 0 <= low < high <= 1 or bound.get("ge") == 0 or bound.get("le") == 1:
+        return None
+    return low, high
+
+
 def _sentence(wrong: Any, kind: type[Question], *, echo: bool = True) -> str:
     """Return one wrong value as a sentence, with or without the value."""
     place, given = _place(wrong["loc"]), wrong["input"]
@@ -548,12 +558,9 @@ def _sentence(wrong: Any, kind: type[Question], *, echo: bool = True) -> str:
         return f"{kind.__name__} needs {place}."
     if wrong["type"] == "value_error":
         return str(wrong["ctx"]["error"])
-    bounds = str(kind.model_fields[place].metadata) if place in kind.model_fields else ""
     should = wrong["msg"].replace("Input should", "it should")
-    if "Gt(gt=0)" in bounds and "Lt(lt=1)" in bounds:
-        should = "it has to lie between 0 and 1, say 0.9"
-    elif "Ge(ge=0.001)" in bounds and "Le(le=0.999)" in bounds:
-        should = "it has to lie between 0.001 and 0.999, say 0.9"
+    if ends := _ends_of_a_probability(kind, place):
+        should = f"it has to lie between {ends[0]:g} and {ends[1]:g}, say 0.9"
     elif wrong["type"] == "greater_than" and wrong["ctx"]["gt"] == 0:
         should = "it should be greater than 0, a positive number"
     return f"The {place} is {f'{given!r}' if echo else 'wrong'}: {should}."

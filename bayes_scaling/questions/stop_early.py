@@ -137,7 +137,9 @@ class Stopping(OfCurve):
     def _result(self, posterior: Fit) -> Answer:
         runs = self.runs(posterior)
         observation, moved = runs.attrs["observation"], bool((runs["law_loss"] != runs["loss"]).any())
-        early, *others = self.table(runs).reset_index().to_dict("records")
+        table = self.table(runs)
+        table["reach_params"] = distance(posterior, "params", table["params"].to_numpy())
+        early, *others = table.reset_index().to_dict("records")
 
         def width(row: dict[str, Any], name: str) -> str:
             return f"{row[f'{name}_lower']:.4f} to {row[f'{name}_upper']:.4f}"
@@ -156,6 +158,4 @@ class Stopping(OfCurve):
                 f"by {number(row['gain'])} ({ends}{law}). The probability that less is expected is {probability(row['expected_chance'])}, and "
                 f"that the loss of a new run is below that of one of these {probability(row['chance'])}."
             )
-        table = self.table(runs)
-        table["reach_params"] = distance(posterior, "params", table["params"].to_numpy())
         return Answer("\n".join(lines), {"observation": observation}, {"runs": table}, data=runs)

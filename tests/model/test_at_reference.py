@@ -38,3 +38,11 @@ def test_one_observation_of_a_system_has_the_priors_of_the_system():
     for name in system.rows:
         alone = example_system().view(name).layout
         assert alone.units == {each: unit for each, unit in system.units.items() if each in alone.model.parameters}
+
+
+def test_a_prior_in_the_unit_of_the_table_stays_apart_from_those_on_multiples():
+    model, table = read_model("chinchilla").pinned({"E": "1.69+-0.02"}), density_of("chinchilla").layout.only.table
+    layout = Layout.of(model, {"loss": table})
+    there = Layout.of(model.at_reference(layout.reference), {"loss": table})
+    assert layout.terms == there.terms == ()
+    assert layout.units == there.units
