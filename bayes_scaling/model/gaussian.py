@@ -27,8 +27,8 @@ _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
 _DRAWS_AT_ONCE: Final = 200
 _MOST_BLOCKS: Final = 12
 """Parts of a table that are worked through one after another; more are no faster than all at once."""
-_FEW_ROWS: Final = 0.75
-"""Rows over effects below which the covariance of the rows is worked with: from there on it gains next to nothing."""
+_FEW_ROWS: Final = 1.1
+"""Rows over effects below which the covariance of the rows is worked with: up to there it is the faster, and from there on the slower."""
 _CELLS: Final = 5_000_000
 """Draws, and numbers of one array, that are held in memory together."""
 
