@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -226,7 +226,7 @@ class Allocate(Question):
     guarded = False
     writes = "budgets"
 
-    compute: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] = Field(description="Budget, FLOP; repeat for several.")
+    compute: tuple[float, ...] = Field(description="Budget, FLOP; repeat for several.")
     risk: str = RISK
 
     def _result(self, posterior: Fit) -> Answer:

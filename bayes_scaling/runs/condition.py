@@ -71,7 +71,8 @@ def rows_where(condition: str, table: pd.DataFrame, name: str) -> np.ndarray:
     """Return which rows of a table a condition holds for, at least one; ``name`` is the table's in messages.
 
     Numbers compare as numbers, words as words: ``1e8 < params <= 1e9``, ``series in ['size', 'data']``,
-    ``tokens / params > 10``. A missing cell satisfies no comparison and no denial of one, but for ``column == None``.
+    ``tokens / params > 10``. A missing cell, or a quotient by zero, satisfies no comparison and no denial of one, but for
+    ``column == None``.
     ``&``, ``|`` and ``~`` are other spellings of ``and``, ``or`` and ``not``, as pandas has them, and a column that is no
     plain name stands in backticks.
 
@@ -206,7 +207,10 @@ class _Condition:
             if not isinstance(exponent, int | float) or abs(exponent) > _LARGEST_EXPONENT:
                 limits = f"it has to be a plain number between -{_LARGEST_EXPONENT} and {_LARGEST_EXPONENT}"
                 raise self._refusal(node.right, "is an exponent", limits)
-        cells = _OPERATORS[type(node.op)](*(side.to_numpy(dtype=float, na_value=np.nan) for side in sides))
+        one, other = (side.to_numpy(dtype=float, na_value=np.nan) for side in sides)
+        if isinstance(node.op, ast.Div):
+            other = np.where(other == 0, np.nan, other)  # a quotient by zero is as a missing cell
+        cells = _OPERATORS[type(node.op)](one, other)
         return pd.arrays.FloatingArray(cells, np.isnan(cells) | sides[0].isna() | sides[1].isna())
 
     def _compared(self, left: ast.expr, sign: ast.cmpop, right: ast.expr) -> Values:

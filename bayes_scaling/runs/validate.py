@@ -22,6 +22,8 @@ _SUFFIXES: Final = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
 _LARGEST: Final = 10**300
+_SMALLEST: Final = 1e-12
+"""Numbers above zero and below are mistakes, of a format or of a unit."""
 
 
 def parse_cells(raw: pd.DataFrame) -> tuple[pd.DataFrame, list[BadCell]]:
@@ -67,13 +69,15 @@ def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Serie
     numbers = as_numbers(cells)
     blank = cells.map(lambda cell: _blank(cell) or (isinstance(cell, str) and cell in _DASHES)) & numbers.isna()
     finite, maximum = np.isfinite(numbers), _MAXIMUM[column]
-    smallest = 0.0 if column == "loss_se" else np.nextafter(0, 1)
+    smallest = 0.0 if column == "loss_se" else _SMALLEST
     good = finite & (numbers >= smallest) & (numbers <= maximum)
     if (blank | good).all():
         return numbers
     failures += _bad(column, cells[numbers.isna() & ~blank], "is not a number")
     failures += _bad(column, cells[np.isinf(numbers)], "has to be finite")
-    failures += _bad(column, cells[finite & (numbers < smallest)], "has to be positive")
+    failures += _bad(column, cells[finite & (numbers < smallest) & (numbers <= 0)], "has to be positive")
+    too_small = f"is smaller than {_SMALLEST:.0e}, which no run has; check the unit"
+    failures += _bad(column, cells[finite & (numbers < smallest) & (numbers > 0)], too_small)
     too_large = f"is larger than {maximum:.0e}, which no run has; check the unit"
     failures += _bad(column, cells[finite & (numbers > maximum)], too_large)
     return numbers.where(good)

@@ -44,6 +44,8 @@ def kept(condition: str) -> list[int]:
         ("`odd name` >= 3", [2, 3]),
         ("~checkpoint", [1, 2, 3]),
         ("not (params < 5e9)", [2]),
+        ("not (params / (`odd name` - 2) < 0)", [2]),  # nor is a quotient by zero less than anything, or more
+        ("1 / (tokens - 2e9) > 0", [2]),
     ],
 )
 def test_what_a_condition_keeps(condition, rows):
