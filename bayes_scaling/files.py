@@ -136,7 +136,9 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     if str(path) == "-":
-        raise Unwritable("- is no name of a file, and here it does not stand for the standard output: give the name of a file.")
+        raise Unwritable(
+            "- is no name of a file, and here it does not stand for the standard output: give the name of a file."
+        )
     try:
         if not path.parent.is_dir():
             raise Unwritable(f"There is no folder {path.parent} to write {path.name} to: make it first.")
