@@ -96,3 +96,14 @@ def test_more_rows_lose_less():
     assert lost[0] > lost[1] > 1
     assert "Fewer than 2,000 rows" in thinning.thin(every, rows=600).notes[0]
     assert "Fewer than" not in thinning.thin(every, rows=3000).notes[0]
+
+
+def test_what_is_lost_is_judged_ten_times_beyond_the_largest_compute(monkeypatch):
+    judged, near = [], thinning.draws_near
+    monkeypatch.setattr(thinning, "draws_near", lambda layout, rng: judged.append(layout) or near(layout, rng))
+    thinning.thin(table(3000), rows=600)
+    cells = judged[0].only.table
+    far = cells.loc[cells["compute_flops"].idxmax()]
+    runs = cells[cells["compute_flops"] < far["compute_flops"]]
+    assert far["compute_flops"] == pytest.approx(10 * runs["compute_flops"].max(), rel=0.2)
+    assert far["params"] * far["tokens"] == pytest.approx(10 * (runs["params"] * runs["tokens"]).max(), rel=0.2)

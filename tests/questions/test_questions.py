@@ -203,6 +203,15 @@ def test_shapes_are_whole_and_near(exact_fit):
         shapes_near(exact_fit, compute=1e22, params=1e4)
 
 
+def test_of_whole_shapes_the_nearest_is_said(fit_by_hand):
+    decision = question("decide", compute=1e23, head_width=64).answer(fit_by_hand)
+    shapes = decision.tables["shapes"]
+    first = shapes.iloc[0]
+    assert len(shapes) > 1
+    assert f"{first['depth']:.0f} layers of width {first['width']:.0f}, {first['heads']:.0f} heads" in decision.sentence
+    assert f"{len(shapes) - 1} others are as near" in decision.sentence
+
+
 # Several laws
 
 

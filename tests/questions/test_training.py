@@ -211,6 +211,7 @@ def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged()
     table = refits(fit, run, about, sampled, times=5)
     drawn = np.log(predict(fit, **run)["measured_loss"].values)
     assert [len(runs) - len(fit.table) for runs in seen] == [1] * 5
+    assert all(list(runs) == list(fit.table) for runs in seen)
     assert [runs["loss"].iloc[-1] for runs in seen] == pytest.approx(np.exp(np.quantile(drawn, [0.1, 0.3, 0.5, 0.7, 0.9])))
     assert table["loss"].is_monotonic_increasing
     assert table.attrs["share"] == pytest.approx(1 - table["risk"].mean() / risk_now(fit, about))
