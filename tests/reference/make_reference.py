@@ -37,6 +37,8 @@ CLOSER = {"kappa_by_group_forecast": 0.995}
 """Acceptance rate where the usual one leaves more than one divergence in a thousand draws."""
 FROM_MEDIANS = {"farseer", "kappa_by_group_forecast"}
 """Documents whose chains start at the medians of the priors: between -2 and 2, where others start, powers of powers overflow."""
+SIMULATED = {"moe"}
+"""Documents whose rows are simulated, see ``tables.py``; those of others are of the ladder."""
 QUANTILES = (0.05, 0.5, 0.95)
 
 
@@ -85,10 +87,10 @@ def make(name: str) -> None:
     }
     stated = {key: value for key, value in document.items() if key != "title"}
     info = {
-        "name": f"ladder-{name}",
+        "name": f"{'simulated' if name in SIMULATED else 'ladder'}-{name}",
         "model": name,
         "document": hashlib.sha256(json.dumps(_without_reasons(stated), sort_keys=True).encode()).hexdigest()[:16],
-        "data": "data/ladder",
+        "data": "simulated" if name in SIMULATED else "data/ladder",
         "inference": {
             "method": "NUTS",
             "program": f"NumPyro {numpyro.__version__}, JAX {jax.__version__}",

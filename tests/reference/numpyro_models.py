@@ -286,6 +286,28 @@ def farseer(table: pd.DataFrame, document: Document) -> None:
     gaussian(limit + jnp.exp(log_data), loss, document["likelihood"], covariances)
 
 
+def mixture(table: pd.DataFrame, document: Document) -> None:
+    """Ludziejewski et al. (2025), equation (6): both terms and both exponents change with the logarithm of the effective experts.
+
+    At the reference of N or D a factor e of experts changes a term by a factor, which the priors of delta and omega are of. Of
+    experts, equations (9) and (10) without embeddings, each but the first adds 9/13 of the dense model.
+    """
+    N, total, D, loss = (table[c].to_numpy(float) for c in ("params", "params_total", "tokens", "loss"))
+    E, A, B = losses(document, middle(loss), E="E", A="A_at_reference", B="B_at_reference")
+    alpha, gamma, beta, zeta = unknowns(document, "alpha", "gamma", "beta", "zeta")
+    of_size, of_data = (draw(f"{n}_at_reference", document["parameters"][n]["prior"]) for n in ("delta", "omega"))
+    start, most = 2.0732, 290.4521
+
+    def log_experts(N: Any, total: Any) -> Any:
+        more = (total / N - 1) * 13 / 9
+        return -np.log(1 / (more + 1 / (1 / start - 1 / most)) + 1 / most)
+
+    x, there = log_experts(N, total), log_experts(middle(N), middle(total))
+    log_size = (x - there) * jnp.log(of_size) - (alpha - gamma * x) * np.log(N / middle(N))
+    log_data = (x - there) * jnp.log(of_data) - (beta + zeta * x) * np.log(D / middle(D))
+    student(jnp.log(E + A * jnp.exp(log_size) + B * jnp.exp(log_data)), loss, document["likelihood"])
+
+
 def members(document: Document, name: str, groups: int, unit: float = 1.0) -> Any:
     """Draw a parameter of every group: the population's times the exponential of a Normal."""
     stated = document["parameters"][name]
@@ -503,6 +525,7 @@ MODELS: dict[str, tuple[Callable[[Any, Document], None], Callable[[], pd.DataFra
     "kappa": (kappa, tables.ends_of_a_cosine),
     "ceiling": (ceiling, tables.ends_of_a_cosine),
     "farseer": (farseer, tables.ends_of_a_cosine),
+    "moe": (mixture, tables.mixtures),
     "shape": (shape, tables.shapes),
     "critical_batch": (critical_batch, lambda: None),
     "critical_batch_of_data": (critical_batch_of_data, lambda: None),

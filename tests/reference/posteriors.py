@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import bayes_scaling as bs
+from tests.reference import tables
 
 STORED = Path(__file__).parent / "posteriors"
 RESULTS = Path(__file__).parent / "results.json"
@@ -36,6 +37,8 @@ WHERE = {
     **dict.fromkeys(("critical_batch", "critical_batch_of_data"), "series == 'batch'"),
 }
 """The rows of the ladder that each document is fitted to; the others take all of them, and say themselves which."""
+OTHER_ROWS = {"moe": tables.mixtures}
+"""Rows that are no rows of the ladder: simulated, or read off its curves."""
 DATA_SET, SCHEDULE = {"tokens": "dataset_tokens"}, {"group": "schedule"}
 COLUMNS = {
     **dict.fromkeys(("kaplan_d", "kaplan_nd", "offset_d", "saturating_d"), DATA_SET),
@@ -82,7 +85,9 @@ def _without_reasons(value: Any) -> Any:
 
 
 def runs_of(name: str) -> Any:
-    """Return the rows of the ladder that a document is fitted to."""
+    """Return the rows that a document is fitted to, of the ladder for most."""
+    if name in OTHER_ROWS:
+        return bs.read_runs(OTHER_ROWS[name](), name=name)
     runs = bs.load_runs("ladder")
     runs = runs.where(WHERE[name]) if name in WHERE else runs
     if name not in COLUMNS:
