@@ -435,6 +435,21 @@ def critical_batch_of_data(_: None, document: Document) -> None:
     measured_at("noise", jnp.log(ratio) + x, noise["noise_tokens"].to_numpy(), likelihood, noise["relative_error"])
 
 
+def steps_of_batches(table: pd.DataFrame, document: Document) -> None:
+    """Kaplan et al. (2020), equations (5.1) and (5.3): steps S (1 + B_crit(L) / B), the prior on those at the reference batch and loss."""
+    loss, batch, steps = (table[c].to_numpy(float) for c in ("loss", "batch_tokens", "steps"))
+    stated, B0 = document["parameters"], middle(batch)
+    there = numpyro.deterministic("B_star_at_reference", B0 * draw("B_star_multiple", stated["B_star"]["prior"]))
+    (alpha,) = unknowns(document, "alpha_B")
+    spread = draw("S_least_spread_scan", stated["S_least"]["spread"])
+    center = numpyro.deterministic("S_least_population", middle(steps) * draw("S_multiple", stated["S_least"]["prior"]))
+    z = numpyro.sample("z", dist.Normal(0, 1).expand([table["scan"].nunique()]))
+    least = center * jnp.exp(spread * z) / (1 + there / B0)
+    critical = there * (loss / middle(loss)) ** (-1 / alpha)
+    mean = jnp.log(least[np.unique(table["scan"], return_inverse=True)[1]] * (1 + critical / batch))
+    numpyro.sample("y", dist.Normal(mean, draw("sigma", document["likelihood"]["sigma"])), obs=np.log(steps))
+
+
 def curve(converged: Any, of_steps: Any, ratio: Any, L0: float, alpha_S: Any, alpha_B: Any) -> Any:
     """Return the loss L = converged + of_steps (1 + ratio (L / L0)^(-1/alpha_B))^alpha_S, by Newton's method.
 
@@ -529,6 +544,7 @@ MODELS: dict[str, tuple[Callable[[Any, Document], None], Callable[[], pd.DataFra
     "shape": (shape, tables.shapes),
     "critical_batch": (critical_batch, lambda: None),
     "critical_batch_of_data": (critical_batch_of_data, lambda: None),
+    "steps_to_loss": (steps_of_batches, tables.scans_of_batches),
     "chinchilla_by_group": (grouped(outer=False), tables.of_schedules),
     "kappa_by_group": (grouped(outer=True), tables.of_schedules),
     "kappa_by_group_forecast": (grouped(outer=True, forecasts=True), tables.of_schedules),

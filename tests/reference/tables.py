@@ -132,6 +132,11 @@ def steps_to_loss(where: str) -> pd.DataFrame:
     return found.assign(scan=found.groupby(["params", "loss"]).ngroup())
 
 
+def scans_of_batches() -> pd.DataFrame:
+    """Return the steps to a series of losses at several batches, from the ladder's runs at a constant rate."""
+    return steps_to_loss("series == 'batch' and schedule == 'constant' and steps >= 64")
+
+
 def mixtures() -> pd.DataFrame:
     """Return simulated mixtures of 1 to 32 experts by the law of Ludziejewski et al. (2025), half of a grid, with noise of .5 %."""
     grid = np.meshgrid(np.geomspace(1e8, 2.7e9, 4), 2.0 ** np.arange(6), np.geomspace(2e9, 5.4e10, 4), indexing="ij")
