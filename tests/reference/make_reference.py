@@ -31,13 +31,13 @@ from numpyro_models import MODELS  # noqa: E402  (after the precision is set)
 
 FOLDER = Path(__file__).parent
 CHAINS, WARMUP, KEPT, ACCEPTED = 4, 1500, 250, 0.97
-DRAWS = {"repeated_penalty": 40000, "kaplan_system": 8000, "kaplan_system_offset": 16000}
+DRAWS = {"repeated_penalty": 40000, "best_rate": 40000, "kaplan_system": 8000, "kaplan_system_offset": 16000}
 """Draws of each chain, where they are not ten thousand."""
 CLOSER = {"kappa_by_group_forecast": 0.995}
 """Acceptance rate where the usual one leaves more than one divergence in a thousand draws."""
 FROM_MEDIANS = {"farseer", "kappa_by_group_forecast"}
 """Documents whose chains start at the medians of the priors: between -2 and 2, where others start, powers of powers overflow."""
-SIMULATED = {"moe"}
+SIMULATED = {"moe", "best_rate"}
 """Documents whose rows are simulated, see ``tables.py``; those of others are of the ladder."""
 QUANTILES = (0.05, 0.5, 0.95)
 

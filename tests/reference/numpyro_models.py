@@ -450,6 +450,41 @@ def steps_of_batches(table: pd.DataFrame, document: Document) -> None:
     numpyro.sample("y", dist.Normal(mean, draw("sigma", document["likelihood"]["sigma"])), obs=np.log(steps))
 
 
+def best_rate(table: pd.DataFrame, document: Document) -> None:
+    """Li et al. (2025): tokens wasted around a best rate and batch, powers of N and D off which each cell lies some way, and so its level.
+
+    Normal residuals of one cell share the level, which is integrated out: of n rows their sum has the variance n (sigma^2 + n level^2).
+    """
+    N, D, lr, B, loss = (table[c].to_numpy(float) for c in ("params", "tokens", "lr", "batch_tokens", "loss"))
+    cell = (table["cell"].to_numpy()[:, None] == np.unique(table["cell"])).astype(float)
+    rows, stated = cell.sum(axis=0), document["parameters"]
+    n, d = np.log(N / middle(N)), np.log(D / middle(D))
+    E, of_size, of_data = losses(document, middle(loss), E="E", A_N="A_N_at_reference", A_D="A_D_at_reference")
+    alpha_N, alpha_D, lr_N, lr_D, lr_B, rate_cost, batch_N, batch_D, batch_cost = unknowns(
+        document, "alpha_N", "alpha_D", "lr_N", "lr_D", "lr_B", "rate_cost", "batch_N", "batch_D", "batch_cost"
+    )
+
+    def off(name: str, values: np.ndarray, power: Any) -> Any:
+        center = draw(f"{name}_multiple", stated[name]["prior"])
+        numpyro.deterministic(f"{name}_population", center * middle(values))
+        spread = draw(f"{name}_spread_cell", stated[name]["spread"])
+        own = spread * numpyro.sample(f"{name}_z", dist.Normal(0, 1).expand([len(rows)]))
+        return np.log(values / middle(values)) - jnp.log(center) - power - cell @ own
+
+    off_batch = off("B_one", B, batch_D * d - batch_N * n)
+    off_rate = off("lr_one", lr, lr_D * d - lr_N * n) - lr_B * off_batch
+    wasted = rate_cost * off_rate**2 + batch_cost * off_batch**2
+    law = E + of_size * jnp.exp(-alpha_N * n) + of_data * jnp.exp(-alpha_D * (d - wasted))
+    sigma, level = (
+        draw("sigma", document["likelihood"]["sigma"]),
+        draw("noise_scale_cell", document["noise"]["cell"]["scale"]),
+    )
+    residual = np.log(loss) - jnp.log(law)
+    whole = sigma**2 + rows * level**2
+    squares = (residual**2).sum() - (level**2 / whole * (residual @ cell) ** 2).sum()
+    numpyro.factor("y", -squares / sigma**2 / 2 - (len(loss) - len(rows)) * jnp.log(sigma) - jnp.log(whole).sum() / 2)
+
+
 def curve(converged: Any, of_steps: Any, ratio: Any, L0: float, alpha_S: Any, alpha_B: Any) -> Any:
     """Return the loss L = converged + of_steps (1 + ratio (L / L0)^(-1/alpha_B))^alpha_S, by Newton's method.
 
@@ -541,6 +576,7 @@ MODELS: dict[str, tuple[Callable[[Any, Document], None], Callable[[], pd.DataFra
     "ceiling": (ceiling, tables.ends_of_a_cosine),
     "farseer": (farseer, tables.ends_of_a_cosine),
     "moe": (mixture, tables.mixtures),
+    "best_rate": (best_rate, tables.near_best),
     "shape": (shape, tables.shapes),
     "critical_batch": (critical_batch, lambda: None),
     "critical_batch_of_data": (critical_batch_of_data, lambda: None),

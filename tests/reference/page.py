@@ -14,8 +14,8 @@ HEAD = """# Reference posteriors
 
 Posteriors of the shipped documents on the shipped ladder, sampled by programs that share nothing with this one: models of
 [NumPyro](https://num.pyro.ai) and of [Stan](https://mc-stan.org) written from the equations of the papers, which read the table
-with pandas and the numbers of the priors from the document. The ladder has no mixtures of experts: the rows of `moe` are simulated.
-Draws and summaries are stored in the form of [posteriordb](https://github.com/stan-dev/posteriordb) under `tests/reference/posteriors`; `make_reference.py` and `make_stan.py` beside
+with pandas and the numbers of the priors from the document. The ladder has no mixtures of experts and no sweeps of rate and batch
+together: the rows of `moe` and `best_rate` are simulated. Draws and summaries are stored in the form of [posteriordb](https://github.com/stan-dev/posteriordb) under `tests/reference/posteriors`; `make_reference.py` and `make_stan.py` beside
 them make them anew, `measure.py` compares, and this page is written from what is stored.
 
 All numbers are of the logarithm of an unknown, in standard deviations of the reference. Of each document the unknown is shown that is

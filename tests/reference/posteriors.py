@@ -37,7 +37,7 @@ WHERE = {
     **dict.fromkeys(("critical_batch", "critical_batch_of_data"), "series == 'batch'"),
 }
 """The rows of the ladder that each document is fitted to; the others take all of them, and say themselves which."""
-OTHER_ROWS = {"moe": tables.mixtures, "steps_to_loss": tables.scans_of_batches}
+OTHER_ROWS = {"moe": tables.mixtures, "best_rate": tables.sweeps, "steps_to_loss": tables.scans_of_batches}
 """Rows that are no rows of the ladder: simulated, or read off its curves."""
 DATA_SET, SCHEDULE = {"tokens": "dataset_tokens"}, {"group": "schedule"}
 COLUMNS = {

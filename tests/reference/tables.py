@@ -147,3 +147,29 @@ def mixtures() -> pd.DataFrame:
     noise = 0.005 * np.random.RandomState(20261129).standard_normal(len(N))
     loss = (1.3637 + size + data) * np.exp(noise)
     return pd.DataFrame({"params": N, "params_total": N * (1 + 9 / 13 * (experts - 1)), "tokens": D, "loss": loss})
+
+
+def sweeps() -> pd.DataFrame:
+    """Return simulated sweeps of rate and batch in twelve cells of size and data by the law of Li et al. (2025).
+
+    L(N, D) is that of Hoffmann et al. (2022). Best rates and batches of cells lie 10 % off the powers, levels .2 %, runs .1 %.
+    """
+    axes = np.geomspace(1e8, 1.6e9, 4), np.geomspace(5e9, 8e10, 3), 2.0 ** -np.arange(6.5, 12), 2.0 ** np.arange(16, 22)
+    N, D, lr, B = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    cell = np.arange(len(N)) // 36
+    stream = np.random.RandomState(20261129)
+    rate, batch, level = stream.standard_normal((3, 12))[:, cell] * [[0.1], [0.1], [0.002]]
+    off_batch = np.log(B / (4.0 * N**-0.1 * D**0.571)) - batch
+    off_rate = np.log(lr / (1.79 * N**-0.713 * D**0.307)) - rate - 0.5 * off_batch
+    useful = D * np.exp(-0.15 * off_rate**2 - 0.1 * off_batch**2)
+    loss = 1.69 + 406.4 * N**-0.34 + 410.7 * useful**-0.28
+    loss = loss * np.exp(level + 0.001 * stream.standard_normal(len(N)))
+    return pd.DataFrame({"params": N, "tokens": D, "lr": lr, "batch_tokens": B, "loss": loss, "cell": cell})
+
+
+def near_best() -> pd.DataFrame:
+    """Return the runs of the sweeps within one per cent of the best of their cell, and its five best within five per cent."""
+    table = sweeps()
+    of_cell = table.groupby("cell")["loss"]
+    above = table["loss"] / of_cell.transform("min") - 1
+    return table[(above <= 0.01) | ((of_cell.rank() <= 5) & (above <= 0.05))]
