@@ -178,7 +178,11 @@ def test_fit_many_is_the_same_from_python(tables, command, tmp_path):  # noqa: F
         ({"sampler": "gibbs"}, InvalidSpecification, "'gibbs'"),
         ({"drawz": 3}, InvalidSpecification, "drawz"),
         ({"questions": [{"question": "allocatee"}]}, InvalidSpecification, "did you mean 'allocate'"),
-        ({"questions": [{"question": "allocate", "compute": [float("nan")]}]}, InvalidSpecification, "The compute, number 1"),
+        (
+            {"questions": [{"question": "allocate", "compute": [float("nan")]}]},
+            InvalidSpecification,
+            "The compute, number 1",
+        ),
         ({"executor": "pigeons"}, UnknownChoice, "'pigeons'"),
         ({"executor": "dask://"}, UnknownChoice, "'dask://'"),
         ({"workers": 0}, OutOfRange, "workers"),
