@@ -486,28 +486,61 @@ def best_rate(table: pd.DataFrame, document: Document) -> None:
 
 
 def curve(converged: Any, of_steps: Any, ratio: Any, L0: float, alpha_S: Any, alpha_B: Any) -> Any:
-    """Return the loss L = converged + of_steps (1 + ratio (L / L0)^(-1/alpha_B))^alpha_S, by Newton's method.
+    """Return the loss L = converged + of_steps (1 + ratio (L / L0)^(-1/alpha_B))^alpha_S, by halves and then by Newton's method.
 
-    The steps to the root have no derivative; one more at the root has that of the root.
+    From afar Newton's method may not converge, where alpha_S is large and alpha_B small. The steps to the root have no
+    derivative; one more at the root has that of the root.
     """
 
-    def step(x: Any, converged: Any, of_steps: Any, ratio: Any, alpha_S: Any, alpha_B: Any) -> Any:
+    def off(x: Any, converged: Any, of_steps: Any, ratio: Any, alpha_S: Any, alpha_B: Any) -> tuple[Any, Any]:
         loss = converged + jnp.exp(x)
         batch = ratio * (loss / L0) ** (-1 / alpha_B)
-        off = jnp.log(of_steps) + alpha_S * jnp.log1p(batch) - x
-        return x + off / (1 + alpha_S / alpha_B * batch / (1 + batch) * jnp.exp(x) / loss)
+        slope = 1 + alpha_S / alpha_B * batch / (1 + batch) * jnp.exp(x) / loss
+        return jnp.log(of_steps) + alpha_S * jnp.log1p(batch) - x, slope
+
+    def step(x: Any, *given: Any) -> Any:
+        distance, slope = off(x, *given)
+        return x + distance / slope
 
     given = (converged, of_steps, ratio, alpha_S, alpha_B)
     fixed = jax.lax.stop_gradient(given)
-    x = jax.lax.stop_gradient(jnp.log(of_steps))
-    for _ in range(12):
+    low, begin, of_batches, power, bent = fixed
+    x = jnp.log(begin)
+    width = power * jnp.log1p(of_batches * (low / L0) ** (-1 / bent))  # the root lies between x and x + width
+    for _ in range(20):
+        width = width / 2
+        x = jnp.where(off(x + width, *fixed)[0] > 0, x + width, x)
+    for _ in range(3):
         x = step(x, *fixed)
     # The slope within one step counts as a constant there: its derivative is multiplied by nothing at the root.
     return converged + jnp.exp(step(jax.lax.stop_gradient(x), *given))
 
 
-def kaplan_system(*, offset: bool = False) -> Callable[[None, Document], None]:
-    """Return the laws of Kaplan et al. (2020) together: (1.5), (1.6) with (5.3) and (5.4), and the gradient noise."""
+def wandering(document: Document, name: str, table: pd.DataFrame) -> Any:
+    """Draw the scale of the discrepancy of one observation along size, and return what Normals of unit scale add to its rows.
+
+    Columns are those of a root of the covariance over sizes, as many as there are sizes.
+    """
+    stated = named(document, name)["discrepancy"]["N"]
+    values, vectors = np.linalg.eigh(walk(table["params"], stated["smooth"]))
+    kept = values > 1e-9 * values.max()
+    return draw(f"discrepancy_scale_N_{name}", stated["scale"]) * vectors[:, kept] * np.sqrt(values[kept])
+
+
+def kaplan_system(*, offset: bool = False, forecasts: bool = False) -> Callable[[None, Document], None]:
+    """Return the laws of Kaplan et al. (2020) together: (1.5), (1.6) with (5.3) and (5.4), and the gradient noise.
+
+    To forecast, laws of losses have a discrepancy along size, with Normal residuals, so that it is integrated out.
+    """
+
+    def measured_loss(name: str, table: pd.DataFrame, mean: Any, document: Document) -> None:
+        likelihood = named(document, name)["likelihood"]
+        if not forecasts:
+            measured_at(name, mean, table["loss"].to_numpy(), likelihood)
+            return
+        own = jnp.full(len(table), draw(f"sigma_{name}", likelihood["sigma"]) ** 2)
+        around = dist.LowRankMultivariateNormal(mean, wandering(document, name, table), own)
+        numpyro.sample(f"y_{name}", around, obs=np.log(table["loss"].to_numpy()))
 
     def model(_: None, document: Document) -> None:
         constant = tables.constant_curves().sort_values(["run_id", "steps"])
@@ -521,13 +554,22 @@ def kaplan_system(*, offset: bool = False) -> Callable[[None, Document], None]:
         seen = [table["tokens"] for table in (constant, decayed, noise)]
         D0, S0 = middle(np.concatenate([stopped["dataset_tokens"], *seen])), document["reference"]["S_min"]
         stated = document["parameters"]
-        of_data, of_steps = losses(document, L0, D_c="D_c_at_reference", S_c="S_c_at_reference")
-        (of_size,) = losses(document, L0, N_c="N_c_at_reference")
-        E = losses(document, L0, E="E")[0] if offset else 0.0
-        a, d, s, alpha_B, ratio = unknowns(document, "alpha_N", "alpha_D", "alpha_S", "alpha_B", "noise_ratio")
-        critical = numpyro.deterministic("B_star_at_reference", B0 * draw("B_star_multiple", stated["B_star"]["prior"]))
         spread = draw("N_c_spread_observation", stated["N_c"]["spread"])
         factor = jnp.exp(spread * numpyro.sample("z", dist.Normal(0, 1).expand([3])))
+        (of_steps,) = losses(document, L0, S_c="S_c_at_reference")
+        if forecasts:
+            # Rows know E and the middle of what size leaves in them together, and what data leave by that: determinants of one.
+            share = jnp.exp(jnp.log(factor).mean())
+            E, of_size = two_losses(document, L0, share, E="E", N_c="N_c_at_reference")
+            log_ratio = numpyro.sample("log_data_multiple", dist.ImproperUniform(dist.constraints.real, (), ()))
+            of_data = numpyro.deterministic("D_c_at_reference", of_size * share * jnp.exp(log_ratio))
+            prior = stated["D_c"]["prior"]
+            numpyro.factor("D_c_prior", dist.Normal(prior["mu"], prior["sigma"]).log_prob(jnp.log(of_data / L0)))
+        else:
+            of_data, of_size = losses(document, L0, D_c="D_c_at_reference", N_c="N_c_at_reference")
+            E = losses(document, L0, E="E")[0] if offset else 0.0
+        a, d, s, alpha_B, ratio = unknowns(document, "alpha_N", "alpha_D", "alpha_S", "alpha_B", "noise_ratio")
+        critical = numpyro.deterministic("B_star_at_reference", B0 * draw("B_star_multiple", stated["B_star"]["prior"]))
 
         def size(place: int, table: pd.DataFrame) -> Any:
             return of_size * factor[place] * (table["params"].to_numpy() / N0) ** -a
@@ -543,15 +585,20 @@ def kaplan_system(*, offset: bool = False) -> Callable[[None, Document], None]:
         follows = constant["run_id"].eq(constant["run_id"].shift()).to_numpy()
         gap = np.diff(np.log(constant["steps"].to_numpy()), prepend=0.0)
         rho = jnp.where(follows, jnp.exp(-jnp.where(follows, gap, 1.0) / length), 0.0)
-        before = jnp.concatenate([jnp.zeros(1), residual[:-1]])
-        left = dist.Normal(rho * before, sigma * jnp.sqrt(1 - rho**2)).log_prob(residual)
-        numpyro.factor("y_curves", left.sum())
+        new = sigma * jnp.sqrt(1 - rho**2)  # what a point has to itself, beside a share of what the one before it has
+        whitened = (residual - rho * jnp.concatenate([jnp.zeros(1), residual[:-1]])) / new
+        if forecasts:
+            shared = wandering(document, "curves", constant)
+            shared = (shared - rho[:, None] * jnp.concatenate([jnp.zeros((1, shared.shape[1])), shared[:-1]])) / new[:, None]
+            around = dist.LowRankMultivariateNormal(jnp.zeros(len(constant)), shared, jnp.ones(len(constant)))
+            left = around.log_prob(whitened)
+        else:
+            left = dist.Normal().log_prob(whitened).sum()
+        numpyro.factor("y_curves", left - jnp.log(new).sum())
 
         inner = size(1, stopped) ** (1 / d) + of_data ** (1 / d) * D0 / stopped["dataset_tokens"].to_numpy()
-        measured_at("limited", jnp.log(E + inner**d), stopped["loss"].to_numpy(), named(document, "limited")["likelihood"])
-        measured_at(
-            "decayed", jnp.log(along(2, decayed)), decayed["loss"].to_numpy(), named(document, "decayed")["likelihood"]
-        )
+        measured_loss("limited", stopped, jnp.log(E + inner**d), document)
+        measured_loss("decayed", decayed, jnp.log(along(2, decayed)), document)
         mean = jnp.log(ratio * critical) - jnp.log(noise["loss"].to_numpy() / L0) / alpha_B
         likelihood = named(document, "noise")["likelihood"]
         measured_at("noise", mean, noise["noise_tokens"].to_numpy(), likelihood, noise["relative_error"])
@@ -586,5 +633,6 @@ MODELS: dict[str, tuple[Callable[[Any, Document], None], Callable[[], pd.DataFra
     "kappa_by_group_forecast": (grouped(outer=True, forecasts=True), tables.of_schedules),
     "kaplan_system": (kaplan_system(), lambda: None),
     "kaplan_system_offset": (kaplan_system(offset=True), lambda: None),
+    "kaplan_system_forecast": (kaplan_system(offset=True, forecasts=True), lambda: None),
 }
 """Every document that has a reference posterior: its model, and its rows."""

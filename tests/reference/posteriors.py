@@ -44,7 +44,8 @@ COLUMNS = {
     **dict.fromkeys(("kaplan_d", "kaplan_nd", "offset_d", "saturating_d"), DATA_SET),
     **dict.fromkeys(("chinchilla_by_group", "kappa_by_group", "kappa_by_group_forecast"), SCHEDULE),
 }
-DRAWS = {"chinchilla_by_group": 8000, "kaplan_system": 3000, "kaplan_system_offset": 3000, "offset_n": 3000}
+SYSTEMS = ("kaplan_system", "kaplan_system_offset", "kaplan_system_forecast")
+DRAWS = {"chinchilla_by_group": 8000, "offset_n": 3000, **dict.fromkeys(SYSTEMS, 3000)}
 """Draws of a chain that tell a departure of the size of the bounds, where those of a usual fit are too few for it."""
 NAMES = sorted(path.name.removesuffix(".info.json") for path in STORED.glob("*.info.json"))
 
