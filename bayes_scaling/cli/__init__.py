@@ -24,7 +24,7 @@ def _refuse_no_folder() -> None:
     try:
         Path.cwd()
     except OSError:
-        raise InvalidRequest("The folder this was started in is gone: go to another one.") from None
+        raise InvalidRequest("The current folder no longer exists: change to another one.") from None
 
 
 def _close_output() -> None:
@@ -49,14 +49,14 @@ def main() -> None:
     except BayesScalingError as error:
         sys.exit(complain(str(error), 2))
     except ModuleNotFoundError as error:
-        sys.exit(complain(f"This takes {error.name}, which is not installed: pip install {error.name}.", 2))
+        sys.exit(complain(f"This command needs {error.name}, which is not installed: pip install {error.name}.", 2))
     except BrokenPipeError:
         _close_output()
         sys.exit(141)
     except RecursionError:
-        sys.exit(complain("What was given is nested too deeply.", 2))
+        sys.exit(complain("The input is nested too deeply.", 2))
     except MemoryError:
-        sys.exit(complain("This machine has not enough memory for it: ask for fewer draws, chains or rows.", 2))
+        sys.exit(complain("This machine does not have enough memory for that: ask for fewer draws, chains or rows.", 2))
     except OSError as error:
         _close_output()
         place = f"{str(error.filename)[:200]}: " if error.filename else ""

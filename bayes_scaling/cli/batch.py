@@ -22,12 +22,12 @@ def batch(
     jobs: Annotated[Path, typer.Argument(metavar="JOBS.toml", help="Document with tables, models, settings and questions.")],
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder of the results, or an address such as s3://bucket/batch.")],
     workers: Annotated[
-        int | None, typer.Option(help="Processes here, by default one for each core; or jobs of SLURM, by default one.")
+        int | None, typer.Option(help="Processes on this machine (by default one per core), or SLURM jobs (by default one).")
     ] = None,
     executor: Annotated[
-        str, typer.Option(help="local, dask://HOST:PORT (a scheduler that is there), or slurm (by dask-jobqueue).")
+        str, typer.Option(help="local, dask://HOST:PORT (a running scheduler), or slurm (through dask-jobqueue).")
     ] = "local",
-    retry: Annotated[str, typer.Option(help="failed: do again what failed before.")] = "none",
+    retry: Annotated[str, typer.Option(help="failed: repeat the fits that failed before.")] = "none",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:

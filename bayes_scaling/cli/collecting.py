@@ -31,47 +31,43 @@ def collect(
     mapping: Annotated[
         Path | None,
         typer.Option(
-            "--map", metavar="MAP.toml", help='Which field each column is: params = "model/n_params", a line each.'
+            "--map", metavar="MAP.toml", help='Field of the source for each column, one a line: params = "model/n_params".'
         ),
     ] = None,
     columns: Columns = None,
     kind: Annotated[
-        str | None, typer.Option("--from", metavar="KIND", help="Kind of the source, where its content leaves it open.")
+        str | None, typer.Option("--from", metavar="KIND", help="Kind of the source, if its content does not show it.")
     ] = None,
     at: Annotated[
-        str, typer.Option(help="Point that a run is taken at: last, min (of the loss), or all, each a row.")
+        str, typer.Option(help="Point to take from each run: last, min (of the loss), or all, one row each.")
     ] = "last",
     dedupe: Annotated[bool, typer.Option(help="Whether a run that was logged twice counts once.")] = True,
     keep: Annotated[
         str | None,
         typer.Option(
             metavar="CONDITION",
-            help="Condition on the source's fields; one on the state replaces leaving out runs that crashed.",
+            help="Keep runs that meet this condition on the source's fields. Crashed runs are left out, unless it tests the state.",
         ),
     ] = None,
-    unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Whether runs that have not finished are taken too.")
-    ] = False,
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Take a loss that rises with size and data all the same.")
-    ] = False,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Take runs that have not finished too.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Accept a loss that rises with size and data.")] = False,
     facts: Annotated[
         list[str] | None,
         typer.Option(
             metavar="params=N,...",
-            help="What the source does not say: values for all its runs, or a table with run_id; repeat for both.",
+            help="Values that the source lacks: the same for all its runs, or a table with run_id; repeat for both.",
         ),
     ] = None,
     needs: Annotated[
         str,
         typer.Option(
             metavar="COLUMN,...",
-            help="Columns that the runs are to have; two of params, tokens, compute_flops give the third.",
+            help="Columns that the table must have; two of params, tokens, compute_flops give the third.",
         ),
     ] = "params,tokens,loss",
     as_json: AsJson = False,
 ) -> None:
-    """Collect runs from a tracker's export, a trainer's logs or a table; every assumption and every run left out is said."""
+    """Collect runs from a tracker's export, a trainer's logs or a table; prints every assumption and every run left out."""
     from bayes_scaling.files import check_writable, refuse_overwriting
     from bayes_scaling.runs.collecting.collect import collect as collected_from
     from bayes_scaling.runs.collecting.names import read_map

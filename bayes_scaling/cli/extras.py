@@ -80,7 +80,12 @@ EXTRAS: Final[dict[str, tuple[Extra, ...]]] = {
         Extra(
             "page",
             Annotated[
-                Path | None, typer.Option("--out", metavar="DECISION.html", help="Write the page for the person who signs.")
+                Path | None,
+                typer.Option(
+                    "--out",
+                    metavar="DECISION.html",
+                    help="Also write the decision as a page, for the person who approves it.",
+                ),
             ],
             _decision,
         ),
@@ -92,7 +97,7 @@ EXTRAS: Final[dict[str, tuple[Extra, ...]]] = {
                 int | None,
                 typer.Option(
                     min=0,
-                    help="Pre-posterior check: simulated outcomes of the first run, each with a posterior of its own; by default "
+                    help="Pre-posterior check: number of simulated outcomes of the first run, each fitted anew; by default "
                     f"{_REFITS} where importance sampling takes seconds, 0 for none.",
                 ),
             ],

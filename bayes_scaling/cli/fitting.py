@@ -138,13 +138,13 @@ def thin(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Take some rows of a table that is too large to fit, and say what that loses."""
+    """Select rows of a table that is too large to fit, and report how much precision that loses."""
     from bayes_scaling.files import check_writable, refuse_overwriting, whole_file
     from bayes_scaling.model.thinning import thin as thinned
     from bayes_scaling.runs.cells import csv_of
 
     if out.suffix not in (".csv", ".parquet"):
-        raise InvalidRequest(f"{out} is no kind of table that is written: end its name in .csv or .parquet.")
+        raise InvalidRequest(f"{out} cannot be written as a table: end its name in .csv or .parquet.")
     check_writable(out)
     refuse_overwriting(out, runs, model)
     few = thinned(runs, rows=rows, model=model, columns=columns_of(columns), seed=seed)
@@ -166,7 +166,10 @@ def thin(
 def fit(
     runs: Runs,
     out: Annotated[
-        Path, typer.Option(metavar="FIT.nc", help="Where to write the fit; with auto, a folder if laws are mixed.")
+        Path,
+        typer.Option(
+            metavar="FIT.nc", help="Where to write the fit; with --model auto, a folder if several laws are mixed."
+        ),
     ],
     model: ModelOrAuto = None,
     by: By = None,
@@ -174,15 +177,15 @@ def fit(
         bool, typer.Option("--shared-exponents", help="Whether the groups share exponents.")
     ] = False,
     discrepancy: Annotated[
-        bool, typer.Option(help="Whether to include the model discrepancy of the document, where it has one.")
+        bool, typer.Option(help="Whether to include the model discrepancy, if the model has one.")
     ] = True,
     pin: Pins = None,
     robust: Annotated[
         bool,
-        typer.Option(help="Whether to look for rows that went wrong and set them aside, each named with its probability."),
+        typer.Option(help="Whether to detect outlying rows and set them aside, each listed with its probability."),
     ] = True,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Take the table as it stands: a loss may rise with size, equal rows count each.")
+        bool, typer.Option("--anyway", help="Accept a loss that rises with size, and count every copy of a repeated row.")
     ] = False,
     sampler: Annotated[
         str,
@@ -200,11 +203,14 @@ def fit(
         str | None,
         typer.Option(
             metavar="COLUMN,...",
-            help="Columns that were swept, such as lr,warmup: fits the best of each cell, without its selection bias.",
+            help="Columns that were swept, such as lr,warmup: fits the best run of each cell, corrected for selection bias.",
         ),
     ] = None,
     curves: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="For a system: points along the runs; a data set includes its own.")
+        Path | None,
+        typer.Option(
+            metavar="TABLE", help="For a system of laws: table of points along the runs; shipped data sets include theirs."
+        ),
     ] = None,
     where: Where = None,
     loss_unit: LossUnit = None,
@@ -232,7 +238,7 @@ def fit(
     if model == AUTO:
         if pins or by or best_of or curves is not None:
             raise InvalidRequest(
-                "--model auto weighs several laws of all runs: leave --pin, --by, --best-of and --curves out, or name one model."
+                "--model auto does not combine with --pin, --by, --best-of or --curves: leave them out, or name one model."
             )
         settings = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
         flags = {"discrepancy": discrepancy, "robust": robust, "sampler": sampler}
@@ -249,7 +255,7 @@ def fit(
     table = runs_to_fit(table, read.needs, anyway=anyway)
     of_runs = read.is_one and read.only.table == "runs"
     if curves is not None and of_runs:
-        raise InvalidRequest(f"{model} has one observation, of runs: leave --curves out.")
+        raise InvalidRequest(f"{model} takes no points along runs: leave --curves out.")
     points = None if curves is None else runs_from(curves, loss_unit=loss_unit, card=card, facts=facts_of(facts))
     from bayes_scaling.inference.sample import fit as sample
     from bayes_scaling.inference.sample import grouped, reduced
@@ -326,9 +332,10 @@ def _fit_by_forecasts(
 def check(
     stored: Stored,
     again: Annotated[
-        bool, typer.Option("--again", help="Sample the posterior anew with another seed, and compare both; seconds.")
+        bool,
+        typer.Option("--again", help="Sample the posterior again with another seed and compare the two; takes seconds."),
     ] = False,
-    seed: Annotated[int | None, typer.Option(help="Seed of --again; by default the one after that of the fit.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed for --again; by default the seed of the fit plus one.")] = None,
     prob: Prob = 0.9,
     as_json: AsJson = False,
 ) -> None:
@@ -338,7 +345,7 @@ def check(
     from bayes_scaling.posterior.summary import described
 
     if seed is not None and not again:
-        raise InvalidRequest("--seed is the second seed, of --again: give both, or neither.")
+        raise InvalidRequest("--seed is the seed of the second sample, which --again asks for: give both, or neither.")
     fitted, second = load_fit(stored), None
     if again:
         from bayes_scaling.inference.again import check_again

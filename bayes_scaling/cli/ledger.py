@@ -23,12 +23,12 @@ app.add_typer(
 
 @ledgers.command(epilog="Example: bayes-scaling ledger repair forecasts.jsonl")
 def repair(ledger: LedgerFile) -> None:
-    """Keep the torn last line of a ledger, which nobody was told of, aside; remove a ledger that never had an entry."""
+    """Move an incomplete last line of a ledger to a file beside it; remove a ledger that never had an entry."""
     from bayes_scaling.evaluation import ledger as ledgers_of
 
     aside = ledgers_of.repair(ledger)
     if aside is not None:
-        print(f"The torn line is in {aside}.")
+        print(f"The incomplete line is in {aside}.")
     left = len(ledgers_of.read_ledger(ledger)) if ledger.exists() else 0
     print(f"{ledger} has {left} entries." if left else f"{ledger} had no entry and was removed.")
 
@@ -42,7 +42,7 @@ def seal(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """State the last seal, to publish, or check a ledger against a published one.
+    """Print the last seal, to publish it, or check a ledger against a published seal.
 
     The seals alone detect entries that were edited, moved, inserted, or removed before another. Only a published seal detects
     entries taken off the end, and a ledger written anew; so does a signature, see `ledger verify`. Nothing detects a wrong clock, nor
@@ -67,11 +67,14 @@ def seal(
 def verify(
     ledger: LedgerFile,
     signers: Annotated[
-        Path, typer.Option(metavar="FILE", help="Allowed signers, as of ssh-keygen: a name and a public key on each line.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="Allowed signers, as ssh-keygen reads them: a name and a public key on each line."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Check the signature beside a ledger, and that the ledger still has what was signed.
+    """Check the signature file beside a ledger, and that the signed entries are unchanged.
 
     Entries that were taken out, edited or written anew by somebody without the key are an error; entries may be added.
     """

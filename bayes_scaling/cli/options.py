@@ -23,25 +23,29 @@ Group = Annotated[
 Runs = Annotated[
     str,
     typer.Argument(
-        metavar="RUNS", help="CSV, Parquet, JSON or Excel table, an export, name of a data set, or - for standard input."
+        metavar="RUNS",
+        help="CSV, Parquet, JSON or Excel table, a tracker's export, name of a data set, or - for standard input.",
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="TOML document, or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource."),
+    typer.Option(
+        help="Model document (TOML), or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource."
+    ),
 ]
 By = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="COLUMN", help="Column of groups, such as a variant, that the parameters vary by; two are crossed."
+        metavar="COLUMN",
+        help="Column of groups, such as a variant, by which parameters vary; repeat it to cross two columns.",
     ),
 ]
 ModelOrAuto = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="TOML document, or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource. auto weighs "
-        "laws by their forecasts of the table's larger runs: minutes.",
+        help="Model document (TOML), or name of a shipped model; by default kappa, or offset_c, _d, _n for one resource. auto weighs "
+        "laws by their forecasts of the table's larger runs, which takes minutes.",
     ),
 ]
 Where = Annotated[str | None, typer.Option(metavar="CONDITION", help="Rows to keep, such as 'params < 1e9'.")]
@@ -56,15 +60,15 @@ Pins = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(min=1, max=1024, help="Parallel processes.")]
-ChainDraws = Annotated[int | None, typer.Option("--draws", help="Draws of each chain; by default as the model needs.")]
+ChainDraws = Annotated[int | None, typer.Option("--draws", help="Draws of each chain; by default chosen for the model.")]
 ChainTune = Annotated[int, typer.Option("--tune", help="Warm-up draws of each chain of NUTS.")]
 Over = Annotated[str, typer.Option(help="Column by which runs are split, such as compute_flops or params.")]
-Least = Annotated[int, typer.Option(min=4, max=1_000_000, help="Fewest runs below a cut.")]
+Least = Annotated[int, typer.Option(min=4, max=1_000_000, help="Smallest number of runs below a cut.")]
 Columns = Annotated[
     str | None,
     typer.Option(
         metavar="params=N,...",
-        help="Canonical names of columns and their names in the table; loss=ln(perplexity) and loss='1 - score' convert.",
+        help="Standard column names and their names in the table; loss=ln(perplexity) or loss='1 - score' converts.",
     ),
 ]
 Given = Annotated[
@@ -72,7 +76,7 @@ Given = Annotated[
     typer.Option(
         "--facts",
         metavar="params=N,...",
-        help="What the table does not say: values for all its runs, or a table with run_id.",
+        help="Values that the table lacks: the same for all its runs, or a table with run_id.",
     ),
 ]
 OfOne = Annotated[

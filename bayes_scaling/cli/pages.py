@@ -19,7 +19,9 @@ def report(
     stored: Stored,
     out: Annotated[Path, typer.Option(metavar="report.html", help="Where to write the page.")],
     prob: Prob = 0.9,
-    compute: Annotated[list[float] | None, typer.Option(help="Budget of the budget table, FLOP; repeatable.")] = None,
+    compute: Annotated[
+        list[float] | None, typer.Option(help="Budget to include in the budget table, FLOP; repeatable.")
+    ] = None,
     group: Group = None,
     observation: OfOne = None,
     held_out: Annotated[

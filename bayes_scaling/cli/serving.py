@@ -16,22 +16,24 @@ _NEEDS = ("fastapi", "uvicorn", "prometheus_client")
 
 @app.command(rich_help_panel="Share", epilog="Example: bayes-scaling serve demo --port 8000")
 def serve(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of fits, *.nc, or of a batch.")],
-    host: Annotated[str, typer.Option(help="Address; other machines reach it only where a token is needed.")] = "127.0.0.1",
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of fits (*.nc), or of a batch.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; one that other machines can reach needs --token-file.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 8000,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with the token that every request has to bring.")
+        Path | None, typer.Option(metavar="FILE", help="File with the token that every request has to send.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that answer.")] = 2,
-    at_once: Annotated[int, typer.Option(help="Requests under way at once; more are told to come again.")] = 32,
-    seconds: Annotated[float, typer.Option(help="How long an answer may take.")] = 30.0,
+    workers: Annotated[int, typer.Option(help="Worker processes.")] = 2,
+    at_once: Annotated[int, typer.Option(help="Most requests at once; further ones are told to try again.")] = 32,
+    seconds: Annotated[float, typer.Option(help="Most seconds that an answer may take.")] = 30.0,
 ) -> None:
-    """Answer questions of the fits of a folder over HTTP, with a page at /."""
+    """Answer questions about the fits of a folder over HTTP, with a page at /."""
     from importlib.util import find_spec
 
     if missing := [name for name in _NEEDS if find_spec(name) is None]:
         raise InvalidRequest(
-            f"To serve fits takes {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
+            f"Serving fits needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
             f'pip install "bayes-scaling[serve]".'
         )
     from bayes_scaling.service.server import serve as run

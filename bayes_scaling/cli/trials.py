@@ -109,7 +109,7 @@ def certify(
         Path, typer.Option(metavar="FOLDER", help="Folder for the page, its JSON and the outcome of each table.")
     ],
     model: options.Model = None,
-    tables: Annotated[int, typer.Option(help="Simulated tables for each truth.")] = 200,
+    tables: Annotated[int, typer.Option(help="Simulated tables for each true law.")] = 200,
     broken: Annotated[bool, typer.Option(help="Whether to simulate from broken power laws, too.")] = True,
     workers: options.Workers = 1,
     seed: options.Seed = 0,
@@ -148,9 +148,12 @@ def certify(
 )
 def weigh(
     runs: options.Runs,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the fits and their weights, an input of predict.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder for the fits and their weights, which predict and other commands read."),
+    ],
     model: Annotated[
-        list[str] | None, typer.Option(help="TOML document, or name of a shipped model; at least two, or one with --by.")
+        list[str] | None, typer.Option(help="Model document (TOML), or name of a shipped model; at least two, or one with --by.")
     ] = None,
     by: options.By = None,
     over: Annotated[

@@ -189,10 +189,10 @@ class Question(Strict):
     override: bool = Field(
         default=False,
         validation_alias=AliasChoices("override", "anyway"),
-        description="Answer in spite of the caveats that refuse an answer.",
+        description="Answer even where a caveat refuses an answer.",
     )
     furthest: float = Field(
-        default=FURTHEST, gt=0, description="Decades outside the runs, in N, D or C, beyond which there is no answer."
+        default=FURTHEST, gt=0, description="Largest distance outside the runs, in decades of N, D or C, at which to answer."
     )
 
     def __init__(self, **given: Any) -> None:
@@ -292,7 +292,7 @@ class Question(Strict):
             return posterior
         name = self.name or type(self).__name__
         if not hasattr(posterior, "as_kind"):
-            raise WrongPosterior(f"{name} is asked of a fit or a mixture of fits, not of {type(posterior).__name__}.")
+            raise WrongPosterior(f"{name} needs a fit or a mixture of fits, found {type(posterior).__name__}.")
         return posterior.as_kind(self.takes, name)
 
     def _caveats(self, posterior: Posterior | None) -> list[str]:
@@ -345,18 +345,18 @@ class OfSystem(Question):
 class OfRun(Question):
     """A question about one run, by its inputs."""
 
-    params: float | None = Field(default=None, description="N of the one run.")
-    tokens: float | None = Field(default=None, description="D of the one run.")
+    params: float | None = Field(default=None, description="Parameters N of the run.")
+    tokens: float | None = Field(default=None, description="Tokens D of the run.")
     compute_flops: float | None = Field(
         default=None,
         validation_alias=AliasChoices("compute_flops", "compute"),
-        description="C of the one run, FLOP.",
+        description="Compute C of the run, FLOP.",
         json_schema_extra={"option": "--compute"},
     )
     inputs: dict[str, float] = Field(
         default_factory=dict,
         validation_alias=AliasChoices("inputs", "input"),
-        description="Any other input of the law by its column.",
+        description="Any other input of the law, by column name.",
         json_schema_extra={"option": "--input", "of": "NUMBER"},
     )
 

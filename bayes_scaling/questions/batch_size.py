@@ -19,7 +19,7 @@ _LEARNED = 0.5
 
 
 class CriticalBatch(OfSystem):
-    """The critical batch at a loss, and what a batch takes more than the least steps and tokens.
+    """The critical batch at a loss, and how many more steps and tokens than the minimum a batch takes.
 
     Asked of a fit that has learned B* and alpha_B: of ``critical_batch`` or ``kaplan_system``, from learning curves and
     gradient noise, or of ``steps_to_loss``, from a table of the steps to a loss at several batches. On the command line that
@@ -47,8 +47,8 @@ class CriticalBatch(OfSystem):
     writes = "batches"
     unused = (*OfSystem.unused, "override", "furthest")
 
-    loss: float | None = Field(default=None, gt=0, description="Loss; by default the typical one of the rows.")
-    batch_tokens: float | None = Field(default=None, gt=0, description="Batch to judge, tokens a step.")
+    loss: float | None = Field(default=None, gt=0, description="Loss; by default a typical loss of the rows.")
+    batch_tokens: float | None = Field(default=None, gt=0, description="Batch to assess, tokens per step.")
 
     def _result(self, posterior: Fit) -> Answer:
         loss = self.loss or posterior.reference["L"]

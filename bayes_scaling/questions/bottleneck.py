@@ -59,10 +59,10 @@ class Bottleneck(OfSystem):
     example = "bottleneck system.nc --params 1e5 --dataset-tokens 1e6 --steps 5000 --batch-tokens 2048"
     writes = "resources"
 
-    params: float = Field(gt=0, description="N of the planned run.")
-    dataset_tokens: float = Field(gt=0, description="Distinct tokens it has.")
+    params: float = Field(gt=0, description="Parameters N of the planned run.")
+    dataset_tokens: float = Field(gt=0, description="Distinct tokens available to it.")
     steps: float = Field(gt=0, description="Optimizer steps.")
-    batch_tokens: float = Field(gt=0, description="Tokens a step.")
+    batch_tokens: float = Field(gt=0, description="Batch, tokens per step.")
 
     def _result(self, posterior: Fit) -> Answer:
         effects = bottleneck(posterior, **{name: getattr(self, name) for name in RESOURCES})

@@ -138,12 +138,15 @@ class OnHardware(Strict):
     device: str = Field(
         default="h100", description="a100, h100, h200, tpu_v4, or a TOML document.", json_schema_extra={"file": ".toml"}
     )
-    count: int | None = Field(default=None, ge=1, description="Devices that run at once.")
+    count: int | None = Field(default=None, ge=1, description="Number of devices.")
     price: float | None = Field(
-        default=None, gt=0, le=1e9, description="Money an hour of one device, in place of the table's."
+        default=None, gt=0, le=1e9, description="Price of one device-hour, in place of the default of the device."
     )
     utilisation: float | None = Field(
-        default=None, gt=0, le=1, description="Share of the peak that training reaches, in place of the table's."
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of peak FLOP/s that training reaches, in place of the default of the device.",
     )
 
     def bill(self, compute: float, prob: float, seed: int) -> tuple[str, pd.DataFrame]:

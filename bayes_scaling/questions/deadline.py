@@ -86,7 +86,7 @@ def _least_batch(curve: LearningCurve, params: float, loss: float, steps: float)
 
 
 class Deadline(OfCurve):
-    """The batch with which a run measures a loss in time, and its price.
+    """The batch with which a run reaches a loss by a deadline, and the extra tokens that it takes.
 
     At batch B a loss takes S_min (1 + B_crit/B) steps and E_min (1 + B/B_crit) tokens (Kaplan et al. 2020, equation 5.1,
     after McCandlish et al. 2018): fewer steps are paid for in tokens. In time is the predicted loss of a new run at the deadline: the
@@ -117,10 +117,10 @@ class Deadline(OfCurve):
     writes = "front"
 
     params: float = Field(gt=0, description="Size.")
-    loss: float = Field(gt=0, description="Loss that a run is to measure.")
-    days: float = Field(gt=0, le=36_500, description="Time there is.")
-    seconds_per_step: float = Field(ge=1e-6, le=1e6, description="Duration of a step.")
-    sure: float = Field(default=0.9, gt=0, lt=1, description="Probability that a run measures it in time.")
+    loss: float = Field(gt=0, description="Loss that the run has to reach.")
+    days: float = Field(gt=0, le=36_500, description="Days until the deadline.")
+    seconds_per_step: float = Field(ge=1e-6, le=1e6, description="Seconds that a step takes.")
+    sure: float = Field(default=0.9, gt=0, lt=1, description="Required probability that the run reaches the loss in time.")
 
     def in_time(self, fit: Fit) -> pd.DataFrame:
         """Return the row of the smallest batch with which a run measures the loss in time with the probability asked for."""

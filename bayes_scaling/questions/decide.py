@@ -45,19 +45,19 @@ class Allocation(OnHardware, OfText):
     aliases = ("allocation",)
     example = "decide fit.nc --days 30 --device h100 --count 1024 --out decision.html"
 
-    compute: float | None = Field(default=None, gt=0, description="Budget, FLOP; or say --days and --count.")
-    days: float | None = Field(default=None, gt=0, description="How long the devices run.")
+    compute: float | None = Field(default=None, gt=0, description="Budget, FLOP; or give --days and --count.")
+    days: float | None = Field(default=None, gt=0, description="Days that the devices run.")
     risk: str = RISK
     target: float | None = Field(
         default=None,
         gt=0,
-        description="A loss to reach: the chance that the run does.",
+        description="A loss: also give the probability that the run reaches it.",
         json_schema_extra={"option": "--loss"},
     )
     least_params: float | None = Field(default=None, gt=0, description="Smallest size allowed.")
-    most_params: float | None = Field(default=None, gt=0, description="Largest size allowed, by memory, say.")
+    most_params: float | None = Field(default=None, gt=0, description="Largest size allowed, for example by memory.")
     head_width: int | None = Field(
-        default=None, ge=1, description="Width of an attention head: name Transformers of whole layers and heads."
+        default=None, ge=1, description="Width of an attention head: also list Transformers with whole layers and heads."
     )
 
     @property

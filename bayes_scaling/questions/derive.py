@@ -95,7 +95,7 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
 
 
 class Derive(OfSystem):
-    """Any law on the posterior of a fit, with an interval.
+    """Evaluate any law on the posterior of a fit, with an interval.
 
     Values: the inputs, ``median``, ``lower`` and ``upper`` of the law's output, in its unit, and ``defined``, the share of
     draws for which there is one: the interval is that of these. Draws: what :func:`~bayes_scaling.derive` returns.

@@ -71,7 +71,7 @@ def _moved(runs: xr.Dataset) -> str:
 
 
 class EarlyStopping(OfSystem):
-    """The earliest step at which stopping on limited data may pay, beside the best step of each run.
+    """The earliest step at which stopping on limited data may pay, compared with the best step of each run.
 
     The bound is equation (5.7) of Kaplan et al. (2020), of mean losses: the law with the model discrepancy of the observation
     on limited data, where it has one, the same on endless data; residual noise is no part of it. Asked of a fit of a

@@ -249,5 +249,5 @@ class OfCurve(OfSystem):
     unused = ("group",)
 
     observation: str | None = Field(
-        default=None, description="Observation whose losses are meant; by default the first learning curve of the document."
+        default=None, description="Observation whose losses to use; by default the first learning curve of the model."
     )

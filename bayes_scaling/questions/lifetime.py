@@ -192,11 +192,14 @@ class Lifetime(OfText):
 
     target: float = Field(gt=0, description="Loss to reach.", json_schema_extra={"option": "--loss"})
     sure: float | None = Field(
-        default=None, gt=0, lt=1, description="Probability that a run measures it; by default it is expected."
+        default=None, gt=0, lt=1, description="Probability with which a run reaches it; by default the mean loss has to."
     )
     demand: float | Prior = Field(description="Tokens that will be served; their median, where uncertain.")
     demand_factor: float | None = Field(
-        default=None, gt=1, le=1000, description="Factor within which the demand lies with 90 %."
+        default=None,
+        gt=1,
+        le=1000,
+        description="Factor around the median within which the demand lies with probability 90 %.",
     )
 
     @property

@@ -250,7 +250,7 @@ def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
 
 
 class Live(Question):
-    """The end of a run under way, updated by its curve so far, and whether the run has left its forecast.
+    """The final loss of a run in progress, updated by its curve so far, and whether the run has left its forecast.
 
     Asked of a fit whose residuals are correlated along runs; a run that is a little low stays so for a while.
 
@@ -279,7 +279,7 @@ class Live(Question):
         description="Points of the run so far: the inputs of the law and loss; or the log of a trainer, trainer_state.json.",
     )
     end: dict[str, float] = Field(
-        description="Inputs of the law at the end; those that do not change are said by the curve, or here.",
+        description="Inputs of the law at the end of the run; those that do not change can come from the curve.",
         json_schema_extra={"of": "NUMBER"},
     )
     observation: str | None = Field(default=None, description="Observation of curves, where the model has several.")

@@ -295,15 +295,15 @@ class NextRun(Question):
     writes = "candidates"
 
     most: float | None = Field(
-        default=None, gt=0, description="Most a run may cost, FLOP: candidates are a grid around the runs."
+        default=None, gt=0, description="Largest cost of one run, FLOP; the candidates are then a grid around the runs."
     )
     candidates: tuple[dict[str, float], ...] = Field(
-        default=(), max_length=10_000, description="Or the candidates: params, tokens and, if it is not 6 N D, cost."
+        default=(), max_length=10_000, description="Or a table of candidates: params, tokens and, if it is not 6 N D, cost."
     )
-    money: float | None = Field(default=None, gt=0, description="Most that several runs may cost together.")
-    params: float | None = Field(default=None, gt=0, description="N of the run to forecast.")
-    tokens: float | None = Field(default=None, gt=0, description="D of the run to forecast.")
-    compute: float | None = Field(default=None, gt=0, description="Or the budget whose split is to be decided, FLOP.")
+    money: float | None = Field(default=None, gt=0, description="Largest total cost of several runs.")
+    params: float | None = Field(default=None, gt=0, description="Parameters N of the run to forecast.")
+    tokens: float | None = Field(default=None, gt=0, description="Tokens D of the run to forecast.")
+    compute: float | None = Field(default=None, gt=0, description="Or the budget, FLOP, whose split is to be decided.")
 
     @property
     def about(self) -> Forecast | Budget:

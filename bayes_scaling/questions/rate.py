@@ -52,7 +52,7 @@ class Rate(Question):
 
     params: float = Field(gt=0, description="Size.")
     tokens: float = Field(gt=0, description="Tokens to train on.")
-    batch: float | None = Field(default=None, gt=0, description="Tokens a step, where they are given.")
+    batch: float | None = Field(default=None, gt=0, description="Batch, tokens per step, if it is fixed.")
 
     def _result(self, posterior: Fit) -> Answer:
         if posterior.model.only.law != _LAW:

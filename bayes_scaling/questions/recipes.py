@@ -82,7 +82,7 @@ class Recipes(Question):
     writes = "recipes"
 
     a: dict[str, str] = Field(default_factory=dict, description="One variant: its label in each column of groups.")
-    b: dict[str, str] = Field(default_factory=dict, description="What it is compared with.")
+    b: dict[str, str] = Field(default_factory=dict, description="The variant to compare it with.")
     baseline: str | None = Field(
         default=None, description="Or the group that all others are compared with; labels of two columns joined by a colon."
     )
@@ -97,9 +97,9 @@ class Recipes(Question):
         json_schema_extra={"column": "VARIANT", "of": "NUMBER"},
     )
     at_least: float | None = Field(
-        default=None, gt=0, description="Gate: the least speed-up, in time where throughputs are known."
+        default=None, gt=0, description="Gate: the smallest acceptable speed-up, in time where throughputs are known."
     )
-    sure: float = Field(default=0.9, gt=0, lt=1, description="Gate: the probability of it.")
+    sure: float = Field(default=0.9, gt=0, lt=1, description="Gate: the required probability of that speed-up.")
 
     def _result(self, posterior: Posterior) -> Answer:
         fits = dict(posterior.parts)

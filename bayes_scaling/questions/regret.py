@@ -110,7 +110,7 @@ def near_optimal(
 
 
 class Regret(OfText):
-    """The loss of sizes above that of the optimum at a budget, and how flat the optimum is.
+    """The regret of sizes at a budget: their loss above that of the optimum, and how flat the optimum is.
 
     The regret of a size in a draw is its mean loss less that of the best size of that draw, by the law with its model
     discrepancy; residual noise is common to both. Asked of a fit of a law of N and D.

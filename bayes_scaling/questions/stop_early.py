@@ -87,9 +87,12 @@ class Stopping(OfCurve):
 
     compute_min: float = Field(gt=0, description="Compute at a small batch, FLOP.")
     excess: float = Field(
-        default=0.02, gt=0, lt=10, description="How far above its converged loss the smaller model stops, a share of it."
+        default=0.02,
+        gt=0,
+        lt=10,
+        description="How far above its converged loss the smaller model stops, as a share of that loss.",
     )
-    params: float | None = Field(default=None, gt=0, description="A size of your own, beside.")
+    params: float | None = Field(default=None, gt=0, description="A further size to compare.")
 
     def _compute(self) -> float:
         return SPENT_OVER_LEAST * self.compute_min

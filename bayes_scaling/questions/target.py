@@ -168,8 +168,10 @@ class Target(OnHardware, OfText):
     example = "target fit.nc --loss 2.0 --sure 0.9 --device h100 --count 1024"
 
     target: float = Field(gt=0, description="Loss that a new run is to reach.", json_schema_extra={"option": "--loss"})
-    sure: float = Field(default=0.9, gt=0, lt=1, description="Probability to reach it with.")
-    compute: tuple[Positive, ...] = Field(default=(), description="Or the chance of this budget, FLOP; repeatable.")
+    sure: float = Field(default=0.9, gt=0, lt=1, description="Required probability of reaching it.")
+    compute: tuple[Positive, ...] = Field(
+        default=(), description="Or a budget, FLOP, whose probability of reaching the loss is asked; repeatable."
+    )
 
     def _result(self, posterior: Fit) -> Answer:
         goal = f"{self.target:g} {posterior.loss_unit}"

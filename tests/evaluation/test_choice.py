@@ -83,4 +83,4 @@ def test_auto_on_the_command_line(by_hand, tmp_path, command):  # noqa: F811
     assert load_fit(tmp_path / "fit.nc").converged
     refused = command("fit", table, "--model", "auto", "--pin", "E=1.7", "--out", tmp_path / "fit.nc")
     assert refused.code == 2
-    assert "leave --pin, --by, --best-of and --curves out" in refused.err
+    assert "does not combine with --pin, --by, --best-of or --curves" in refused.err

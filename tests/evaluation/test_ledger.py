@@ -124,7 +124,7 @@ def test_the_seal_to_publish_is_stated_and_checked(tmp_path, command):  # noqa: 
     assert "2 entries were added since" in command("ledger", "seal", path, "--published", seals[0]).out
     assert command("ledger", "seal", path, "--published", "0" * 64).code == 2
     path.write_bytes(path.read_bytes()[:-5])
-    assert "The torn line is in" in command("ledger", "repair", path).out
+    assert "The incomplete line is in" in command("ledger", "repair", path).out
     assert "taken out" in command("ledger", "seal", path, "--published", seals[2]).err
 
 

@@ -182,4 +182,4 @@ def test_the_command_line_refuses_in_a_sentence(command, stored, tmp_path):  # n
         assert "lacks the rows" in answer.err
     answer = command("check", stored, "--seed", 4)
     assert answer.code == 2
-    assert answer.err.startswith("Error: --seed is the second seed, of --again")
+    assert answer.err.startswith("Error: --seed is the seed of the second sample, which --again asks for")
