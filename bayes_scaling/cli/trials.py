@@ -153,7 +153,8 @@ def weigh(
         typer.Option(metavar="FOLDER", help="Folder for the fits and their weights, which predict and other commands read."),
     ],
     model: Annotated[
-        list[str] | None, typer.Option(help="Model document (TOML), or name of a shipped model; at least two, or one with --by.")
+        list[str] | None,
+        typer.Option(help="Model document (TOML), or name of a shipped model; at least two, or one with --by."),
     ] = None,
     by: options.By = None,
     over: Annotated[

@@ -82,7 +82,7 @@ class CriticalBatch(OfSystem):
         caveats = [*_of_scans(rows)]
         if contraction < _LEARNED:
             caveats.append(
-                f"The rows leave most of it open: they remove {100 * max(contraction, 0):.0f} % of the prior variance of the "
+                f"The rows say little about it: they remove only {100 * max(contraction, 0):.0f} % of the prior variance of the "
                 f"logarithm of the critical batch."
             )
         data = found.to_dataset(name="critical_batch")
@@ -104,15 +104,15 @@ def _of_scans(rows: pd.DataFrame) -> list[str]:
     found: list[str] = []
     if batches.max() < 2:
         found.append(
-            f"No size and loss has two batches ({', '.join(map(str, batches.index))}): least steps differ between them by an "
-            f"unknown factor, so that the rows say little of the critical batch. Train one of them at another batch."
+            f"No size and loss was measured at two batches ({', '.join(map(str, batches.index))}), so that the rows say little "
+            f"about the critical batch. Train one of them at another batch."
         )
     whole = ordered if batches.max() < 2 else ordered[ordered["scan"].isin(batches.index[batches > 1])]
     first, last = whole.iloc[0], whole.iloc[-1]
     if len(whole) == 2 and last["steps"] > first["steps"]:
         found.append(
             f"Steps rose from {short(first['steps'])} to {short(last['steps'])} as the batch rose from "
-            f"{short(first['batch_tokens'])} to {short(last['batch_tokens'])} tokens, which no critical batch does: something "
+            f"{short(first['batch_tokens'])} to {short(last['batch_tokens'])} tokens, which a critical batch cannot explain: something "
             f"else differs between the runs, such as size, learning rate or recipe."
         )
     return found

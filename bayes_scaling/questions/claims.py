@@ -186,7 +186,7 @@ def _numbers(fit: Fit) -> list[_Told]:
             told.append(_Told(claim, draws, prior))
     if not told:
         raise NotLearned(
-            f"This fit has learned {', '.join(sorted(learned)) or 'no single parameter'}: no claim of the paper rests on that alone. "
+            f"This fit estimates {', '.join(sorted(learned)) or 'no single parameter'}, from which no claim of the paper follows. "
             f"Fit a system such as kaplan_system."
         )
     return told
@@ -396,7 +396,7 @@ class Claims(OfSystem):
     --------
     >>> from bayes_scaling.posterior.examples import example_system
     >>> Claims().answer(example_system()).sentence.splitlines()[0]
-    'Of 31 statements, 20 agree with this posterior, 11 disagree, and of 0 it cannot tell: by whether ...'
+    'Of 31 statements, 20 agree with this posterior, 11 disagree, and for 0 it cannot tell. A statement ...'
     """
 
     name = "claims"
@@ -410,8 +410,9 @@ class Claims(OfSystem):
         table = _table(posterior, told, self.prob)
         agree, disagree, open_ = verdict_counts(table)
         lines = [
-            f"Of {len(table)} statements, {agree} agree with this posterior, {disagree} disagree, and of {open_} it cannot tell: by "
-            f"whether the {percent(self.prob)} interval lies inside what is practically equal to the published number, or outside."
+            f"Of {len(table)} statements, {agree} agree with this posterior, {disagree} disagree, and for {open_} it cannot tell. A statement "
+            f"agrees where the {percent(self.prob)} interval lies inside the range practically equal to the published number, and "
+            f"disagrees where it lies outside."
         ]
         for each, row in zip(told, table.to_dict("records"), strict=True):
             claim = each.claim
@@ -426,7 +427,7 @@ class Claims(OfSystem):
             )
             lines.append(
                 f"{claim.statement}, {claim.equation}: published {' to '.join(map(write, claim.published))}{unit}; ours {median} "
-                f"({credible(self.prob, lower, upper)}){beyond}{exists}; prior {prior}{gives}: {row['verdict']}, {region} being equal ({claim.why})."
+                f"({credible(self.prob, lower, upper)}){beyond}{exists}; prior {prior}{gives}: {row['verdict']}; {region} counts as equal ({claim.why})."
             )
         values = ("claim", *SAMPLE_DIMS), np.stack([each.draws for each in told])
         data = xr.Dataset({"value": values}, coords={"claim": table["claim"].to_numpy()})

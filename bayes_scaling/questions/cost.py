@@ -72,7 +72,7 @@ def device(name: str | Path) -> Device:
     except OSError as error:
         raise InvalidInputs(f"The device {path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
-        raise InvalidInputs(f"The device {path} is no TOML document: {first_fault(error)}.") from None
+        raise InvalidInputs(f"The device {path} is not a TOML document: {first_fault(error)}.") from None
 
 
 def cost(

@@ -55,7 +55,7 @@ def _critical(curve: LearningCurve, params: float, loss: float) -> float:
     reaches = float(np.isfinite(critical).mean())
     if reaches < 0.5:
         raise Unreachable(
-            f"With {short(params)} parameters a loss of {loss:g} is reached in {100 * reaches:.0f} % of the draws: ask for a "
+            f"With {short(params)} parameters a loss of {loss:g} is reached in only {100 * reaches:.0f} % of the draws: ask for a "
             f"higher loss, or a larger model."
         )
     return float(np.nanmedian(critical))
@@ -141,7 +141,7 @@ class Deadline(OfCurve):
         if not np.isfinite(batch):
             raise Unreachable(
                 f"No batch reaches a loss of {self.loss:g} in {self.days:g} days with a probability of {self.sure:g}: at an "
-                f"endless batch the chance is {number(float(np.isfinite(batches).mean()), 2)}. Allow more days, faster steps, or a "
+                f"infinite batch the probability is {number(float(np.isfinite(batches).mean()), 2)}. Allow more days, faster steps, or a "
                 f"larger model."
             )
         later = np.array([batch, smallest(needed(curve, self.days + 1))])[:, None]
@@ -162,13 +162,13 @@ class Deadline(OfCurve):
         row = table.iloc[0]
         width = credible(self.prob, short(row["steps_lower"]), short(row["steps_upper"]))
         days = "day" if self.days == 1 else "days"
-        rest = f", with its model discrepancy {probability(row['expected_chance'])}" if curve.discrepancy else ""
+        rest = f", {probability(row['expected_chance'])} with its model discrepancy" if curve.discrepancy else ""
         sentence = (
             f"A batch of {short(row['batch_tokens'])} tokens brings a new run, as in {curve.observation}, to {number(self.loss)} "
             f"{posterior.loss_unit} in {self.days:g} {days} with a probability of {probability(row['chance'])}: {short(row['steps'])} steps "
             f"({width}) and {short(row['tokens'])} tokens, {percent(row['extra_tokens'])} more than at a small batch. The law alone "
-            f"would ask for {short(row['law_batch_tokens'])}; of this batch it says {probability(row['law_chance'])}{rest}, and the scatter of "
-            f"runs makes it {probability(row['chance'])}. A deadline one day later would save {flop(row['price_of_a_day'])}."
+            f"would ask for {short(row['law_batch_tokens'])}. With this batch the probability is {probability(row['law_chance'])} by the law "
+            f"alone{rest}, and {probability(row['chance'])} with the residual noise of runs. A deadline one day later would save {flop(row['price_of_a_day'])}."
         )
         middle = _critical(*asked)
         sizes = np.geomspace(middle / 100, middle * 100, _POINTS)

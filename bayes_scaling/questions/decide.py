@@ -67,7 +67,7 @@ class Allocation(OnHardware, OfText):
             return self.compute
         if self.days is not None and self.count is not None and self.compute is None:
             return compute_in(self.days, self.device, count=self.count, utilisation=self.utilisation, seed=self.seed)
-        raise MissingOption("Say the budget: either compute, FLOP, or days and the count of devices.")
+        raise MissingOption("Give the budget: either compute (FLOP), or days and count (of devices).")
 
     @property
     def limits(self) -> dict[str, float]:
@@ -92,15 +92,15 @@ class Allocation(OnHardware, OfText):
         law = law_clause(row["law_params"], row["params"])
         bill, costs = self.bill(self.budget, self.prob, self.seed)
         lines = [
-            f"Of {flop(self.budget)}, train {short(row['params'])} parameters{law} on {short(row['tokens'])} tokens: the predicted loss of "
+            f"With {flop(self.budget)}, train {short(row['params'])} parameters{law} on {short(row['tokens'])} tokens: the predicted loss of "
             f"a new run is {row['median']:.4f} {unit} ({credible(self.prob, f'{row["lower"]:.4f}', f'{row["upper"]:.4f}')}). The "
             f"true optimum lies between {short(row['params_lower'])} and {short(row['params_upper'])} parameters ({width}); this "
             f"uncertainty costs {number(of_free, 2)} {unit} on average. Any size from {short(flat['params_lower'].iloc[-1])} to "
             f"{short(flat['params_upper'].iloc[-1])}{' that is allowed' if limits else ''} is within 1 % of the least loss."
         ]
         if of_choice > of_free * 1.05 + 1e-6:
-            why = "the sizes allowed cost" if limits else f"the risk measure {self.risk} costs"
-            lines.append(f"Of the loss, {number(of_choice - of_free, 2)} {unit} is what {why}.")
+            why = "The limits on size raise" if limits else f"The risk measure {self.risk} raises"
+            lines.append(f"{why} the expected loss by {number(of_choice - of_free, 2)} {unit}.")
         tables = {"allocation": table, "near_optimal": flat, "regret": lost, "cost": costs}
         if self.target is not None:
             reached = float(chance(posterior, target=self.target, risk=self.risk, **limits, **budget)["chance"])
@@ -110,8 +110,8 @@ class Allocation(OnHardware, OfText):
             near = shapes_near(posterior, params=float(row["params"]), head_width=self.head_width, **limits, **budget)
             tables["shapes"], best = near, near.iloc[0]
             lines.append(
-                f"Of whole layers and heads: {best['depth']:.0f} layers of width {best['width']:.0f}, {best['heads']:.0f} heads, "
-                f"{short(best['params'])} parameters; {len(near) - 1} others are as near."
+                f"With whole layers and heads: {best['depth']:.0f} layers of width {best['width']:.0f}, {best['heads']:.0f} heads, "
+                f"{short(best['params'])} parameters; {len(near) - 1} other shapes are about as near."
             )
         draw = partial(curve, table="near_optimal", x="within", y="params_upper", log="xy")
         return Answer("\n".join([*lines, bill]), tables=tables, draw=draw)

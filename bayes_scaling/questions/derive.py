@@ -76,13 +76,13 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
     one_length(given)
     if law.name in _WITHOUT_OFFSET and "E" in fit.learned and "E" not in given:
         raise NotLearned(
-            f"{law.name} is a closed form of laws without an irreducible loss, and this fit has one: ask frontier instead."
+            f"{law.name} holds only for laws without an irreducible loss, and this fit has one: ask frontier instead."
         )
     values = fit.learned | given
     for name in law.parameters:
         if name not in values and name not in law.optional:
             raise NotLearned(
-                f"{law.name} needs {name}, which this fit has not learned: fit a model that has it, or give {name}=..."
+                f"{law.name} needs {name}, which this fit does not estimate: fit a model that has it, or give {name}=..."
             )
     parameters = {name: values[name] for name in law.parameters if name in values}
     draws = law(*(given[column] for column in columns.values()), **parameters)
@@ -90,7 +90,7 @@ def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
         # Nothing is unknown: each draw has the same.
         draws = draws * xr.DataArray(np.ones([fit.posterior.sizes[dim] for dim in SAMPLE_DIMS]), dims=SAMPLE_DIMS)
     if not bool(np.isfinite(draws).any()):
-        raise Unreachable(f"{law.name} has no value there in any draw: it asks for what the law never reaches.")
+        raise Unreachable(f"{law.name} has no value there in any draw: the law never reaches what is asked for.")
     return draws.transpose(*SAMPLE_DIMS, ...)
 
 
@@ -127,5 +127,5 @@ class Derive(OfSystem):
         median, lower, upper = (write(end) for end in ends.values())
         sentence = f"{self.law}: {median} ({credible(self.prob, lower, upper)})."
         if defined < 1:
-            sentence += f" It exists in {percent(defined)} of the draws, and the interval is that of these."
+            sentence += f" It exists in {percent(defined)} of the draws; the interval is over these draws alone."
         return Answer(sentence, values={**self.inputs, **ends, "defined": defined}, data=draws.to_dataset(name=self.law))

@@ -29,13 +29,15 @@ def _bounds(fit: Fit) -> xr.Dataset:
     warn_unless_converged(fit, stacklevel=4)
     limited = [o for o in fit.model.observations if o.law == _LIMITED and set(_COLUMNS) <= set(fit.rows(o.name))]
     if not limited:
-        raise NotLearned(f"No observation of this fit is of {_LIMITED} with rows that have {', '.join(_COLUMNS)}.")
+        raise NotLearned(
+            f"No observation of this fit has the law {_LIMITED} and rows with the columns {', '.join(_COLUMNS)}."
+        )
     rows = fit.rows(limited[0].name)
     view = fit.view(limited[0].name)
     own = fit.learned | {str(n): v for n, v in view.posterior.items()}
     missing = [name for name in _NEEDS if name not in own or set(own[name].dims) != set(SAMPLE_DIMS)]
     if missing:
-        raise NotLearned(f"The bound follows from {', '.join(_NEEDS)}; of this fit {', '.join(missing)} is no one number.")
+        raise NotLearned(f"The bound needs {', '.join(_NEEDS)}; this fit has no single value of {', '.join(missing)}.")
     of_size = {n: own[n] for n in ("N_c", "alpha_N", "E") if n in own}
     params, data, steps, batch = (xr.DataArray(rows[c].to_numpy(float), dims="run") for c in _COLUMNS)
     loss = kaplan_nd(params, data, D_c=own["D_c"], alpha_D=own["alpha_D"], **of_size)

@@ -102,7 +102,9 @@ def frontier(
     '1.93e+09'
     """
     if (compute is None) == (compute_min is None):
-        raise MissingOption("Give one of compute, FLOP at the critical batch, and compute_min, FLOP at a tiny batch.")
+        raise MissingOption(
+            "Give either compute (FLOP at the critical batch) or compute_min (FLOP at a tiny batch), and not both."
+        )
     laws, curve = laws_of(fit, observation), LearningCurve.of(fit, observation, seed)
     spent = positive("compute_flops", compute) if compute_min is None else positive("compute_min_flops", compute_min)
     spent = spent.rename(query="compute") if "query" in spent.dims else spent

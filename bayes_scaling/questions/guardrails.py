@@ -72,8 +72,8 @@ def _one_line(fit: Fit) -> str:
     if off_line >= _NARROWEST:
         return ""
     return (
-        f"The runs lie on one line of log N and log D, {number(off_line, 2)} decades off it: what size and what data are worth "
-        f"cannot be told apart, and how to split a budget is the priors' opinion. Train some runs off the line."
+        f"The runs lie on one line in log N and log D, with a standard deviation of {number(off_line, 2)} decades: the effects of "
+        f"size and data are not identifiable, and the priors decide how to split a budget. Train some runs off the line."
     )
 
 

@@ -54,8 +54,7 @@ def laws_of(fit: Fit, observation: str | None = None) -> dict[str, xr.DataArray]
     missing = [parameter for parameter in NEEDS if parameter not in learned]
     if missing:
         raise NotLearned(
-            f"This follows from {', '.join(NEEDS)}; the fit has not learned {', '.join(missing)}: fit a system such as "
-            f"kaplan_system."
+            f"This needs {', '.join(NEEDS)}; the fit does not estimate {', '.join(missing)}: fit a system such as kaplan_system."
         )
     return {n: learned[n] for n in (*NEEDS, "E") if n in learned}
 
@@ -67,8 +66,8 @@ def _curve_of(fit: Fit, observation: str | None) -> str | None:
         return curves[0] if curves else None
     if fit.model.observation(observation).name not in curves:
         raise NotLearned(
-            f"{observation} is no learning curve: the observation has to be of a loss whose law has {', '.join(_OF_CURVE)}: "
-            f"{', '.join(curves) or 'none of this fit is'}."
+            f"{observation} is not a learning curve, which is a loss whose law has {', '.join(_OF_CURVE)}. Learning curves of "
+            f"this fit: {', '.join(curves) or 'none'}."
         )
     return observation
 
@@ -111,8 +110,8 @@ class LearningCurve:
         laws, name = laws_of(fit, observation), _curve_of(fit, observation)
         if name is None:
             raise NotLearned(
-                f"No observation of this fit is a learning curve, a loss whose law has {', '.join(_OF_CURVE)}: what a run measures is "
-                f"not known. Fit a system such as kaplan_system."
+                f"No observation of this fit is a learning curve, a loss whose law has {', '.join(_OF_CURVE)}: the loss of a "
+                f"new run cannot be predicted. Fit a system such as kaplan_system."
             )
         view = fit.views[name]
         admit(view, {}, seed)
@@ -122,8 +121,8 @@ class LearningCurve:
         }
         if not along <= set(AMOUNTS):
             raise NotLearned(
-                f"{name} has a model discrepancy along {', '.join(sorted(along - set(AMOUNTS)))}, which this question does not ask "
-                f"for: fit a document without it."
+                f"{name} has a model discrepancy along {', '.join(sorted(along - set(AMOUNTS)))}, which this question does not "
+                f"support: fit a model without it."
             )
         return cls(
             observation=name,

@@ -221,13 +221,13 @@ class Lifetime(OfText):
         interval = (
             credible(self.prob, flop(least), flop(most))
             if np.isfinite(most)
-            else f"{flop(least)} or more, without an upper end: it may never be"
+            else f"{flop(least)} or more, without an upper limit, since it may never get there"
         )
         sentence = (
             f"To serve this demand at {goal}, train {short(best['params'])} parameters{law_clause(best['law_params'], best['params'])} "
             f"on {short(best['tokens'])} tokens ({best['tokens_per_param']:.0f} per parameter): {flop(best['total_flops'])} over its "
             f"lifetime, {saved:.0f} % less than the {short(plain['params'])} parameters of least training cost. A run measures that "
-            f"loss with a probability of {probability(best['chance'])}; trained until it is expected, it costs {interval}."
+            f"loss with a probability of {probability(best['chance'])}; trained until the mean loss is that low, it costs {interval}."
         )
         draw = partial(curve, table="overtraining", x="times", y="penalty", band=("lower", "upper"))
         return Answer(sentence, tables={"choice": table, "overtraining": penalty}, draw=draw, compute=spent)

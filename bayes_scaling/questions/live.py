@@ -82,14 +82,14 @@ class RunForecast:
         sentence = f"The run will end at a loss of {middle:.4g} ({width}); the forecast before its curve was {low:.4g} to {high:.4g}."
         if self.effective_draws < _FEWEST_AT_ALL:
             sentence = (
-                f"The curve leaves {self.effective_draws:.0f} effective draws, too few for an interval: fit anew with it. The forecast before "
-                f"it was {low:.4g} to {high:.4g}."
+                f"The curve leaves {self.effective_draws:.0f} effective draws, too few for an interval: fit again with the curve. The forecast "
+                f"before it was {low:.4g} to {high:.4g}."
             )
         if self.left:
             where = "above" if self.curve["loss"].iloc[-1] > self.curve["upper"].iloc[-1] else "below"
             sentence = f"The run has LEFT its forecast: its last point lies {where} the 99 % interval. {sentence}"
         if _FEWEST_AT_ALL <= self.effective_draws < FEWEST_EFFECTIVE:
-            sentence += f" Its curve leaves {self.effective_draws:.0f} effective draws: fit anew with it."
+            sentence += f" Its curve leaves {self.effective_draws:.0f} effective draws: fit again with the curve."
         return sentence
 
 
@@ -228,7 +228,7 @@ def _advice(missing: list[str], curve: pd.DataFrame) -> str:
     fixed = [name for name in missing if name not in ALONG_A_RUN]
     fixed += ["batch_tokens"] if "tokens" in missing and "steps" in curve else []
     at_end = " ".join(f"--end {name}=..." for name in fixed)
-    return f"What does not change along it may be said of its end: {at_end}." if fixed else ""
+    return f"Values that do not change along it can be given at its end: {at_end}." if fixed else ""
 
 
 def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
@@ -238,11 +238,11 @@ def _along(fit: Fit, observation: str | None) -> tuple[Fit, Correlation]:
     if name not in curves:
         if fit.model.is_one:
             raise NotLearned(
-                "This fit takes points of a run as independent, and a curve would count for far too much: fit a model with "
+                "This fit takes points of a run as independent, so that a curve would count for far too much: fit a model with "
                 "learning curves, or a table with points along runs."
             )
         raise WrongPosterior(
-            f"Say which observation the curve is of: {', '.join(curves) or 'none of this fit is correlated along runs'}."
+            f"Name the observation that the curve belongs to: {', '.join(curves) or 'none of this fit is correlated along runs'}."
         )
     correlation = fit.model.observation(name).correlation
     assert correlation is not None

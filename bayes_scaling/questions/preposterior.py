@@ -48,10 +48,10 @@ def refits(
     0.0
     """
     if times < 1:
-        raise OutOfRange(f"A posterior is to be sampled anew {times} times: ask for one outcome at the least.")
+        raise OutOfRange(f"The number of simulated outcomes is {times}: it has to be at least 1.")
     if times > MOST_OUTCOMES:
         raise OutOfRange(
-            f"A posterior is to be sampled anew {times:.4g} times: at most {MOST_OUTCOMES} outcomes are told apart, and eight mostly do."
+            f"The number of simulated outcomes is {times:.4g}: it has to be at most {MOST_OUTCOMES}, and 8 are mostly enough."
         )
     at = {name: float(positive(name, run[name]).values.item()) for name in ("params", "tokens")}
     measured = predict(fit, group=group, seed=seed, **at)["measured_loss"]

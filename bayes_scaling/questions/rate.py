@@ -57,7 +57,7 @@ class Rate(Question):
     def _result(self, posterior: Fit) -> Answer:
         if posterior.model.only.law != _LAW:
             raise NotLearned(
-                f"rate is asked of a fit of {_LAW}, say of the model best_rate; {posterior.model.only.law} has no learning rate."
+                f"rate needs a fit of the law {_LAW}, such as the model best_rate; {posterior.model.only.law} has no learning rate."
             )
         law = self._law(posterior)
         best = {"lr": self._of("best_rate", law), "batch_tokens": self._of("best_batch", law)}

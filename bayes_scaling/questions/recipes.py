@@ -177,7 +177,9 @@ class Recipes(Question):
         rates = self.throughput or throughputs(fit)
         if self.throughput:
             if column == "params":
-                raise ConflictingOptions("The law is of N alone, which says nothing of time: leave the throughput out.")
+                raise ConflictingOptions(
+                    "The law takes N alone, from which no training time follows: leave the throughput out."
+                )
             if min(rates.values()) <= 0:
                 raise OutOfRange("A throughput has to be a positive number of tokens a second.")
             for name in self.throughput:

@@ -93,7 +93,7 @@ def near_optimal(
     at = np.array([[budget]])
     shares = np.sort(np.atleast_1d(np.asarray(within, float)))
     if not ((shares > 0) & (shares < 1)).all():
-        raise OutOfRange(f"within is {within!r}: it has to be a share of the loss between 0 and 1, say 0.01.")
+        raise OutOfRange(f"within is {within!r}: it has to be a share of the loss between 0 and 1, such as 0.01.")
     surface = Surface.asked(thinned(fit, "regret"), **text)
     middle = choose(surface.along, at[0], expectation, plausible(surface, at[0]))[0]
     ends = np.log(FEWEST), np.log(tokens_at(budget, FEWEST))

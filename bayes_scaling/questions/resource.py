@@ -43,7 +43,7 @@ def resource_of(fit: Fit) -> str:
     columns = list(fit.model.only.columns.values())
     if len(columns) != 1 or columns[0] not in RESOURCES:
         raise NotLearned(
-            f"The law {fit.model.only.law} takes {', '.join(columns)}: what a loss costs follows from a law of N and D, or of "
+            f"The law {fit.model.only.law} takes {', '.join(columns)}: the cost of a loss needs a law of N and D, or of "
             f"one of N, D and C."
         )
     return columns[0]

@@ -226,10 +226,8 @@ def _sentences(values: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], ru
     whole, priors, rows = tables["power_scaling"].iloc[0], tables["priors"], tables["rows"]
     place = ", ".join(coordinate(column, run[column]) for column in run)
     if not values["log_sd"]:
-        return [
-            f"The forecast, the mean loss at {place}, is the same in every draw: what it rests on cannot be read off them."
-        ]
-    conflict = "; priors and runs may pull it different ways" if whole.diagnosis == CONFLICT else ""
+        return [f"The forecast, the mean loss at {place}, is the same in every draw: its sensitivity cannot be estimated."]
+    conflict = "; priors and runs may pull it in different directions" if whole.diagnosis == CONFLICT else ""
     lines = [
         f"The forecast, the mean loss at {place}, rests on {_rests_on(values['prior_share'], whole.likelihood)}: the priors have "
         f"{percent(round(values['prior_share'], 2))} of its precision; power-scaling sensitivity {_two(whole.likelihood)} to the runs and "

@@ -35,8 +35,8 @@ def shapes_near(
     """Return Transformers near a size, nearest first, the table of :class:`Shapes`; the aspect is width over depth."""
     if head_width < 1 or count < 1 or not 0 < aspect[0] < aspect[1]:
         raise OutOfRange(
-            f"head_width is {head_width}, count {count} and aspect {aspect}: give whole numbers from one, and a rising pair of "
-            f"ratios."
+            f"head_width is {head_width}, count {count} and aspect {aspect}: give whole numbers of at least 1, and two aspect "
+            f"ratios in rising order."
         )
     shapes = []
     for width in range(head_width, _WIDEST, head_width):

@@ -147,7 +147,7 @@ class Stopping(OfCurve):
         def width(row: dict[str, Any], name: str) -> str:
             return f"{row[f'{name}_lower']:.4f} to {row[f'{name}_upper']:.4f}"
 
-        expected = f", with its discrepancy {width(early, 'loss')}" if moved else ""
+        expected = f", with model discrepancy {width(early, 'loss')}" if moved else ""
         lines = [
             f"{flop(self.compute_min)} train {short(early['params'])} parameters for {short(early['steps_min'])} steps to a loss of "
             f"{early['measured_loss']:.4f} {posterior.loss_unit} of a new run, as in {observation} ({percent(self.prob)} interval "
@@ -158,7 +158,7 @@ class Stopping(OfCurve):
             law = f"; the law alone: {number(row['law_gain'])}" if moved else ""
             lines.append(
                 f"{short(row['params'])} parameters ({row['run']}) are expected to end at {row['loss']:.4f}: stopping early lowers that "
-                f"by {number(row['gain'])} ({ends}{law}). The probability that less is expected is {probability(row['expected_chance'])}, and "
-                f"that the loss of a new run is below that of one of these {probability(row['chance'])}."
+                f"by {number(row['gain'])} ({ends}{law}). The mean loss is lower with a probability of {probability(row['expected_chance'])}, "
+                f"and the loss of a new run is below that of such a run with a probability of {probability(row['chance'])}."
             )
         return Answer("\n".join(lines), {"observation": observation}, {"runs": table}, data=runs)

@@ -79,7 +79,7 @@ class Supply:
             if not (np.isfinite(value) and value > 0):
                 raise OutOfRange(f"The supply of text has {name} {value:g}: it has to be a positive number.")
         if self.distinct < 1:
-            raise OutOfRange(f"The supply of text has {self.distinct:g} distinct tokens: it has one at the least.")
+            raise OutOfRange(f"The supply of text has {self.distinct:g} distinct tokens: it has to have at least one.")
 
     def worth(self, tokens: Any) -> Any:
         """Return the fresh tokens that as many tokens of this text are worth."""

@@ -118,7 +118,7 @@ def _at_budgets(fit: Fit, compute: Any, **how: Any) -> xr.Dataset:
     columns = list(fit.model.only.columns.values())
     if columns != ["compute_flops"]:
         raise NotLearned(
-            f"The law {fit.model.only.law} takes {', '.join(columns)}: what compute buys follows from a law of N and D, or of C."
+            f"The law {fit.model.only.law} takes {', '.join(columns)}: the loss of a budget needs a law of N and D, or of C."
         )
     if how.pop("supply", None) is not None:
         raise ConflictingOptions("A law of C alone has no tokens: leave the supply out.")
@@ -189,7 +189,7 @@ class Target(OnHardware, OfText):
         bill, costs = self.bill(compute, self.prob, self.seed)
         run = f", {short(least['params'])} parameters on {short(least['tokens'])} tokens" if "params" in least else ""
         even = least["even"]
-        odds = f"even odds take {flop(even)}" if np.isfinite(even) else "odds are better than even below that already"
+        odds = f"even odds take {flop(even)}" if np.isfinite(even) else "odds are already better than even below that"
         sentence = (
             f"The loss of a new run is below {goal} with a probability of {self.sure:g} from {flop(compute)}{run}; {odds}. The budget is "
             f"{reach_sentence({'compute_flops': least['reach_compute_flops']})}.\n{bill}"

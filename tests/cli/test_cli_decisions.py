@@ -181,7 +181,7 @@ def test_a_deadline_is_asked_with_another_probability_and_for_another_observatio
     assert sure["deadline"][0]["chance"] >= 0.95 > even["deadline"][0]["chance"]
     assert sure["deadline"][0]["batch_tokens"] > even["deadline"][0]["batch_tokens"]
     assert (sure["observation"], other["observation"]) == ("curves", "decayed")
-    assert "no learning curve" in command(*asked, "--observation", "limited").err
+    assert "is not a learning curve" in command(*asked, "--observation", "limited").err
 
 
 def test_a_mixture_is_asked_for_one_size(command, tmp_path):  # noqa: F811

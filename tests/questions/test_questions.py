@@ -209,7 +209,7 @@ def test_of_whole_shapes_the_nearest_is_said(fit_by_hand):
     first = shapes.iloc[0]
     assert len(shapes) > 1
     assert f"{first['depth']:.0f} layers of width {first['width']:.0f}, {first['heads']:.0f} heads" in decision.sentence
-    assert f"{len(shapes) - 1} others are as near" in decision.sentence
+    assert f"{len(shapes) - 1} other shapes are about as near" in decision.sentence
 
 
 # Several laws
@@ -331,7 +331,7 @@ def test_runs_on_one_line_cannot_split_a_budget(fit_by_hand):
     rows = groups["/observations/loss"].assign(tokens=("run", runs["tokens"].to_numpy()))
     line = replace(fit_by_hand, tree=xr.DataTree.from_dict(groups | {"/observations/loss": rows}))
     assert any("one line" in doubt for doubt in caveats(line, trade_off=True))
-    with pytest.raises(Refused, match="priors' opinion"):
+    with pytest.raises(Refused, match="priors decide how to split a budget"):
         question("regret", compute=1e22).answer(line)
     # A run off the line is what such a design needs: that question is answered.
     question("next_run", most=1e21, compute=1e22).answer(line)
@@ -355,7 +355,7 @@ def test_what_limits_cost_is_told_apart_from_what_is_not_known(fit_by_hand):
     asked = {"compute": 1e23, "most_params": 1e8, "target": 2.1}
     answer = question("allocation", **asked).answer(fit_by_hand)
     assert answer.tables["chance"]["chance"].item() == 0.0  # the run that is allowed, not the best one
-    assert "is what the sizes allowed cost" in answer.sentence
+    assert "The limits on size raise the expected loss by" in answer.sentence
     assert (answer.tables["near_optimal"]["params_upper"] <= 1e8 * 1.001).all()
     free = question("allocation", compute=1e23, target=2.1).answer(fit_by_hand)
     assert free.tables["chance"]["chance"].item() > 0.9

@@ -254,7 +254,7 @@ def test_a_group_is_forecast_by_its_own_parameters():
 
 def test_draws_that_do_not_vary_say_so(exact_fit):
     answer = ask(exact_fit, "sensitivity")
-    assert answer.sentence.endswith("is the same in every draw: what it rests on cannot be read off them.")
+    assert answer.sentence.endswith("is the same in every draw: its sensitivity cannot be estimated.")
     assert answer.to_dict()["rows"][0]["shift"] is None
     assert answer.to_dict()["prior_share"] is None
 

@@ -216,7 +216,7 @@ def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged()
     assert table["loss"].is_monotonic_increasing
     assert table.attrs["share"] == pytest.approx(1 - table["risk"].mean() / risk_now(fit, about))
     assert 0.6 < table.attrs["share"] < 0.85  # walks half as wide have a quarter of the variance
-    with pytest.raises(OutOfRange, match="0 times"):
+    with pytest.raises(OutOfRange, match="outcomes is 0"):
         refits(fit, run, about, sampled, times=0)
     with pytest.raises(OutOfRange, match="200"):
         refits(fit, run, about, sampled, times=10**9)
