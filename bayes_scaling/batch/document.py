@@ -171,7 +171,7 @@ class Jobs(Strict):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise InvalidSpecification(f"two models are called {twice[0]}: give one of them another name")
         if unknown := sorted(set(self.pooled) - set(names)):
-            raise InvalidSpecification(f"pooled names {unknown[0]}, which is none of the models {', '.join(names)}")
+            raise InvalidSpecification(f"pooled names {unknown[0]}, which is not one of the models {', '.join(names)}")
         for given in self.questions:
             asked(given)
         return self
@@ -190,7 +190,7 @@ def asked(given: Mapping[str, Any]) -> Question:
     """Return the question that a table of the document asks, or refuse it."""
     if "question" not in given:
         raise InvalidSpecification(
-            f"a question of the batch needs its name, question = 'allocate', say; found {dict(given)}"
+            f"a question of the batch needs its name, such as question = 'allocate'; found {dict(given)}"
         )
     name, fields = str(given["question"]), {key: value for key, value in given.items() if key != "question"}
     try:

@@ -216,4 +216,4 @@ def _on_worker(job: Job, store: Store, *, own: Any, sent_by: str) -> dict[str, A
 
 def _as_ours(error: BaseException) -> BaseException:
     """Return the error of a job whose workers died as a sentence."""
-    return WorkerDied(f"The workers died that did this job: {error}") if type(error).__name__ == "KilledWorker" else error
+    return WorkerDied(f"The workers that did this job died: {error}") if type(error).__name__ == "KilledWorker" else error

@@ -184,12 +184,12 @@ def _performed(job: Job, store: Store, before: Mapping[str, Any] | None) -> dict
             try:
                 answers[key] = record["answers"].get(key) or _answer(given, fitted)
             except Exception as error:
-                failures[key] = _reason(error, f"The fit is stored, its answer to {given.get('question')} failed: ")
+                failures[key] = _reason(error, f"The fit is stored, but its answer to {given.get('question')} failed: ")
         if job.report and not record["report"]:
             try:
                 record["report"] = _reported(job, store, fitted)
             except Exception as error:
-                failures[_REPORT] = _reason(error, "The fit is stored, its report failed: ")
+                failures[_REPORT] = _reason(error, "The fit is stored, but its report failed: ")
     times = {"seconds": seconds | {"all": time.perf_counter() - started}}
     return plain(record | {"answers": answers, "failures": failures, "notes": said} | times)
 

@@ -126,7 +126,9 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
     if not question:
         return answers
     if wrong := [name for name in ANSWER_COLUMNS if not is_string_dtype(answers[name])]:
-        raise InvalidResults(f"{ANSWERS} in {folder} is no table of a batch: its {', '.join(wrong)} is no text. {_AGAIN}")
+        raise InvalidResults(
+            f"{ANSWERS} in {folder} is not a table of a batch: its {', '.join(wrong)} is not text. {_AGAIN}"
+        )
     asked = set(map(str, answers["question"]))
     if question not in asked:
         raise UnknownChoice(f"The batch has no answers to {question!r}; {choose(question, asked)}.")
@@ -174,7 +176,7 @@ def _object(text: str | bytes, place: str) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise InvalidResults(f"{place} is not as the batch wrote it: {first_fault(error)}. {_AGAIN}") from None
     if not isinstance(found, dict):
-        raise InvalidResults(f"{place} is not as the batch wrote it: it is no object. {_AGAIN}")
+        raise InvalidResults(f"{place} is not as the batch wrote it: it is not a JSON object. {_AGAIN}")
     return found
 
 
@@ -263,7 +265,7 @@ def _read(store: Store, name: str, needs: Collection[str]) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise InvalidResults(f"{store.place(name)} cannot be read: {first_fault(error)}. {_AGAIN}") from None
     if lacking := [column for column in needs if column not in table]:
-        raise InvalidResults(f"{store.place(name)} is no table of a batch: it lacks {', '.join(lacking)}. {_AGAIN}")
+        raise InvalidResults(f"{store.place(name)} is not a table of a batch: it lacks {', '.join(lacking)}. {_AGAIN}")
     return table
 
 

@@ -45,7 +45,7 @@ class State:
 def state_of(plan: Plan, store: Store, retry: str = "none") -> State:
     """Return how far a plan is."""
     if retry not in RETRY:
-        raise UnknownChoice(f"There is nothing to retry that is called {retry!r}: give failed, or none.")
+        raise UnknownChoice(f"retry is {retry!r}: it has to be failed or none.")
     records, fits = set(store.names("records")), set(store.names("fits"))
     done, failed, left, fitted = [], [], [], []
     for job in plan.jobs:

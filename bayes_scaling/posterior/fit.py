@@ -266,14 +266,14 @@ class Fit(FitMethods):
         """Return the observation of a loss that a question is asked of; of several observations one has to be named."""
         names_of = [observation.name for observation in self.model.observations]
         if name is None and not self.model.is_one:
-            raise WrongPosterior(
-                f"The model has several observations: say which with observation, one of {', '.join(names_of)}."
-            )
+            raise WrongPosterior(f"The model has several observations: name one with observation, of {', '.join(names_of)}.")
         if name is not None and self.model.is_one and name != names_of[0]:
             raise WrongPosterior(f"The model has one observation, {names_of[0]}: leave the observation {name} out.")
         observation = self.model.observation(name or names_of[0])
         if observation.output != "loss":
-            raise WrongPosterior(f"{observation.name} measures {observation.output}, no loss: ask for its law with derive.")
+            raise WrongPosterior(
+                f"{observation.name} measures {observation.output}, not a loss: use derive to ask for its law."
+            )
         return self.view(observation.name)
 
     @property
@@ -325,7 +325,7 @@ class Fit(FitMethods):
             return self
         if "observation" in kinds:
             return self.for_loss()
-        raise WrongPosterior(f"{question} is asked of a mixture of laws: the folder that `bayes-scaling weigh` wrote.")
+        raise WrongPosterior(f"{question} needs a mixture of laws: give the folder that `bayes-scaling weigh` wrote.")
 
     @property
     def loss_unit(self) -> str:

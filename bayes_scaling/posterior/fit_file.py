@@ -215,7 +215,7 @@ def read_fit(path: Path) -> Contents:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DamagedFit(f"{path} is not a whole fit: {first_fault(error)}. Fit again.") from None
     if found.digest != document.digest:
-        raise DamagedFit(f"{path} was edited: what it says does not match its digest. Restore a copy, or fit again.")
+        raise DamagedFit(f"{path} was edited: its content does not match its digest. Restore a copy, or fit again.")
     return found
 
 
@@ -228,7 +228,7 @@ def _read(text: bytes) -> Document:
 def _attribute(root: h5py.File) -> bytes:
     text = root.attrs[_ATTRIBUTE]
     if not isinstance(text, str) or len(text) > _LARGEST_DOCUMENT:
-        raise InvalidFit("is not a whole fit: what it says of itself is no text, or too long. Fit again.")
+        raise InvalidFit("is not a whole fit: its description is not text, or too long. Fit again.")
     return text.encode()
 
 
@@ -243,7 +243,7 @@ def _why_not_sealed(content: bytes) -> str:
                 return f"has format {found}, this version reads {FORMAT}: fit again."
             return "was edited: the checksum in its last line is missing. Restore a copy, or fit again."
     except Exception as error:  # any error of a reader of foreign bytes means the same thing
-        return f"cannot be read as a fit; it is damaged, or no netCDF file: {first_fault(error)}"
+        return f"cannot be read as a fit; it is damaged, or not a netCDF file: {first_fault(error)}"
 
 
 def _check_size(root: h5py.File, document: Document) -> None:
@@ -256,12 +256,12 @@ def _check_size(root: h5py.File, document: Document) -> None:
         if not isinstance(link, h5py.HardLink) or not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
             raise InvalidFit(f"is not a whole fit: it lacks {place}. Fit again.")
         if len(dims) != array.ndim or array.ndim > _MOST_DIMENSIONS:
-            raise InvalidFit(f"is not a whole fit: {place} has {array.ndim} dimensions, stated are {len(dims)}. Fit again.")
+            raise InvalidFit(f"is not a whole fit: {place} has {array.ndim} dimensions instead of {len(dims)}. Fit again.")
         total += array.size * array.dtype.itemsize
     most = _SHARE_OF_MEMORY * memory()
     if total > most:
         raise InvalidFit(
-            f"unpacks to {total / 1e9:.3g} GB, this machine takes {most / 1e9:.3g} GB: thin the fit where it was made."
+            f"unpacks to {total / 1e9:.3g} GB, this machine allows {most / 1e9:.3g} GB: thin the fit on the machine that made it (fit.thinned)."
         )
 
 

@@ -55,7 +55,9 @@ def input_arrays(fit: Fit, inputs: Mapping[str, Any]) -> dict[str, Any]:
     for column in fit.model.only.columns.values():
         if column not in given:
             needed = ", ".join(fit.model.only.columns.values())
-            raise InvalidInputs(f"The law {fit.model.only.law} needs {needed}; {column} was not given and does not follow.")
+            raise InvalidInputs(
+                f"The law {fit.model.only.law} needs {needed}; {column} was not given and does not follow from the other inputs."
+            )
     return given
 
 
@@ -88,8 +90,8 @@ def _warn_of_compute(given: Mapping[str, xr.DataArray]) -> None:
     worst = float(np.exp(ratio.max()))
     if worst > COMPUTE_TOLERANCE:
         warnings.warn(
-            f"The compute of the request is up to a factor {worst:.3g} from 6 N D: its extrapolation distance is that of another run than "
-            f"the loss. Leave one of the three out.",
+            f"The given compute differs from 6 N D by a factor of up to {worst:.3g}, so that the extrapolation distance belongs to another "
+            f"run than the loss. Leave one of params, tokens and compute out.",
             InconsistentComputeWarning,
             stacklevel=4,
         )

@@ -214,9 +214,9 @@ def _weights(document: Any) -> dict[str, float]:
     weights = document["weights"]
     for name, weight in weights.items():
         if not name or len(name) > _LONGEST_NAME or Path(name).name != name:
-            raise ValueError(f"{name[:40]!r} is no name of a fit in the folder")
+            raise ValueError(f"{name[:40]!r} is not the name of a fit in the folder")
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
-            raise ValueError(f"the weight of {name} is no number from 0 to 1")
+            raise ValueError(f"the weight of {name} is not a number from 0 to 1")
     if not weights:
         raise ValueError("it has no fits")
     return weights

@@ -118,8 +118,8 @@ def refuse_too_many(fit: Fit, runs: int) -> None:
     needed, most = 8.0 * _COPIES * draws * runs, _SHARE_OF_MEMORY * memory()
     if needed > most:
         raise BeyondMachine(
-            f"Predictions of {runs:,} runs by {draws:,} draws take about {needed / 1e9:.2g} GB, this machine gives {most / 1e9:.2g} GB: "
-            f"predict some {max(1, int(runs * most / needed)):,} at a time, or by a thinned fit (fit.thinned)."
+            f"Predictions of {runs:,} runs by {draws:,} draws take about {needed / 1e9:.2g} GB, this machine allows {most / 1e9:.2g} GB: "
+            f"predict some {max(1, int(runs * most / needed)):,} at a time, or use a thinned fit (fit.thinned)."
         )
 
 

@@ -32,7 +32,7 @@ def refuse_lacking_groups(groups: Mapping[str, xr.Dataset], observations: Collec
     if missing := [name for name in (*_NEEDED, *rows) if name not in groups]:
         raise InvalidFit(f"it lacks {', '.join(missing)}")
     if further := [name for name in groups if name not in (*_MAY_BE, *rows)]:
-        raise InvalidFit(f"it has {', '.join(further)}, which no fit has")
+        raise InvalidFit(f"it has {', '.join(further)}, which does not belong in a fit")
 
 
 def refuse_lacking_rows(tree: xr.DataTree, model: Model) -> None:
@@ -54,7 +54,7 @@ def refuse_lacking_rows(tree: xr.DataTree, model: Model) -> None:
         for column, values in rows.data_vars.items():
             if column in BY_COLUMN and (values.dtype.kind not in "fiu" or (values <= 0).any()):
                 raise InvalidFit(
-                    f"The rows of its observation {observation.name} have {column} that are no positive numbers: fit the runs again."
+                    f"The rows of its observation {observation.name} have values of {column} that are not positive numbers: fit the runs again."
                 )
 
 
@@ -64,7 +64,7 @@ def refuse_other_reference(stated: Mapping[str, float], needed: Mapping[str, flo
     >>> refuse_other_reference({"N": 1e9}, {"N": 1e9, "D": 1e10})
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.InvalidFit: its reference point is of N, the model's of N, D
+    bayes_scaling.errors.InvalidFit: its reference point gives N, the model needs N, D
 
     Raises
     ------
@@ -72,7 +72,7 @@ def refuse_other_reference(stated: Mapping[str, float], needed: Mapping[str, flo
         Which.
     """
     if set(stated) != set(needed):
-        raise InvalidFit(f"its reference point is of {', '.join(stated) or 'nothing'}, the model's of {', '.join(needed)}")
+        raise InvalidFit(f"its reference point gives {', '.join(stated) or 'nothing'}, the model needs {', '.join(needed)}")
 
 
 def refuse_unsound(tree: xr.DataTree, layout: Layout, checks: Sequence[Mapping[str, Any]]) -> None:
@@ -92,7 +92,7 @@ def _faults(tree: xr.DataTree, layout: Layout, checks: Sequence[Mapping[str, Any
     if missing := sorted(str(name) for name in prior if name not in posterior):
         yield f"its posterior lacks {', '.join(missing)}"
     if further := sorted(str(name) for name in posterior if name not in prior):
-        yield f"its posterior has {', '.join(further)}, which the model has not"
+        yield f"its posterior has {', '.join(further)}, which the model does not have"
     known = any(check["check"] == NOT_FINITE and not check["passed"] for check in checks)
     for name, draws in posterior.data_vars.items():
         yield from _of_draws(str(name), draws, prior[name], known)
@@ -101,13 +101,13 @@ def _faults(tree: xr.DataTree, layout: Layout, checks: Sequence[Mapping[str, Any
             yield f"the labels of {dim} are not those of its rows"
     for name, statistic in statistics.data_vars.items():
         if statistic.dtype.kind not in "fiub":
-            yield f"{name} of its sample_stats has no numbers"
+            yield f"{name} of its sample_stats is not numeric"
     if any(statistics.sizes.get(dim) != posterior.sizes[dim] for dim in names.SAMPLE_DIMS):
-        yield "its posterior and its sample_stats have draws of different number"
+        yield "its posterior and its sample_stats have different numbers of draws"
     if "importance" in tree:
         ratio = tree["importance"].to_dataset().get("log_ratio")
         if ratio is None or ratio.ndim != 1 or not ratio.size or np.isnan(ratio).any() or not np.isfinite(ratio).any():
-            yield "the weights of its importance sampling are none"
+            yield "the weights of its importance sampling are missing or invalid"
     elif "diverging" not in statistics:
         yield "its sample_stats lack diverging"
     if "modes" in tree:
@@ -122,13 +122,13 @@ def _of_draws(name: str, draws: xr.DataArray, prior: xr.DataArray, may_be_infini
             yield f"{which} has no numbers"
     positive = not names.is_log(f"{name}[")
     if positive and prior.values.min() < 0:
-        yield f"the prior of {name} has draws below zero, and is positive"
+        yield f"the prior of {name} has negative draws, but the parameter is positive"
     if may_be_infinite:
         return
     if not np.isfinite(draws.values).all():
         yield f"{name} has draws that are not finite"
     if positive and draws.values.min() < 0:
-        yield f"{name} has draws below zero, and is positive"
+        yield f"{name} has negative draws, but the parameter is positive"
 
 
 def _of_modes(modes: xr.Dataset, statistics: xr.Dataset) -> Iterator[str]:
@@ -142,4 +142,4 @@ def _of_modes(modes: xr.Dataset, statistics: xr.Dataset) -> Iterator[str]:
             yield "its sample_stats lack lp or mode"
         nearest = statistics["mode"].values
         if nearest.dtype.kind != "i" or nearest.min() < 0 or nearest.max() >= modes.sizes["mode"]:
-            yield "its draws are near modes that it has not"
+            yield "its draws refer to modes that it does not have"

@@ -79,6 +79,6 @@ def suspects_sentence(fit: Fit) -> str:
         )
 
     aside, kept = listed(False), listed(True)
-    sentences = [f"Set aside: {aside} what all other rows say."] if aside else []
-    sentences += [f"Counting like any other: {kept} what all other rows say."] if kept else []
-    return " ".join(["Rows that may have gone wrong, with the probability that they did.", *sentences]) if sentences else ""
+    sentences = [f"Set aside: {aside} the value that the other rows predict."] if aside else []
+    sentences += [f"Kept in the fit: {kept} the value that the other rows predict."] if kept else []
+    return " ".join(["Possible outliers, with the probability that the row went wrong.", *sentences]) if sentences else ""

@@ -116,7 +116,7 @@ def write_report(
     asked = {name: value for name, value in asked.items() if value is not None}
     if asked and not one:
         raise ConflictingOptions(
-            f"The report of a system of laws takes no {next(iter(asked))}: ask for one observation's, fit.view(NAME)."
+            f"The report of a system of laws takes no {next(iter(asked))}: write the report of one observation, fit.view(NAME)."
         )
     checks, published, factors = check(fit), tables.published_table(fit), agreement(fit, prob=prob)
     statements = _if_learned(claims, fit, prob)
@@ -220,7 +220,7 @@ def _agreement(fit: Fit, statements: pd.DataFrame | None, factors: pd.DataFrame,
         agree, disagree, open_ = verdict_counts(statements)
         sentences.append(
             f"Of {len(statements)} statements of Kaplan et al. (2020), {agree} agree with the {percent(prob)} interval of this posterior, "
-            f"{disagree} disagree, and of {open_} it cannot tell; they were published without intervals, for another tokenizer, corpus and "
+            f"{disagree} disagree, and for {open_} it cannot tell; they were published without intervals, for another tokenizer, corpus and "
             "scale."
         )
     for row in factors.itertuples():

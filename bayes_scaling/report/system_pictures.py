@@ -79,7 +79,7 @@ def claims_picture(table: pd.DataFrame, prob: float) -> Captioned:
     return captioned(
         claims_figure(table),
         f"Each claim of Kaplan et al. (2020): our {percent(prob)} interval over the number, which was published without one. Bars: what is "
-        "practically equal to it; an interval inside agrees, one wholly outside disagrees, another cannot tell. Exponents and "
+        "practically equal to it; an interval inside agrees, one wholly outside disagrees, any other cannot tell. Exponents and "
         "ratios are shown; sizes, batches and losses depend on tokenizer, corpus and count of parameters and are in the table.",
     )
 

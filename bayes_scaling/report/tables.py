@@ -331,5 +331,5 @@ def sensitivity_table(answer: Answer) -> Table:
     cells = {"change": "{what}", "forecast (posterior sd)": "{shift:+.2f}", "loss (%)": "{percent:+.2g}"}
     caption = "How far the mean of the forecast moves: the priors and the rows that move it most."
     if unknown:
-        caption += f" Of {unknown} rows these draws cannot say it: k-hat is above {LARGEST_K}."
+        caption += f" For {unknown} rows these draws cannot tell: k-hat is above {LARGEST_K}."
     return table_of(moved.assign(percent=100 * moved["change"]), caption, cells)

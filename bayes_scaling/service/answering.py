@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OK, CONFLICT, UNPROCESSABLE, FAILED = 200, 409, 422, 500
 CHANGED: Final = 0
 """In place of a status: the files are no longer those that were asked for."""
-_ALL_THE_SAME: Final = "For an answer all the same: override=true."
+_ALL_THE_SAME: Final = "To get an answer all the same: override=true."
 _ROWS: Final = 2000
 """Runs of a fit that are listed, evenly spaced where there are more."""
 _LISTED: Final = ("run_id", "params", "tokens", "compute_flops", "loss")
@@ -168,7 +168,7 @@ def _reply(stored: Stored, reply: Callable[[Fit | Mixture], bytes], *, keep: boo
         except Refused as error:
             return Reply(CONFLICT, " ".join([*error.reasons, _ALL_THE_SAME]).encode(), code=error.code)
         except InvalidFit as error:
-            damaged = "The file of this fit cannot be read as one; it is damaged, or of another version."
+            damaged = "The file of this fit cannot be read; it is damaged, or of another version."
             return Reply(CONFLICT, damaged.encode(), code=error.code)
         except BayesScalingError as error:
             return Reply(UNPROCESSABLE, str(error).encode(), code=error.code)

@@ -53,7 +53,7 @@ class Answers:
         """Return a fit by its name, or refuse the name."""
         stored = self.folder.find(name)
         if stored is None:
-            raise Problem(404, "There is no such fit: GET /fits lists those there are.")
+            raise Problem(404, "There is no such fit: GET /fits lists the fits.")
         return stored
 
     async def answer(self, name: str, asked: Asked, has: str) -> Tagged:
@@ -102,7 +102,7 @@ class Answers:
             if reply is not None and reply.status != CHANGED:
                 return Tagged(tag, reply)
             await asyncio.sleep(_PAUSE)
-        raise Problem(503, "The files of this fit are being replaced: come again.", retry_after="1")
+        raise Problem(503, "The files of this fit are being replaced: try again soon.", retry_after="1")
 
     async def _digest(self, stored: Stored) -> str:
         """Return the digest of the files of a fit, worked out where they are new."""
@@ -135,7 +135,7 @@ class Answers:
             raise Problem(503, f"The answer takes more than {seconds:g} seconds: ask for less.", retry_after="60") from None
         except Died:
             LOG.error('{"error": "workers died over a request"}')
-            raise Problem(503, "The process that answers was stopped twice: come again.", retry_after="5") from None
+            raise Problem(503, "The worker process was stopped twice: try again later.", retry_after="5") from None
 
 
 def checked(reply: Reply) -> bytes:

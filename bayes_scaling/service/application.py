@@ -58,7 +58,10 @@ def application(settings: Settings) -> Guard:
 
     @app.exception_handler(HTTPException)
     async def missed(request: Request, error: HTTPException) -> Response:
-        said = {404: "There is nothing here: /openapi.json lists what there is.", 405: "This takes another method."}
+        said = {
+            404: "There is nothing at this address: /openapi.json lists the addresses.",
+            405: "This address takes another method.",
+        }
         problem = Problem(error.status_code, said.get(error.status_code, "The request cannot be answered."))
         return Response(problem.body, problem.status, error.headers, "application/problem+json")
 
@@ -68,7 +71,7 @@ def application(settings: Settings) -> Guard:
 def _add_lists(app: FastAPI, answers: Answers, metrics: Metrics) -> None:
     """Add what lists and describes: fits, models, laws, and how the service is."""
 
-    @app.get("/healthz", responses=documents.json_of({"type": "object"}, "It is alive."), tags=["service"])
+    @app.get("/healthz", responses=documents.json_of({"type": "object"}, "The service is running."), tags=["service"])
     async def healthz() -> Response:
         """Say whether the service answers."""
         alive = answers.workers.active
@@ -90,7 +93,7 @@ def _add_lists(app: FastAPI, answers: Answers, metrics: Metrics) -> None:
         lines = await answers.lines(names[:_LISTED])
         return _json({"fits": lines, "count": len(answers.folder.names), "more": len(names) > _LISTED})
 
-    described = documents.json_of({"type": "object"}, "What is known of the fit.") | documents.problems()
+    described = documents.json_of({"type": "object"}, "Facts about the fit.") | documents.problems()
 
     @app.get("/fits/{fit}", tags=["fits"], responses=described)
     async def described_fit(fit: str, request: Request) -> Response:
@@ -151,7 +154,7 @@ def _posted(answers: Answers, kind: type[Question]) -> Callable[..., Any]:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
             raise Problem(415, f"The body has to be {_JSON}.")
         if request.url.query:
-            raise Problem(400, "The fields of a POST belong into its body: leave the query out.")
+            raise Problem(400, "The fields of a POST belong in its body: leave the query out.")
         body = await request.body()
         return await _answered(request, answers, fit, kind, lambda: read_body(body, answers.settings))
 

@@ -138,7 +138,7 @@ class Guard:
             await self.application(scope, _replayed(body), send)
             return
         if self.under_way >= self.settings.at_once:
-            raise Problem(429, f"{self.settings.at_once} requests are under way: come again.", retry_after="1")
+            raise Problem(429, f"{self.settings.at_once} requests are under way: try again later.", retry_after="1")
         self.under_way += 1
         self.metrics.under_way.set(self.under_way)
         try:
@@ -154,17 +154,19 @@ class Guard:
         if sum(len(name) + len(value) for name, value in headers) > _LARGEST or len(headers) > _MOST:
             return Problem(431, f"The headers have more than {_LARGEST} bytes, or are more than {_MOST}.")
         if scope["http_version"] not in ("1.0", "1.1"):
-            return Problem(400, "This is HTTP/1.1.")
+            return Problem(400, "This service speaks HTTP/1.1.")
         if scope["method"] not in METHODS:
-            return Problem(405, "Fits are read only: GET or POST.", allow=", ".join(METHODS))
+            return Problem(405, "Fits can only be read: use GET or POST.", allow=", ".join(METHODS))
         given = [value for name, value in headers if name == b"authorization"]
         if self.settings.token:
             path = scope["path"]
             if path not in OPEN and not path.startswith(OPEN[-1]) and not self._has_token(given):
-                return Problem(401, "This needs the token, as Authorization: Bearer.", www_authenticate="Bearer")
+                return Problem(
+                    401, "This needs the token, as the header Authorization: Bearer TOKEN.", www_authenticate="Bearer"
+                )
         # A page of another site may have its name point here: it asks for its own host.
         elif any(_HOST.sub("", value.decode("latin-1")) not in self._hosts for name, value in headers if name == b"host"):
-            return Problem(421, f"Without a token only {', '.join(LOOPBACK)} are answered for.")
+            return Problem(421, f"Without a token, only requests to {', '.join(LOOPBACK)} are answered.")
         return None
 
     def _has_token(self, given: list[bytes]) -> bool:

@@ -19,8 +19,8 @@ class Metrics:
             "bayes_scaling_seconds", "Seconds until the response.", ["route"], buckets=_SECONDS, registry=registry
         )
         self.under_way = Gauge("bayes_scaling_requests_under_way", "Requests under way.", registry=registry)
-        self.cached = Counter("bayes_scaling_answers_cached", "Answers that were there already.", registry=registry)
-        self.worked_out = Counter("bayes_scaling_answers_worked_out", "Answers that a worker gave.", registry=registry)
+        self.cached = Counter("bayes_scaling_answers_cached", "Answers taken from the cache.", registry=registry)
+        self.worked_out = Counter("bayes_scaling_answers_worked_out", "Answers computed by a worker.", registry=registry)
         self.replaced = Counter("bayes_scaling_workers_replaced", "Workers that died, or took too long.", registry=registry)
         self.fits = Gauge("bayes_scaling_fits", "Fits in the folder.", registry=registry)
 

@@ -81,9 +81,9 @@ def read_body(content: bytes, settings: Settings) -> dict[str, Any]:
     except Malformed:
         raise
     except (ValueError, RecursionError):
-        raise Malformed("The body is no JSON: give an object, in UTF-8.") from None
+        raise Malformed("The body is not JSON: give an object, in UTF-8.") from None
     if not isinstance(found, dict):
-        raise Malformed("The body is JSON, but no object: give the fields of the question by name.")
+        raise Malformed("The body is JSON, but not an object: give the fields of the question by name.")
     _check(found, settings, settings.depth)
     return found
 
@@ -232,7 +232,7 @@ def question_of(kind: type[Question], given: Mapping[str, Any]) -> Asked:
     for name, value in fields.items():
         suffix = _file(kind, name)
         if suffix and str(value).endswith(suffix):
-            raise InvalidRequest(f"The {name} is a file: over HTTP it has to be one of the names there are.")
+            raise InvalidRequest(f"The {name} is a file: over HTTP it has to be one of the built-in names.")
     if any(name not in DISTRIBUTIONS for name in _distributions(list(fields.values()))):
         raise InvalidRequest(f"Over HTTP a distribution is one of {', '.join(DISTRIBUTIONS)}.")
     beyond = {name: fields[name] for name in further(kind).values() if name in fields}

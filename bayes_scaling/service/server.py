@@ -99,7 +99,7 @@ def _listen(settings: Settings) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidRequest(
-            f"{settings.host}, port {settings.port}, cannot be had: {reason}. Choose another --port."
+            f"{settings.host}, port {settings.port}, cannot be used: {reason}. Choose another --port."
         ) from None
 
 

@@ -82,7 +82,7 @@ class Settings:
             )
         if not self.token and not is_loopback(self.host):
             raise InvalidRequest(
-                f"Other machines reach {self.host}: give a --token-file, whose token every request has to bring, or stay at "
+                f"Other machines can reach {self.host}: give a --token-file, whose token every request has to send, or stay at "
                 f"{LOOPBACK[0]}."
             )
 

@@ -136,7 +136,7 @@ def test_a_report_that_fails_costs_no_fit(tables, command):  # noqa: F811
     assert bs.read_batch(out)["report"].astype(bool).tolist() == [False, True]
     failure = bs.batch.read_failures(out).iloc[0]
     assert (failure["table"], failure["error"]) == (fits["table"][0], "Unwritable")
-    assert failure["reason"].startswith("The fit is stored, its report failed: ")
+    assert failure["reason"].startswith("The fit is stored, but its report failed: ")
     assert "1 failed before" in command("batch", tables, "--out", out, "--dry-run").out
 
     again = command("batch", tables, "--out", out)

@@ -209,7 +209,7 @@ def test_what_no_fit_says_is_refused(fit_by_hand, tmp_path):
         "posterior/E": lambda root, _said: root.__delitem__("posterior/E"),
         "nested|recursion|Recursion|model": lambda _root, said: said.update(model=None),
         "arrays": lambda _root, said: said.update(arrays=["posterior/E"]),
-        "dimensions, stated are 3": lambda _root, said: said["arrays"].update({"posterior/E": ["draw", "chain", "run"]}),
+        "dimensions instead of 3": lambda _root, said: said["arrays"].update({"posterior/E": ["draw", "chain", "run"]}),
     }
     for message, edit in edits.items():
         path = reseal(fit_by_hand.save(tmp_path / "fit.nc"), edit)
@@ -229,7 +229,7 @@ def test_groups_are_those_of_a_fit(fit_by_hand):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("E", lambda draws: draws - 100, "E has draws below zero"),
+        ("E", lambda draws: draws - 100, "E has negative draws"),
         ("E", lambda draws: draws.where(draws > 1.8), "E has draws that are not finite"),
         ("E", lambda draws: draws.astype(int), "E has no numbers"),
         ("E", lambda draws: draws.expand_dims(run=3, axis=2), "E has the dims"),
@@ -252,10 +252,15 @@ def test_draws_that_no_model_has_are_refused(fit_by_hand, tmp_path, name, change
     ("group", "name", "change", "message"),
     [
         ("prior", "E", lambda draws: draws.astype(str), "the prior of E has no numbers"),
-        ("prior", "E", lambda draws: draws - 100, "the prior of E has draws below zero"),
-        ("sample_stats", "diverging", lambda draws: draws.astype(str), "diverging of its sample_stats has no numbers"),
-        ("observations/loss", "compute_flops", lambda column: column.astype(str), "have compute_flops that are no positive"),
-        ("observations/loss", "compute_flops", lambda column: -column, "have compute_flops that are no positive"),
+        ("prior", "E", lambda draws: draws - 100, "the prior of E has negative draws"),
+        ("sample_stats", "diverging", lambda draws: draws.astype(str), "diverging of its sample_stats is not numeric"),
+        (
+            "observations/loss",
+            "compute_flops",
+            lambda column: column.astype(str),
+            "have values of compute_flops that are not positive",
+        ),
+        ("observations/loss", "compute_flops", lambda column: -column, "have values of compute_flops that are not positive"),
     ],
 )
 def test_other_groups_that_no_fit_has_are_refused(fit_by_hand, tmp_path, group, name, change, message):

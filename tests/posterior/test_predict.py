@@ -131,7 +131,7 @@ def test_a_repeated_index_is_kept(fit_by_hand):
 
 
 def test_n_d_and_c_that_contradict_each_other_are_said(fit_by_hand):
-    with pytest.warns(InconsistentComputeWarning, match="factor 1.67e"):
+    with pytest.warns(InconsistentComputeWarning, match="factor of up to 1.67e"):
         predict(fit_by_hand, params=1e9, tokens=1e10, compute_flops=1e25)
 
 

@@ -158,7 +158,7 @@ byId("ask").addEventListener("submit", async (event) => {
       }
     }
   } catch (error) {
-    say("p", error instanceof SyntaxError ? "The fields are no JSON." : error.message, "caveat");
+    say("p", error instanceof SyntaxError ? "The fields are not JSON." : error.message, "caveat");
   }
 });
 
