@@ -53,7 +53,7 @@ class Registry[T](dict[str, T]):
         taken: Any = self.get(name)  # asks no plug-in: these may be what is being loaded
         if taken is not None and taken.__module__ != module:
             raise TypeError(
-                f"The {self.what} {name!r} is there already, of {taken.__module__}: give the new one another name."
+                f"The {self.what} {name!r} already exists, in {taken.__module__}: give the new one another name."
             )
 
     @property

@@ -112,7 +112,7 @@ def certify(
         raise OutOfRange(f"tables is {tables} and workers {workers}: each has to be at least one.")
     if tables > _MOST_TABLES:
         raise OutOfRange(
-            f"tables is {tables:.4g}: at most {_MOST_TABLES:,} are simulated, which tell a coverage of 90 % to 0.3 %."
+            f"tables is {tables:.4g}: at most {_MOST_TABLES:,} are simulated, which estimate a coverage of 90 % to within 0.3 %."
         )
     runs, spec = on_trial(runs, model, "a certificate")
     if not discrepancy:

@@ -132,13 +132,13 @@ def choose(
 def _reason(table: RunTable, names: tuple[str, ...], cuts: Mapping[str, Any]) -> str:
     """Return why the first of several laws is not to be weighed against the others; nothing where it is."""
     if len(names) == 1:
-        return "of the shipped models it alone is a candidate for these columns"
+        return "it is the only shipped model for these columns"
     try:
         ahead = {run for origin in rolling_origins(table.table, **cuts) for run in origin.ahead}
     except InvalidRequest as error:
         return f"{' and '.join(names)} cannot be weighed by forecasts. {str(error).removesuffix('.')}"
     if len(ahead) < _FEWEST:
-        return f"{len(ahead)} runs could be forecast, fewer than the {_FEWEST} that tell {' and '.join(names)} apart"
+        return f"{len(ahead)} runs could be forecast, fewer than the {_FEWEST} needed to tell {' and '.join(names)} apart"
     return ""
 
 

@@ -124,5 +124,5 @@ def doubt(clusters: int, kind: str) -> str:
     if clusters >= FEW:
         return ""
     if clusters < 2:
-        return f"The {kind} are one alone, whose forecasts share its error: no standard error can be stated."
+        return f"There is only one of the {kind}, and its forecasts share errors: no standard error can be stated."
     return f"With {clusters} {kind} the standard errors are themselves uncertain, by some {100 * relative_error(clusters):.0f} %."

@@ -60,8 +60,8 @@ def register_forecasts(
         raise InvalidInputs(f"Every run to forecast needs a {_RUN} of its own, which identifies it when it is measured.")
     if len(runs) > MOST_AT_ONCE:
         raise OutOfRange(
-            f"{len(runs):,} runs are to be forecast: at most {MOST_AT_ONCE:,} are registered at once, since the ledger keeps how any two of "
-            f"them go together."
+            f"{len(runs):,} runs are to be forecast: at most {MOST_AT_ONCE:,} are registered at once, since the ledger stores the "
+            f"correlation of any two of them."
         )
     names, digest = [label_of(name) for name in runs[_RUN]], fit.digest
     draws = flat_draws(predict_rows(fit, runs, seed=seed)["measured_loss"])
@@ -235,7 +235,7 @@ def _read(entry: dict[str, Any], path: str | Path) -> dict[str, Any]:
     try:
         _Entry.model_validate(entry)
     except ValidationError as error:
-        raise InvalidLedger(f"The ledger {path} has an entry that is no forecast: {first_fault(error)}.") from None
+        raise InvalidLedger(f"The ledger {path} has an entry that is not a forecast: {first_fault(error)}.") from None
     return entry
 
 

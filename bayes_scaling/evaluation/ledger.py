@@ -51,8 +51,8 @@ def append_all(
         complete, entries, torn = _complete(content, place, may_be_empty=is_new)
         if torn:
             raise InvalidLedger(
-                f"The last line of the ledger {path} is torn: its writer was killed before it was acknowledged. Nothing was added; "
-                f"`bayes-scaling ledger repair {path}` keeps the line aside."
+                f"The last line of the ledger {path} is incomplete: its writer was killed before it was acknowledged. Nothing was "
+                f"added; `bayes-scaling ledger repair {path}` moves the line to a file beside the ledger."
             )
         added: list[dict[str, Any]] = []
         before = entries[-1]["seal"] if entries else FIRST
@@ -95,8 +95,8 @@ def read_ledger(path: str | Path, *, last: str | None = None) -> list[dict[str, 
     _, entries, torn = _complete(content, Path(path))
     if torn:
         warnings.warn(
-            f"The last line of the ledger {path} is torn: what it held was never acknowledged as written, or was cut off since, "
-            f"which --seal with a published seal tells. `bayes-scaling ledger repair` keeps it aside.",
+            f"The last line of the ledger {path} is incomplete: it was never acknowledged as written, or was cut off since; "
+            f"--seal with a published seal tells which. `bayes-scaling ledger repair` moves it to a file beside the ledger.",
             BayesScalingWarning,
             stacklevel=2,
         )
@@ -150,17 +150,17 @@ def _complete(content: bytes, path: Path, *, may_be_empty: bool = False) -> tupl
     lines, entries, before, torn = content.splitlines(keepends=True), [], FIRST, b""
     if not content and not may_be_empty:
         raise InvalidLedger(
-            f"The ledger {path} is empty: a ledger has an entry from its beginning. Restore it from a copy, or, where it never had "
-            f"one, remove it by `bayes-scaling ledger repair {path}`."
+            f"The ledger {path} is empty, and a ledger has at least one entry. Restore it from a copy, or, if it never had "
+            f"one, remove it with `bayes-scaling ledger repair {path}`."
         )
     if lines and not lines[-1].endswith(b"\n") and _entry(lines[-1]) is None:
         torn = lines.pop()
         if not lines and not torn.startswith(b'{"'):
-            raise InvalidLedger(f"The file {path} is no ledger; it was not changed.")
+            raise InvalidLedger(f"The file {path} is not a ledger; it was not changed.")
     for number, line in enumerate(lines, start=1):
         entry = _entry(line)
         if entry is None or not isinstance(entry.get("seal"), str):
-            raise InvalidLedger(f"The ledger {path} is broken at line {number}: the line is no entry.")
+            raise InvalidLedger(f"The ledger {path} is broken at line {number}: the line is not an entry.")
         before = seal(before, entry)
         if entry["seal"] != before:
             raise InvalidLedger(

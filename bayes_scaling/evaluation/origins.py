@@ -53,10 +53,10 @@ def rolling_origins(
     [('3.2e+19', 12, 12), ('1e+20', 16, 8), ('3.2e+20', 20, 4)]
     """
     if over not in table or table[over].isna().any():
-        raise InvalidInputs(f"The runs have no whole column {over!r} to roll the origin over; found {', '.join(table)}.")
+        raise InvalidInputs(f"The runs have no column {over!r} without gaps to split them by; found {', '.join(table)}.")
     if not pd.api.types.is_numeric_dtype(table[over]) or not (table[over] > 0).all():
         raise InvalidInputs(
-            f"The column {over!r} is not of positive numbers: roll the origin over a resource, such as tokens."
+            f"The column {over!r} has values that are not positive numbers: split the runs by a resource, such as tokens."
         )
     for name, value in (("per_decade", per_decade), ("least", least), ("fewest_ahead", fewest_ahead)):
         if value < 1:

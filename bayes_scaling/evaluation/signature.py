@@ -88,7 +88,7 @@ def verify(ledger: str | Path, signers: str | Path) -> Signed:
             f"The signature {place} cannot be read: {first_fault(error)}. `bayes-scaling ledger seal {ledger} --sign-key KEY` makes one."
         ) from None
     if (found := _SIGNED.fullmatch(text)) is None:
-        raise InvalidLedger(f"{place} is no signature of a ledger.")
+        raise InvalidLedger(f"{place} is not the signature of a ledger.")
     if not Path(signers).is_file():
         raise InvalidLedger(f"There is no file {signers}: give one with a name and a public key on each line.")
     message, seal, count, signature = found.groups()
@@ -100,7 +100,7 @@ def verify(ledger: str | Path, signers: str | Path) -> Signed:
         check = ["verify", "-n", _NAMESPACE, "-s", str(made), *of_signers]
         signer = next((name for name in names if not _keygen([*check, "-I", name], message).returncode), None)
     if signer is None:
-        raise InvalidLedger(f"The signature {place} is of none of the signers in {signers}, or not of what it says.")
+        raise InvalidLedger(f"The signature {place} was made by none of the signers in {signers}, or for another text.")
     entries = read_ledger(ledger, last=seal)
     if len(entries) < int(count) or entries[int(count) - 1]["seal"] != seal:
         raise InvalidLedger(f"The ledger {ledger} is not what {signer} signed: entry {count} has another seal.")

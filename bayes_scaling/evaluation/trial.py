@@ -33,7 +33,7 @@ def on_trial(
     model = read_model(model)
     if not model.is_one or model.only.output != "loss":
         raise InvalidModel(
-            f"{model.title or 'The model'} does not have exactly one observation of a loss, which {use} takes."
+            f"{model.title or 'The model'} does not have exactly one observation of a loss, which {use} needs."
         )
     return runs, model
 

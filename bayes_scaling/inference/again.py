@@ -83,7 +83,7 @@ class SecondSeed:
                 f"A second seed does NOT agree, do not rely on this posterior: the mean of {worst['parameter']} differs by "
                 f"{by}, {errors}{others}."
             )
-        return said if self.fit.converged else f"{said} Of the second seed: {self.fit.verdict}"
+        return said if self.fit.converged else f"{said} The second seed: {self.fit.verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a program reads."""

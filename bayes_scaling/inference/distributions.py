@@ -68,7 +68,7 @@ def distribution[F: Callable[..., Any]](function: F) -> F:
     """
     name = function.__name__
     if name in DISTRIBUTIONS or hasattr(pm, name):
-        raise TypeError(f"The distribution {name!r} is there already, of PyMC: give the new one another name.")
+        raise TypeError(f"PyMC already has a distribution {name!r}: give the new one another name.")
     OWN.refuse_taken(name, function.__module__)
     OWN[name] = function
     return function

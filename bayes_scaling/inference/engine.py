@@ -110,7 +110,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         if settings.sampler == "importance" and not modes:
             raise InvalidModel("No start found a point where the density of the runs is finite: look at the priors.")
         left = density.size - len(effects_of(density)[0])
-        reason = f"{left} unknowns are more than {_MOST_UNKNOWNS}, up to which importance sampling is tried"
+        reason = f"{left} unknowns are more than {_MOST_UNKNOWNS}, the limit for importance sampling"
         if modes and (settings.sampler == "importance" or (settings.sampler == "auto" and left <= _MOST_UNKNOWNS)):
             show("sampling", 0.0)
             weighted, given, modes = _weighted(density, modes, settings, lambda share: show("sampling", share / 3))

@@ -172,8 +172,8 @@ def refuse_limits_above(layout: Layout) -> None:
             losses = layout.rows[observation.name].table["loss"]
             if (below := int((losses <= value).sum())) >= max(1, _MOST_BELOW * len(losses)):
                 raise InvalidPin(
-                    f"{name} is fixed at {value:g}, which no mean loss goes below, and {below} of {len(losses)} runs measured no more, from "
-                    f"{losses.min():g} on: fix it below the losses of the runs, or leave it to these."
+                    f"{name} is fixed at {value:g}, below which no mean loss can lie, but {below} of {len(losses)} runs measured at most that, "
+                    f"the least {losses.min():g}: fix it below the losses of the runs, or let the runs estimate it."
                 )
 
 
@@ -206,11 +206,11 @@ def reduced(runs: RunTable, model: Model, best_of: Collection[str]) -> RunTable:
     if not best_of:
         return runs
     if not (model.is_one and model.only.table == "runs" and model.only.output == "loss"):
-        raise InvalidRequest("The best of a sweep is a loss of runs: the model observes something else, leave best_of out.")
+        raise InvalidRequest("best_of selects losses of runs, but the model observes something else: leave best_of out.")
     inputs = [column for column in model.needs if column != "loss"]
     if asked := [column for column in best_of if column in inputs]:
         raise InvalidRequest(
-            f"{model.only.law} is a law of {', '.join(asked)}, and takes every run: leave best_of {asked[0]} out."
+            f"{model.only.law} depends on {', '.join(asked)} itself and uses every run: leave {asked[0]} out of best_of."
         )
     return sweeps.best_of(runs, best_of, of=inputs).runs
 
@@ -275,13 +275,13 @@ def warn_of_checkpoints(runs: RunTable, layout: Layout, *, stacklevel: int) -> N
     count = int(runs.table["checkpoint"].sum()) if "checkpoint" in runs.table else 0
     if count and layout.model.is_one:
         taken = (
-            "the model correlates the points of one"
+            "the model correlates the points of each run"
             if layout.only.serial is not None
-            else "whose errors are correlated, which the model does not know: intervals will be too narrow"
+            else "the model takes their errors as independent, which they are not: intervals will be too narrow"
         )
         warnings.warn(
-            f"{count} of {len(runs)} rows of {runs.name} are points along a run, whose learning rate had not come down; "
-            f"{taken}. Keep the ends of runs with the condition 'not checkpoint'.",
+            f"{count} of {len(runs)} rows of {runs.name} are points along a run, before its learning rate has decayed; "
+            f"{taken}. Keep only the ends of runs with the condition 'not checkpoint'.",
             CheckpointWarning,
             stacklevel=stacklevel,
         )

@@ -189,7 +189,9 @@ class Observation(Strict):
                 self._check_walk(name, walk.along or name)
         for name in self.noise:
             if not name.isidentifier() or name in QUANTITIES:
-                raise InvalidSpecification(f"noise.{name}: name it by a word of letters that is no quantity, such as recipe")
+                raise InvalidSpecification(
+                    f"noise.{name}: the name has to be a word of letters that is not a quantity, such as recipe"
+                )
         for part in ("discrepancy", "noise", "correlation"):
             if getattr(self, part) and not self.likelihood.integrates:
                 raise InvalidSpecification(
@@ -206,7 +208,7 @@ class Observation(Strict):
         if column not in given and not (symbol == "C" and {"params", "tokens"} <= given):
             raise InvalidSpecification(
                 f"discrepancy.{name}: {self.law} takes {', '.join(self.columns.values())}, from which {column} does not follow: "
-                f"let it walk along one of these, or along C where there are params and tokens"
+                f"put the discrepancy along one of these, or along C where there are params and tokens"
             )
 
     @property
@@ -306,7 +308,9 @@ class Model(Strict):
             if names.count(name) > 1:
                 raise InvalidSpecification(f"observations: two are called {name!r}; give each a name of its own")
             if not name.isidentifier():
-                raise InvalidSpecification(f"observations: {name!r} is no name; use letters, digits and underscores")
+                raise InvalidSpecification(
+                    f"observations: {name!r} is not a valid name; use letters, digits and underscores"
+                )
         valid = dict.fromkeys(name for o in self.observations for name in o.the_law.parameters)
         for name in self.parameters:
             if name not in valid:
@@ -319,11 +323,11 @@ class Model(Strict):
                 if other.parameters[name] != kind:
                     raise InvalidSpecification(f"parameters.{name}: {other.name} and {law.name} mean different things by it")
                 if name not in self.parameters and name not in law.optional:
-                    raise InvalidSpecification(f"parameters.{name}: {law.name} has it, the document gives it no prior")
+                    raise InvalidSpecification(f"parameters.{name}: {law.name} needs it, the document gives it no prior")
                 for other in kind.through if isinstance(kind, Coefficient) else ():
                     if other in self.fixed and law.parameters[other].moves:
                         raise InvalidSpecification(
-                            f"parameters.{other}: {name} is stated through it: give it a prior, not a value"
+                            f"parameters.{other}: the prior of {name} is stated relative to it: give it a prior, not a value"
                         )
         self._check_reference()
         return self

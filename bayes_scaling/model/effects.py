@@ -138,7 +138,7 @@ class Placed:
         """
         if self.path(draws, group, seed) is _nothing:
             return None
-        raise InvalidRequest(f"The effect {self.name} is no spline of the logarithm of one column.")
+        raise InvalidRequest(f"The effect {self.name} is not a spline of the logarithm of one column.")
 
     def at(self, draws: xr.Dataset, columns: Mapping[str, Any], group: Mapping[str, str], seed: int) -> Any:
         """Return what the effect adds at new inputs, dims (chain, draw, *dims of the columns)."""

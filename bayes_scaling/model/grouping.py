@@ -51,7 +51,7 @@ def check_groups(table: pd.DataFrame, columns: Iterable[str]) -> None:
     """
     for column in columns:
         if column in BY_COLUMN:
-            raise InvalidGrouping(f"{column} is a quantity of the runs, no grouping: fit by a column of labels.")
+            raise InvalidGrouping(f"{column} is a quantity of the runs, not a grouping: fit by a column of labels.")
         if column not in table:
             raise InvalidGrouping(f"The runs have no column {column!r} to fit by; {choose(column, map(str, table))}.")
         labels = table[column].map(label_of).where(table[column].notna(), "")
@@ -66,7 +66,7 @@ def check_groups(table: pd.DataFrame, columns: Iterable[str]) -> None:
                 f"(--by {column}) out."
             )
         if labels.nunique() == len(labels):
-            raise InvalidGrouping(f"Every run has a {column} of its own: a group needs several runs, fit by another column.")
+            raise InvalidGrouping(f"Every run has a different {column}: a group needs several runs, fit by another column.")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Groups:
         """Find the groups of a table, or refuse one that lacks a grouping column, or a cell of one."""
         for column in columns:
             if column in _RESERVED:
-                raise InvalidGrouping(f"The model varies by {column!r}, a name kept for draws: rename the column.")
+                raise InvalidGrouping(f"The model varies by {column!r}, a name reserved for draws: rename the column.")
             if column not in table:
                 raise InvalidGrouping(
                     f"The model varies by {column!r}, the runs have no such column; found {', '.join(map(str, table))}. "
@@ -100,7 +100,9 @@ class Groups:
         joined = {grouping: labels[grouping.split(":")] for grouping in (*groupings, ":".join(columns))}
         for grouping, parts in joined.items():
             if len(parts.drop_duplicates()) > len({":".join(row) for row in parts.itertuples(index=False, name=None)}):
-                raise InvalidGrouping(f"Labels of {grouping} hold colons and cannot be told apart when joined: rename them.")
+                raise InvalidGrouping(
+                    f"Labels of {grouping} contain colons and cannot be told apart when joined: rename them."
+                )
         cells = labels.drop_duplicates().sort_values(list(columns)).reset_index(drop=True)
         return cls(columns, cells, pd.MultiIndex.from_frame(cells).get_indexer(pd.MultiIndex.from_frame(labels)))
 

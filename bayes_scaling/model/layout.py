@@ -316,7 +316,7 @@ def _reference(model: Model, rows: Mapping[str, Rows]) -> dict[str, float]:
             values = [of_it for each in rows.values() if (of_it := each.values_of(name)) is not None]
             if not values:
                 raise InvalidModel(
-                    f"The rows have no {QUANTITIES[name].column} to take the reference point {name} of: give a number."
+                    f"The rows have no {QUANTITIES[name].column} to compute the reference point {name} from: give a number."
                 )
             stated = geometric_mean(np.concatenate(values))
         point[name] = float(stated)

@@ -112,10 +112,10 @@ class Likelihood(Registered):
     def _has_a_place_for_outliers(self) -> Self:
         if self.floor is not None:
             if self.growth is None:
-                raise InvalidSpecification("floor: it is of a noise that grows with the loss; give growth too")
+                raise InvalidSpecification("floor: applies only to noise that grows with the loss; give growth too")
             check_share("floor", self.floor)
         if self.outliers is not None and not self.integrates:
-            raise InvalidSpecification(f"outliers: give them to a Normal likelihood; {self.dist} says itself what strays")
+            raise InvalidSpecification(f"outliers: need a Normal likelihood; {self.dist} already allows for outliers")
         return self
 
     @property
@@ -346,8 +346,8 @@ def serial_of(table: pd.DataFrame, correlation: Correlation | None) -> Serial | 
         steps = np.diff(np.log(along[ordered]))
         if (steps <= 0).any():
             raise InvalidModel(
-                f"Two rows of run {label!r} have {correlation.along} {along[ordered[:-1][steps <= 0][0]]:g}: points of one run at "
-                f"one place measure the same. Keep one of them."
+                f"Two rows of run {label!r} have {correlation.along} {along[ordered[:-1][steps <= 0][0]]:g}: keep one of "
+                f"them."
             )
         if len(ordered) > 1:
             blocks.append(ordered)

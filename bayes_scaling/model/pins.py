@@ -36,7 +36,9 @@ class Pin:
         except (TypeError, ValueError):
             value, error = np.nan, np.nan
         if not (np.isfinite(value) and np.isfinite(error) and value >= 0 and error >= 0 and (value > 0 or not error)):
-            raise InvalidPin(f"The pin {name} = {given} is none: give a number that is not negative, or 1.69+-0.02.")
+            raise InvalidPin(
+                f"The pin {name} = {given} is not valid: give a number that is not negative, such as 1.69, or one with an error, 1.69+-0.02."
+            )
         return cls(value, error)
 
     def stated(self, name: str, kind: Kind) -> dict[str, Any]:

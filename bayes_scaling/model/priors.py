@@ -249,7 +249,7 @@ class Prior(BaseModel):
             given = given.to_dict()
         if not isinstance(given, Mapping):
             raise InvalidSpecification(
-                f"{given!r} states no prior: give Prior(dist='LogNormal', mu=0, sigma=1), a dictionary of it, or a distribution "
+                f"{given!r} is not a prior: give Prior(dist='LogNormal', mu=0, sigma=1), a dictionary of it, or a distribution "
                 f"of PreliZ or pymc_extras"
             )
         try:

@@ -40,7 +40,7 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
     source = runs if observation.table in OF_RUNS else curves
     if source is None:
         raise InvalidRuns(
-            f"The observation {observation.name} is about {observation.table}: hand over the learning curves "
+            f"The observation {observation.name} needs {observation.table}: give the learning curves "
             f"(on the command line: --curves TABLE)."
             + (
                 " A table with the steps to a loss at each batch goes with the model steps_to_loss."
@@ -58,7 +58,7 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
     empty = table[list(observation.needs)].isna().any(axis=1)
     if empty.any():
         raise BadCells(
-            f"{int(empty.sum())} of {len(table)} rows of the observation {observation.name} have gaps: say which with where."
+            f"{int(empty.sum())} of {len(table)} rows of the observation {observation.name} have gaps: select the complete rows with where."
         )
     if observation.correlation is not None and observation.table != "runs":
         place = [observation.correlation.by, observation.correlation.along]
@@ -66,7 +66,6 @@ def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -
         if twice.any():
             run, at = table.loc[twice, place].iloc[0]
             raise RepeatedRun(
-                f"The observation {observation.name} has two rows of run {run} at {place[1]} {at:g}, whose residuals would be one: "
-                f"keep one with where."
+                f"The observation {observation.name} has two rows of run {run} at {place[1]} {at:g}: keep one of them with where."
             )
     return table.reset_index(drop=True)

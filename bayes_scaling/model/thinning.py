@@ -126,7 +126,7 @@ def thin(
     (1000, '1,000 of 5,000 rows, taken at random (seed 0), as evenly over params and tokens as there are rows')
     """
     if rows < 1:
-        raise OutOfRange(f"{rows} rows are to be kept: keep at least one.")
+        raise OutOfRange(f"The number of rows to keep is {rows}: it has to be at least 1.")
     first = read_inputs(next(iter(batches_of(source)), pd.DataFrame()), columns=columns)
     read = read_model(default_model(first.columns) if model is None else model)
     if not read.is_one or read.groupings or read.only.table != "runs":
@@ -157,7 +157,7 @@ def refuse_too_many(source: str | Path | pd.DataFrame | RunTable) -> None:
     if needed > there:
         raise TooLarge(
             f"{rows:,} rows would take {needed / 1e9:.0f} GB of memory to fit, this machine has {there / 1e9:.0f}: fit some of them. "
-            f"`bayes-scaling thin TABLE --rows 20000 --out few.csv` takes them, and says what that loses (in Python bayes_scaling.model.thinning.thin)."
+            f"`bayes-scaling thin TABLE --rows 20000 --out few.csv` selects them, and reports the loss of precision (in Python bayes_scaling.model.thinning.thin)."
         )
 
 
@@ -215,7 +215,7 @@ def _loss_of_information(counted: Counted, kept: np.ndarray, model: Model) -> st
         f"in the middle of the runs {middle} times (with the discrepancy of the prior, and without any)."
     )
     if counts[1].sum() < _MANY:
-        said += f" Fewer than {_MANY:,} rows tell less of noise and discrepancy too: intervals may be wider than that."
+        said += f" Fewer than {_MANY:,} rows also say less about noise and discrepancy: intervals may be wider than that."
     return said
 
 

@@ -62,7 +62,7 @@ def test_few_runs_keep_the_default_and_say_why(by_hand):
     assert found.sentence.startswith("kappa was fitted: ")
     assert "forecast" in found.sentence
     alone = choose(runs[["tokens", "loss"]], progress=False)
-    assert alone.sentence == "offset_d was fitted: of the shipped models it alone is a candidate for these columns."
+    assert alone.sentence == "offset_d was fitted: it is the only shipped model for these columns."
 
 
 def test_auto_on_the_command_line(by_hand, tmp_path, command):  # noqa: F811

@@ -75,7 +75,7 @@ def test_a_torn_line_is_kept_aside_and_nothing_is_added_before(tmp_path, cut):
     append(path, {"n": 1})
     torn = path.read_bytes()[len(whole) :][:cut]
     path.write_bytes(whole + torn)
-    with pytest.warns(BayesScalingWarning, match="is torn"):
+    with pytest.warns(BayesScalingWarning, match="is incomplete"):
         assert [entry["n"] for entry in read_ledger(path)] == [0]
     with pytest.raises(InvalidLedger, match="ledger repair"):
         append(path, {"n": 2})
@@ -182,7 +182,7 @@ def test_another_file_is_no_ledger(tmp_path):
     for content, said in (
         ("not json\n", "broken at line 1"),
         ('{"my": "file"}', "broken at line 1"),
-        ("words", "is no ledger"),
+        ("words", "is not a ledger"),
     ):
         path.write_text(content)
         with pytest.raises(InvalidLedger, match=said):

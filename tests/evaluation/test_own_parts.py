@@ -236,7 +236,7 @@ def test_a_broken_plug_in_is_one_sentence(registries, tmp_path, monkeypatch):
 def test_a_plug_in_takes_no_name_that_is_there(registries, tmp_path, monkeypatch):
     installed(tmp_path, monkeypatch, greedy_parts=CELL.replace('"jump"', '"shared"'))
     with (
-        pytest.warns(BayesScalingWarning, match="The effect 'shared' is there already, of bayes_scaling.model.effects"),
+        pytest.warns(BayesScalingWarning, match="The effect 'shared' already exists, in bayes_scaling.model.effects"),
         pytest.raises(InvalidSpecification, match="there is no 'jumpy'"),
     ):
         Effect.of({"kind": "jumpy"})

@@ -117,7 +117,7 @@ def test_few_draws_differ_by_no_more_than_their_error(second):
     failed = replace(
         second.fit, checks=({"check": "chains", "about": "convergence", "value": 1, "rule": ">= 2", "passed": False},)
     )
-    assert "Of the second seed: This posterior has NOT converged" in again.SecondSeed(failed, second.table).sentence
+    assert "The second seed: This posterior has NOT converged" in again.SecondSeed(failed, second.table).sentence
 
 
 def test_it_is_sampled_as_the_fit_was(second):

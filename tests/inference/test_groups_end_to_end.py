@@ -82,7 +82,7 @@ def test_an_exponent_that_varies_beside_a_shared_term_and_boolean_and_numeric_la
 
 def test_labels_that_cannot_be_told_apart_are_refused(tmp_path):
     rows = table([("a", "b:c"), ("a:b", "c")])
-    with pytest.raises(InvalidModel, match="hold colons and cannot be told apart"):
+    with pytest.raises(InvalidModel, match="contain colons and cannot be told apart"):
         fitted(tmp_path, rows, f'varies_by = ["corpus", "corpus:arch"]\n{SPREAD}')
 
 

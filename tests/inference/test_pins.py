@@ -27,7 +27,7 @@ def test_a_pin_is_written_as_one_likes(written):
 
 @pytest.mark.parametrize("wrong", ["", "x", "1+-", "-1", -1.0, (1, -0.1), (0.0, 0.1), "1+-2+-3", float("nan"), None])
 def test_what_is_no_pin_is_a_sentence(wrong):
-    with pytest.raises(InvalidModel, match=r"The pin E = .* is none"):
+    with pytest.raises(InvalidModel, match=r"The pin E = .* is not valid"):
         read_model("kappa").pinned({"E": wrong})
 
 
@@ -56,7 +56,7 @@ def test_a_pin_is_in_the_units_of_the_table(simulated_runs):
     [
         ("kappa", {"X": 1.0}, "no parameter 'X' to pin"),
         ("kappa", {"A": "3+-1"}, "states the loss left by N"),
-        ("farseer", {"s": 0.06}, "E is stated through it"),
+        ("farseer", {"s": 0.06}, "E is stated relative to it"),
     ],
 )
 def test_what_cannot_be_pinned_is_a_sentence(model, pins, message):
@@ -101,6 +101,8 @@ def test_pins_on_the_command_line(simulated_runs, tmp_path, command):  # noqa: F
 def test_a_limit_above_a_measured_loss_is_refused():
     runs = load_runs("pile_families")
     least, second = sorted(runs.table["loss"])[:2]
-    with pytest.raises(InvalidPin, match=f"E is fixed at {second:g}.* 2 of 20 runs measured no more, from {least:g} on"):
+    with pytest.raises(
+        InvalidPin, match=f"E is fixed at {second:g}.* 2 of 20 runs measured at most that, the least {least:g}"
+    ):
         fit(runs, "chinchilla", pin={"E": second}, progress=False)
     refuse_limits_above(Layout.of(read_model("chinchilla").pinned({"E": least}), {"loss": runs.table}))  # by its noise

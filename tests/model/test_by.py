@@ -78,7 +78,7 @@ def schedules() -> pd.DataFrame:
         (lambda t: t, "schedules", "no column 'schedules' to fit by; did you mean 'schedule'"),
         (lambda t: t, "tokens", "tokens is a quantity of the runs"),
         (lambda t: t[t["schedule"] == "linear"], "schedule", "Every run has the schedule 'linear'"),
-        (lambda t: t.assign(schedule=range(len(t))), "schedule", "Every run has a schedule of its own"),
+        (lambda t: t.assign(schedule=range(len(t))), "schedule", "Every run has a different schedule"),
         (lambda t: t.assign(schedule=t["schedule"].where(t.index != 3)), "schedule", "schedule is missing in row 4"),
         (lambda t: t.assign(schedule=t["schedule"].where(t.index != 3, " ")), "schedule", "schedule is missing in row 4"),
     ],

@@ -50,7 +50,7 @@ def test_groups_stay_where_a_prior_changes():
 @pytest.mark.parametrize(
     ("priors", "said"),
     [
-        ({"a": 3}, "The prior of a: 3 states no prior"),
+        ({"a": 3}, "The prior of a: 3 is not a prior"),
         ({"aa": pz.LogNormal(0, 1)}, "There is no parameter 'aa'"),
         ({"a": pz.LogNormal()}, "LogNormal takes the arguments"),
         ({"a": {"dist": "LogNormal", "mu": "much", "sigma": 1.0}}, "The prior of a: mu"),
@@ -67,7 +67,7 @@ def test_noise_may_be_another():
     system = bs.read_model("kaplan_system").with_noise(observation="noise", sigma=pz.HalfNormal(0.5))
     assert str(system.observation("noise").likelihood.sigma) == "HalfNormal(sigma=0.5)"
     assert system.observation("curves") == bs.read_model("kaplan_system").observation("curves")
-    with pytest.raises(bs.BayesScalingError, match="give them to a Normal likelihood"):
+    with pytest.raises(bs.BayesScalingError, match="need a Normal likelihood"):
         KAPPA.with_noise("StudentT", nu=4.0)
 
 

@@ -192,5 +192,5 @@ def test_a_user_s_own_distribution_is_positive_and_takes_no_name_that_is_there()
         return pm.Weibull.dist(alpha, 1.0, size=size)
 
     weibull.__name__ = "Weibull"
-    with pytest.raises(TypeError, match="is there already"):
+    with pytest.raises(TypeError, match="already has a distribution"):
         distribution(weibull)

@@ -130,7 +130,7 @@ def test_what_is_not_said_is_shared_with_no_one_before_and_after_sampling():
 
 def test_two_points_at_one_place_are_refused():
     runs = REPEATED.iloc[:4].assign(run_id="r", tokens=[1e9, 2e9, 2e9, 4e9], loss=3.0, checkpoint=[True, True, False, True])
-    with pytest.raises(InvalidModel, match="at one place"):
+    with pytest.raises(InvalidModel, match="keep one of them"):
         layout_of(runs)
 
 
@@ -192,7 +192,7 @@ def test_simulated_repeats_share_their_recipe():
     ("noise", "said"),
     [
         ({"run": {"by": "run_id", "scale": {"dist": "Uniforn", "sigma": 0.1}}}, "noise.run.scale"),
-        ({"N": {"by": "run_id", "scale": {"dist": "HalfNormal", "sigma": 0.1}}}, "no quantity"),
+        ({"N": {"by": "run_id", "scale": {"dist": "HalfNormal", "sigma": 0.1}}}, "is not a quantity"),
         ({"run": {"by": [], "scale": {"dist": "HalfNormal", "sigma": 0.1}}}, "noise.run.by"),
     ],
 )

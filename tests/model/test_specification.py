@@ -45,7 +45,7 @@ def test_a_bad_document_names_the_place_and_what_is_right(document, old, new, me
 
 def test_a_missing_prior_is_named(document):
     text = GOOD[: GOOD.index("[parameters.beta]")] + GOOD[GOOD.index("[likelihood]") :]
-    with pytest.raises(InvalidSpecification, match=r"parameters\.beta: chinchilla has it, the document gives it no prior"):
+    with pytest.raises(InvalidSpecification, match=r"parameters\.beta: chinchilla needs it, the document gives it no prior"):
         read_model(document(text))
 
 

@@ -117,7 +117,7 @@ def joint(tmp_path_factory) -> Fit:
         ("reference = { N = 3e4, S_min = 1000.0, L = 2.5 }", "reference = { N = 3e4 }", "reference.S_min"),
         ("L = 2.5", "L = -2.5", "has to be positive"),
         ('name = "noise"', 'name = "curves"', "two are called 'curves'"),
-        ('name = "noise"', 'name = "the noise"', "is no name"),
+        ('name = "noise"', 'name = "the noise"', "is not a valid name"),
         ('table = "gradient_noise"', 'table = "noises"', "table"),
         ("[parameters.noise_ratio]\nfixed = 1.0", "", "noise_ratio"),
         ("correlation = { length", "correlation = { width", "width: unknown key; Valid: along, by, length"),
@@ -152,7 +152,7 @@ def test_shipped_systems_say_why_and_round_trip(name, tmp_path):
 
 
 def test_curves_have_to_be_handed_over(document):
-    with pytest.raises(InvalidRuns, match="hand over the learning curves"):
+    with pytest.raises(InvalidRuns, match="give the learning curves"):
         bs.fit(simulated()[0], document)
 
 

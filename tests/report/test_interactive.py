@@ -201,7 +201,7 @@ def test_an_effect_from_outside_is_said_to_be_left_out(kappa):
     fit = replace(kappa).with_layout(replace(layout, rows={name: changed}))
     interactive = Interactive.of(fit, 0.9, {})
     assert not interactive.observations
-    assert "wave is no spline" in interactive.left_out[0]
+    assert "wave is not a spline" in interactive.left_out[0]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.004, 0.0101, 0.5, 0.9899, 0.9972, 1.0])
