@@ -136,9 +136,7 @@ def check_writable(path: str | Path) -> None:
     """
     path = Path(path)
     if str(path) == "-":
-        raise Unwritable(
-            "- is no name of a file, and here it does not stand for the standard output: give the name of a file."
-        )
+        raise Unwritable("- does not stand for standard output here: give the name of a file.")
     try:
         if not path.parent.is_dir():
             raise Unwritable(f"There is no folder {path.parent} to write {path.name} to: make it first.")
@@ -160,7 +158,7 @@ def refuse_overwriting(out: str | Path | None, *inputs: object) -> None:
     """Refuse to write to a file that is read in the same call."""
     for given in inputs:
         if out is not None and isinstance(given, str | Path) and _is_same(Path(out), Path(given)):
-            raise Unwritable(f"{out} is what is read: write to another place.")
+            raise Unwritable(f"{out} is an input of this command: write to another file.")
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -173,7 +171,7 @@ def read_text(path: str | Path, *, most: int = _LARGEST_DOCUMENT) -> str:
     """Return the text of a file; what is no file, too large or no UTF-8 is an OSError or a ValueError."""
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, and no file")
+        raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, not a file")
     if (size := path.stat().st_size) > most:
         raise ValueError(f"it has {size / 1e6:.3g} MB, at most {most / 1e6:.3g} MB are read")
     return path.read_text(encoding="utf-8")
@@ -226,7 +224,7 @@ def read_json[T](path: str | Path, build: Callable[[Any], T], *, what: str, made
             raise ValueError("it was edited: it does not match its digest")
         return build(document)
     except BAD_CONTENT as error:
-        raise InvalidRequest(f"{str(path)[:200]} is no {what}: {first_fault(error)}. {remedy}") from None
+        raise InvalidRequest(f"{str(path)[:200]} is not a valid {what}: {first_fault(error)}. {remedy}") from None
 
 
 def _digest(content: Mapping[str, Any]) -> str:

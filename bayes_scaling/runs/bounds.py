@@ -102,6 +102,6 @@ def _columns_of(path: Path) -> int:
     columns = 1 + max(map(line.count, (b",", b";", b"\t", b"|")))
     if len(line) == _CHUNK and columns <= _MOST_COLUMNS:
         raise UnreadableSource(
-            f"The first line of {path} has a million characters or more, where names of columns are: is it a table?"
+            f"The first line of {path} has a million characters or more, where column names are expected: is it a table?"
         )
     return columns

@@ -57,7 +57,7 @@ _WORDS: Final = {
 }
 _RIGHT: Final = (
     "a condition compares columns with each other, with numbers and with quoted words (< <= > >= == !=, in [...]), "
-    "reckons with + - * / **, and joins with and, or, not"
+    "calculates with + - * / **, and joins with and, or, not"
 )
 _TOKEN: Final = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`[^`]*`|.""", re.DOTALL)
 _DTYPES: Final = {bool: "boolean", type(None): "object", str: pd.StringDtype("python"), int: "Int64", float: "Float64"}
@@ -143,11 +143,11 @@ class _Condition:
         for node, around, depth in pieces:  # grows as it is read
             place = node if isinstance(node, ast.expr) else around
             if not isinstance(node, _GRAMMAR):
-                raise self._refusal(place, f"has {_WORDS.get(type(node).__name__, 'what a condition has not')}", _RIGHT)
+                raise self._refusal(place, f"has {_WORDS.get(type(node).__name__, 'what a condition cannot have')}", _RIGHT)
             if isinstance(node, ast.Name) and self._column_of(node) not in self._columns:
-                raise self._refusal(node, "is no column", choose(self._column_of(node), self._columns))
+                raise self._refusal(node, "is not a column", choose(self._column_of(node), self._columns))
             if depth > _DEEPEST or len(pieces) > _MOST_PIECES:
-                raise self._refusal(None, "it is nested too deep, or has too many pieces", "say it with fewer")
+                raise self._refusal(None, "it is nested too deep, or has too many parts", "write it with fewer")
             pieces += [(child, place, depth + 1) for child in ast.iter_child_nodes(node)]
         if not any(isinstance(node, ast.Name) for node, _, _ in pieces):
             raise self._refusal(None, "it names no column", f"the columns are {', '.join(self._columns)}")
@@ -175,7 +175,7 @@ class _Condition:
                 pairs = zip(sides[:-1], node.ops, sides[1:], strict=True)
                 return reduce(operator.and_, [self._compared(*pair) for pair in pairs])
             case _:
-                raise self._refusal(node, "is a list", "a list stands after in, or not in")
+                raise self._refusal(node, "is a list", "a list can only follow in, or not in")
 
     def _of_kind(self, kind: str, node: ast.expr, how: str, right: str) -> Values:
         values = self._values(node)
@@ -187,7 +187,7 @@ class _Condition:
         return values
 
     def _number(self, node: ast.expr) -> Values:
-        return self._of_kind("number", node, "is reckoned with", "reckon with numbers")
+        return self._of_kind("number", node, "is used in arithmetic", "calculate with numbers")
 
     def _constant(self, node: ast.Constant) -> Values:
         """Return a number, a word, a truth value or None, the same in every row."""
@@ -218,7 +218,7 @@ class _Condition:
         if isinstance(sign, ast.In | ast.NotIn):
             if not is_list:
                 raise self._refusal(
-                    right, "stands after in and is no list", "write the choices in brackets, such as ['a', 'b']"
+                    right, "follows in and is not a list", "write the choices in brackets, such as ['a', 'b']"
                 )
             among = self._among(left, right.elts)
             return among if isinstance(sign, ast.In) else ~among
@@ -228,7 +228,7 @@ class _Condition:
         by_size = not isinstance(sign, ast.Eq | ast.NotEq)
         if any(isinstance(side, ast.Constant) and side.value is None for side in (left, right)):
             if by_size:
-                raise self._refusal(right, "is compared by size with nothing", "write == None where a cell is missing")
+                raise self._refusal(right, "is compared by size with None", "write == None where a cell is missing")
             return pd.array((one.isna() & other.isna()) == isinstance(sign, ast.Eq), dtype="boolean")
         return self._pair(left, one, right, other, sign)
 
@@ -237,7 +237,7 @@ class _Condition:
         among = pd.arrays.BooleanArray(np.zeros(len(values), dtype=bool), values.isna())
         for node in choices:
             if _literal(node) is None:
-                raise self._refusal(node, "is no constant", "a list holds numbers and quoted words")
+                raise self._refusal(node, "is not a constant", "a list holds numbers and quoted words")
             choice = self._values(node)
             if _kind(choice) == "nothing":
                 raise self._refusal(node, "is in a list", "write column == None where a cell is missing")
@@ -252,7 +252,7 @@ class _Condition:
             what = f"is {_described(one)} and {_short(self._piece(right))} is {_described(other)}"
             raise self._refusal(left, what, "compare numbers with numbers, and words with quoted words")
         if "truth" in kinds and not isinstance(sign, ast.Eq | ast.NotEq):
-            raise self._refusal(left, "is compared by size with what is true or false", "write == or !=")
+            raise self._refusal(left, "is compared by size with a value that is true or false", "write == or !=")
         return _OPERATORS[type(sign)](one, other)
 
     # Refusing

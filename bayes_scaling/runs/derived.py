@@ -103,7 +103,7 @@ def shapes(runs: pd.DataFrame, *, apart: float = 0.2, least_aspects: int = 2) ->
     number = (np.log(ordered["params"]).diff() > apart).cumsum()
     enough = ordered["aspect"].groupby(number).transform("nunique") >= least_aspects
     if not enough.any():
-        raise TooFewRuns(f"No size has runs of {least_aspects} aspect ratios: there is nothing to tell of shapes.")
+        raise TooFewRuns(f"No size has runs of {least_aspects} aspect ratios, so that nothing can be learned about shapes.")
     middle = np.exp(np.log(ordered["params"]).groupby(number).transform("mean"))
     return ordered.assign(size=[f"N {value:.3g}" for value in middle])[enough].sort_index()
 

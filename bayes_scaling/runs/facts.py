@@ -42,7 +42,7 @@ def with_facts(table: pd.DataFrame, facts: Facts | None, place: str) -> pd.DataF
     runs = of_runs["run_id"].astype(str)
     unknown = [run for run in dict.fromkeys(table["run_id"].astype(str)) if run not in set(runs)]
     if unknown:
-        raise UnknownEntry(f"{given} says nothing of the run {unknown[0]!r}; {choose(unknown[0], runs)}.")
+        raise UnknownEntry(f"{given} has no row for the run {unknown[0]!r}; {choose(unknown[0], runs)}.")
     new = of_runs.drop(columns=[name for name in of_runs if name in table]).set_axis(runs)
     joined = new.loc[table["run_id"].astype(str)].set_axis(table.index)
     return pd.concat([table, joined], axis=1)

@@ -33,7 +33,7 @@ _CLEARLY, _OF_A_SHARE = 1e-3, 0.05
 """p-value at which a loss rises; and where scores lie and hardly any loss, below one or above that of guessing."""
 _ROUNDED: Final = 1e-3
 """By how much a loss and a score that are printed with some digits add up to something else than one."""
-_ANYWAY: Final = "If it is a loss all the same, of repeated data, say: --anyway (in Python anyway=True)."
+_ANYWAY: Final = "If it is a loss all the same, for example of repeated data: --anyway (in Python anyway=True)."
 
 
 def source_of(theirs: str, columns: Container[Any]) -> tuple[str, Callable[[Any], Any] | None]:
@@ -128,12 +128,12 @@ def refuse_what_is_no_loss(table: pd.DataFrame, theirs: str, unit: str, place: s
         if p <= (_OF_A_SHARE if losses.max() < 1 or middle > guessing else _CLEARLY):
             symbols = " and ".join(dict.fromkeys(BY_COLUMN[column].symbol for column in counts))
             raise NotALoss(
-                f"{place}: {name} rises with {symbols} (p = {p:.2g} where it does not), as a score does and no law of a loss: give "
+                f"{place}: {name} rises with {symbols} (p = {p:.2g} for no rise), as a score does, and a loss does not: give "
                 f"1 - score, --columns 'loss=1 - {theirs}'. {_ANYWAY}"
             )
     if middle > guessing:
         raise ImplausibleValues(
-            f"{place}: {name} has a median of {middle:.3g} {unit}, above the {guessing:g} of guessing. Of a perplexity give the "
+            f"{place}: {name} has a median of {middle:.3g} {unit}, above the {guessing:g} of random guessing. If it is a perplexity, give its "
             f"logarithm, --columns 'loss=ln({theirs})'. {_ANYWAY}"
         )
 

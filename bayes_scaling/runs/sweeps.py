@@ -219,8 +219,8 @@ class _Surface:
                 break
         if fitted is None:
             raise TooFewRuns(
-                f"{len(cell)} runs in {cell.max() + 1} cells are too few to know the noise of a sweep from how runs lie off one "
-                f"curvature: sweep more values or cells, or repeat some runs with other seeds."
+                f"{len(cell)} runs in {cell.max() + 1} cells are too few to estimate the noise of a sweep from the residuals around a "
+                f"common curvature: sweep more values or cells, or repeat some runs with other seeds."
             )
         return fitted
 
@@ -334,7 +334,7 @@ def _sentence(
 ) -> str:
     runs, swept = cells["runs"], ", ".join(columns)
     count = f"{runs.min()}" if runs.min() == runs.max() else f"{runs.min()} to {runs.max()}"
-    taken = "the vertex of a parabola" if surface.is_parabola else "the least without the luck of the draw"
+    taken = "the vertex of a parabola" if surface.is_parabola else "the least value without selection bias"
     range_ = f"up to {100 * surface.window:g} % above the best of their cell " if np.isfinite(surface.window) else ""
     lines = [
         f"Best of {count} over {swept} in {len(cells)} cells of equal {', '.join(of)}: the least loss is corrected by "
@@ -342,10 +342,10 @@ def _sentence(
         f"the fit of all cells."
     ]
     if surface.is_refuted:
-        lines.append("They are no parabola at any distance: the scatter includes what it misses.")
+        lines.append("No range around the best is described by a parabola: the residual noise includes its misfit.")
     if not said.all():
         lines.append(
-            f"{_named(cells[~said], of)} too few values to say an optimum: the least loss stays as it was measured."
+            f"{_named(cells[~said], of)} too few values to estimate an optimum: the least loss stays as it was measured."
         )
     if (at_edge := cells[cells["edge"] != ""]).size:
         lines.append(f"{_named(at_edge, of)} the best {swept} at an end of the sweep, and the optimum may lie beyond.")

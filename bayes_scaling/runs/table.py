@@ -320,7 +320,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
     if twice:
         raise RepeatedColumn(f"The column {twice[0]!r} cannot be used twice: give each canonical column one of its own.")
     if made.get("loss") is np.log and "loss_se" in names:
-        raise InvalidRuns(f"{names['loss_se']!r} is no standard error of a logarithm: leave loss_se out of the columns.")
+        raise InvalidRuns(f"{names['loss_se']!r} is not the standard error of a log loss: leave loss_se out of the columns.")
     replaced = [canonical for canonical in names if canonical in table and canonical not in names.values()]
     table = table.drop(columns=replaced).rename(columns={theirs: canonical for canonical, theirs in names.items()})
     repeated = table.columns[table.columns.duplicated()]

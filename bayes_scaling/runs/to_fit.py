@@ -53,7 +53,7 @@ def runs_to_fit(
     >>> runs_to_fit(pd.DataFrame({"params": [1e8, 2e8, 4e8, 8e8], "loss": [0.11, 0.18, 0.21, 0.26]}))
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.NotALoss: runs: loss rises with N (p = 0.042 where it does not), as a score does ...
+    bayes_scaling.errors.NotALoss: runs: loss rises with N (p = 0.042 for no rise), as a score does ...
     """
     runs = runs_from(source, needs=needs)
     if anyway or _ANYWAY in runs.origin:
@@ -83,7 +83,7 @@ def _warn_of_guessing(runs: RunTable, labels: pd.Series) -> None:
     more, limit = ", ..." if len(high) > _SHOWN else "", LEAST_GUESSING[runs.card.loss_unit]
     warnings.warn(
         f"{len(high)} of {len(runs)} losses of {runs.name} are as large as that of guessing ({shown}{more}): such a run has diverged, and "
-        f"bends every forecast. Leave it out: --where 'loss < {limit:g}' (in Python runs.where(\"loss < {limit:g}\")).",
+        f"distorts every forecast. Leave it out: --where 'loss < {limit:g}' (in Python runs.where(\"loss < {limit:g}\")).",
         DivergedRunsWarning,
         stacklevel=4,
     )

@@ -112,7 +112,7 @@ def in_one_unit(
         raise MixedUnits(f"{place} mixes losses in {' and '.join(sorted(kinds))}: one fit takes one unit; {right}.")
     if missing:
         raise MissingColumn(
-            f"{place} has its loss in {kinds[0]}, which is no nats/token without {missing[kinds[0]]}: give it, --facts "
+            f"{place} has its loss in {kinds[0]}, which cannot be converted to nats/token without {missing[kinds[0]]}: give it, --facts "
             f"{missing[kinds[0]]}=..."
         )
     converted, done = loss.copy(), []

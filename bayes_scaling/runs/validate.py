@@ -162,5 +162,5 @@ def repeated_runs(table: pd.DataFrame) -> list[BadCell]:
             reason = f"{len(named)} rows are points along {count} run{'s' * (count > 1)}: {_MARKED}"
             failures += _bad("run_id", repeated[:1], reason)
         else:
-            failures += _bad("run_id", repeated, "stands in an earlier row too")
+            failures += _bad("run_id", repeated, "occurs in an earlier row too")
     return failures

@@ -240,7 +240,7 @@ def test_no_result_is_written_over_what_is_read(name, document, command, tmp_pat
     path.write_text(document)
     before = given.read_bytes()
     answer = command("batch", path, "--out", tmp_path)
-    assert (answer.code, f"{name} is what is read" in answer.err) == (2, True), answer.err
+    assert (answer.code, f"{name} is an input of this command" in answer.err) == (2, True), answer.err
     assert given.read_bytes() == before
     assert {each.name for each in tmp_path.iterdir()} == {given.name, path.name}
 
@@ -249,7 +249,7 @@ def test_python_writes_no_result_over_a_table_either(tmp_path):
     table = tmp_path / "summary.parquet"
     ladder(1).to_parquet(table)
     before = table.read_bytes()
-    with pytest.raises(Unwritable, match="is what is read"):
+    with pytest.raises(Unwritable, match="is an input of this command"):
         bs.fit_many(table, "chinchilla", out=tmp_path, progress=False)
     assert table.read_bytes() == before
 

@@ -248,4 +248,4 @@ def test_curves_of_a_chart_are_fitted_with_their_facts(command, tmp_path):  # no
     )
     facts.write_text("run_id,params,batch_tokens\na,1e8,5e5\n")
     unknown = command("fit", chart, "--facts", facts, "--out", tmp_path / "fit.nc")
-    assert "says nothing of the run 'b'" in unknown.err
+    assert "has no row for the run 'b'" in unknown.err

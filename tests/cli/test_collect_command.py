@@ -70,7 +70,7 @@ def wrong(tmp_path, **columns):
         ),
         (
             {"loss": [49.4, 33.1, 22.2, 16.4]},
-            "{path}: loss has a median of 27.6 nats/token, above the 12.5 of guessing. Of a perplexity",
+            "{path}: loss has a median of 27.6 nats/token, above the 12.5 of random guessing. If it is a perplexity",
         ),
         ({"params": None}, "{path}, a table of 4 rows, lacks params (parameters)."),
     ],

@@ -137,7 +137,7 @@ def test_json_is_read_back(counted, tmp_path):
     again = read_backtest(tmp_path / "backtest.json")
     assert again.sentence == found.sentence
     pd.testing.assert_frame_equal(again.scores, found.scores, check_dtype=False)
-    with pytest.raises(InvalidRequest, match="is no backtest"):
+    with pytest.raises(InvalidRequest, match="is not a valid backtest"):
         read_backtest(tmp_path / "none.json")
 
 

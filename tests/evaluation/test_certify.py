@@ -153,7 +153,7 @@ def test_the_page_and_the_report_say_it(exact, design, tmp_path):
     report = write_report(forecast_by_hand(), tmp_path / "report.html", certificate=again).read_text()
     assert found.sentence in report
     assert "a random walk of the log loss" in report
-    with pytest.raises(InvalidRequest, match="is no certificate"):
+    with pytest.raises(InvalidRequest, match="is not a valid certificate"):
         read_certificate(tmp_path / "certificate.html")
     other = certify(design, "chinchilla", tables=2, progress=False)
     with pytest.raises(InvalidInputs):

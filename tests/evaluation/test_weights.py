@@ -131,7 +131,7 @@ def test_a_mixture_is_stored_and_asked(tmp_path, command):  # noqa: F811
     (tmp_path / "mixture" / "bridge.nc").unlink()
     with pytest.raises(MissingFit, match=r"bridge\.nc"):
         load_mixture(tmp_path / "mixture")
-    with pytest.raises(InvalidFit, match="is no mixture of fits"):
+    with pytest.raises(InvalidFit, match="is not a valid mixture of fits"):
         load_mixture(tmp_path)
 
 

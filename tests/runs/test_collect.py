@@ -128,7 +128,7 @@ def test_the_point_a_run_is_taken_at():
     raw["val/loss"] = raw["val/loss"].astype(object).where(raw["val/loss"].notna(), "nan")
     last = collect(raw)
     assert last.runs.table[["run_id", "loss", "steps"]].to_numpy().tolist() == [["a", 3.1, 300], ["b", 2.7, 300]]
-    assert last.dropped.to_dict("list") == {"run_id": ["c"], "reason": ["it diverged: its loss is no number at step 300"]}
+    assert last.dropped.to_dict("list") == {"run_id": ["c"], "reason": ["it diverged: its loss is not a number at step 300"]}
     least = collect(raw, at="min")
     assert least.runs.table["steps"].tolist() == [200, 300, 200]
     assert len(collect(raw, at="all").runs) == 6
@@ -143,7 +143,7 @@ def test_a_run_logged_twice_counts_once():
     found = collect(raw)
     assert found.dropped.to_dict("list") == {
         "run_id": ["x", "y"],
-        "reason": ["it is a again, to the last digit of its loss", "it is b again, to the last digit of its loss"],
+        "reason": ["it repeats a, to the last digit of its loss", "it repeats b, to the last digit of its loss"],
     }
     assert len(collect(raw, dedupe=False).runs) == 6
     repeats = raw.assign(seed=[0, 0, 0, 0, 1, 1])
@@ -159,7 +159,7 @@ def test_two_sweeps_of_one_name():
     assert "2 runs share names and are told apart by ID" in told.rules
     whole = collect(pd.concat([table(), table().iloc[:1]]))
     assert len(whole.runs) == 4
-    assert "1 row repeats another one whole: counted once" in whole.rules
+    assert "1 row repeats another one in full: counted once" in whole.rules
 
 
 def test_steps_without_a_batch_and_a_batch_without_a_length():
@@ -386,7 +386,10 @@ def test_cells_of_any_kind_are_runs_or_a_sentence(columns, kind, at):
 def test_compute_that_was_not_counted_is_left_out(amounts, first):
     found = collect(table(total_flops=amounts))
     assert found.runs.table["compute_flops"].to_numpy() == pytest.approx(6 * N * D)
-    assert any(rule.startswith("total_flops is left out, which is no amount in") and first in rule for rule in found.rules)
+    assert any(
+        rule.startswith("total_flops is left out, since it is not a positive number in") and first in rule
+        for rule in found.rules
+    )
 
 
 def test_a_table_of_compute_alone_is_told_the_law_of_it():

@@ -68,7 +68,7 @@ def test_a_flat_sweep_is_corrected_as_the_least_of_normals():
     runs, truth = swept(3, cells=60, cost=0.0)
     found = best_of(runs, ["lr"])
     off = np.log(found.runs.table["loss"]) - truth
-    assert "without the luck of the draw" in found.sentence
+    assert "without selection bias" in found.sentence
     assert off.mean() / NOISE == pytest.approx(
         0.0, abs=0.45
     )  # of -1.16 without correction: slopes of cells follow their noise

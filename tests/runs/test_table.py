@@ -57,7 +57,7 @@ def test_every_bad_cell_is_listed_at_once():
         (1, "loss", "has to be finite"),
         (2, "loss", "is missing"),
         (2, "tokens", "has to be positive"),
-        (2, "run_id", "stands in an earlier row too"),
+        (2, "run_id", "occurs in an earlier row too"),
     }
     assert "6 bad cells" in str(caught.value)
     assert "row 1, params: is not a number (found 'many')" in str(caught.value)

@@ -125,7 +125,7 @@ def _refuse_other_units(gathered: Gathering) -> None:
             named = column if source == column else f"{column}, which is {source},"
             span = f"is {low:.4g}" if low == high else f"goes from {low:.4g} to {high:.4g}"
             raise ImplausibleValues(
-                f"{gathered.place}: {named} {span}, as no language model's does: check its unit; a column named '{column} {unit}' is in units of {power_of(unit):g}."
+                f"{gathered.place}: {named} {span}, which no language model has: check its unit; a column named '{column} {unit}' is in units of {power_of(unit):g}."
             )
 
 
@@ -140,7 +140,7 @@ def _compute(gathered: Gathering) -> None:
     if without.any():
         run, rows = amounts.index[without][0], f"{without.sum()} of {len(runs)} rows"
         gathered.rules.append(
-            f"{source} is left out, which is no amount in {rows} ({run}: {amounts[without].iloc[0]:g}): C is 6 N D"
+            f"{source} is left out, since it is not a positive number in {rows} ({run}: {amounts[without].iloc[0]:g}): C is 6 N D"
         )
         del runs["compute_flops"]
         return

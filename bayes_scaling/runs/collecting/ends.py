@@ -60,7 +60,7 @@ def _points(gathered: Gathering, at: At) -> None:
         finite = points[np.isfinite(points["loss"])]
         where = f" at step {points['steps'].iloc[-1]:,.0f}" if "steps" in points else ""
         if finite.empty or (at != "min" and finite.index[-1] != points.index[-1]):
-            gathered.drop([run], f"it diverged: its loss is no number{where}")
+            gathered.drop([run], f"it diverged: its loss is not a number{where}")
             continue
         least, last = finite["loss"].min(), finite["loss"].iloc[-1]
         if at == "last" and last > _BLOWN_UP * least:

@@ -78,7 +78,7 @@ def _told_apart(table: pd.DataFrame, label: str, place: str) -> Logged:
     different = names[once.index][once[label].duplicated()]
     if different.empty:  # whole rows are repeated: the same runs
         count = len(table) - len(once)
-        notes = (f"{count} row{'s repeat' if count > 1 else ' repeats'} another one whole: counted once",)
+        notes = (f"{count} row{'s repeat' if count > 1 else ' repeats'} another one in full: counted once",)
         return _rows(once.drop(columns=label).reset_index(drop=True), names[once.index].reset_index(drop=True), notes)
     rows = [str(row + 1) for row in once.index[names[once.index] == different.iloc[0]]]
     raise RepeatedRun(

@@ -48,7 +48,7 @@ def count_once(gathered: Gathering, labels: pd.DataFrame) -> None:
     runs = list(table["run_id"])
     again = logged_again(whole.loc[:, ~whole.columns.duplicated()])
     gathered.drop_each(
-        {runs[row]: f"it is {runs[first]} again, to the last digit of its loss" for row, first in again.items()}
+        {runs[row]: f"it repeats {runs[first]}, to the last digit of its loss" for row, first in again.items()}
     )
     if len(gathered.curves):
         gathered.curves = gathered.curves[gathered.curves["run_id"].isin(gathered.runs.index)]

@@ -145,7 +145,7 @@ def _records(path: Path) -> Iterator[bytes]:
     """
     content = path.read_bytes()
     if not content.startswith(_MAGIC):
-        raise UnreadableSource(f"{path} is no log of W&B: it starts with {content[:4]!r}, not with {_MAGIC!r}.")
+        raise UnreadableSource(f"{path} is not a log of W&B: it starts with {content[:4]!r}, not with {_MAGIC!r}.")
     place, parts = _HEADER, b""
     while place + _RECORD <= len(content):
         if _BLOCK - place % _BLOCK < _RECORD:  # the rest of a block is padding
