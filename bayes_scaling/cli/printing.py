@@ -98,7 +98,7 @@ def print_forecast(fit: Fit, out: Path, prob: float) -> None:
         for decades, row in zip(ahead["decades"], ahead.itertuples(), strict=True):
             where = f"{decades:g} decade{'s' * (decades != 1)} beyond" if decades else "the largest run"
             print(f"  {where:<18} {coordinate(resource, float(str(row.Index)))}: {number(row.lower)} to {number(row.upper)}")
-        print(f"Beyond {FURTHEST:g} decades nothing is answered unless overridden.")
+        print(f"Questions more than {FURTHEST:g} decades beyond the runs are refused, unless overridden.")
         budget = f"{float(str(ahead.index[1])):.2g}".replace("e+", "e")
         flag = {"compute_flops": "compute"}.get(resource, resource)
         takes_both = {"params", "tokens"} <= {*fit.model.only.columns.values()}

@@ -98,7 +98,7 @@ def announce(seconds: float, left: int, workers: int, label: str) -> None:
     """Say on standard error how long the jobs that are left take, if as long as the first, where that is more than a minute."""
     if (needed := seconds * math.ceil(left / workers)) > _WORTH_SAYING:
         what = f"{left} of {left + 1} {label} are left" if label else f"{left} of {left + 1} jobs are left"
-        print(f"{what}: some {duration(needed)}, if each takes {seconds:.2g} s as the first did.", file=sys.stderr)
+        print(f"{what}: about {duration(needed)}, if each takes {seconds:.2g} s as the first did.", file=sys.stderr)
 
 
 def refuse_too_many_workers(workers: int) -> None:

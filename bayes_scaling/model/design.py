@@ -247,5 +247,5 @@ def _remedy(layout: Layout, near: xr.Dataset, name: str, now: float) -> str:
     listed = ", ".join(coordinate(column, value) for column, value in best_run.items())
     return (
         f"The most informative further run about {name}, at no more compute than the largest run, has {listed}: expected "
-        f"contraction {now:.2f} to {best:.2f}."
+        f"contraction rises from {now:.2f} to {best:.2f}."
     )

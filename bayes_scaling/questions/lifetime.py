@@ -227,7 +227,7 @@ class Lifetime(OfText):
             f"To serve this demand at {goal}, train {short(best['params'])} parameters{law_clause(best['law_params'], best['params'])} "
             f"on {short(best['tokens'])} tokens ({best['tokens_per_param']:.0f} per parameter): {flop(best['total_flops'])} over its "
             f"lifetime, {saved:.0f} % less than the {short(plain['params'])} parameters of least training cost. A run measures that "
-            f"loss with a probability of {probability(best['chance'])}; trained until the mean loss is that low, it costs {interval}."
+            f"loss with a probability of {probability(best['chance'])}. The total cost, if it is trained until the mean loss is that low: {interval}."
         )
         draw = partial(curve, table="overtraining", x="times", y="penalty", band=("lower", "upper"))
         return Answer(sentence, tables={"choice": table, "overtraining": penalty}, draw=draw, compute=spent)

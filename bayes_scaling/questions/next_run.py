@@ -324,7 +324,7 @@ class NextRun(Question):
     def _result(self, posterior: Fit) -> Answer:
         about = self.about
         if bool(self.candidates) == (self.most is not None):
-            raise MissingOption("Give either the candidates, or with most the largest cost of one run.")
+            raise MissingOption("Give either the candidates, or most, the largest cost of one run.")
         pool = pd.DataFrame(list(self.candidates)) if self.candidates else ladder_of(posterior, most=self.most or 0.0)
         cost = short if "cost" in pool else flop
         what = "forecast" if self.params is not None else "choice of size"

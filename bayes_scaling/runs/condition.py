@@ -143,7 +143,9 @@ class _Condition:
         for node, around, depth in pieces:  # grows as it is read
             place = node if isinstance(node, ast.expr) else around
             if not isinstance(node, _GRAMMAR):
-                raise self._refusal(place, f"has {_WORDS.get(type(node).__name__, 'what a condition cannot have')}", _RIGHT)
+                raise self._refusal(
+                    place, f"contains {_WORDS.get(type(node).__name__, 'what a condition cannot have')}", _RIGHT
+                )
             if isinstance(node, ast.Name) and self._column_of(node) not in self._columns:
                 raise self._refusal(node, "is not a column", choose(self._column_of(node), self._columns))
             if depth > _DEEPEST or len(pieces) > _MOST_PIECES:

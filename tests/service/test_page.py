@@ -158,7 +158,7 @@ def test_caveats_come_first_and_can_be_overridden(opened):
     caveat = plan(page).get_by_role("list", name="Caveats")
     expect(caveat).to_contain_text("has NOT converged", timeout=WAIT)
     expect(plan(page).locator("figure")).to_have_count(0)
-    page.get_by_label("Answer in spite of the caveats").check()
+    page.get_by_label("Answer even where a caveat refuses").check()
     expect(plan(page).locator("figure").first).to_be_visible(timeout=WAIT)
     expect(caveat).to_contain_text("has NOT converged")
     assert caveat.bounding_box()["y"] < plan(page).locator(".plan-run").bounding_box()["y"]
