@@ -72,7 +72,7 @@ class Bottleneck(OfSystem):
         width = credible(self.prob, f"{loss['lower']:.4f}", f"{loss['upper']:.4f}")
         lines = [f"The mean loss is {loss['median']:.4f} {posterior.loss_unit} ({width})."]
         lines += [
-            f"  doubling the {row['resource']:<15} lowers it by {percent(row['gain'])} ({percent(row['gain_lower'])} to "
+            f"  twice the {row['resource']:<15} lowers it by {percent(row['gain'])} ({percent(row['gain_lower'])} to "
             f"{percent(row['gain_upper'])}); most with a probability of {probability(row['probability'])}"
             for row in table.sort_values("probability", ascending=False, kind="stable").to_dict("records")
         ]

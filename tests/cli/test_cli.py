@@ -242,7 +242,7 @@ def test_bottleneck_of_a_plan(command, system):  # noqa: F811
     plan = ("--params", "1e8", "--dataset-tokens", "3e7", "--steps", "1e5", "--batch-tokens", "524288")
     answer = command("bottleneck", system, *plan)
     assert answer.code == 0
-    assert answer.out.splitlines()[1].startswith("  doubling the dataset_tokens")
+    assert answer.out.splitlines()[1].startswith("  twice the dataset_tokens")
     found = json.loads(command("bottleneck", system, *plan, "--json").out)
     assert sum(row["probability"] for row in found["resources"]) == pytest.approx(1.0)
     assert "positive" in command("bottleneck", system, *plan[:-1], "0").err

@@ -106,7 +106,7 @@ def test_the_words_are_the_numbers():
     assert "At 1e23 FLOP, 2.10 decades beyond the runs (90 % intervals):" in said
     assert "N    1.93B parameters (1.93B to 1.93B)" in said
     assert "1M parameters reach 2.9 nats/token with a probability of less than 0.01." in answer("effort").sentence
-    assert "doubling the dataset_tokens" in answer("bottleneck").sentence.splitlines()[1]
+    assert "twice the dataset_tokens" in answer("bottleneck").sentence.splitlines()[1]
     row = answer("deadline").tables["deadline"].iloc[0]
     assert f"a probability of {row['chance']:.2f}" in answer("deadline").sentence
     found = answer("derive")
