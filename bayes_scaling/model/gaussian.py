@@ -476,15 +476,16 @@ def log_density_at_draws(at: AtDraws, basis: Basis) -> np.ndarray:
         parts = (log_density_at_draws(at.at(of_part, effects), part) for of_part, effects, part in basis.blocks)
         return sum(parts, start=np.zeros(len(at.residual)))
     if basis.serial is None and rows < _FEW_ROWS * effects:  # their covariance is the smaller matrix
-        square = (at.z**2).sum(axis=-1)
         joint = np.empty((len(at.z), rows + 1, rows + 1))
         joint[:, :-1, :-1] = basis.covariance(at.widths)
         place = np.arange(rows)
         joint[:, place, place] += at.scale**2
-        joint[:, -1, :-1], joint[:, -1, -1] = at.z * at.scale, square + 1.0
-        root = diagonal(np.linalg.cholesky(joint))
-        spread = 2 * np.log(root[:, :-1] / at.scale).sum(axis=-1) + rows * _LOG_TWO_PI
-        return -0.5 * (square + 1.0 - root[:, -1] ** 2 + spread) - at.log_scale
+        joint[:, -1, :-1], joint[:, -1, -1] = at.z * at.scale, (at.z**2).sum(axis=-1) + 1.0
+        # The last row of the factor is the residuals in standard deviations, each given those before it.
+        root = np.linalg.cholesky(joint)
+        square = (root[:, -1, :-1] ** 2).sum(axis=-1)
+        spread = 2 * np.log(diagonal(root)[:, :-1] / at.scale).sum(axis=-1) + rows * _LOG_TWO_PI
+        return -0.5 * (square + spread) - at.log_scale
     # The last row of the factor of the effects' precision, with what the rows say of them beside it, is what they explain.
     joint, log_scale = _joint_at_draws(at, basis)
     root = diagonal(np.linalg.cholesky(joint))

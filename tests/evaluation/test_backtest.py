@@ -173,7 +173,7 @@ def test_the_command_writes_table_figure_and_json(counted, tmp_path, command):  
 
 
 def test_a_backtest_without_meaning_is_refused():
-    with pytest.raises(InvalidModel, match="which a backtest takes"):
+    with pytest.raises(InvalidModel, match="which a backtest needs"):
         backtest(ladder(), "kaplan_system")
     with pytest.raises(OutOfRange, match="workers"):
         backtest(ladder(), "kappa", workers=0)

@@ -168,7 +168,7 @@ def test_the_verb(exact, design, tmp_path, command):  # noqa: F811
 
 
 def test_what_cannot_be_certified_is_a_sentence(design):
-    with pytest.raises(InvalidModel, match="which a certificate takes"):
+    with pytest.raises(InvalidModel, match="which a certificate needs"):
         certify(design, "kaplan_system")
     with pytest.raises(InvalidModel, match="--no-broken"):
         certify(design, "kappa_by_group")

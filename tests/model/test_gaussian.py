@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -80,3 +81,19 @@ def test_columns_are_divided_by_the_covariance_of_runs_of_any_length(own):
     found, diagonal = gaussian.solved(columns, scale, variance, serial, decay)
     np.testing.assert_allclose(found, np.linalg.solve(covariance, columns), rtol=1e-9)
     np.testing.assert_allclose(diagonal, np.diag(np.linalg.inv(covariance)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("noise", [1e-4, 1e-7])
+def test_noise_far_below_the_effects_leaves_the_density_exact(noise):
+    """Squared residuals of 1e12 standard deviations, nearly all of which effects explain, take no digits from what is left."""
+    rng = np.random.default_rng(3)
+    basis = gaussian.Basis(rng.normal(size=(4, 9)), np.zeros(9, dtype=int))
+    residual = rng.normal(size=(1, 4))
+    at = gaussian.AtDraws(residual, np.full((1, 1), noise), np.ones((1, 1)), None, np.ones((1, 9)))
+    with mpmath.workdps(50):
+        matrix = mpmath.matrix(basis.matrix.tolist())
+        covariance = matrix * matrix.T + mpmath.mpf(noise) ** 2 * mpmath.eye(4)
+        left = mpmath.matrix(residual[0].tolist())
+        square = (left.T * mpmath.lu_solve(covariance, left))[0]
+        exact = -0.5 * (square + mpmath.log(mpmath.det(covariance)) + 4 * mpmath.log(2 * mpmath.pi))
+    np.testing.assert_allclose(gaussian.log_density_at_draws(at, basis), float(exact), rtol=1e-10)
