@@ -17,7 +17,7 @@ class Job(NamedTuple):
     name: str
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(1.0, ""), (30.0, "4 of 5 simulated tables are left: some 2 minutes")])
+@pytest.mark.parametrize(("seconds", "said"), [(1.0, ""), (30.0, "4 of 5 simulated tables are left: about 2 minutes")])
 def test_more_than_a_minute_is_said_once(seconds, said, monkeypatch, capsys):
     clock = count(step=seconds)
     monkeypatch.setattr(workers.time, "monotonic", lambda: next(clock))
