@@ -34,6 +34,8 @@ from bayes_scaling.posterior.checks import RULES, mixing
 if TYPE_CHECKING:
     from bayes_scaling.inference.nuts import Compiled
 
+_KEPT_FREE: Final = 31 * 2**20
+"""Bytes just below the most that the C library of Linux lets its threshold rise to, 32 MiB."""
 _MOST_UNKNOWNS: Final = 25
 """Unknowns up to which importance sampling is tried: beyond, its effective size was too small in every trial."""
 _LARGEST_K: Final = RULES["Pareto k-hat of the weights"].threshold
@@ -91,6 +93,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
     InvalidModel
         If importance sampling is asked for, and the posterior has no mode to start from, or no draw near it has a density.
     """
+    _keep_freed_memory()
     layout = layout.with_outliers({})  # they are found anew
     density = LogDensity(layout)
     refuse_too_much(settings, density.size, sum(len(rows) for _, rows in layout))
@@ -140,6 +143,16 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
         compiled = _compiled(layout)
     with threadpool_limits(1, "blas"):  # again: PyMC has loaded a library of linear algebra of scipy's own
         return _by_nuts(density, modes, compiled, settings, reason, found, progress)
+
+
+def _keep_freed_memory() -> None:
+    """Let the next arrays have the memory of those that are no longer needed, where the C library is that of GNU.
+
+    It returns what is freed in large pieces to the system, and the next array of a megabyte is then cleared page by page, which took
+    half the time of a density. Its threshold for that rises to the largest piece that was freed (mallopt(3), M_MMAP_THRESHOLD), so
+    one such piece is asked for, not touched, and freed.
+    """
+    np.empty(_KEPT_FREE, dtype=np.uint8)
 
 
 def _weighted(

@@ -37,18 +37,6 @@ _STEP: Final = 1e-6
 _LONG_STEP: Final = 1e-3
 """Steps of first and second differences, in logarithms: their errors are some 1e-6 of the curvature."""
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
-_KEPT_FREE: Final = 31 * 2**20
-"""Bytes just below the most that the C library of Linux lets its threshold rise to, 32 MiB."""
-
-
-def keep_freed_memory() -> None:
-    """Let the next arrays have the memory of those that are no longer needed, where the C library is that of GNU.
-
-    It returns what is freed in large pieces to the system, and the next array of a megabyte is then cleared page by page, which took
-    half the time of a density. Its threshold for that rises to the largest piece that was freed (mallopt(3), M_MMAP_THRESHOLD), so
-    one such piece is asked for, not touched, and freed.
-    """
-    np.empty(_KEPT_FREE, dtype=np.uint8)
 
 
 class Surface:
@@ -127,7 +115,6 @@ class LogDensity(Surface):
     """
 
     def __init__(self, layout: Layout) -> None:
-        keep_freed_memory()
         self.layout = layout
         self._data = layout.data()
         self._bases: dict[str, gaussian.Basis] = {}

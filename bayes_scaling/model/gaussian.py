@@ -475,7 +475,7 @@ def log_density_at_draws(at: AtDraws, basis: Basis) -> np.ndarray:
     if basis.serial is None and basis.blocks:
         parts = (log_density_at_draws(at.at(of_part, effects), part) for of_part, effects, part in basis.blocks)
         return sum(parts, start=np.zeros(len(at.residual)))
-    if basis.serial is None and rows < _FEW_ROWS * effects:  # their covariance is the smaller matrix
+    if basis.serial is None and rows < _FEW_ROWS * effects:  # by the covariance of the rows
         joint = np.empty((len(at.z), rows + 1, rows + 1))
         joint[:, :-1, :-1] = basis.covariance(at.widths)
         place = np.arange(rows)

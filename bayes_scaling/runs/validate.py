@@ -75,9 +75,10 @@ def _numbers(column: str, cells: pd.Series, failures: list[BadCell]) -> pd.Serie
         return numbers
     failures += _bad(column, cells[numbers.isna() & ~blank], "is not a number")
     failures += _bad(column, cells[np.isinf(numbers)], "has to be finite")
-    failures += _bad(column, cells[finite & (numbers < smallest) & (numbers <= 0)], "has to be positive")
+    low, positive = finite & (numbers < smallest), numbers > 0
+    failures += _bad(column, cells[low & ~positive], "has to be positive")
     too_small = f"is smaller than {_SMALLEST:.0e}, which no run has; check the unit"
-    failures += _bad(column, cells[finite & (numbers < smallest) & (numbers > 0)], too_small)
+    failures += _bad(column, cells[low & positive], too_small)
     too_large = f"is larger than {maximum:.0e}, which no run has; check the unit"
     failures += _bad(column, cells[finite & (numbers > maximum)], too_large)
     return numbers.where(good)
