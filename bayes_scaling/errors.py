@@ -325,8 +325,8 @@ def choose(name: object, valid: Iterable[object]) -> str:
     """
     choices = sorted(map(str, valid))
     near = get_close_matches(str(name), choices, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{hint}Valid: {', '.join(choices) or 'none'}"
+    hint = f"did you mean '{near[0]}'? Valid" if near else "valid"
+    return f"{hint}: {', '.join(choices) or 'none'}"
 
 
 def first_fault(error: Exception) -> str:

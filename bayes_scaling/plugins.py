@@ -23,7 +23,7 @@ class Registry[T](dict[str, T]):
     >>> Registry("law")["chinchila"]
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.UnknownName: There is no law 'chinchila'; Valid: none.
+    bayes_scaling.errors.UnknownName: There is no law 'chinchila'; valid: none.
     """
 
     def __init__(self, what: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LEFT_OUT = 0.03
+LEFT_OUT = 0.01
 """What directions that rows do not tell apart may add together, at scale one."""
 
 

@@ -49,7 +49,7 @@ which it took 1,100 and more, of groups all of them, with .65 to .9.
 """
 _STILL_COUNT: Final = 0.3
 """Share of the walkers that still count where the power of the likelihood is raised."""
-_MEMORY: Final = "memory of walkers, standard errors"
+_MEMORY: Final = "correlation of walkers with earlier positions, standard errors"
 _IN_A_ROW: Final = {False: 1, True: 3}
 """Rounds in which walkers have to have forgotten where they were, without and with effects of groups: chance says it of slow ones
 now and then."""

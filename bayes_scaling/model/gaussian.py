@@ -505,24 +505,25 @@ def _joint_at_draws(at: AtDraws, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
 
     Beside the precision, in the last row, stand its product with their mean, and one more than the sum of the squared residuals.
     """
-    effects = at.widths.shape[1]
-    joint = np.zeros((len(at.residual), effects + 1, effects + 1))
     alone, widths = at if basis.serial is None else at.at(basis.serial.alone), at.widths
+    square = (alone.z**2).sum(axis=-1)
+    log_scale = alone.log_scale
     if alone.scale.shape[1] == 1 and basis.serial is None:
         widths = widths / alone.scale
-        joint[:, :-1, :-1] = basis.gram
-        joint[:, -1, :-1] = alone.z @ basis.alone.matrix
+        gram, with_residual = basis.gram, alone.z @ basis.alone.matrix
     else:
-        joint[:, :-1, :-1] = basis.alone.weighted_gram(np.broadcast_to(alone.scale, alone.z.shape) ** -2.0)
-        joint[:, -1, :-1] = (alone.z / alone.scale) @ basis.alone.matrix
-    joint[:, -1, -1] = (alone.z**2).sum(axis=-1)
-    log_scale = alone.log_scale
+        gram = basis.alone.weighted_gram(np.broadcast_to(alone.scale, alone.z.shape) ** -2.0)
+        with_residual = (alone.z / alone.scale) @ basis.alone.matrix
     if basis.serial is not None:
         of_runs, of_scale = _along_runs(at, basis)
-        joint, log_scale = joint + of_runs, log_scale + of_scale
-    joint[:, :, :-1] *= widths[:, None, :]
+        gram, with_residual = gram + of_runs[:, :-1, :-1], with_residual + of_runs[:, -1, :-1]
+        square, log_scale = square + of_runs[:, -1, -1], log_scale + of_scale
+    joint = np.zeros((len(at.residual), widths.shape[1] + 1, widths.shape[1] + 1))
+    np.multiply(gram, widths[:, None, :], out=joint[:, :-1, :-1])
     joint[:, :-1, :-1] *= widths[:, :, None]
-    place = np.arange(effects + 1)
+    joint[:, -1, :-1] = with_residual * widths
+    joint[:, -1, -1] = square
+    place = np.arange(widths.shape[1] + 1)
     joint[:, place, place] += 1.0
     return joint, log_scale
 

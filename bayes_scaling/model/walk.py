@@ -16,9 +16,6 @@ from bayes_scaling.model.effects import Effect, Path, Placed, Spline, one_or_man
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.quantities import QUANTITIES
 
-_NEGLIGIBLE: Final = 0.03
-"""Root mean square over the rows, in units of the scale, of what directions add that are left out of a basis: at a scale of one
-per cent a decade, three hundredths of a per cent of the loss."""
 _DIGITS: Final = 9
 """Decimals of decades to which places are compared: a change of unit moves them by rounding."""
 
@@ -40,6 +37,9 @@ class RandomWalk(Effect):
         Columns whose labels have a walk each, of one scale; one walk for all by default.
     smooth : float
         Decades over which the walk is averaged.
+    tolerance : float
+        What the basis of a table may leave out of the walk: root mean square over the rows, as a share of the scale. At a
+        scale of one per cent a decade, .03 is three hundredths of a per cent of the loss.
     """
 
     NAME: ClassVar[str] = "random walk"
@@ -48,6 +48,7 @@ class RandomWalk(Effect):
     along: str = ""
     by: tuple[str, ...] = ()
     smooth: float = Field(default=0.07, ge=0.01, le=10.0)
+    tolerance: float = Field(default=0.01, ge=1e-4, le=0.3)
 
     _by = field_validator("by", mode="before")(one_or_many)
 
@@ -65,7 +66,7 @@ class RandomWalk(Effect):
         informed, bases, labels = {}, [], []
         for one in sorted(set(label)):
             rows = (label == one).to_numpy()
-            steps, basis = _directions(place[rows], self.smooth)
+            steps, basis = _directions(place[rows], self.smooth, self.tolerance)
             whole = np.zeros((len(table), basis.shape[1]))
             whole[rows] = basis
             informed[one] = steps
@@ -119,7 +120,7 @@ def _between_rows(decades: np.ndarray, smooth: float) -> float:
     return float(places[widest] + gaps[widest] / 2)
 
 
-def _directions(place: np.ndarray, smooth: float) -> tuple[_Informed, np.ndarray]:
+def _directions(place: np.ndarray, smooth: float, tolerance: float) -> tuple[_Informed, np.ndarray]:
     """Return the steps that rows inform and the basis of their directions, for places in steps from the origin."""
     first = int(np.floor(min(place.min(), 0.0) - 0.5))
     last = int(np.ceil(max(place.max(), 0.0) + 0.5))
@@ -127,7 +128,7 @@ def _directions(place: np.ndarray, smooth: float) -> tuple[_Informed, np.ndarray
     shares = (_share(place[:, None] - numbers) - _share(-numbers)) * np.sqrt(smooth)
     _, sizes, right = np.linalg.svd(shares, full_matrices=False)
     left = np.sqrt(np.cumsum(sizes[::-1] ** 2)[::-1] / len(place))  # what is left out with each direction and all after it
-    count = max(1, int((left > _NEGLIGIBLE).sum()))
+    count = max(1, int((left > tolerance).sum()))
     informed = _Informed(first, right[:count].T)
     return informed, shares @ informed.directions
 

@@ -6,6 +6,7 @@ by :data:`VALUE_NAMES` and :data:`DRAW_NAMES`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,7 @@ import bayes_scaling as bs
 from bayes_scaling.inference.build import build
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.design import identifiability
+from bayes_scaling.model.document import model_from_json
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.priors import Prior as Prior
@@ -98,7 +100,7 @@ def observation_of(fit: Any, name: str) -> Any:
 
 def design_of(model: str, runs: RunTable) -> pd.DataFrame:
     """Return what runs can tell of each parameter."""
-    return identifiability(runs, bs.read_model(model)).parameters
+    return identifiability(runs, as_written(model)).parameters
 
 
 def rows_by_name(fit: Any) -> dict[str, pd.DataFrame]:
@@ -142,9 +144,19 @@ def curves() -> RunTable:
     return bs.load_curves("ladder")
 
 
+@cache
+def as_written(name: str) -> bs.Model:
+    """Return a document with the bases of walks that the stored draws and points have: coarser than today's default."""
+    document = json.loads(bs.read_model(name).to_json())
+    for part in (document, *document.get("observations", [])):
+        for effect in part.get("discrepancy", {}).values():
+            effect["tolerance"] = 0.03
+    return model_from_json(json.dumps(document))
+
+
 def as_sampled(name: str, runs: RunTable) -> Layout:
     """Return a document as ``fit`` samples it, on its rows."""
-    model = bs.read_model(name)
+    model = as_written(name)
     return Layout.of(model, {observation.name: rows_of(observation, runs, curves()) for observation in model.observations})
 
 
@@ -218,7 +230,7 @@ def pretended_fit(model: str, runs: RunTable, draws: Mapping[str, xr.Dataset], *
 
 def pretended_joint_fit(model: str, rows: Mapping[str, pd.DataFrame], draws: Mapping[str, xr.Dataset]) -> Fit:
     """Return stored draws as if they were the posterior of several observations given the rows of each."""
-    layout = Layout.of(bs.read_model(model), rows)
+    layout = Layout.of(as_written(model), rows)
     return Fit.of(layout, {group: _renamed(model, stored) for group, stored in draws.items()}, _facts("nats/token"))
 
 

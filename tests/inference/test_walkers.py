@@ -14,7 +14,7 @@ from bayes_scaling.model.density import Surface
 from bayes_scaling.posterior.checks import RULES
 from tests.inference.test_importance import TWO
 
-RULE = RULES["memory of walkers, standard errors"]
+RULE = RULES["correlation of walkers with earlier positions, standard errors"]
 
 
 class LongTail(Surface):

@@ -47,8 +47,26 @@ def walk(path, draws, values, seed):
 def test_a_walk_widens_with_the_square_root_of_the_distance(decades, from_middle):
     path, draws = one_walk()
     spread = float(walk(path, draws, 10.0**decades, 1).std())
-    # A quarter of a decade is averaged over: less a twelfth of a step at the origin and a twelfth there.
-    assert spread == pytest.approx(0.02 * np.sqrt(max(from_middle - 0.25 / 6, 0.0)), rel=0.06, abs=1e-12)
+    # Averaging takes 7/32 of a step, a quarter of a decade, at the origin, and as much there, at a knot as well.
+    assert spread == pytest.approx(0.02 * np.sqrt(max(from_middle - 0.25 * 7 / 16, 0.0)), rel=0.02, abs=1e-12)
+
+
+@pytest.mark.parametrize("tolerance", [0.1, 0.03, 0.005])
+def test_a_basis_leaves_out_no_more_of_a_walk_than_its_tolerance(tolerance):
+    tokens = 10 ** np.random.default_rng(1).uniform(8, 11, 40)
+
+    def basis(tolerance):
+        effect = RandomWalk(scale={"dist": "HalfNormal", "sigma": 0.1}, tolerance=tolerance)
+        return effect.place("D", "discrepancy", pd.DataFrame({"tokens": tokens})).basis
+
+    distance = np.abs(np.log10(tokens) - np.log10(tokens).mean())
+    variances, whole = (np.square(basis(each)).sum(1) for each in (tolerance, 1e-4))
+    taken = (distance - whole)[distance > 0.14] / 0.07  # by averaging, in steps: 7/32 at the origin and 7/32 to 1/4 there
+    assert (taken > 7 / 16 - 1e-6).all()
+    assert (taken < 15 / 32 + 1e-6).all()
+    assert (variances <= whole + 1e-12).all()
+    assert 0.2 * tolerance < np.sqrt((whole - variances).mean()) <= tolerance
+    assert basis(tolerance).shape[1] < basis(1e-4).shape[1]
 
 
 def test_beyond_the_runs_one_seed_is_one_walk():

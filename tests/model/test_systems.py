@@ -120,7 +120,7 @@ def joint(tmp_path_factory) -> Fit:
         ('name = "noise"', 'name = "the noise"', "is not a valid name"),
         ('table = "gradient_noise"', 'table = "noises"', "table"),
         ("[parameters.noise_ratio]\nfixed = 1.0", "", "noise_ratio"),
-        ("correlation = { length", "correlation = { width", "width: unknown key; Valid: along, by, length"),
+        ("correlation = { length", "correlation = { width", "width: unknown key; valid: along, by, length"),
         ('measured = "noise_tokens"', 'measures = "noise_tokens"', "did you mean 'measured'"),
     ],
 )
