@@ -227,6 +227,21 @@ class Question(Strict):
         return [name for name in fields if name not in cls.idle()]
 
     @classmethod
+    def names(cls) -> dict[str, str]:
+        """Return the names a field may be given by, each with the field: its own, its aliases, and that of its option.
+
+        >>> QUESTIONS["target"].names()["loss"]
+        'target'
+        """
+        names: dict[str, str] = {}
+        for name in cls.options():
+            about = cls.model_fields[name]
+            extra = about.json_schema_extra if isinstance(about.json_schema_extra, Mapping) else {}
+            option = str(extra.get("option", name)).lstrip("-").replace("-", "_")
+            names |= dict.fromkeys((*getattr(about.validation_alias, "choices", ()), option), name)
+        return names | {name: name for name in cls.options()}
+
+    @classmethod
     def idle(cls) -> tuple[str, ...]:
         """Return the fields of every question that this one has no use for."""
         return (*cls.unused, *(() if cls.takes else ("override", "furthest")))
@@ -424,7 +439,7 @@ def question(name: str, **given: Any) -> Question:
     name : str
         One of :data:`QUESTIONS`: the verb, an alias or the class.
     **given
-        Its fields; None counts as left out.
+        Its fields, by their own names or by those of their options on the command line; None counts as left out.
 
     Returns
     -------
@@ -439,12 +454,18 @@ def question(name: str, **given: Any) -> Question:
     Examples
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
-    >>> print(question("target", target=2.0, compute=[1e24]).answer(example_fit()))
+    >>> print(question("target", loss=2.0, compute=[1e24]).answer(example_fit()))
     1e24 FLOP reach 2 nats/token with a probability of 0.97.
     """
     if name not in QUESTIONS:
         raise UnknownChoice(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")
-    return QUESTIONS[name](**given)
+    kind = QUESTIONS[name]
+    names, fields = kind.names(), dict[str, Any]()
+    for called, value in given.items():
+        own = names.get(called, called)
+        if value is not None and fields.setdefault(own, value) is not value:
+            raise InvalidRequest(f"The {own} is given under two names: give it once.")
+    return kind(**fields)
 
 
 def ask(posterior: Posterior | None, name: str, **given: Any) -> Answer:

@@ -192,20 +192,13 @@ def _value(name: str, kind: Any, text: str) -> Any:
 
 
 def accepted(kind: type[Question]) -> dict[str, str]:
-    """Return the names a request may give, each with its field: the field's own, its aliases, and its option's.
+    """Return the names a request may give, each with its field.
 
     >>> from bayes_scaling.questions.base import QUESTIONS
-    >>> accepted(QUESTIONS["target"])["loss"]
-    'target'
+    >>> accepted(QUESTIONS["target"])["loss"], accepted(QUESTIONS["target"])["anyway"]
+    ('target', 'override')
     """
-    names: dict[str, str] = {}
-    for field in kind.options():
-        about = kind.model_fields[field]
-        extra = about.json_schema_extra if isinstance(about.json_schema_extra, Mapping) else {}
-        option = str(extra.get("option", field)).lstrip("-").replace("-", "_")
-        names |= dict.fromkeys((*getattr(about.validation_alias, "choices", ()), option), field)
-    names |= {field: field for field in kind.options()}
-    return further(kind) | names
+    return further(kind) | kind.names()
 
 
 def further(kind: type[Question]) -> dict[str, str]:

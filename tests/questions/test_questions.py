@@ -13,6 +13,7 @@ from bayes_scaling.errors import (
     ConflictingOptions,
     InvalidFields,
     InvalidInputs,
+    InvalidRequest,
     NotLearned,
     OutOfRange,
     UnknownChoice,
@@ -56,6 +57,13 @@ def test_with_one_draw_the_chance_of_the_expected_loss_is_a_step(exact_fit):
     there = float(loss(optimum(1e23), tokens_at(1e23, optimum(1e23))))
     assert float(chance(exact_fit, target=there * 1.001, compute=1e23)["chance_expected"]) == 1.0
     assert float(chance(exact_fit, target=there * 0.999, compute=1e23)["chance_expected"]) == 0.0
+
+
+def test_a_field_has_the_name_of_its_option_too(fit_by_hand):
+    named = question("target", loss=2.0, compute=[1e22]).answer(fit_by_hand).to_dict()
+    assert named == question("target", target=2.0, compute=[1e22]).answer(fit_by_hand).to_dict()
+    with pytest.raises(InvalidRequest, match="target is given under two names"):
+        question("target", target=2.0, loss=2.1, compute=[1e22])
 
 
 def test_a_chance_is_the_share_of_draws(fit_by_hand):

@@ -19,7 +19,7 @@ together: the rows of `moe` and `best_rate` are simulated. Draws and summaries a
 them make them anew, `measure.py` compares, and this page is written from what is stored.
 
 All numbers are of the logarithm of an unknown, in standard deviations of the reference. Of each document the unknown is shown that is
-furthest off; empty cells were not measured. *auto* is the sampler of `fit`, four seeds together, 16,000 draws (of `chinchilla_by_group`, `offset_n` and the three of `kaplan_system` more); *NUTS* is `sampler="nuts"` on the PyMC model, 16,000 draws.
+furthest off; empty cells were not measured. *auto* is the sampler of `fit`, four seeds together, 16,000 draws (of `chinchilla_by_group`, `offset_n`, `saturating_d` and the three of `kaplan_system` more); *NUTS* is `sampler="nuts"` on the PyMC model, 16,000 draws.
 """
 FOOT = """
 ## What it says
