@@ -45,7 +45,13 @@ COLUMNS = {
     **dict.fromkeys(("chinchilla_by_group", "kappa_by_group", "kappa_by_group_forecast"), SCHEDULE),
 }
 SYSTEMS = ("kaplan_system", "kaplan_system_offset", "kaplan_system_forecast")
-DRAWS = {"chinchilla_by_group": 8000, "offset_n": 3000, "saturating_d": 4000, **dict.fromkeys(SYSTEMS, 3000)}
+DRAWS = {
+    "chinchilla_by_group": 8000,
+    "kappa_by_group_forecast": 8000,
+    "offset_n": 3000,
+    "saturating_d": 4000,
+    **dict.fromkeys(SYSTEMS, 3000),
+}
 """Draws of a chain that tell a departure of the size of the bounds, where those of a usual fit are too few for it."""
 NAMES = sorted(path.name.removesuffix(".info.json") for path in STORED.glob("*.info.json"))
 
