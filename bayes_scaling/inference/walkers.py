@@ -24,7 +24,7 @@ from bayes_scaling.inference.importance import Mixture, Weighted
 from bayes_scaling.inference.surrogate import Surrogate
 from bayes_scaling.model.density import Surface
 from bayes_scaling.numerics import bisect
-from bayes_scaling.posterior.checks import RULES, r_hat
+from bayes_scaling.posterior.checks import MEMORY, RULES, r_hat
 from bayes_scaling.posterior.effective import KINDS, of_walkers
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ which it took 1,100 and more, of groups all of them, with .65 to .9.
 """
 _STILL_COUNT: Final = 0.3
 """Share of the walkers that still count where the power of the likelihood is raised."""
-_MEMORY: Final = "correlation of walkers with earlier positions, standard errors"
 _IN_A_ROW: Final = {False: 1, True: 3}
 """Rounds in which walkers have to have forgotten where they were, without and with effects of groups: chance says it of slow ones
 now and then."""
@@ -121,7 +120,7 @@ class Walked:
     @property
     def forgets(self) -> bool:
         """Whether the walkers forgot where they were."""
-        return RULES[_MEMORY].passes(self.memory)
+        return RULES[MEMORY].passes(self.memory)
 
     @property
     def agrees(self) -> bool:
@@ -210,7 +209,7 @@ def _settle(ensemble: Ensemble, tell: Callable[[int], None]) -> tuple[int, float
             places.append(ensemble.points)
             memories.append(correlation(places[len(places) // 2], places[-1]) * np.sqrt(len(ensemble.points)))
             memory = max(memories[-ensemble.in_a_row :])
-            if len(places) > max(_FEWEST_ROUNDS, ensemble.in_a_row) and RULES[_MEMORY].passes(memory):
+            if len(places) > max(_FEWEST_ROUNDS, ensemble.in_a_row) and RULES[MEMORY].passes(memory):
                 return (number + 1) * _MOVES, memory
         ensemble.fit_mixture()
         ensemble.fit_surrogate()

@@ -39,7 +39,7 @@ class RandomWalk(Effect):
         Decades over which the walk is averaged.
     tolerance : float
         What the basis of a table may leave out of the walk: root mean square over the rows, as a share of the scale. At a
-        scale of one per cent a decade, .03 is three hundredths of a per cent of the loss.
+        scale of one per cent a decade, .01 is a hundredth of a per cent of the loss.
     """
 
     NAME: ClassVar[str] = "random walk"

@@ -56,6 +56,7 @@ _TREND = (
     "the residuals have a trend that the law misses: try a more flexible law, leave out the smallest runs, or group the runs"
 )
 _OTHER_COLUMN = "residuals differ by {column}, which the law leaves out: fit the runs by groups (--by {column}), or keep those of one label (--where)"
+MEMORY: Final = "correlation of walkers with earlier positions, standard errors"
 RULES: Final = {
     "largest R-hat": Rule(CONVERGENCE, "<=", 1.01, _LONGER),
     "smallest bulk ESS": Rule(CONVERGENCE, ">=", 400, _LONGER),
@@ -71,7 +72,7 @@ RULES: Final = {
     # from the mode has mean d/2 and standard deviation sqrt(d/2). Spreads of groups give it a longer tail, which the draws show.
     "log density below the best mode, standard deviations": Rule(CONVERGENCE, "<=", 5, _WRONG_MODE),
     "share of the mass in modes without draws": Rule(CONVERGENCE, "<=", 0.01, _WRONG_MODE),
-    "correlation of walkers with earlier positions, standard errors": Rule(CONVERGENCE, "<=", 3.0, _OTHER),
+    MEMORY: Rule(CONVERGENCE, "<=", 3.0, _OTHER),
     "chains": Rule(CONVERGENCE, ">=", 2, "sample at least two chains: R-hat compares chains"),
     "coverage test, p-value": Rule(ADEQUACY, ">=", 0.01, _NOISE),
     "share of runs in the 99 % prior predictive interval": Rule(ADEQUACY, ">=", 0.9, _PRIORS),
@@ -203,10 +204,7 @@ def _convergence(fit: Fit) -> dict[str, tuple[float, str]]:
     else:
         results["share of divergences"] = (float(statistics["diverging"].mean()), "")
     if "memory_standard_errors" in fit.facts:
-        results["correlation of walkers with earlier positions, standard errors"] = (
-            float(fit.facts["memory_standard_errors"]),
-            "",
-        )
+        results[MEMORY] = (float(fit.facts["memory_standard_errors"]), "")
     # Draws of older files that were resampled by weight alone have neither walkers nor chains: the weights say it.
     kinds = () if weighted and "walker" not in statistics else KINDS
     results |= mixing(posterior, statistics, kinds)

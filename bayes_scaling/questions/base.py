@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from pydantic import AliasChoices, Field, ValidationError
+from pydantic.fields import FieldInfo
 from threadpoolctl import threadpool_limits
 
 from bayes_scaling import display
@@ -236,8 +237,7 @@ class Question(Strict):
         names: dict[str, str] = {}
         for name in cls.options():
             about = cls.model_fields[name]
-            extra = about.json_schema_extra if isinstance(about.json_schema_extra, Mapping) else {}
-            option = str(extra.get("option", name)).lstrip("-").replace("-", "_")
+            option = str(extras(about).get("option", name)).lstrip("-").replace("-", "_")
             names |= dict.fromkeys((*getattr(about.validation_alias, "choices", ()), option), name)
         return names | {name: name for name in cls.options()}
 
@@ -459,13 +459,26 @@ def question(name: str, **given: Any) -> Question:
     """
     if name not in QUESTIONS:
         raise UnknownChoice(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")
-    kind = QUESTIONS[name]
-    names, fields = kind.names(), dict[str, Any]()
+    return QUESTIONS[name](**by_field(given, QUESTIONS[name].names()))
+
+
+def by_field(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is given by the fields' own names, None left out; what no field is called keeps its name.
+
+    >>> by_field({"loss": 2.0, "compute": None}, QUESTIONS["target"].names())
+    {'target': 2.0}
+    """
+    fields: dict[str, Any] = {}
     for called, value in given.items():
-        own = names.get(called, called)
-        if value is not None and fields.setdefault(own, value) is not value:
-            raise InvalidRequest(f"The {own} is given under two names: give it once.")
-    return kind(**fields)
+        name = names.get(called, called)
+        if value is not None and fields.setdefault(name, value) is not value:
+            raise InvalidRequest(f"The {name} is given under two names: give it once.")
+    return fields
+
+
+def extras(about: FieldInfo) -> dict[str, Any]:
+    """Return what a field states beside its description: the name of its option, whether it may be a file."""
+    return dict(about.json_schema_extra) if isinstance(about.json_schema_extra, Mapping) else {}
 
 
 def ask(posterior: Posterior | None, name: str, **given: Any) -> Answer:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from bayes_scaling.errors import InvalidFields, InvalidRequest
 from bayes_scaling.model.priors import DISTRIBUTIONS
-from bayes_scaling.questions.base import Question
+from bayes_scaling.questions.base import Question, by_field, extras
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -218,10 +218,7 @@ def question_of(kind: type[Question], given: Mapping[str, Any]) -> Asked:
     names = accepted(kind)
     if not set(given) <= set(names):
         raise InvalidRequest(_no_such(kind))
-    fields: dict[str, Any] = {}
-    for name, value in given.items():
-        if value is not None and fields.setdefault(names[name], value) is not value:
-            raise InvalidRequest(f"The {names[name]} is given under two names: give it once.")
+    fields = by_field(given, names)
     for name, value in fields.items():
         suffix = _file(kind, name)
         if suffix and str(value).endswith(suffix):
@@ -257,8 +254,7 @@ def _no_such(kind: type[Question]) -> str:
 
 def _file(kind: type[Question], name: str) -> str:
     """Return the suffix by which a field's value is taken for a file; nothing where none is."""
-    extra = kind.model_fields[name].json_schema_extra if name in kind.model_fields else None
-    return str(extra.get("file", "")) if isinstance(extra, Mapping) else ""
+    return str(extras(kind.model_fields[name]).get("file", "")) if name in kind.model_fields else ""
 
 
 def without(sentence: str, given: Any, kind: type[Question]) -> str:
