@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 import tomllib
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -45,18 +45,14 @@ def whole_file(path: str | Path) -> Generator[Path]:
     check_writable(path)
     try:
         _remove_left(path)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:150]}.{os.getpid()}.", suffix=_UNFINISHED)
+        unfinished = path.with_name(f".{path.name[:150]}.{os.getpid()}.{secrets.token_hex(4)}{_UNFINISHED}")
+        unfinished.touch(exist_ok=False)
     except OSError as error:
         raise _unwritable(path, error) from None
-    os.close(handle)
-    unfinished = Path(name)
-    umask = os.umask(0)
-    os.umask(umask)
     try:
         yield unfinished
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
-        unfinished.chmod(0o666 & ~umask)
         unfinished.replace(path)
         sync_folder(path)
     except OSError as error:

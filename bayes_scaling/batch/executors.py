@@ -134,7 +134,7 @@ class OnDask:
 
     def __init__(self, address: str) -> None:
         self.client = self._client(address)
-        self.where = f"{self._threads} threads of the Dask cluster at {address}; its dashboard: {self.client.dashboard_link}"
+        self.where = f"{self._workers} workers of the Dask cluster at {address}; its dashboard: {self.client.dashboard_link}"
 
     def _client(self, address: Any) -> Any:
         try:
@@ -147,8 +147,8 @@ class OnDask:
             raise InvalidRequest(f"There is no Dask scheduler at {address}: start one, or give its address.") from None
 
     @property
-    def _threads(self) -> int:
-        return sum(self.client.nthreads().values())
+    def _workers(self) -> int:
+        return len(self.client.nthreads())
 
     def outcomes(self, jobs: Iterable[Job], store: Store) -> Iterator[Outcome]:
         """Yield each job with its record, as they are done; jobs of a worker that dies go to another."""
@@ -160,7 +160,7 @@ class OnDask:
             # No cache of results by key: what is stored decides what is done.
             return {self.client.submit(work, job, store, pure=False): job for job in islice(waiting, count)}
 
-        flying = submitted(_AHEAD * max(1, self._threads))
+        flying = submitted(_AHEAD * max(1, self._workers))
         done = as_completed(list(flying))
         for future in done:
             job = flying.pop(future)
@@ -183,9 +183,7 @@ class OnSlurm(OnDask):
         try:
             from dask_jobqueue import SLURMCluster
         except ImportError:
-            raise InvalidRequest(
-                "dask-jobqueue is not installed: pip install 'bayes-scaling[batch]' dask-jobqueue."
-            ) from None
+            raise InvalidRequest("dask-jobqueue is not installed: pip install 'bayes-scaling[batch]'.") from None
         finally:
             signal.signal(signal.SIGINT, at_interrupt)  # the import ends the process at one, without a word
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from bayes_scaling.runs.table import RunTable
 FORMAT: Final = 2
 DONE, FAILED, HELD = "done", "failed", "held"
 _REPORT: Final = "report"
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Warnings are gathered, and models compiled, for a whole process: workers of Dask may call from several threads."""
 _VERSIONS: Final = ("numpy", "pymc", "nutpie")
 """Packages, beside this one, whose version can change the draws."""
 
@@ -114,7 +117,7 @@ def file_name(label: str) -> str:
 def perform(job: Job, store: Store) -> dict[str, Any]:
     """Do a job in a worker, store its outcome, and return its record. An error is part of the record, and stops nothing else."""
     try:
-        with store.claim(job.digest) as ours:
+        with _ONE_AT_A_TIME, store.claim(job.digest) as ours:
             if not ours:
                 return {"status": HELD}
             before = record_of(store, job.record_file)

@@ -15,6 +15,7 @@ from bayes_scaling.batch.job import FAILED, FORMAT, Job
 from bayes_scaling.errors import BayesScalingError, InvalidInputs, MissingColumn, choose, gathered_warnings
 from bayes_scaling.model.document import Model
 from bayes_scaling.runs.catalog import runs_from
+from bayes_scaling.runs.condition import rows_with
 from bayes_scaling.runs.readers import READERS, suffix_of
 from bayes_scaling.runs.table import RunTable, read_runs
 
@@ -97,7 +98,7 @@ def split(runs: RunTable, label: str, columns: Sequence[str], fewest: int = 1) -
         raise MissingColumn(f"{label} has no column {missing[0]!r} to split by; {choose(missing[0], map(str, runs.table))}.")
     for labels, rows in runs.table.groupby(list(columns), sort=True, dropna=False):
         name = "-".join([label, *map(str, labels)])
-        conditions = " and ".join(f"{c} == {v!r}" for c, v in zip(columns, labels, strict=True))
+        conditions = " and ".join(rows_with(column, label) for column, label in zip(columns, labels, strict=True))
         part = replace(runs, table=rows.reset_index(drop=True), origin=(*runs.origin, "--where", conditions))
         yield name, part if len(rows) >= fewest else len(rows)
 

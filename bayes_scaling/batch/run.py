@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -102,25 +103,24 @@ def run_batch(
     Unwritable
         If a result would be written over a file that is read.
     """
-    if store.folder is not None:
-        for name in result_names(pooled):
-            refuse_overwriting(store.folder / name, *plan.read)
-    store.make()
-    before = state if state is not None else state_of(plan, store, retry)
-    done, failed = list(before.done), [*plan.unread, *before.failed]
-    _refuse_few_sources(plan, pooled)
-    try:
-        with batch_progress(len(before.left), progress) as advance:
-            for record in _all_outcomes(before.left, store, executor):
-                done += [record] if record["status"] == DONE else []
-                failures = failures_of(record)
-                failed += failures
-                advance(bool(failures))
-    except BaseException:
-        write_results(store, done, failed, {})  # interrupted: what there is
-        raise
-    finally:
-        executor.close()
+    with closing(executor):
+        if store.folder is not None:
+            for name in result_names(pooled):
+                refuse_overwriting(store.folder / name, *plan.read)
+        _refuse_few_sources(plan, pooled)
+        store.make()
+        before = state if state is not None else state_of(plan, store, retry)
+        done, failed = list(before.done), [*plan.unread, *before.failed]
+        try:
+            with batch_progress(len(before.left), progress) as advance:
+                for record in _all_outcomes(before.left, store, executor):
+                    done += [record] if record["status"] == DONE else []
+                    failures = failures_of(record)
+                    failed += failures
+                    advance(bool(failures))
+        except BaseException:
+            write_results(store, done, failed, {})  # interrupted: what there is
+            raise
     write_results(store, done, failed, {name: table for name in pooled if (table := _pooled(store, done, name)) is not None})
     return len(done), failed
 

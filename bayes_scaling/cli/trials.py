@@ -185,14 +185,12 @@ def weigh(
         raise InvalidRequest(f"Two of the models {', '.join(model)} have the same name: give each a name of its own.")
     if by:
         named = _both_exponents(named, table.table, by)
-    from bayes_scaling.evaluation.origins import NoCut, resource_of
+    from bayes_scaling.evaluation.origins import NoCut
     from bayes_scaling.evaluation.weights import weigh as weights_of
     from bayes_scaling.evaluation.weights import weigh_left_out
     from bayes_scaling.inference.sample import fit
     from bayes_scaling.posterior.mixture import WEIGHTS, Mixture
 
-    inputs = [column for document in named.values() for column in document.only.columns.values()]
-    over = over or resource_of(table.table, inputs)
     splits: dict[str, Any] = {"over": over, "per_decade": per_decade, "least": least, "store": out / "splits"}
     try:
         result = weights_of(table, named, seed=seed, workers=workers, **splits)

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_scaling.errors import InvalidInputs, MissingOption, OutOfRange
+from bayes_scaling.errors import InvalidInputs, MissingOption, OutOfRange, WrongPosterior
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.left_out import left_out as rows_left_out
+from bayes_scaling.posterior.protocol import accepted
 
 _FEWEST = 50
 """Fewest draws for Pareto smoothing."""
@@ -78,8 +79,13 @@ def left_out(fits: Mapping[str, Fit]) -> tuple[pd.DataFrame, dict[str, Any]]:
 
     Fits are refused as by :func:`compare`.
     """
+    if not isinstance(fits, Mapping):
+        raise WrongPosterior(
+            f"compare needs fits by their names, found {type(fits).__name__}: of a mixture, give its fits, mixture.fits."
+        )
     if len(fits) < 2:
         raise MissingOption("Give at least two fits to compare.")
+    fits = {name: accepted(fit, ("fit",), "compare") for name, fit in fits.items()}
     for name, fit in fits.items():
         draws = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
         if draws < _FEWEST:

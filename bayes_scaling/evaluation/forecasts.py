@@ -12,17 +12,19 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from bayes_scaling import display
-from bayes_scaling.errors import InvalidInputs, InvalidLedger, OutOfRange, first_fault
+from bayes_scaling.errors import BadCells, InvalidInputs, InvalidLedger, OutOfRange, first_fault
 from bayes_scaling.evaluation.clusters import doubt, once, plus_minus, share_error
 from bayes_scaling.evaluation.ledger import append_all, read_ledger
 from bayes_scaling.evaluation.scores import scored
 from bayes_scaling.model.grouping import label_of
 from bayes_scaling.posterior.extrapolation import reach
 from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.posterior.residuals import flat_draws
 from bayes_scaling.posterior.rows import predict_rows
 from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.questions.base import plain
+from bayes_scaling.runs.validate import parse_cells
 
 QUANTILES: Final = tuple(round(q, 3) for q in np.linspace(0.005, 0.995, 100))
 """Quantiles of a registered forecast: enough for every score."""
@@ -33,6 +35,7 @@ _DRAWS: Final = 2000
 _NULLS: Final = 4000
 
 
+@taking("fit")
 def register_forecasts(
     fit: Fit, runs: pd.DataFrame, path: str | Path, *, note: str = "", seed: int = 0
 ) -> list[dict[str, Any]]:
@@ -122,8 +125,11 @@ class Scores:
         """The mean PIT, and the p-value of its distance from one half.
 
         Forecasts of one call are correlated, as registered with them. Those of one fit that were registered by several calls
-        are, too, by how much is not known: they count as one. Each run counts once, by its first forecast.
+        are, too, by how much is not known: they count as one. Each run counts once, by its first forecast. Neither is a number as
+        long as no run has been measured.
         """
+        if self.table.empty:
+            return float("nan"), float("nan")
         once = self.table.drop_duplicates("run_id")
         pit, fits = once["pit"].to_numpy(float), once["fit"].to_numpy()
         correlation = (fits[:, None] == fits).astype(float)
@@ -189,8 +195,7 @@ def score_forecasts(
     entries = [_read(entry, path) for entry in read_ledger(path, last=last)]
     if not {_RUN, "loss"} <= set(measured):
         raise InvalidInputs(f"Measured runs need the columns {_RUN} and loss; found {', '.join(map(str, measured))}.")
-    ends = measured[~measured["checkpoint"].astype(bool)] if "checkpoint" in measured else measured
-    ends = ends.dropna(subset=["loss", _RUN])
+    ends = (measured[~_checkpoints(measured)] if "checkpoint" in measured else measured).dropna(subset=["loss", _RUN])
     names = ends[_RUN].map(label_of)
     if names.duplicated().any():
         raise InvalidInputs(f"The run {names[names.duplicated()].iloc[0]} has several measured losses: keep the last one.")
@@ -208,6 +213,14 @@ def score_forecasts(
         rows.append(_scored(entry, float(run["loss"])))
     waiting = dict.fromkeys(entry[_RUN] for entry in entries if entry[_RUN] not in measured_runs)
     return Scores(pd.DataFrame(rows), list(waiting))
+
+
+def _checkpoints(measured: pd.DataFrame) -> pd.Series:
+    """Return which measured losses are of points along a run; words for true and false are read, others refused."""
+    read, bad = parse_cells(measured[["checkpoint"]])
+    if bad:
+        raise BadCells("The measured runs cannot be read:", bad)
+    return read["checkpoint"]
 
 
 class _Entry(BaseModel):

@@ -15,6 +15,7 @@ from bayes_scaling.errors import MissingOption
 from bayes_scaling.evaluation.backtest import backtest
 from bayes_scaling.evaluation.clusters import mean_error, once
 from bayes_scaling.evaluation.compare import left_out
+from bayes_scaling.evaluation.origins import resource_of
 from bayes_scaling.evaluation.result import Result
 from bayes_scaling.evaluation.trial import on_trial
 from bayes_scaling.files import sealed_json
@@ -77,6 +78,9 @@ class Weights(Result):
 def weigh(
     runs: RunTable | pd.DataFrame | str | Path,
     models: Mapping[str, str | Path | Model] | Collection[str],
+    *,
+    over: str | None = None,
+    per_decade: int = 2,
     **settings: Any,
 ) -> Weights:
     """Weigh models by how well each forecasts a table's own larger runs from its smaller ones.
@@ -90,8 +94,12 @@ def weigh(
         Measured runs.
     models : mapping of str to model, or collection of str
         At least two models of one law, by name.
+    over : str, optional
+        Column of the resource along which larger runs are held out; by default compute, or the one the law has.
+    per_decade : int
+        Cuts per decade.
     **settings
-        As for :func:`~bayes_scaling.backtest`: where to cut, how to sample, workers, store.
+        As for :func:`~bayes_scaling.backtest`: how many runs are left at a cut, how to sample, workers, store.
 
     Returns
     -------
@@ -116,8 +124,12 @@ def weigh(
         raise MissingOption("Give at least two models: a single model has weight 1.")
     specs = {name: on_trial(runs, model, "a weight")[1] for name, model in named.items()}
     table = runs_to_fit(runs, dict.fromkeys(column for spec in specs.values() for column in spec.needs))
+    inputs = [column for spec in specs.values() for column in spec.only.columns.values()]
+    cuts_along = {"over": over or resource_of(table.table, inputs), "per_decade": per_decade}
     scores = {
-        name: backtest(table, spec, baselines=False, **settings).predictions.set_index(["cut", "row", "run"])["log_score"]
+        name: backtest(table, spec, baselines=False, **cuts_along, **settings).predictions.set_index(["cut", "row", "run"])[
+            "log_score"
+        ]
         for name, spec in specs.items()
     }
     score = pd.DataFrame(scores)

@@ -1,4 +1,4 @@
-"""From a model and runs to a fit. Two samplers: importance sampling in numpy, and NUTS on the PyMC model."""
+"""From a model and runs to a fit. Two samplers: importance sampling with walkers in numpy, and NUTS on the PyMC model."""
 
 from __future__ import annotations
 

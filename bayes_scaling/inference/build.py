@@ -7,6 +7,7 @@ broadcast by name; laws meet named dimensions after the posterior, in xarray.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,16 +75,21 @@ gaussian.joined.register(pt.TensorVariable, lambda first, second, axis: pt.conca
 gaussian.identity_like.register(pt.TensorVariable, lambda matrix: _identity(matrix.shape[-1]))
 
 
-def build_model(model: str | Model, runs: RunTable | pd.DataFrame | str, *, curves: RunTable | None = None) -> pm.Model:
+def build_model(
+    model: str | Model,
+    runs: RunTable | pd.DataFrame | str | Path,
+    *,
+    curves: RunTable | pd.DataFrame | str | Path | None = None,
+) -> pm.Model:
     """Build the PyMC model of a document and its tables: exactly the one that :func:`~bayes_scaling.fit` samples.
 
     Parameters
     ----------
     model : str or Model
         The model, or the name of a shipped one.
-    runs : RunTable, DataFrame or str
+    runs : RunTable, DataFrame, path or str
         The runs.
-    curves : RunTable, optional
+    curves : RunTable, DataFrame, path or str, optional
         Points along the runs, where an observation is about them.
 
     Returns

@@ -182,7 +182,7 @@ def _shrunken(draws: xr.Dataset, told: pd.DataFrame, source: str, rng: np.random
 
 
 def _unknowns(fit: Fit) -> list[str]:
-    """Return every unknown with a prior of its own."""
+    """Return the unknowns that are pooled: parameters of the law, and scales of noise and discrepancy, whose logarithms are nearly Normal."""
     moved = (f"{name}_at_reference" if f"{name}_at_reference" in fit.posterior else name for name in fit.model.parameters)
     scales = (effect.scale_name for effect in fit.layout.only.effects)
     others = ("sigma", "nu", "growth", *scales)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from bayes_scaling.errors import CheckpointWarning, InvalidPin, InvalidRequest
+from bayes_scaling.errors import CheckpointWarning, ConflictingOptions, InvalidPin
 from bayes_scaling.inference.engine import sample_posterior
 from bayes_scaling.inference.settings import Settings, provenance
 from bayes_scaling.model.density import LogDensity
@@ -41,7 +41,7 @@ def fit(
     runs: RunTable | pd.DataFrame | str | Path,
     model: str | Path | Model | None = None,
     *,
-    curves: RunTable | None = None,
+    curves: RunTable | pd.DataFrame | str | Path | None = None,
     by: str | Sequence[str] = (),
     shared_exponents: bool = False,
     best_of: Collection[str] = (),
@@ -67,7 +67,7 @@ def fit(
     model : str, path or Model, optional
         A shipped model's name, or a TOML document: see :func:`~bayes_scaling.read_model`. By default the shipped one
         that forecasts from what the runs have: see :func:`~bayes_scaling.model.document.default_model`.
-    curves : RunTable, optional
+    curves : RunTable, DataFrame, path or str, optional
         Points along the runs, where an observation is about them: see :func:`~bayes_scaling.load_curves`.
     by : str or sequence of str
         One or two columns whose labels are groups of runs, such as a schedule or a variant: the parameters of the law vary
@@ -91,15 +91,16 @@ def fit(
         Whether to take the table as it stands. By default a loss that rises with size and data, or lies above that of guessing, is
         refused, and rows that repeat another to the last digit under another name are counted once.
     sampler : {"auto", "importance", "nuts"}
-        ``"importance"``: adaptive importance sampling over the modes of the posterior, in numpy, some seconds; ``"nuts"``:
+        ``"importance"``: adaptive importance sampling over the modes of the posterior, and an ensemble of walkers that begins at
+        its draws, in numpy, some seconds; ``"nuts"``:
         Hamiltonian Monte Carlo (nutpie) on the PyMC model, started at the modes; ``"auto"``: the first where its own
         diagnostics say that it is exact enough, otherwise the second, in shorter steps or longer chains where its checks ask
         for them. The fit says which, and why.
     seed : int
         The same seed, data, model, machine and versions give the same draws.
     draws : int, optional
-        Draws kept of each chain. By default 1000 of importance sampling, whose chains are independent quarters of its
-        weighted draws, resampled; of NUTS see :func:`~bayes_scaling.inference.settings.enough_draws`.
+        Draws kept of each chain. By default 1000 of the walkers, a chain being some of them; of NUTS see
+        :func:`~bayes_scaling.inference.settings.enough_draws`.
     tune, chains : int
         Draws of warm-up of each chain of NUTS, and chains.
     target_accept : float
@@ -148,7 +149,9 @@ def fit(
     table = reduced(runs_to_fit(runs, read.needs, anyway=anyway), read, best_of)
     settings = Settings(sampler, seed, draws, tune, chains, target_accept)
     points = curves_of(table, curves) if read.of_curves else None
-    facts: dict[str, Any] = {"curves_origin": None if curves is None else list(curves.origin)} if not read.is_one else {}
+    facts: dict[str, Any] = (
+        {"curves_origin": None if curves is None or points is None else list(points.origin)} if not read.is_one else {}
+    )
     if points is not None:
         facts["curves_digest"] = points.digest
     tables = {observation.name: rows_of(observation, table, points) for observation in read.observations}
@@ -206,10 +209,10 @@ def reduced(runs: RunTable, model: Model, best_of: Collection[str]) -> RunTable:
     if not best_of:
         return runs
     if not (model.is_one and model.only.table == "runs" and model.only.output == "loss"):
-        raise InvalidRequest("best_of selects losses of runs, but the model observes something else: leave best_of out.")
+        raise ConflictingOptions("best_of selects losses of runs, but the model observes something else: leave best_of out.")
     inputs = [column for column in model.needs if column != "loss"]
     if asked := [column for column in best_of if column in inputs]:
-        raise InvalidRequest(
+        raise ConflictingOptions(
             f"{model.only.law} depends on {', '.join(asked)} itself and uses every run: leave {asked[0]} out of best_of."
         )
     return sweeps.best_of(runs, best_of, of=inputs).runs

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from bayes_scaling.errors import InvalidRequest, choose
+import numpy as np
+
+from bayes_scaling.errors import BeyondMachine, OutOfRange, UnknownChoice, choose
 from bayes_scaling.files import memory
 from bayes_scaling.model.document import Model
 from bayes_scaling.runs.card import Card
@@ -49,23 +51,31 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse a setting that has no meaning, before anything is sampled."""
         if self.sampler not in SAMPLERS:
-            raise InvalidRequest(f"There is no sampler {self.sampler!r}; {choose(self.sampler, SAMPLERS)}.")
-        for name, most in (("draws", _MOST_DRAWS), ("tune", _MOST_DRAWS), ("chains", _MOST_CHAINS)):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InvalidRequest(f"{name} is {value}: it has to be at least 1.")
-            if value is not None and value > most:
-                raise InvalidRequest(
+            raise UnknownChoice(f"There is no sampler {self.sampler!r}; {choose(self.sampler, SAMPLERS)}.")
+        draws = 1 if self.draws is None else self.draws
+        for name, value, most in (
+            ("draws", draws, _MOST_DRAWS),
+            ("tune", self.tune, _MOST_DRAWS),
+            ("chains", self.chains, _MOST_CHAINS),
+        ):
+            if not _is_whole(value) or value < 1:
+                raise OutOfRange(f"{name} is {value!r}: it has to be a whole number, at least 1.")
+            if value > most:
+                raise OutOfRange(
                     f"{name} is {value:.4g}: at most {most:,} are drawn; the interval of a mean shrinks by their root."
                 )
-        if not 0 < self.target_accept < 1:
-            raise InvalidRequest(f"target_accept is {self.target_accept:g}: it has to lie between 0 and 1, say 0.95.")
-        if not 0 <= self.seed < 2**63:
-            raise InvalidRequest(f"The seed is {self.seed}: it has to be a whole number from 0 to 2^63 - 1.")
+        if not isinstance(self.target_accept, int | float | np.number) or not 0 < self.target_accept < 1:
+            raise OutOfRange(f"target_accept is {self.target_accept!r}: it has to lie between 0 and 1, say 0.95.")
+        if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
+            raise OutOfRange(f"The seed is {self.seed!r}: it has to be a whole number from 0 to 2^63 - 1.")
 
     def with_draws(self, default: int) -> Settings:
         """Return the settings with a number of draws of each chain where none was asked for."""
         return self if self.draws is not None else replace(self, draws=default)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def refuse_too_much(settings: Settings, unknowns: int, rows: int) -> None:
@@ -74,7 +84,7 @@ def refuse_too_much(settings: Settings, unknowns: int, rows: int) -> None:
     >>> refuse_too_much(Settings(draws=1_000_000, chains=64), unknowns=1000, rows=100)
     Traceback (most recent call last):
     ...
-    bayes_scaling.errors.InvalidRequest: 64 chains of 1,000,000 draws of 1000 unknowns take about 3.1e+03 GB, ...
+    bayes_scaling.errors.BeyondMachine: 64 chains of 1,000,000 draws of 1000 unknowns take about 3.1e+03 GB, ...
     """
     if settings.draws is None:
         return
@@ -82,7 +92,7 @@ def refuse_too_much(settings: Settings, unknowns: int, rows: int) -> None:
     needed = 8.0 * settings.chains * settings.draws * unknowns * _COPIES + 8.0 * 4000 * rows
     most = _SHARE_OF_MEMORY * memory()
     if needed > most:
-        raise InvalidRequest(
+        raise BeyondMachine(
             f"{settings.chains} chains of {settings.draws:,} draws of {unknowns} unknowns take about {needed / 1e9:.2g} GB, this "
             f"machine gives {most / 1e9:.2g} GB: ask for fewer."
         )

@@ -9,27 +9,31 @@ import pandas as pd
 
 from bayes_scaling.errors import BadCells, InvalidRuns, MissingColumn, RepeatedRun
 from bayes_scaling.model.document import OF_RUNS, Model, Observation
+from bayes_scaling.model.grouping import label_of
 from bayes_scaling.runs.catalog import available_curves, load_curves, runs_from
 from bayes_scaling.runs.derived import DERIVED
 from bayes_scaling.runs.table import RunTable
 from bayes_scaling.runs.validate import has_words
 
 
-def tables_of(model: Model, runs: Any, curves: RunTable | None = None) -> dict[str, pd.DataFrame]:
+def tables_of(model: Model, runs: Any, curves: Any = None) -> dict[str, pd.DataFrame]:
     """Return the rows of every observation of a model, by name, of runs and the points along them: see :func:`rows_of`."""
     read = runs_from(runs, needs=model.needs)
     points = curves_of(read, curves) if model.of_curves else None
     return {observation.name: rows_of(observation, read, points) for observation in model.observations}
 
 
-def curves_of(runs: RunTable, curves: RunTable | None) -> RunTable | None:
+def curves_of(runs: RunTable, curves: Any = None) -> RunTable | None:
     """Return the points along the runs at hand: of the table handed over, or of the data set that the runs are."""
-    if curves is None and runs.origin and runs.origin[0] in available_curves():
-        curves = load_curves(runs.origin[0])
-    if curves is not None and "run_id" in runs.table:
-        theirs = curves.table["run_id"].isin(runs.table["run_id"])
-        curves = replace(curves, table=curves.table[theirs].reset_index(drop=True))
-    return curves
+    if curves is None:
+        shipped = runs.origin and runs.origin[0] in available_curves()
+        points = load_curves(runs.origin[0]) if shipped else None
+    else:
+        points = curves if isinstance(curves, RunTable) else runs_from(curves)
+    if points is not None and "run_id" in runs.table and "run_id" in points.table:
+        theirs = points.table["run_id"].map(label_of).isin(runs.table["run_id"].map(label_of))
+        points = replace(points, table=points.table[theirs].reset_index(drop=True))
+    return points
 
 
 def rows_of(observation: Observation, runs: RunTable, curves: RunTable | None) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from bayes_scaling.errors import UnknownChoice, choose
 from bayes_scaling.model import names
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.posterior.residuals import log_likelihood, loss_at_runs, measured_at_runs
 from bayes_scaling.posterior.stated import stated_priors
 
@@ -50,6 +51,7 @@ _GROUPS: Final[Mapping[str, tuple[str, Callable[[Fit, np.random.Generator], xr.D
 """Every group that can be made: the draws it is made of, and how."""
 
 
+@taking("fit")
 def with_groups(fit: Fit, *groups: str, seed: int = 0) -> Fit:
     """Return a fit whose tree has further groups, by their names in ArviZ, and ``observed_data``.
 
@@ -101,6 +103,7 @@ def with_groups(fit: Fit, *groups: str, seed: int = 0) -> Fit:
     return _with(fit, made)
 
 
+@taking("fit")
 def to_arviz(fit: Fit, *, seed: int = 0) -> xr.DataTree:
     """Return a fit with every group that ArviZ works on, and nothing else.
 

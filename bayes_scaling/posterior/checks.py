@@ -16,6 +16,7 @@ from bayes_scaling.numerics import binomial_below, normal_scores, smoothed_weigh
 from bayes_scaling.posterior.effective import KINDS, effective_sizes
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.predict import inside, interval, quantiles
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
 from bayes_scaling.posterior.structure import LEVEL, differences
 from bayes_scaling.quantities import BY_COLUMN
@@ -82,6 +83,7 @@ RULES: Final = {
 """Every check by the name it begins with; thresholds stand here and nowhere else."""
 
 
+@taking("fit")
 def check(fit: Fit) -> pd.DataFrame:
     """Check convergence and adequacy of a fit.
 
@@ -157,6 +159,7 @@ def contraction(fit: Fit) -> pd.DataFrame:
     return table.assign(contraction=1 - (table["posterior_sd"] / table["prior_sd"]) ** 2)
 
 
+@taking("fit")
 def summarize(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     """Return the parameters of a fit with their intervals.
 

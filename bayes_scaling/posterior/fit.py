@@ -15,15 +15,16 @@ import pandas as pd
 import xarray as xr
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from bayes_scaling.errors import DamagedFit, InvalidFit, MissingFit, WrongPosterior, first_fault
+from bayes_scaling.errors import DamagedFit, InvalidFit, MissingFit, OutOfRange, WrongPosterior, first_fault
 from bayes_scaling.model import names
 from bayes_scaling.model.density import LogDensity
-from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json
+from bayes_scaling.model.document import OBSERVATION, Model, Observation, model_from_json, read_model
 from bayes_scaling.model.effects import Path as Added
 from bayes_scaling.model.grouping import Groups, label_of, member
 from bayes_scaling.model.layout import Layout, Rows
 from bayes_scaling.model.other_columns import other_columns
 from bayes_scaling.model.prior_draws import can_be_drawn_again, prior_of, stored_parameters
+from bayes_scaling.model.tables import tables_of
 from bayes_scaling.posterior.fit_file import Contents, read_fit, write_fit
 from bayes_scaling.posterior.methods import FitMethods
 from bayes_scaling.posterior.sound import (
@@ -97,8 +98,8 @@ class Fit(FitMethods):
     def from_draws(
         cls,
         draws: xr.DataTree | xr.Dataset,
-        model: Model,
-        tables: Mapping[str, pd.DataFrame] | pd.DataFrame,
+        model: str | Path | Model,
+        runs: RunTable | pd.DataFrame | str | Path | Mapping[str, pd.DataFrame],
         facts: Mapping[str, Any] | None = None,
         *,
         prior: xr.Dataset | None = None,
@@ -112,10 +113,11 @@ class Fit(FitMethods):
         ----------
         draws : DataTree or Dataset
             The posterior, dims (chain, draw, ...), or a tree with a group ``posterior`` (and ``sample_stats``).
-        model : Model
-            The model.
-        tables : DataFrame or mapping of str to DataFrame
-            The rows, of each observation by its name.
+        model : str, path or Model
+            The model, as for :func:`~bayes_scaling.build_model`.
+        runs : RunTable, DataFrame, path, str, or mapping of str to DataFrame
+            The measured runs, as for :func:`~bayes_scaling.build_model`; of a DataFrame every row as it stands; or the rows of each
+            observation by its name.
         facts : mapping, optional
             Provenance.
         prior : Dataset, optional
@@ -126,7 +128,10 @@ class Fit(FitMethods):
         InvalidFit
             If the draws lack an unknown of the model.
         """
-        layout = Layout.of(model, {model.only.name: tables} if isinstance(tables, pd.DataFrame) else tables)
+        model = read_model(model)
+        if isinstance(runs, pd.DataFrame):
+            runs = {model.only.name: runs}
+        layout = Layout.of(model, runs if isinstance(runs, Mapping) else tables_of(model, runs))
         tree = draws if isinstance(draws, xr.DataTree) else xr.DataTree.from_dict({"posterior": draws})
         posterior = tree["posterior"].to_dataset()
         prior = prior_of(layout, int((facts or {}).get("seed", 0))) if prior is None else prior
@@ -476,6 +481,8 @@ class Fit(FitMethods):
 
     def thinned(self, draws: int) -> Self:
         """Return the fit with at most ``draws`` draws of each chain, evenly spaced, for pictures."""
+        if draws < 1:
+            raise OutOfRange(f"A fit cannot be thinned to {draws} draws: ask for at least one.")
         step = -(-self.posterior.sizes["draw"] // draws)
         return self._with_posterior(self.posterior.isel(draw=slice(None, None, step)))
 
@@ -621,5 +628,5 @@ def load_fit(path: str | Path) -> Fit:
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise DamagedFit(f"{path} is not a whole fit: {first_fault(error)}. Fit again.") from None
     if "prior" not in groups:
-        fit.__dict__["digest"] = said.digest
+        fit.__dict__["_digest"] = said.digest
     return fit

@@ -58,10 +58,12 @@ class Mixture(Answering):
 
     def __post_init__(self) -> None:
         """Refuse weights that are none."""
+        if not self.fits:
+            raise InvalidInputs("A mixture needs fits, found none.")
         if set(self.fits) != set(self.weights):
             raise InvalidInputs(f"The weights are of {', '.join(self.weights)}, the fits of {', '.join(self.fits)}.")
         total = sum(self.weights.values())
-        if min(self.weights.values()) < 0 or abs(total - 1) > 1e-6:
+        if not (min(self.weights.values()) >= 0 and abs(total - 1) <= 1e-6):
             raise OutOfRange(f"The weights add up to {total:.6g}: they have to be positive and add up to one.")
         units = {fit.loss_unit for fit in self.fits.values()}
         if len(units) > 1:
@@ -127,7 +129,7 @@ class Mixture(Answering):
         """Return the mixture, or refuse a question that takes none."""
         if "mixture" in kinds:
             return self
-        raise WrongPosterior(f"A mixture of laws cannot be asked {question}: ask one of its fits, {', '.join(self.fits)}.")
+        raise WrongPosterior(f"{question} takes no mixture of laws: give one of its fits, {', '.join(self.fits)}.")
 
     @property
     def sentence(self) -> str:

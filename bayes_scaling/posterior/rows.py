@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_scaling.errors import InvalidInputs
 from bayes_scaling.model.gaussian import Decay
+from bayes_scaling.model.grouping import label_of
 from bayes_scaling.model.names import SAMPLE_DIMS
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import (
@@ -66,6 +68,8 @@ def predict_table(fit: Posterior, table: pd.DataFrame, *, prob: float = 0.9, see
 def predict_rows(fit: Fit, table: pd.DataFrame, *, seed: int = 0) -> xr.Dataset:
     """Predict every row of a table, each in its own group: what :func:`predict` returns, dims (chain, draw, row)."""
     refuse_too_many(fit, len(table))
+    if not len(table):
+        raise InvalidInputs("The table has no rows: give one for each run.")
     rows_of = table.reset_index(drop=True)
     present = [column for column in fit.model.group_columns if column in table]
     wanted = {*fit.model.only.columns.values(), *REACHES, "steps", "batch_tokens"}
@@ -139,7 +143,7 @@ def continued_rows(fit: Fit, table: pd.DataFrame) -> np.ndarray:
         return np.full(len(table), -1)
     seen = fit.table[[correlation.by, correlation.along]].dropna()
     seen = seen[seen[correlation.by].map(str) != ""]
-    ends = seen.groupby(correlation.by, sort=False)[correlation.along].idxmax()
-    last = table[correlation.by].map(ends).fillna(-1).to_numpy(int)
+    ends = seen.groupby(seen[correlation.by].map(label_of), sort=False)[correlation.along].idxmax()
+    last = table[correlation.by].map(label_of, na_action="ignore").map(ends).fillna(-1).to_numpy(int)
     place = pd.to_numeric(table[correlation.along], errors="coerce").to_numpy(float)
     return np.where((last >= 0) & (place > fit.table[correlation.along].to_numpy(float)[last]), last, -1)

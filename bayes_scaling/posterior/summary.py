@@ -31,8 +31,7 @@ def described(fit: Fit, *, prob: float = 0.9) -> dict[str, Any]:
     -------
     dict
         ``converged`` and ``verdict``; ``adequate`` and ``adequacy``, the same of how well the model describes the runs;
-        ``notes``, what was done to the rows before; ``suspects``, the rows that may have gone wrong (:func:`~bayes_scaling.posterior.suspects.suspects`); ``checks``;
-        ``pinned``, what is fixed and where the runs alone put it;
+        ``notes``, what was done to the rows before; ``pinned``, what is fixed and where the runs alone put it;
         ``suspects``, the rows that may have gone wrong (:func:`~bayes_scaling.posterior.suspects.suspects`); ``checks``;
         ``prob``; ``reference``, the point at which priors are stated; ``parameters`` by name, those
         ``_at_reference`` too, each with ``median``, ``lower``, ``upper`` and ``contraction``; ``sampling``;

@@ -222,6 +222,7 @@ class Allocate(Question):
 
     name = "allocate"
     panel = "Budget"
+    about_budgets = True
     example = "allocate fit.nc --compute 5.76e23 --risk cvar:0.9"
     guarded = False
     writes = "budgets"
@@ -240,10 +241,10 @@ class Allocate(Question):
         return Answer(sentence, values, {"budgets": table}, data=draws, draw=draw)
 
     def document(self, answer: Answer) -> Any:
-        """Return one budget flat, and several as a list."""
+        """Return one budget flat, and several as a list, each with what is said of all."""
         whole = answer.to_dict()
-        rows, about = whole["budgets"], {n: whole[n] for n in ("prob", "loss_unit", "converged", "verdict")}
-        return whole if len(rows) == 1 else [{**row, **about, "risk": self.risk} for row in rows]
+        rows = whole.pop("budgets")
+        return answer.to_dict() if len(rows) == 1 else [{**whole, **row, "risk": self.risk} for row in rows]
 
 
 def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:

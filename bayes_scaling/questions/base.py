@@ -26,14 +26,13 @@ from bayes_scaling.errors import (
     InvalidRequest,
     NewGroupWarning,
     UnknownChoice,
-    WrongPosterior,
     caveats_from,
     choose,
 )
 from bayes_scaling.model.document import Strict
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.posterior.fit import Kind
-from bayes_scaling.posterior.protocol import Posterior
+from bayes_scaling.posterior.protocol import Posterior, accepted
 from bayes_scaling.quantities import RESOURCES
 from bayes_scaling.questions.guardrails import (
     FURTHEST,
@@ -171,6 +170,8 @@ class Question(Strict):
     """What follows ``bayes-scaling`` in the example of ``--help``."""
     takes: ClassVar[tuple[Kind, ...]] = ("observation",)
     """What it can be asked of; nothing where it needs no posterior."""
+    about_budgets: ClassVar[bool] = False
+    """Whether it is about compute, so that how the table counts that is said with the answer."""
     guarded: ClassVar[bool] = True
     """Whether caveats of the fit refuse the answer unless overridden; otherwise they stand before it. Distance always refuses."""
     trade_off: ClassVar[bool] = True
@@ -272,7 +273,7 @@ class Question(Strict):
             far = self._answer_too_far(posterior, result)
             self._refuse(reasons, far)
         overridden = (*(reasons if self.guarded else ()), *far)
-        if self.panel == "Budget" and posterior is not None:
+        if self.about_budgets and posterior is not None:
             result = replace(result, sentence="\n".join([result.sentence, *budget_notes(posterior)]))
         given = {name: getattr(self, name) for name in self.model_fields_set}
         # The rows of a table are too many to repeat.
@@ -305,10 +306,7 @@ class Question(Strict):
         """Return the posterior as this question takes it, or refuse it with what to ask instead."""
         if not self.takes:
             return posterior
-        name = self.name or type(self).__name__
-        if not hasattr(posterior, "as_kind"):
-            raise WrongPosterior(f"{name} needs a fit or a mixture of fits, found {type(posterior).__name__}.")
-        return posterior.as_kind(self.takes, name)
+        return accepted(posterior, self.takes, self.name or type(self).__name__)
 
     def _caveats(self, posterior: Posterior | None) -> list[str]:
         """Return the caveats of the fit."""

@@ -29,6 +29,7 @@ from bayes_scaling.numerics import bisect
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, quantiles
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.quantities import PF_DAY
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem
 from bayes_scaling.questions.frontier import efficient, efficient_at, largest, plain
@@ -114,6 +115,7 @@ class Claim:
         return AGREES if least <= lower and upper <= most else DISAGREES if lower > most or upper < least else CANNOT_TELL
 
 
+@taking("fit")
 def claims(fit: Fit, *, prob: float = 0.9) -> pd.DataFrame:
     """Return statements of Kaplan et al. (2020) beside what follows from a posterior.
 

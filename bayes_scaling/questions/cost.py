@@ -179,6 +179,7 @@ class Cost(OnHardware, Question):
 
     name = "cost"
     panel = "Budget"
+    about_budgets = True
     example = "cost --compute 1e24 --device h100 --count 1024"
     takes = ()
     guarded = False

@@ -42,6 +42,7 @@ class Allocation(OnHardware, OfText):
 
     name = "decide"
     panel = "Budget"
+    about_budgets = True
     aliases = ("allocation",)
     example = "decide fit.nc --days 30 --device h100 --count 1024 --out decision.html"
 

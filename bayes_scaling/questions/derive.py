@@ -13,6 +13,7 @@ from bayes_scaling.laws import LAWS, Law
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import one_length, positive, warn_unless_converged
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.quantities import BY_COLUMN, QUANTITIES
 from bayes_scaling.questions.base import ENDS, Answer, OfSystem
 from bayes_scaling.wording import credible, number, percent, short
@@ -23,6 +24,7 @@ _NUMBERS = ("loss", "exponent", "ratio", "overfitting", "compute_min_flops")
 """Outputs that are written as numbers; amounts have a suffix."""
 
 
+@taking("fit")
 def derive(fit: Fit, law: str | Law, **given: Any) -> xr.DataArray:
     """Evaluate a law on the posterior of a fit.
 

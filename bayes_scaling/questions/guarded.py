@@ -15,6 +15,7 @@ import xarray as xr
 
 from bayes_scaling.posterior import predict as predictions
 from bayes_scaling.posterior import rows
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.questions import allocation
 from bayes_scaling.questions import frontier as frontiers
 from bayes_scaling.questions.guardrails import FURTHEST, beyond, refuse_unless, stated_distances
@@ -56,7 +57,7 @@ def guarded[Result: xr.Dataset | pd.DataFrame](function: Callable[..., Result]) 
     return refuses
 
 
-predict = guarded(predictions.predict)
-predict_table = guarded(rows.predict_table)
-allocate = guarded(allocation.allocate)
-frontier = guarded(frontiers.frontier)
+predict = guarded(taking("fit", "mixture")(predictions.predict))
+predict_table = guarded(taking("fit", "mixture")(rows.predict_table))
+allocate = guarded(taking("fit")(allocation.allocate))
+frontier = guarded(taking("fit")(frontiers.frontier))

@@ -188,6 +188,7 @@ class Lifetime(OfText):
 
     name = "lifetime"
     panel = "Budget"
+    about_budgets = True
     example = "lifetime fit.nc --loss 2.0 --demand 1e13 --demand-factor 3"
 
     target: float = Field(gt=0, description="Loss to reach.", json_schema_extra={"option": "--loss"})

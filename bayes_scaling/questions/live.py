@@ -14,6 +14,7 @@ from pydantic import Field
 from bayes_scaling import display
 from bayes_scaling.errors import InvalidInputs, NotLearned, WrongPosterior
 from bayes_scaling.model.gaussian import Serial, innovations
+from bayes_scaling.model.grouping import label_of
 from bayes_scaling.model.noise import Correlation, relative_error
 from bayes_scaling.numerics import weighted_quantile
 from bayes_scaling.posterior.fit import Fit
@@ -27,6 +28,7 @@ from bayes_scaling.posterior.predict import (
     quantiles,
     typical_relative_se,
 )
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.posterior.residuals import decay_of, flat_draws
 from bayes_scaling.posterior.rows import Seen
 from bayes_scaling.quantities import ALONG_A_RUN, BY_COLUMN, completed
@@ -93,6 +95,7 @@ class RunForecast:
         return sentence
 
 
+@taking("fit")
 def live(
     fit: Fit,
     curve: pd.DataFrame,
@@ -220,7 +223,8 @@ def _in_the_fit(points: pd.DataFrame, table: pd.DataFrame, correlation: Correlat
     place = [correlation.by, correlation.along]
     if not {*place} <= {*points} & {*table}:
         return np.zeros(len(points), dtype=bool)
-    return pd.MultiIndex.from_frame(points[place]).isin(pd.MultiIndex.from_frame(table[place]))
+    each, seen = (of[place].assign(**{correlation.by: of[correlation.by].map(label_of)}) for of in (points, table))
+    return pd.MultiIndex.from_frame(each).isin(pd.MultiIndex.from_frame(seen))
 
 
 def _advice(missing: list[str], curve: pd.DataFrame) -> str:

@@ -27,9 +27,9 @@ from bayes_scaling.wording import flop, number, short
 _SIZES: Final = 61
 _CHEAPEST: Final = 0.01
 FEWEST_EFFECTIVE: Final = 50.0
+"""Effective draws that an outcome leaves on average, below which its weights are too few to be trusted."""
 _SURE: Final = 0.05
 """Standard error of a share of the risk up to which it is trusted."""
-"""Effective draws that an outcome leaves on average, below which its weights are too few to be trusted."""
 
 
 class Asked(TypedDict, total=False):
@@ -290,6 +290,7 @@ class NextRun(Question):
 
     name = "next-run"
     panel = "Budget"
+    about_budgets = True
     example = "next-run fit.nc --most 1e21 --params 7e10 --tokens 1.4e12"
     trade_off = False  # a run off the line is what such a design needs
     writes = "candidates"
@@ -300,7 +301,9 @@ class NextRun(Question):
     candidates: tuple[dict[str, float], ...] = Field(
         default=(), max_length=10_000, description="Or a table of candidates: params, tokens and, if it is not 6 N D, cost."
     )
-    money: float | None = Field(default=None, gt=0, description="Largest total cost of several runs.")
+    money: float | None = Field(
+        default=None, gt=0, description="Largest total cost of several runs: FLOP, or in the unit of the candidates' cost."
+    )
     params: float | None = Field(default=None, gt=0, description="Parameters N of the run to forecast.")
     tokens: float | None = Field(default=None, gt=0, description="Tokens D of the run to forecast.")
     compute: float | None = Field(default=None, gt=0, description="Or the budget, FLOP, whose split is to be decided.")

@@ -76,6 +76,7 @@ class Recipes(Question):
 
     name = "recipes"
     panel = "Budget"
+    about_budgets = True
     example = "recipes fit.nc --a group=C4 --b group=RedPajama --compute 1e22"
     takes = ("observation", "mixture")
     unused = ("group",)

@@ -80,8 +80,8 @@ def _in_file(path: Path, _changed: int) -> tuple[Entry, ...]:
             stated = {
                 target.id: ast.literal_eval(line.value)
                 for line in node.body
-                if isinstance(line, ast.Assign)
-                for target in line.targets
+                if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None
+                for target in (line.targets if isinstance(line, ast.Assign) else [line.target])
                 if isinstance(target, ast.Name) and target.id in ("name", "panel", "aliases")
             }
             if {"name", "panel"} <= set(stated):

@@ -132,6 +132,7 @@ class Regret(OfText):
 
     name = "regret"
     panel = "Budget"
+    about_budgets = True
     example = "regret fit.nc --compute 5.76e23 --params 7e10 --params 2.8e11"
     writes = "regret"
 

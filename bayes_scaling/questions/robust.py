@@ -82,6 +82,7 @@ class Robust(OfText):
 
     name = "robust"
     panel = "Budget"
+    about_budgets = True
     example = "robust mixture --compute 1e24 --risk cvar:0.9"
     takes = ("mixture",)
     unused = ("prob",)

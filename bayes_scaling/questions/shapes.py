@@ -77,6 +77,7 @@ class Shapes(OfText):
 
     name = "shapes"
     panel = "Budget"
+    about_budgets = True
     example = "shapes fit.nc --compute 5.76e23 --head-width 128"
     writes = "shapes"
 

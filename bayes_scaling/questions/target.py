@@ -165,6 +165,7 @@ class Target(OnHardware, OfText):
 
     name = "target"
     panel = "Budget"
+    about_budgets = True
     example = "target fit.nc --loss 2.0 --sure 0.9 --device h100 --count 1024"
 
     target: float = Field(gt=0, description="Loss that a new run is to reach.", json_schema_extra={"option": "--loss"})

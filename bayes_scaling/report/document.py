@@ -16,6 +16,7 @@ from bayes_scaling.posterior.checks import check, prior_predictive
 from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import REACHES, interval, quantiles
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.posterior.suspects import suspects_sentence
 from bayes_scaling.posterior.variance import included
@@ -51,6 +52,7 @@ _PUBLISHED = (
 )
 
 
+@taking("fit")
 def write_report(
     fit: Fit,
     path: str | Path,

@@ -15,6 +15,7 @@ from bayes_scaling.laws.constants import comparable
 from bayes_scaling.model import names
 from bayes_scaling.posterior.fit import Fit, scalars
 from bayes_scaling.posterior.predict import inside, interval, quantiles
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.posterior.residuals import innovations, loss_at_runs, measured_at_runs, usual_residual
 from bayes_scaling.report.figures import (
     BLUE,
@@ -56,6 +57,7 @@ def published_of(fit: Fit) -> list[Any]:
 
 
 @styled
+@taking("fit")
 def parameters(fit: Fit, *, prob: float = 0.9, ax: Axes | None = None) -> Figure:
     """Draw the intervals of the law's parameters over their medians, their priors, and what is published.
 
@@ -113,6 +115,7 @@ def parameters(fit: Fit, *, prob: float = 0.9, ax: Axes | None = None) -> Figure
 
 
 @styled
+@taking("fit")
 def predictive_check(fit: Fit, *, prob: float = 0.9, ax: Axes | None = None) -> Figure:
     """Draw what every row measured against its posterior predictive interval, a panel an observation.
 
@@ -160,6 +163,7 @@ def predictive_check(fit: Fit, *, prob: float = 0.9, ax: Axes | None = None) -> 
     )
 
 
+@taking("fit")
 def residuals(fit: Fit, *, ax: Axes | None = None) -> Figure:
     """Draw the residuals of the log loss, in per cent, against every quantity.
 
@@ -229,6 +233,7 @@ def _legend(axes: Axes, fit: Fit) -> None:
 
 
 @styled
+@taking("fit")
 def priors(fit: Fit, *, ax: Axes | None = None) -> Figure:
     """Draw prior and posterior density of each parameter that follows from no other.
 
@@ -266,6 +271,7 @@ def priors(fit: Fit, *, ax: Axes | None = None) -> Figure:
 
 
 @styled
+@taking("fit")
 def learning_curves(fit: Fit, observation: str | None = None, *, prob: float = 0.9, ax: Axes | None = None) -> Figure:
     """Draw the losses along runs that have several rows, with the interval of the mean there.
 

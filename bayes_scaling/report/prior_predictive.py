@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -25,9 +27,9 @@ _DRAWS = 1000
 @styled
 def plot_prior_predictive(
     model: str | Model,
-    runs: RunTable | pd.DataFrame | str,
+    runs: RunTable | pd.DataFrame | str | Path,
     *,
-    curves: RunTable | None = None,
+    curves: RunTable | pd.DataFrame | str | Path | None = None,
     prob: float = 0.9,
     seed: int = 0,
 ) -> Figure:
@@ -37,9 +39,9 @@ def plot_prior_predictive(
     ----------
     model : str or Model
         The model, or the name of a shipped one.
-    runs : RunTable, DataFrame or str
+    runs : RunTable, DataFrame, path or str
         The runs.
-    curves : RunTable, optional
+    curves : RunTable, DataFrame, path or str, optional
         Points along the runs, where an observation is about them.
     prob : float
         Probability of the wider interval; the narrower one is of 50 %.

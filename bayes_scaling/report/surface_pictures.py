@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import intervals, law_loss, predict, quantiles
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.posterior.rows import predict_table
 from bayes_scaling.posterior.variance import PARTS, shares_of
 from bayes_scaling.quantities import completed, tokens_at, training_compute
@@ -76,6 +77,7 @@ def forecast_path(fit: Fit, prob: float, group: Mapping[str, str]) -> tuple[pd.D
     return rows.to_dataframe().reset_index(), column
 
 
+@taking("fit")
 def forecast(
     fit: Fit,
     *,
@@ -154,6 +156,7 @@ def forecast_figure(
 
 
 @styled
+@taking("fit")
 def envelope(fit: Fit, *, prob: float = 0.9, group: Mapping[str, str] | None = None, ax: Axes | None = None) -> Figure:
     """Draw the loss of each size against compute, the runs of that size, and the envelope of all sizes.
 
@@ -204,6 +207,7 @@ def envelope(fit: Fit, *, prob: float = 0.9, group: Mapping[str, str] | None = N
 
 
 @styled
+@taking("fit")
 def isoflop(
     fit: Fit,
     *,
@@ -263,6 +267,7 @@ def isoflop(
 
 
 @styled
+@taking("fit")
 def regret(
     fit: Fit,
     *,
@@ -323,6 +328,7 @@ def regret(
 
 
 @styled
+@taking("fit")
 def surface(
     fit: Fit,
     *,

@@ -9,6 +9,7 @@ import numpy as np
 from bayes_scaling import display
 from bayes_scaling.errors import BayesScalingError, InvalidRequest
 from bayes_scaling.posterior.fit import Fit
+from bayes_scaling.posterior.protocol import taking
 from bayes_scaling.questions.base import ask
 from bayes_scaling.wording import number, power
 
@@ -16,6 +17,7 @@ _DECADES = 2.0
 """Decades of compute beyond the runs that the slider reaches."""
 
 
+@taking("fit")
 def budget(fit: Fit, *, loss: float | None = None) -> Any:
     """Return sliders of a budget and of a loss to reach, with what to train below them: see the question ``decide``.
 

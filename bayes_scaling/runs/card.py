@@ -23,7 +23,7 @@ class Card:
     title : str
         What was measured, in a line.
     loss_unit : str
-        ``"nats/token"``, ``"bits/token"`` or ``"bits/byte"``.
+        ``"nats/token"``, ``"bits/token"``, ``"bits/byte"`` or ``"error rate"``.
     params : str
         What the column ``params`` counts: ``"non-embedding"`` or ``"total"``.
     citation, licence, notes : str

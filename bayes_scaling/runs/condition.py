@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Callable
 from functools import reduce
+from keyword import iskeyword
 from typing import Any, Final
 
 import numpy as np
@@ -88,6 +89,19 @@ def rows_where(condition: str, table: pd.DataFrame, name: str) -> np.ndarray:
     if not rows.any():
         raise NoRows(f"No row of {name} is left where {condition}; give a condition that some row meets.")
     return rows
+
+
+def rows_with(column: str, label: Any) -> str:
+    """Return the condition that holds for the rows with a label in a column, none included.
+
+    >>> rows_with("series", "size"), rows_with("my column", np.float64(2.0)), rows_with("corpus", None)
+    ("series == 'size'", '`my column` == 2.0', 'corpus == None')
+    """
+    name = column if column.isidentifier() and not iskeyword(column) else f"`{column}`"
+    if pd.isna(label):
+        return f"{name} == None"
+    value = label.item() if isinstance(label, np.generic) else label
+    return f"{name} == {value!r}"
 
 
 class _Condition:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import bayes_scaling as bs
+from bayes_scaling.batch.plan import split
 from bayes_scaling.errors import (
     BayesScalingWarning,
     InvalidRequest,
@@ -198,6 +199,31 @@ def test_a_batch_that_is_wrong_as_a_whole_is_refused(settings, kind, named, tmp_
         bs.fit_many({"runs": ladder(1)}, models, out=tmp_path / "out", progress=False, **settings)
     with pytest.raises(InvalidRequest, match="There is no batch in"):
         bs.read_batch(tmp_path / "out")
+
+
+def test_workers_are_let_go_where_a_batch_is_refused(tmp_path, monkeypatch):
+    class Workers:
+        where, closed = "nowhere", False
+
+        def close(self) -> None:
+            self.closed = True
+
+    workers = Workers()
+    monkeypatch.setattr("bayes_scaling.batch.run.executor_of", lambda *_: workers)
+    with pytest.raises(MissingOption, match="3 sources"):
+        bs.fit_many({"runs": ladder(1)}, "chinchilla", out=tmp_path / "out", pooled="chinchilla", progress=False)
+    assert workers.closed
+
+
+def test_the_condition_of_each_part_selects_its_rows():
+    labels = [None, "it's", 'a "b"', "1", "and"]
+    rows = pd.DataFrame({"params": np.geomspace(1e8, 1e9, 10), "loss": 3.0, "my column": labels * 2, "size": [1.5, 2.0] * 5})
+    table = bs.read_runs(rows.assign(**{"class": rows["size"] > 1.7}))
+    columns = ["my column", "size", "class"]
+    parts = dict(split(table, "runs", columns))
+    assert len(parts) == 10
+    for part in parts.values():
+        assert table.where(part.origin[-1]).table["params"].tolist() == part.table["params"].tolist()
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,9 @@ def test_allocate(command, stored, risk):  # noqa: F811
     assert "tokens" in command("allocate", stored, "--compute", "5.76e23", "--risk", risk).out
     several = json.loads(command("allocate", stored, "--compute", "1e22", "--compute", "1e23", "--json").out)
     assert [row["compute_flops"] for row in several] == [1e22, 1e23]
+    about = {"caveats", "overridden", "verdict", "fit_digest", "extrapolation_distance"} & set(parsed)
+    assert {"caveats", "verdict", "fit_digest"} <= about
+    assert all(about <= set(row) for row in several)  # nothing that is said of one budget is left out of several
 
 
 def test_report(command, stored, tmp_path):  # noqa: F811

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayes_scaling.errors import InvalidInputs, NotLearned, OutOfRange
+from bayes_scaling.errors import BadCells, InvalidInputs, NotLearned, OutOfRange
 from bayes_scaling.evaluation.forecasts import register_forecasts, score_forecasts
 from bayes_scaling.evaluation.ledger import read_ledger
 from bayes_scaling.evaluation.scores import scored
@@ -111,12 +111,23 @@ def test_names_are_found_however_they_are_spelled(tmp_path):
     assert len(found.table) == 2
 
 
+@pytest.mark.parametrize("ends", [[False, True], ["false", "True"], ["", 1]])
+def test_points_along_a_run_are_no_outcomes_however_that_is_written(tmp_path, ends):
+    path = tmp_path / "l.jsonl"
+    register_forecasts(example_fit(), PLANNED.iloc[:1], path)
+    measured = pd.DataFrame({"run_id": ["r0", "r0"], "loss": [2.1, 3.1], "checkpoint": ends})
+    assert score_forecasts(path, measured).table["loss"].tolist() == [2.1]
+    with pytest.raises(BadCells, match="true or false"):
+        score_forecasts(path, measured.assign(checkpoint=["end", "middle"]))
+
+
 def test_runs_that_are_not_measured_wait(ledger):
     found = score_forecasts(ledger, outcomes().iloc[:3])
     assert len(found.table) == 3
     assert len(found.waiting) == 37
     nothing = score_forecasts(ledger, pd.DataFrame({"run_id": ["other"], "loss": [2.0]}))
     assert "None of the registered runs" in nothing.sentence
+    assert np.isnan(nothing.drift).all()
 
 
 def test_a_forecast_is_made_once(ledger):

@@ -25,11 +25,11 @@ from bayes_scaling.inference.build import build
 from bayes_scaling.inference.sample import fit_layout
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.laws import LAWS
-from bayes_scaling.model.document import model_from_json
+from bayes_scaling.model.document import model_from_json, read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.model.prior_draws import draw_prior
 from bayes_scaling.model.reference import law_parameters
-from bayes_scaling.model.tables import rows_of
+from bayes_scaling.model.tables import rows_of, tables_of
 from bayes_scaling.posterior.fit import Fit, kept_rows, observation_draws
 from bayes_scaling.report.tables import reproduce
 from bayes_scaling.runs.derived import gradient_noise, steps_to_loss
@@ -339,6 +339,16 @@ def test_one_compiled_system_serves_other_measurements(tmp_path):
     ratio = float(second.posterior["N_c_at_reference"].mean() / first.posterior["N_c_at_reference"].mean())
     assert ratio == pytest.approx(1.1, rel=0.02)
     assert second.rows("curves")["loss"].mean() == pytest.approx(1.1 * first.rows("curves")["loss"].mean())
+
+
+def test_curves_are_any_table(tmp_path):
+    runs, curves = simulated()
+    curves.table.to_csv(tmp_path / "curves.csv", index=False)
+    (tmp_path / "shared.toml").write_text(SHARED)
+    model = read_model(tmp_path / "shared.toml")
+    expected = tables_of(model, runs, curves)["curves"]
+    for given in (curves.table, tmp_path / "curves.csv", str(tmp_path / "curves.csv")):
+        pd.testing.assert_frame_equal(tables_of(model, runs, given)["curves"][[*expected]], expected)
 
 
 def test_curves_come_from_a_file_too(tmp_path, capsys):

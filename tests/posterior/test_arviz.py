@@ -128,7 +128,8 @@ def test_an_extended_model_leads_back_to_a_fit():
         pm.Deterministic("twice", 2 * extended["E"])
         settings = {"chains": 2, "cores": 1, "random_seed": 1, "progressbar": False, "compute_convergence_checks": False}
         tree = pm.sample(80, tune=80, step=pm.DEMetropolisZ(), compile_kwargs={"mode": "FAST_COMPILE"}, **settings)
-    fit = bs.Fit.from_draws(tree, model, runs.table)
+    fit = bs.Fit.from_draws(tree, "offset_c", runs)
+    assert fit.digest == bs.Fit.from_draws(tree, model, runs.table).digest
     assert float(fit.posterior["E"].mean()) == pytest.approx(0.9, abs=0.01)
     assert tree["posterior"]["twice"].values == pytest.approx(2 * fit.posterior["E"].values)
     assert fit.verdict == "This posterior has not been checked for convergence."

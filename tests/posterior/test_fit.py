@@ -16,11 +16,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_scaling.errors import DamagedFit, InvalidFit, MissingFit, Unwritable
+from bayes_scaling.errors import DamagedFit, InvalidFit, MissingFit, OutOfRange, Unwritable
 from bayes_scaling.model.document import read_model
 from bayes_scaling.model.layout import Layout
 from bayes_scaling.posterior.checks import checked
-from bayes_scaling.posterior.fit import _alone, load_fit
+from bayes_scaling.posterior.fit import Fit, _alone, load_fit
 from bayes_scaling.posterior.fit_file import _ATTRIBUTE, _LENGTH, _SEAL, write_fit
 from bayes_scaling.posterior.rounding import rounded
 from bayes_scaling.posterior.sound import refuse_lacking_groups
@@ -51,6 +51,19 @@ def test_all_that_is_kept_in_full_comes_back(fit_by_hand, tmp_path):
     assert again.digest == fit_by_hand.digest
     again.save(path)  # the file is closed: it can be written over
     assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
+
+
+def test_a_fit_that_is_loaded_knows_its_digest(real_fit, tmp_path, monkeypatch):
+    path = real_fit.save(tmp_path / "fit.nc")
+    digest, again = load_fit(path)._contents().digest, load_fit(path)
+    monkeypatch.setattr(Fit, "_contents", None)  # which draws the prior again
+    assert again.digest == digest
+
+
+def test_a_fit_is_thinned_to_one_draw_at_least(fit_by_hand):
+    assert fit_by_hand.thinned(1).posterior.sizes["draw"] == 1
+    with pytest.raises(OutOfRange, match="at least one"):
+        fit_by_hand.thinned(0)
 
 
 def test_by_default_a_fit_is_small_and_comes_back_as_it_was(real_fit, tmp_path):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from bayes_scaling.errors import InvalidInputs
 from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import predict
@@ -68,6 +69,23 @@ def test_all_else_is_a_new_run(fit, changed):
     found = predict_rows(fit, table)
     plain = predict(fit, params=table["params"].to_numpy(), tokens=table["tokens"].to_numpy())
     np.testing.assert_array_equal(found["measured_loss"].values, plain["measured_loss"].values)
+
+
+def test_runs_are_known_however_their_names_are_spelled(fit):
+    """A number in one table may be a word in another."""
+    numbers, names = pd.factorize(fit.table["run_id"])
+    asked = pd.Series(names.get_indexer(rows()["run_id"]))
+    for kind in (float, str):
+        known = Fit.from_draws(fit.posterior, fit.model, fit.table.assign(run_id=numbers.astype(kind)), fit.facts)
+        for spelled in (int, float, str):
+            ends = continued_rows(known, rows(run_id=asked.astype(spelled)))
+            np.testing.assert_array_equal(ends, continued_rows(fit, rows()))
+            assert (ends >= 0).all()
+
+
+def test_a_table_without_rows_is_a_sentence(fit):
+    with pytest.raises(InvalidInputs, match="no rows"):
+        predict_rows(fit, rows().iloc[:0])
 
 
 def test_a_fit_that_takes_rows_as_independent_knows_no_runs(fit):
