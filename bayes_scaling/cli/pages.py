@@ -35,6 +35,7 @@ def report(
     certificate: Annotated[
         Path | None, typer.Option(metavar="certificate.json", help="Result of `bayes-scaling certify` on the same design.")
     ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Include budgets however far from the runs.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a fit: one self-contained page."""
@@ -61,6 +62,7 @@ def report(
         held_out=measured,
         backtest=read_backtest(backtest) if backtest is not None else None,
         certificate=read_certificate(certificate) if certificate is not None else None,
+        anyway=anyway,
     )
     if as_json:
         print_json({"report": str(path.resolve()), **verdict_of(fit)})

@@ -28,7 +28,8 @@ def reach_sentence(reaches: Mapping[str, Any]) -> str:
     >>> reach_sentence({"params": 0.84, "tokens": 0.0, "compute_flops": 1.6})
     'beyond the runs by 0.84 decades in N, 1.60 decades in C; D inside them'
     """
-    named = {BY_COLUMN[column].symbol: float(value) for column, value in reaches.items()}
+    # What would be written as 0.00 is inside.
+    named = {BY_COLUMN[column].symbol: round(float(value), 2) for column, value in reaches.items()}
     beyond = [f"{v:.2f} decades in {s}" for s, v in named.items() if v > 0]
     below = [f"{-v:.2f} decades in {s}" for s, v in named.items() if v < 0]
     inside = [s for s, v in named.items() if v == 0]

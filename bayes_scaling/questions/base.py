@@ -310,7 +310,11 @@ class Question(Strict):
 
     def _caveats(self, posterior: Posterior | None) -> list[str]:
         """Return the caveats of the fit."""
-        return [] if posterior is None else caveats(posterior, trade_off=self.guarded and self.trade_off)
+        return (
+            []
+            if posterior is None
+            else caveats(posterior, trade_off=self.trade_off and (self.guarded or self.about_budgets))
+        )
 
     def _too_far(self, posterior: Posterior | None) -> list[str]:
         """Return the caveats of what is asked for: runs and budgets that lie too far outside those of the fit."""

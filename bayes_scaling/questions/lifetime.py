@@ -14,12 +14,14 @@ from pydantic import Field
 from bayes_scaling.errors import OutOfRange, Unreachable
 from bayes_scaling.model.priors import Prior
 from bayes_scaling.numerics import first_root
+from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import quantiles
-from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, tokens_at, training_compute
+from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, RESOURCES, tokens_at, training_compute
 from bayes_scaling.questions.allocation import law_clause
 from bayes_scaling.questions.base import Answer, OfText
+from bayes_scaling.questions.guardrails import distance
 from bayes_scaling.questions.optimum import MOST_LOST, optima
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, thinned
@@ -61,6 +63,8 @@ def lifetime(
         "chance": (surface.measured(params[:, None], tokens[:, None]) <= loss).mean(axis=-1),
         "law_params": of_law,
     }
+    runs = {"params": params, "tokens": tokens, "compute_flops": training}
+    columns |= {f"reach_{name}": distance(fit, name, values) for name, values in runs.items()}
     return pd.DataFrame(columns, index=pd.Index(["lifetime", "training"], name="cares for"))
 
 
@@ -174,7 +178,8 @@ class Lifetime(OfText):
     ``tokens``, ``tokens_per_param``; ``training_flops``, ``serving_flops``, ``total_flops``, means over the demand;
     ``total_lower``, ``total_upper``, the interval over posterior and demand of what that size costs if it is trained until its
     mean loss is the target, infinite where it may never be; ``chance`` that a new run of it measures the target or less;
-    ``law_params``, the size by the law alone. Table ``overtraining``, at the compute of the choice: a
+    ``law_params``, the size by the law alone; ``reach_params``, ``reach_tokens`` and ``reach_compute_flops``, decades beyond the
+    runs. Table ``overtraining``, at the compute of the choice: a
     row for ``times``, how many times smaller than the compute-optimal size of each draw; ``tokens_per_param`` there, the
     median; ``penalty``, by how much the loss is above the optimum's, median, with ``lower``, ``upper``.
 
@@ -228,7 +233,8 @@ class Lifetime(OfText):
             f"To serve this demand at {goal}, train {short(best['params'])} parameters{law_clause(best['law_params'], best['params'])} "
             f"on {short(best['tokens'])} tokens ({best['tokens_per_param']:.0f} per parameter): {flop(best['total_flops'])} over its "
             f"lifetime, {saved:.0f} % less than the {short(plain['params'])} parameters of least training cost. A run measures that "
-            f"loss with a probability of {probability(best['chance'])}. The total cost, if it is trained until the mean loss is that low: {interval}."
+            f"loss with a probability of {probability(best['chance'])}. The total cost, if it is trained until the mean loss is that low: {interval}. "
+            f"The run is {reach_sentence({name: best[f'reach_{name}'] for name in RESOURCES})}."
         )
         draw = partial(curve, table="overtraining", x="times", y="penalty", band=("lower", "upper"))
         return Answer(sentence, tables={"choice": table, "overtraining": penalty}, draw=draw, compute=spent)

@@ -61,7 +61,8 @@ class Recipes(Question):
     the baseline never is as good. Table ``losses``: a row a loss and variant; ``needed``, what reaches the loss;
     ``multiplier``, what the baseline needs over that. Table ``crossing``: a row a variant; ``chance`` that it and the
     baseline cross between the smallest run and six decades beyond the largest; ``ahead``, the chance that it is ahead there;
-    where, with ``lower``, ``upper``, the last crossing of the draws that have one. Numbers with an interval have columns
+    where, with ``lower``, ``upper``, the last crossing of the draws that have one; ``chance_beyond`` that this is beyond the
+    largest run, and ``beyond``, where it then is, the median. Numbers with an interval have columns
     ``_lower`` and ``_upper``. Where throughputs are known ``time_multiplier`` is the speed-up in time on the same hardware;
     with a gate ``chance_at_least`` and ``passes``. Of a mixture ``form`` is the fit, or ``all``.
 
@@ -126,7 +127,7 @@ class Recipes(Question):
             found = {
                 "recipes": self._at_budgets(draws, list(variants), budgets, column, faster),
                 "losses": self._at_losses(draws, list(variants), losses, column, faster, first),
-                "crossing": self._crossings(draws, list(variants), column),
+                "crossing": self._crossings(draws, list(variants), column, first),
             }
             for name, rows in found.items():
                 table = pd.DataFrame(
@@ -240,14 +241,19 @@ class Recipes(Question):
                 )
         return rows
 
-    def _crossings(self, draws: _Draws, variants: list[str], column: str) -> list[dict[str, Any]]:
+    def _crossings(self, draws: _Draws, variants: list[str], column: str, fit: Fit) -> list[dict[str, Any]]:
         rows = []
         for of, name in enumerate(variants):
             where = draws["where"][of]
             crosses = np.isfinite(where)
             ends = np.quantile(where[crosses], quantiles(self.prob)) if crosses.any() else np.full(3, np.nan)
+            beyond = crosses & (distance(fit, column, np.where(crosses, where, 1.0)) > 0)
             chances = {"chance": float(crosses.mean()), "ahead": float(draws["ends_ahead"][of].mean())}
             rows.append({"variant": name, **chances, **dict(zip((column, "lower", "upper"), ends, strict=True))})
+            rows[-1] |= {
+                "chance_beyond": float(beyond.mean()),
+                "beyond": float(np.median(where[beyond])) if beyond.any() else np.nan,
+            }
         return rows
 
     def _passed(self, tables: Mapping[str, pd.DataFrame]) -> bool | None:
@@ -273,11 +279,13 @@ class Recipes(Question):
                 best_first = rows.sort_values("multiplier", ascending=False).to_dict("records")
                 lines += [self._line(row, of, column, timed) for row in best_first]
         crossings = [
-            f"{row['variant']} {probability(row['chance'])}"
-            + (f" (about {with_unit(row[column], column)})" if row["chance"] > 0.05 else "")
+            f"{row['variant']} {probability(row['chance_beyond'])}"
+            + (f" (about {with_unit(row['beyond'], column)})" if row["chance_beyond"] > 0.05 else "")
             for row in _decisive(tables["crossing"]).to_dict("records")
         ]
-        lines.append(f"Probability of a crossing within six decades beyond the runs: {', '.join(crossings)}.")
+        lines.append(
+            f"Probability of a crossing beyond the largest run, within {_DECADES:g} decades of it: {', '.join(crossings)}."
+        )
         if passed is not None:
             kind = "time" if timed else of
             gate = f"a speed-up of at least {self.at_least:g} in {kind} with a probability of {self.sure:g}"

@@ -11,11 +11,13 @@ from pydantic import Field
 
 from bayes_scaling.errors import OutOfRange
 from bayes_scaling.numerics import first_crossing
+from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import quantiles
 from bayes_scaling.quantities import tokens_at
 from bayes_scaling.questions.base import Answer, OfText, Positive
+from bayes_scaling.questions.guardrails import distances, worst_distances
 from bayes_scaling.questions.optimum import among, choose, least_loss, optima, plausible
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import expectation
@@ -153,5 +155,10 @@ class Regret(OfText):
             f"parameters, on {short(row['tokens_upper'])} to {short(row['tokens_lower'])} tokens."
             for row in flat.to_dict("records")
         ]
+        named = pd.concat(
+            [flat["params_lower"], flat["params_upper"], *([table["params"]] if self.params else [])]
+        ).to_numpy()
+        runs = {"params": named, "tokens": tokens_at(self.compute, named), "compute_flops": self.compute}
+        lines.append(f"At the furthest, a run of these is {reach_sentence(worst_distances(distances(posterior, [runs])))}.")
         draw = partial(curve, table="regret", x="params", y="regret", band=("regret_lower", "regret_upper"))
         return Answer("\n".join(lines), tables={"regret": table, "near_optimal": flat}, draw=draw)

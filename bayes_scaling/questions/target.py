@@ -180,7 +180,8 @@ class Target(OnHardware, OfText):
             draws = chance(posterior, target=self.target, compute=list(self.compute), **self.given)
             table = pd.DataFrame({str(n): np.atleast_1d(v.values) for n, v in (draws.coords | draws.data_vars).items()})
             lines = [
-                f"{flop(row['compute_flops'])} reach {goal} with a probability of {probability(row['chance'])}."
+                f"{flop(row['compute_flops'])}, {reach_sentence({'compute_flops': row['reach_compute_flops']})}, reach {goal} with a "
+                f"probability of {probability(row['chance'])}."
                 for row in table.to_dict("records")
             ]
             draw = partial(curve, table="chances", x="compute_flops", y="chance")

@@ -26,6 +26,7 @@ from bayes_scaling.questions.claims import claims, verdict_counts
 from bayes_scaling.questions.derive import derive
 from bayes_scaling.questions.early_stopping import early_stopping
 from bayes_scaling.questions.frontier import frontier, largest
+from bayes_scaling.questions.guardrails import FURTHEST, caveats, refuse_unless, too_far
 from bayes_scaling.questions.heterogeneity import agreement
 from bayes_scaling.questions.learning_curve import NEEDS
 from bayes_scaling.questions.sensitivity import Sensitivity
@@ -63,6 +64,7 @@ def write_report(
     held_out: pd.DataFrame | None = None,
     backtest: Backtest | None = None,
     certificate: Certificate | None = None,
+    anyway: bool = False,
 ) -> Path:
     """Write the report of a fit: one self-contained HTML file.
 
@@ -85,6 +87,8 @@ def write_report(
         Backtest on this table's own larger runs: see :func:`~bayes_scaling.backtest`.
     certificate : Certificate, optional
         Calibration on tables simulated for this design: see :func:`~bayes_scaling.certify`.
+    anyway : bool
+        Whether to answer for budgets however far from the runs.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def write_report(
     Raises
     ------
     InvalidRequest
-        If a probability, a budget or a group is invalid, or a system was given one.
+        If a probability, a budget or a group is invalid, a budget lies too far from the runs, or a system was given one.
     Unwritable
         If the file cannot be written.
 
@@ -120,6 +124,7 @@ def write_report(
         raise ConflictingOptions(
             f"The report of a system of laws takes no {next(iter(asked))}: write the report of one observation, fit.view(NAME)."
         )
+    refuse_unless(anyway, too_far(fit, [{"compute_flops": list(budgets)}] if budgets else [], FURTHEST, "A budget"))
     checks, published, factors = check(fit), tables.published_table(fit), agreement(fit, prob=prob)
     statements = _if_learned(claims, fit, prob)
     answers, forecast = _forecast(fit, prob, **asked) if one else ([], {})
@@ -311,7 +316,8 @@ def _forecast(
     if allocation is None:
         answers = [_beyond_sentence(forecasts, column, prob, fit.loss_unit)]
     else:
-        answers = [_budget_sentence(allocation.iloc[-1], prob, fit.loss_unit)]
+        split = [reason for reason in caveats(fit, trade_off=True) if reason != fit.verdict]
+        answers = [*split, _budget_sentence(allocation.iloc[-1], prob, fit.loss_unit)]
         sections["Budget"] = [
             tables.allocation_table(allocation, prob),
             Text(_flatness(fit, allocation.iloc[-1], group), "soft"),
