@@ -263,6 +263,14 @@ class RepeatedRunsWarning(BayesScalingWarning):
     """A run table has rows that repeat another under another name."""
 
 
+class ImplausibleCountsWarning(BayesScalingWarning):
+    """A column of counts has numbers that are too small for what it counts, as counts in millions are."""
+
+
+class MissingResourceWarning(BayesScalingWarning):
+    """A table lacks a resource by its name, but has a column that may be it."""
+
+
 class DivergedRunsWarning(BayesScalingWarning):
     """A run table has rows whose loss is that of guessing."""
 

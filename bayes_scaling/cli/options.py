@@ -132,6 +132,21 @@ def facts_of(text: str | None) -> dict[str, str] | str | None:
     return pairs(text.split(","), "--facts") if text and "=" in text else text
 
 
+def written_number(text: str) -> float:
+    """Read a number as people write it: 2e9, 2B, or 2,000,000,000."""
+    try:
+        return float(text)
+    except ValueError:
+        import pandas as pd
+
+        from bayes_scaling.runs.validate import as_numbers
+
+        (value,) = as_numbers(pd.Series([text], dtype=object))
+        if value != value:
+            raise typer.BadParameter(f"{text!r} is not a number: write it as 2e9, 2B or 2,000,000,000.") from None
+        return float(value)
+
+
 def numbers(entries: list[str] | None, option: str) -> dict[str, float]:
     """Read COLUMN=NUMBER entries of an option."""
     values: dict[str, float] = {}

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from bayes_scaling.cli.application import app
-from bayes_scaling.cli.options import AsJson, Columns, Group, OfOne, Prob, Stored, columns_of, pairs, stored_fit
+from bayes_scaling.cli.options import (
+    AsJson,
+    Columns,
+    Group,
+    OfOne,
+    Prob,
+    Stored,
+    columns_of,
+    pairs,
+    stored_fit,
+    written_number,
+)
 from bayes_scaling.cli.printing import print_json, verdict_of
 
 
@@ -20,7 +31,10 @@ def report(
     out: Annotated[Path, typer.Option(metavar="report.html", help="Where to write the page.")],
     prob: Prob = 0.9,
     compute: Annotated[
-        list[float] | None, typer.Option(help="Budget to include in the budget table, FLOP; repeatable.")
+        list[float] | None,
+        typer.Option(
+            metavar="<float>", parser=written_number, help="Budget to include in the budget table, FLOP; repeatable."
+        ),
     ] = None,
     group: Group = None,
     observation: OfOne = None,

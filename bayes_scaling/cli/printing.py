@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import sys
 import warnings
 from contextlib import suppress
@@ -88,21 +89,27 @@ def print_forecast(fit: Fit, out: Path, prob: float) -> None:
     """Print how far the forecast of a fit reaches, where the fit is, and what to type next."""
     from bayes_scaling.posterior.horizon import horizon
     from bayes_scaling.questions.guardrails import FURTHEST
+    from bayes_scaling.questions.surface import splits_a_budget
     from bayes_scaling.wording import coordinate, number, percent
 
     next_one = f"check {out} --again"
     ahead = horizon(fit, prob)
     if ahead is not None:
         resource = str(ahead.index.name)
-        print(f"\nForecast of a new run, {percent(prob)} interval, in {fit.loss_unit}:")
+        group = ahead.attrs["group"]
+        of_group = f" of {', '.join(f'{column} {label}' for column, label in group.items())}" if group else ""
+        print(f"\nForecast of a new run{of_group}, {percent(prob)} interval, in {fit.loss_unit}:")
         for decades, row in zip(ahead["decades"], ahead.itertuples(), strict=True):
             where = f"{decades:g} decade{'s' * (decades != 1)} beyond" if decades else "the largest run"
             print(f"  {where:<18} {coordinate(resource, float(str(row.Index)))}: {number(row.lower)} to {number(row.upper)}")
-        print(f"Questions more than {FURTHEST:g} decades beyond the runs are refused, unless overridden.")
+        print(f"Questions more than {FURTHEST:g} decades beyond the runs are refused, unless --anyway is given.")
         budget = f"{float(str(ahead.index[1])):.2g}".replace("e+", "e")
         flag = {"compute_flops": "compute"}.get(resource, resource)
-        takes_both = {"params", "tokens"} <= {*fit.model.only.columns.values()}
-        next_one = f"allocate {out} --compute {budget}" if takes_both else f"predict {out} --{flag} {budget}"
+        of_its_group = "".join(f" --group {shlex.quote(f'{column}={label}')}" for column, label in group.items())
+        if splits_a_budget(fit):
+            next_one = f"allocate {out} --compute {budget}{of_its_group}"
+        elif len(fit.model.only.columns) == 1:
+            next_one = f"predict {out} --{flag} {budget}{of_its_group}"
     print(f"\nFit: {out}\nNext: bayes-scaling {next_one if fit.converged else f'check {out}'}")
 
 

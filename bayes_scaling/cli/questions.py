@@ -17,7 +17,17 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from bayes_scaling.cli.extras import EXTRAS, Extra
-from bayes_scaling.cli.options import AsJson, Columns, LossUnit, OfOne, columns_of, numbers, pairs, stored_fit
+from bayes_scaling.cli.options import (
+    AsJson,
+    Columns,
+    LossUnit,
+    OfOne,
+    columns_of,
+    numbers,
+    pairs,
+    stored_fit,
+    written_number,
+)
 from bayes_scaling.cli.printing import print_json, say
 from bayes_scaling.errors import InvalidRequest, choose
 from bayes_scaling.questions.registry import entries, find
@@ -222,7 +232,10 @@ def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
         kind, default, metavar = Path, None, "TABLE.csv"
     elif kind is tuple:
         kind, default, metavar = list[float], None, "<float>"
-    option = typer.Option(*_flags(name, field), metavar=metavar, help=text)
+    elif kind is float:
+        metavar = "<float>"
+    parser = written_number if kind in (float, list[float]) else None
+    option = typer.Option(*_flags(name, field), metavar=metavar, help=text, parser=parser)
     if field.is_required():
         return _parameter(name, Annotated[kind, option])
     return _parameter(name, Annotated[kind | None if default is None else kind, option], default)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -22,6 +23,7 @@ from bayes_scaling.errors import (
     InvalidModel,
     InvalidPin,
     InvalidSpecification,
+    MissingResourceWarning,
     UnknownName,
     choose,
     first_fault,
@@ -761,6 +763,13 @@ def default_model(columns: Iterable[str]) -> str:
     own = [str(column) for column in columns]
     for name, needed in _BY_DEFAULT.items():
         if all(column in own for column in needed):
+            lacking = [column for column in ("params", "tokens") if column not in own]
+            for remark in likely_columns(lacking, own):
+                warnings.warn(
+                    f"The runs have no column {' and '.join(lacking)}, so that {name} is fitted, the loss by {' and '.join(needed)} alone; {remark}.",
+                    MissingResourceWarning,
+                    stacklevel=2,
+                )
             return name
     hint = "".join(f"; {remark}" for remark in likely_columns(RESOURCES, own))
     wanted = "; ".join(f"{' and '.join(needed)} ({name})" for name, needed in _BY_DEFAULT.items())

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from bayes_scaling.model.grouping import label_of
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.predict import intervals, predict
 from bayes_scaling.quantities import RESOURCES
@@ -30,7 +31,8 @@ def horizon(fit: Fit, prob: float = 0.9) -> pd.DataFrame | None:
     Returns
     -------
     DataFrame or None
-        ``decades`` beyond the largest run, ``median``, ``lower``, ``upper``; the index is the resource, by its name.
+        ``decades`` beyond the largest run, ``median``, ``lower``, ``upper``; the index is the resource, by its name. The attribute
+        ``group`` is that of the largest run, where the model has groups.
 
     Examples
     --------
@@ -52,7 +54,9 @@ def horizon(fit: Fit, prob: float = 0.9) -> pd.DataFrame | None:
         column: largest[column] * (factors ** (1 / len(growing)) if column in growing else np.ones_like(factors))
         for column in columns
     }
-    group = {column: str(largest[column]) for column in fit.model.group_columns}
+    group = {column: label_of(largest[column]) for column in fit.model.group_columns}
     ahead = intervals(predict(fit, group=group, **inputs), prob)
     rows = {name: ahead[name].values for name in ("median", "lower", "upper")}
-    return pd.DataFrame({"decades": DECADES, **rows}, index=pd.Index(largest[resource] * factors, name=resource))
+    found = pd.DataFrame({"decades": DECADES, **rows}, index=pd.Index(largest[resource] * factors, name=resource))
+    found.attrs["group"] = group
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def next_runs(
             f"With {number(money)} none of the candidates can be paid: the cheapest costs {number(state.cost.min())}."
         )
     ways = [_added(state, money, min(most, len(candidates)), by_cost=by_cost) for by_cost in (True, False)]
-    chosen = max(ways, key=state.value)
+    chosen = max(ways, key=lambda way: state.worth(way).value)
     table = _plain(candidates.iloc[chosen]).assign(cost=state.cost[chosen], spent=np.cumsum(state.cost[chosen]))
     return table.join(_worth(state, [chosen[: n + 1] for n in range(len(chosen))]))
 
@@ -89,24 +89,20 @@ def _added(state: _Draws, money: float, most: int, *, by_cost: bool) -> list[int
     while len(chosen) < most:
         paid = np.flatnonzero(spent + state.cost <= money * (1 + 1e-12))
         left = [int(row) for row in paid if row not in chosen]
-        gains = [(state.value([*chosen, row]) - value) / (state.cost[row] if by_cost else 1.0) for row in left]
+        gains = [(state.worth([*chosen, row]).value - value) / (state.cost[row] if by_cost else 1.0) for row in left]
         if not gains or not max(gains) > 0:
             break
         chosen.append(left[int(np.argmax(gains))])
-        value, spent = state.value(chosen), spent + float(state.cost[chosen[-1]])
+        value, spent = state.worth(chosen).value, spent + float(state.cost[chosen[-1]])
     return chosen
 
 
 def _worth(state: _Draws, sets: Sequence[Sequence[int]]) -> pd.DataFrame:
     """Return what each set of runs is worth, and how sure weights of draws are of it."""
-    values = [max(0.0, state.value(chosen)) for chosen in sets]
-    weighed = [state.reweighted(chosen) for chosen in sets]
+    table = pd.DataFrame([state.worth(chosen) for chosen in sets], columns=_Worth._fields)
     risk = state.risk or 1.0  # nothing is at risk, nothing is won
-    table = pd.DataFrame({"value": values, "share": np.minimum(np.array(values) / risk, 1.0)})
-    for place, name in enumerate(("reweighted", "reweighted_se", "effective_draws")):
-        table[name] = [each[place] for each in weighed]
-    enough = (table["effective_draws"] >= FEWEST_EFFECTIVE) & (table["reweighted_se"] <= _SURE)
-    return table.assign(trusted=enough)
+    table.insert(1, "share", np.minimum(table["value"] / risk, 1.0))
+    return table
 
 
 def risk_now(fit: Fit, about: Forecast | Budget, **asked: Unpack[Asked]) -> float:
@@ -138,6 +134,16 @@ def ladder_of(fit: Fit, *, most: float, sizes: int = 9, lengths: int = 9) -> pd.
     return affordable
 
 
+class _Worth(NamedTuple):
+    """What a set of runs is worth: by how much it lowers the risk; the share of it by weights, and whether these are to be trusted."""
+
+    value: float
+    reweighted: float
+    reweighted_se: float
+    effective_draws: float
+    trusted: bool
+
+
 @dataclass(frozen=True)
 class _Draws:
     """What the draws say of the candidates and of the decision."""
@@ -163,16 +169,27 @@ class _Draws:
         """The choice made now."""
         return int(self.losses.mean(axis=1).argmin())
 
-    def value(self, chosen: Sequence[int]) -> float:
+    def worth(self, chosen: Sequence[int]) -> _Worth:
+        """Return what a set of runs is worth.
+
+        A linear estimate makes less of a run than it tells, next to nothing where losses have long tails. Where weights can be
+        trusted, and less their standard error promise more, their value counts.
+        """
+        share, error, effective = self.reweighted(chosen)
+        trusted = effective >= FEWEST_EFFECTIVE and error <= _SURE
+        weighed = (share - error) * self.risk if trusted else 0.0
+        return _Worth(max(0.0, self.linear(chosen), weighed), share, error, effective, trusted)
+
+    def linear(self, chosen: Sequence[int]) -> float:
         """Return by how much a set of runs lowers the risk, where what is decided on is linear in what is measured.
 
         How is learned from half of the draws, that of the first chains or of the last, and judged by the other half: by draws that
         it was learned from every run would seem to tell something.
         """
         halves = np.array_split(np.arange(self.means.shape[1]), 2)
-        return float(np.mean([self._value(list(chosen), *order) for order in (halves, halves[::-1])]))
+        return float(np.mean([self._linear(list(chosen), *order) for order in (halves, halves[::-1])]))
 
-    def _value(self, chosen: list[int], learned: np.ndarray, judged: np.ndarray) -> float:
+    def _linear(self, chosen: list[int], learned: np.ndarray, judged: np.ndarray) -> float:
         at_runs, about = self.means[chosen], self.losses
         mean_runs, mean = (values[:, learned].mean(axis=1, keepdims=True) for values in (at_runs, about))
         noise = np.diag((self.scales[chosen] ** 2 * self.likelihood.variance_inflation(**self.arguments)).mean(axis=1))
@@ -260,6 +277,10 @@ def _plain(candidates: pd.DataFrame) -> pd.DataFrame:
     return candidates.drop(columns=[c for c in ours if c in candidates]).reset_index(drop=True)
 
 
+def _percent(share: float) -> str:
+    return "less than 1 %" if share < 0.01 else f"{100 * share:.0f} %"
+
+
 class NextRun(Question):
     """The runs one could train next, ranked by the value of their information for a decision, for their cost.
 
@@ -269,7 +290,8 @@ class NextRun(Question):
     the value itself, for others with Normal noise no more than it (Student-t noise counts by its Fisher information, as which
     a run tells somewhat more than it does), and it is steady for sets of runs, where weights of draws are not. The estimate is learned from
     half of the draws and judged by the other. Beside it stands the value by importance weights, each outcome reweighing the
-    draws, with its standard error and the effective draws that it leaves; and
+    draws, with its standard error and the effective draws that it leaves; where it is trusted and even less its standard error the larger,
+    as of losses with long tails, it counts. Besides,
     :mod:`~bayes_scaling.questions.preposterior` samples posteriors anew. The risk of a forecast is the variance of the log of
     the mean loss, that of a budget the expected regret of the size chosen. Asked of a fit of a law of N and D.
 
@@ -334,15 +356,15 @@ class NextRun(Question):
         table = next_run(posterior, pool, about, group=self.group, seed=self.seed)
         best, most = table.iloc[0], table.loc[table["value"].idxmax()]
         sentence = (
-            f"Next, train {short(best['params'])} parameters on {short(best['tokens'])} tokens ({cost(best['cost'])}): it is expected to remove {100 * best['share']:.0f} % of the "
+            f"Next, train {short(best['params'])} parameters on {short(best['tokens'])} tokens ({cost(best['cost'])}): it is expected to remove {_percent(best['share'])} of the "
             f"risk of the {what}, the most for its cost of {len(table)} candidates. The most informative is "
-            f"{short(most['params'])} on {short(most['tokens'])} ({cost(most['cost'])}): {100 * most['share']:.0f} %."
+            f"{short(most['params'])} on {short(most['tokens'])} ({cost(most['cost'])}): {_percent(most['share'])}."
         )
         tables = {"candidates": table}
         if self.money is not None:
             tables["together"] = next_runs(posterior, pool, about, money=self.money, group=self.group, seed=self.seed)
             runs = [f"{short(run['params'])} on {short(run['tokens'])}" for run in tables["together"].to_dict("records")]
             share = tables["together"]["share"].max() if runs else 0.0
-            sentence += f"\nFor {cost(self.money)}, {len(runs)} runs together are expected to remove {100 * share:.0f} %"
+            sentence += f"\nFor {cost(self.money)}, {len(runs)} runs together are expected to remove {_percent(share)}"
             sentence += f": {', '.join(runs)}." if runs else "."
         return Answer(sentence, tables=tables)

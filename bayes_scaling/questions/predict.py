@@ -81,7 +81,20 @@ class Predict(OfRun):
         ]
         values |= {**run, **numbers, **spread, "group": dict(self.group)}
         tables = {"predictions": pd.DataFrame([{**run, **self.group, **numbers}])}
-        return Answer("\n".join(filter(None, lines)), values, tables, data=draws)
+        return Answer("\n".join(filter(None, lines)), values, tables, caveats=self._idle_inputs(posterior), data=draws)
+
+    def _idle_inputs(self, posterior: Posterior) -> list[str]:
+        """Return a caveat of inputs that change no prediction: the law does not take them, and the runs do not tell how far they are."""
+        fits = posterior.parts.values()
+        used = {column for fit in fits for column in (*fit.model.needs, *fit.table)} | {"steps", "batch_tokens"}
+        idle = [name for name in self.given if name not in used]
+        if not idle:
+            return []
+        inputs = dict.fromkeys(column for fit in fits for column in fit.model.only.columns.values())
+        makes = "makes" if len(idle) == 1 else "make"
+        return [
+            f"The law takes {' and '.join(inputs)}, and the runs have no {' and '.join(idle)}, which {makes} no difference."
+        ]
 
     def _rows(self, posterior: Posterior) -> tuple[pd.DataFrame, str]:
         """Return the rows of the table with their intervals, and how many continue runs of the fit."""

@@ -11,7 +11,8 @@ from typing import Final
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from bayes_scaling.errors import DivergedRunsWarning, RepeatedRunsWarning
+from bayes_scaling.errors import DivergedRunsWarning, ImplausibleCountsWarning, RepeatedRunsWarning
+from bayes_scaling.quantities import BY_COLUMN
 from bayes_scaling.runs.catalog import runs_from
 from bayes_scaling.runs.measure import LEAST_GUESSING, of_guessing, refuse_what_is_no_loss
 from bayes_scaling.runs.table import RunTable
@@ -19,6 +20,8 @@ from bayes_scaling.runs.table import RunTable
 _DIGITS: Final = 4
 """Digits of a loss from which on two runs do not measure the same by chance."""
 _SHOWN: Final = 3
+_FEWEST: Final = {"params": 300.0, "tokens": 3000.0}
+"""Counts below which no language model is of use: smaller ones are of another unit."""
 _ANYWAY: Final = "--anyway"
 
 
@@ -47,6 +50,8 @@ def runs_to_fit(
         If rows are left out since they repeat another.
     DivergedRunsWarning
         If losses are as large as that of guessing.
+    ImplausibleCountsWarning
+        If sizes or tokens are too few to be counts.
 
     Examples
     --------
@@ -61,6 +66,7 @@ def runs_to_fit(
     refuse_what_is_no_loss(runs.table, runs.measure, runs.card.loss_unit, runs.name)
     labels = runs.table["run_id"] if "run_id" in runs.table else pd.Series([f"row {row + 1}" for row in runs.table.index])
     _warn_of_guessing(runs, labels)
+    _warn_of_counts(runs)
     again = logged_again(runs.table)
     if not again:
         return runs
@@ -87,6 +93,18 @@ def _warn_of_guessing(runs: RunTable, labels: pd.Series) -> None:
         DivergedRunsWarning,
         stacklevel=4,
     )
+
+
+def _warn_of_counts(runs: RunTable) -> None:
+    """Warn of sizes and tokens that are too few for a model and its training text."""
+    for column, fewest in _FEWEST.items():
+        if column in runs.table and (middle := float(runs.table[column].median())) < fewest:
+            warnings.warn(
+                f"{column} of {runs.name} has a median of {middle:.3g}, too few {BY_COLUMN[column].unit} for a language model. If it is in "
+                f"millions or billions, say so in the name of the column: name it '{column} (B)' and give --columns '{column}={column} (B)'.",
+                ImplausibleCountsWarning,
+                stacklevel=4,
+            )
 
 
 def logged_again(table: pd.DataFrame) -> dict[int, int]:
