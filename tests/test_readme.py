@@ -62,8 +62,9 @@ def the_start_is_the_same(fit, printed):
 
 def answer_of_service(words):
     """Start the service of this folder on a port that is free, and return what the line gives of it."""
-    silent, address, *piped = words
-    assert (silent, piped) == ("-s", ["|", "jq", "-r", ".sentence"])
+    *flags, address, bar, jq, raw, what = words
+    assert flags == ["-s", "--retry", "30", "--retry-connrefused", "--retry-delay", "1"]
+    assert (bar, jq, raw, what) == ("|", "jq", "-r", ".sentence")
     running = start(Path())
     try:
         answer = httpx.get(address.replace("http://127.0.0.1:8000/", running.address), timeout=60)

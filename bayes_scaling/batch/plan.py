@@ -138,7 +138,9 @@ def _files(place: Tables, folder: Path) -> list[tuple[Path | str, str]]:
         known = path if path.exists() or Path(place.path).suffix else place.path
         return [(known, place.name or _stem(Path(place.path)))]
     if not found:
-        raise InvalidInputs(f"{what} matches no table: give files of {', '.join(f'.{kind}' for kind in READERS)}.")
+        raise InvalidInputs(
+            f"{what} matches no table: give files of {', '.join(f'.{kind}' for kind in READERS if kind.isalnum())}."
+        )
     if place.name and len(found) > 1:
         raise InvalidInputs(f"{what} matches {len(found)} tables, which cannot all be called {place.name}.")
     if place.name:

@@ -20,6 +20,7 @@ from bayes_scaling.batch.store import Store
 from bayes_scaling.batch.summary import COLUMNS
 from bayes_scaling.errors import InvalidRequest, InvalidResults, UnknownChoice, Unwritable, choose, first_fault
 from bayes_scaling.posterior.fit import Fit, load_fit
+from bayes_scaling.questions.registry import find
 
 SUMMARY, ANSWERS, FAILURES, INDEX = "summary.parquet", "answers.parquet", "failures.jsonl", "index.html"
 ANSWER_COLUMNS: Final = {
@@ -102,7 +103,7 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
     folder : str or path
         As for :func:`read_batch`.
     question : str, optional
-        Class of a question, such as ``"Allocate"``: a row for every fit and row of its table, numbers as columns.
+        Name of a question, such as ``"allocate"``, or its class: a row for every fit and row of its table, numbers as columns.
     table : str, optional
         Table of the answer, where it has several; by default its first, or its values where it has none.
 
@@ -129,7 +130,8 @@ def read_answers(folder: str | Path, question: str = "", table: str = "") -> pd.
         raise InvalidResults(
             f"{ANSWERS} in {folder} is not a table of a batch: its {', '.join(wrong)} is not text. {_AGAIN}"
         )
-    asked = set(map(str, answers["question"]))
+    asked, entry = set(map(str, answers["question"])), find(question)
+    question = question if entry is None else entry.kind
     if question not in asked:
         raise UnknownChoice(f"The batch has no answers to {question!r}; {choose(question, asked)}.")
     rows: list[dict[str, Any]] = []

@@ -233,7 +233,9 @@ def _attribute(root: h5py.File) -> bytes:
 
 
 def _why_not_sealed(content: bytes) -> str:
-    """Say what a file without our last line is: cut short, of another format, or of something else."""
+    """Say what a file without our last line is: text, cut short, of another format, or of something else."""
+    if content and b"\0" not in content:
+        return "is text, not a fit: fit the runs of a table first, `bayes-scaling fit TABLE.csv --out fit.nc`."
     try:
         with h5py.File(io.BytesIO(content), "r") as root:
             if _ATTRIBUTE not in root.attrs:

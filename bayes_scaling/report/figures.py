@@ -42,7 +42,7 @@ _STYLE: Final[Any] = {
     "axes.formatter.useoffset": False,
     "xtick.color": INK,
     "ytick.color": INK,
-    "figure.facecolor": "none",
+    "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
     "legend.frameon": False,
     "legend.labelcolor": INK,

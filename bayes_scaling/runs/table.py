@@ -38,6 +38,7 @@ from bayes_scaling.runs.gaps import without_gaps
 from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.measure import converted, remedy, source_of, unit_of
 from bayes_scaling.runs.readers import read_source
+from bayes_scaling.runs.units import unit_named
 from bayes_scaling.runs.validate import as_numbers, has_words, missing_cells, parse_cells, repeated_runs
 from bayes_scaling.wording import amount
 
@@ -313,9 +314,10 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], place: str) -> pd.
     for canonical, theirs in columns.items():
         names[canonical], made[canonical] = source_of(theirs, table)
         if names[canonical] not in table:
-            raise MissingColumn(
-                f"{place} has no column {names[canonical]!r} to use as {canonical}; {choose(names[canonical], map(str, table))}."
-            )
+            right = choose(names[canonical], map(str, table))
+            if canonical in table and names[canonical] in BY_COLUMN:
+                right = f"the other way round it is {names[canonical]}={canonical}"
+            raise MissingColumn(f"{place} has no column {names[canonical]!r} to use as {canonical}; {right}.")
     twice = [theirs for theirs, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise RepeatedColumn(f"The column {twice[0]!r} cannot be used twice: give each canonical column one of its own.")
@@ -357,7 +359,7 @@ def _card(
                 f"--where \"{column} == '{found[0]}'\" (of collect: --keep)."
             )
     stated = kinds.get("loss_unit", [])
-    unit = loss_unit or (stated[0] if stated else card.loss_unit)
+    unit = (unit_named(loss_unit) or loss_unit) if loss_unit else (stated[0] if stated else card.loss_unit)
     if stated and unit != stated[0]:
         raise InvalidRuns(f"{place} says its loss is in {stated[0]}, the call says {unit}: they have to agree.")
     return checked_card(replace(card, loss_unit=unit), place)
