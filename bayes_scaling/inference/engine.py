@@ -139,7 +139,7 @@ def sample_posterior(layout: Layout, settings: Settings, progress: bool | None) 
                 reason = f"after {walked.moves} moves {doubt}"
         if settings.sampler == "nuts":
             reason = "asked for"
-        show("compiling the model", None)
+        show("compiling the model for NUTS", None)
         compiled = _compiled(layout)
     with threadpool_limits(1, "blas"):  # again: PyMC has loaded a library of linear algebra of scipy's own
         return _by_nuts(density, modes, compiled, settings, reason, found, progress)

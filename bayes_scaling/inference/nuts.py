@@ -15,7 +15,7 @@ import xarray as xr
 from bayes_scaling.errors import InvalidModel
 from bayes_scaling.inference.build import build
 from bayes_scaling.inference.modes import Mode, shares_of
-from bayes_scaling.inference.progress import is_shown
+from bayes_scaling.inference.progress import is_shown, waiting
 from bayes_scaling.inference.settings import Settings
 from bayes_scaling.model.density import LogDensity
 from bayes_scaling.model.layout import Layout
@@ -116,7 +116,11 @@ def sample(model: Any, settings: Settings, progress: bool | None) -> xr.DataTree
         model, adaptation="low_rank", save_warmup=False, blocking=False, cores=None, progress_bar=is_shown(progress), **given
     )
     try:
-        return sampler.wait()
+        with waiting(
+            f"sampling {settings.chains} chains of {settings.tune + (settings.draws or 0):,} draws by NUTS, some minutes",
+            progress,
+        ):
+            return sampler.wait()
     except BaseException:
         sampler.cancel()
         raise

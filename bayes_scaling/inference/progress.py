@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -45,6 +46,27 @@ def progress_bar(progress: bool | None = None) -> Generator[Callable[[str, float
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:  # standard output is for answers
         task = bar.add_task("", total=1.0)
         yield lambda label, share: bar.update(task, description=label, completed=share or 0.0)
+
+
+@contextmanager
+def waiting(label: str, progress: bool | None = None) -> Generator[None]:
+    """Print each half minute what is waited for, where no bar shows it and lines are wanted."""
+    if is_shown(progress) or progress is False:
+        yield
+        return
+    done, begun = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not done.wait(_SECONDS):
+            print(f"{label}, {duration(time.monotonic() - begun)} so far", file=sys.stderr, flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 class _Lines:

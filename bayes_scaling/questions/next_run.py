@@ -365,6 +365,6 @@ class NextRun(Question):
             tables["together"] = next_runs(posterior, pool, about, money=self.money, group=self.group, seed=self.seed)
             runs = [f"{short(run['params'])} on {short(run['tokens'])}" for run in tables["together"].to_dict("records")]
             share = tables["together"]["share"].max() if runs else 0.0
-            sentence += f"\nFor {cost(self.money)}, {len(runs)} runs together are expected to remove {_percent(share)}"
-            sentence += f": {', '.join(runs)}." if runs else "."
+            worth = f"{len(runs)} runs together are expected to remove {_percent(share)}: {', '.join(runs)}"
+            sentence += f"\nFor {cost(self.money)}, {worth if runs else 'none of them is worth training'}."
         return Answer(sentence, tables=tables)

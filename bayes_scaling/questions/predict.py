@@ -92,9 +92,7 @@ class Predict(OfRun):
             return []
         inputs = dict.fromkeys(column for fit in fits for column in fit.model.only.columns.values())
         makes = "makes" if len(idle) == 1 else "make"
-        return [
-            f"The law takes {' and '.join(inputs)}, and the runs have no {' and '.join(idle)}, which {makes} no difference."
-        ]
+        return [f"{' and '.join(idle)} {makes} no difference: the law takes {' and '.join(inputs)} alone."]
 
     def _rows(self, posterior: Posterior) -> tuple[pd.DataFrame, str]:
         """Return the rows of the table with their intervals, and how many continue runs of the fit."""

@@ -84,7 +84,7 @@ def _in_file(path: Path, _changed: int) -> tuple[Entry, ...]:
                 for target in (line.targets if isinstance(line, ast.Assign) else [line.target])
                 if isinstance(target, ast.Name) and target.id in ("name", "panel", "aliases")
             }
-            if {"name", "panel"} <= set(stated):
+            if stated.get("name") and "panel" in stated:
                 summary, module = _summary(ast.get_docstring(node)), f"{room.__name__}.{path.stem}"
                 questions.append(Entry(summary=summary, kind=node.name, module=module, **stated))
     return tuple(questions)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bayes_scaling.inference.progress import progress_bar
+import time
+
+import pytest
+
+from bayes_scaling.inference.progress import progress_bar, waiting
 
 
 def test_a_bar_leaves_standard_output_to_answers(capfd):
@@ -39,3 +43,17 @@ def test_without_a_terminal_what_takes_long_says_how_long(capfd, monkeypatch):
         "sampling, 40 % done, some 60 seconds left",
         "sampling, 80 % done, some 2 minutes left",
     ]
+
+
+@pytest.mark.parametrize(("progress", "lines"), [(None, 3), (False, 0)])
+def test_what_is_waited_for_without_a_terminal_says_so_until_it_ends(progress, lines, capfd, monkeypatch):
+    monkeypatch.setattr("bayes_scaling.inference.progress.is_shown", lambda progress: False)
+    monkeypatch.setattr("bayes_scaling.inference.progress._SECONDS", 0.01)
+    with waiting("sampling by NUTS", progress):
+        time.sleep(0.5)
+    printed = capfd.readouterr().err.splitlines()
+    assert len(printed) >= lines
+    assert (not printed) is (lines == 0)
+    assert all(line.startswith("sampling by NUTS, ") for line in printed)
+    time.sleep(0.05)
+    assert capfd.readouterr().err == ""

@@ -18,6 +18,7 @@ from bayes_scaling.questions.base import QUESTIONS, question
 from bayes_scaling.questions.guardrails import FURTHEST, Refused, beyond, resources, too_far
 from tests.command import command  # noqa: F401 - a fixture
 from tests.grouped import grouped_fit
+from tests.one_resource import one_resource_fit
 
 FAR = 1e32
 """FLOP, more than three decades beyond the runs of every example."""
@@ -177,3 +178,54 @@ def test_a_supply_of_text_far_below_that_of_any_run_is_refused():
     with pytest.raises(InvalidRequest, match="greater than or equal to 1"):
         question("regret", compute=1e22, distinct_tokens=0.5)
     question("regret", compute=1e22, distinct_tokens=1e30).answer(example_fit())
+
+
+def test_a_lifetime_is_refused_for_its_data_too():
+    """Much serving asks for a small model, trained on far more text than any run saw, at a compute that is near."""
+    far = {"target": 2.1, "demand": 2e16}
+    with pytest.raises(Refused, match="beyond them in D"):
+        bs.ask(example_fit(), "lifetime", **far)
+    answer = bs.ask(example_fit(), "lifetime", override=True, **far)
+    assert (
+        answer.about["extrapolation_distance"]["tokens"] > FURTHEST > answer.about["extrapolation_distance"]["compute_flops"]
+    )
+    assert "decades in D" in answer.sentence
+
+
+def test_a_report_is_of_budgets_that_are_near(tmp_path):
+    with pytest.raises(Refused, match="beyond them in C"):
+        bs.write_report(example_fit(), tmp_path / "report.html", budgets=[1e22, FAR])
+    assert not list(tmp_path.iterdir())
+    path = bs.write_report(example_fit(), tmp_path / "report.html", budgets=[1e22, FAR], anyway=True)
+    assert "beyond the runs by" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("regret", {"compute": 1e24}),
+        ("decide", {"compute": 1e24}),
+        ("target", {"target": 2.0, "compute": [1e24]}),
+        ("lifetime", {"target": 2.1, "demand": 1e13}),
+    ],
+)
+def test_what_is_beyond_the_runs_is_said_to_be(name, given):
+    assert "decades in C" in bs.ask(example_fit(), name, **given).sentence
+
+
+def test_a_size_that_is_bound_by_limits_is_judged_among_those_allowed():
+    free, bound = (
+        bs.ask(example_fit(), "decide", compute=1e24, **limits).sentence for limits in ({}, {"most_params": 1e10})
+    )
+    assert "this uncertainty costs" in free
+    assert "this uncertainty costs" not in bound
+    assert "within 1 % of the least loss of a size that is allowed" in bound
+
+
+def test_an_input_that_changes_nothing_is_said_to():
+    fit = one_resource_fit()
+    plain = bs.ask(fit, "predict", params=1e9)
+    answer = bs.ask(fit, "predict", params=1e9, tokens=1e10)
+    assert answer.values["median"] == plain.values["median"]
+    assert answer.caveats == ["tokens makes no difference: the law takes params alone."]
+    assert plain.caveats == []

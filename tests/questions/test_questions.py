@@ -341,6 +341,8 @@ def test_runs_on_one_line_cannot_split_a_budget(fit_by_hand):
     assert any("one line" in doubt for doubt in caveats(line, trade_off=True))
     with pytest.raises(Refused, match="priors decide how to split a budget"):
         question("regret", compute=1e22).answer(line)
+    assert any("one line" in caveat for caveat in question("allocate", compute=1e22).answer(line).caveats)
+    assert question("predict", params=1e10, tokens=2e11).answer(line).caveats == []  # which no split is asked of
     # A run off the line is what such a design needs: that question is answered.
     question("next_run", most=1e21, compute=1e22).answer(line)
 

@@ -69,6 +69,16 @@ def test_where_they_cross():
     where = AT * factor ** (1 / (EXPONENT * steeper - EXPONENT))
     assert row["tokens"] == pytest.approx(where, rel=0.15)
     assert (row["chance"], row["ahead"]) == (1.0, 1.0)
+    assert (row["chance_beyond"], row["beyond"]) == (1.0, pytest.approx(where, rel=0.15))
+
+
+def test_a_crossing_among_the_runs_is_none_beyond_them():
+    fit = variants_fit({"base": 1.0, "new": 1.02}, {"new": 1.2})
+    answer = asked(fit, baseline="base", tokens=[1e10])
+    row = answer.tables["crossing"].iloc[0]
+    assert row["tokens"] < fit.table["tokens"].max()
+    assert (row["chance"], row["chance_beyond"]) == (1.0, 0.0)
+    assert "beyond the largest run, within 6 decades of it: new less than 0.01." in answer.sentence
 
 
 def test_chances_are_shares_of_draws_and_the_best_of_many_is_one():

@@ -12,13 +12,14 @@ import xarray as xr
 from bayes_scaling.errors import InvalidInputs, MissingOption, NotLearned, OutOfRange, Unreachable
 from bayes_scaling.laws.efficient import compute_to_loss
 from bayes_scaling.laws.kaplan import kaplan_n
+from bayes_scaling.model.document import read_model
 from bayes_scaling.posterior.examples import example_fit, example_system
 from bayes_scaling.posterior.predict import new_run_sd, predict
 from bayes_scaling.questions.base import question
 from bayes_scaling.questions.deadline import Deadline, front
 from bayes_scaling.questions.frontier import efficient
 from bayes_scaling.questions.learning_curve import laws_of
-from bayes_scaling.questions.next_run import Budget, Forecast, ladder_of, next_run, next_runs, risk_now
+from bayes_scaling.questions.next_run import Budget, Forecast, _Draws, ladder_of, next_run, next_runs, risk_now
 from bayes_scaling.questions.preposterior import refits
 from bayes_scaling.questions.stop_early import Stopping, nearly_converged, of_size
 from tests.forecasting import forecast_by_hand
@@ -154,6 +155,20 @@ def test_a_heavy_tail_tells_less():
     assert shares[0] < 0.9 * shares[1]
 
 
+def test_a_linear_estimate_that_tells_nothing_gives_way_to_weights_that_are_trusted():
+    """What is measured is a long-tailed function of what decides: a straight line through it hardly moves the choice."""
+    u = np.random.default_rng(1).standard_normal(2000)
+    means, scales, losses = 1e-3 * np.sinh(4 * u)[None], np.full((1, 2000), 1e-3), np.stack([0 * u, u + 0.5])
+    likelihood, cost = read_model("kappa").only.likelihood, np.ones(1)
+    noise = np.random.default_rng(2).standard_normal((1, 2000))
+    state = _Draws(means, scales, losses, False, cost, likelihood, {}, noise)
+    worth = state.worth([0])
+    assert worth.trusted
+    assert state.linear([0]) < 0.2 * state.risk
+    assert worth.value == pytest.approx((worth.reweighted - worth.reweighted_se) * state.risk)
+    assert worth.reweighted > 0.8
+
+
 def test_cost_counts():
     fit = forecast_by_hand(scale=0.02, sigma=0.002)
     runs = pd.DataFrame({"params": [3e10, 3e10], "tokens": [6e11, 6e11], "cost": [1.0, 10.0]})
@@ -196,7 +211,7 @@ def test_where_nothing_is_at_risk_no_run_is_worth_its_money():
     given = {"candidates": [{"params": 1.5e10, "tokens": 3e11}], "compute": 1e23, "money": 1e25}
     answer = question("next_run", **given).answer(known)
     assert answer.tables["candidates"]["share"].item() == pytest.approx(0.0, abs=1e-6)
-    assert "0 runs together are expected to remove 0 %." in answer.sentence
+    assert "For 1e25 FLOP, none of them is worth training." in answer.sentence
 
 
 def test_posteriors_sampled_anew_see_each_outcome_and_their_risks_are_averaged():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,13 +11,16 @@ import pytest
 from bayes_scaling.errors import (
     BadCells,
     DivergedRunsWarning,
+    ImplausibleCountsWarning,
     ImplausibleValues,
     InvalidRuns,
     MissingColumn,
+    MissingResourceWarning,
     MixedUnits,
     NotALoss,
     RepeatedRunsWarning,
 )
+from bayes_scaling.model.document import default_model
 from bayes_scaling.runs.measure import refuse_what_is_no_loss, standing
 from bayes_scaling.runs.table import read_runs
 from bayes_scaling.runs.to_fit import runs_to_fit
@@ -208,3 +213,34 @@ def test_runs_that_diverged_are_named():
     with pytest.warns(DivergedRunsWarning, match=named):
         assert len(runs_to_fit(diverged)) == 8
     runs_to_fit(diverged.assign(checkpoint=[False] * 6 + [True] * 2))  # a curve starts there
+
+
+def test_counts_in_millions_are_warned_of():
+    runs = pd.DataFrame({"params": [1e7, 1e8, 1e9], "tokens": [0.2, 2.0, 20.0], "loss": [3.4, 3.0, 2.7]})
+    with pytest.warns(
+        ImplausibleCountsWarning, match=r"tokens of runs has a median of 2, too few tokens.*'tokens=tokens \(B\)'"
+    ):
+        runs_to_fit(runs)
+    named = read_runs(runs.rename(columns={"tokens": "tokens (B)"}), columns={"tokens": "tokens (B)"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert runs_to_fit(named).table["tokens"].tolist() == [2e8, 2e9, 2e10]
+
+
+def test_a_column_that_may_be_the_tokens_is_named_where_they_lack():
+    with pytest.warns(
+        MissingResourceWarning, match=r"offset_n is fitted, the loss by params alone; likely --columns 'tokens=tokens_B'"
+    ):
+        assert default_model(["params", "tokens_B", "loss"]) == "offset_n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert default_model(["params", "depth", "loss"]) == "offset_n"
+
+
+def test_columns_given_the_other_way_round_are_told():
+    with pytest.raises(MissingColumn, match="the other way round it is params=N"):
+        read_runs(pd.DataFrame({"N": [1e8, 1e9], "loss": [3.0, 2.8]}), columns={"N": "params"})
+
+
+def test_a_unit_may_have_its_short_name():
+    assert read_runs(pd.DataFrame({"params": [1e8], "loss": [0.9]}), loss_unit="bpb").card.loss_unit == "bits/byte"

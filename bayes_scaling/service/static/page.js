@@ -9,6 +9,7 @@ const TEXTS = ["fit", "observation", "unit", "device"];
 let plans = [];
 let known;
 let document_;
+let proposed;
 
 /** What the link says of a plan. */
 function read(link, letter) {
@@ -32,6 +33,7 @@ function write() {
     if (state.override) link.set(`${letter}.override`, "true");
   }
   history.replaceState(null, "", `#${link}`);
+  if (byId("fields").value === proposed) chosen();
 }
 
 function tell(text) {
@@ -130,10 +132,23 @@ function questions() {
   chosen();
 }
 
+/** An example with numbers near the runs of the fit, where it names a run, a budget or a loss. */
+function nearby(example) {
+  const { params, tokens, compute_flops: spent, loss: losses } = plans[0]?.of?.ranges ?? {};
+  const beyond = { params: params && 2 * params[1], tokens: tokens && 2 * tokens[1], compute: spent && 10 * spent[1] };
+  const near = { ...beyond, most: spent?.[1], target: losses && 0.95 * losses[0], loss: losses && 0.95 * losses[0] };
+  return Object.fromEntries(
+    Object.entries(example).map(([name, value]) => {
+      const number = near[name] === undefined ? undefined : Number(near[name].toPrecision(2));
+      return [name, number === undefined ? value : Array.isArray(value) ? [number] : number];
+    }),
+  );
+}
+
 function chosen() {
   const { summary, requestBody } = document_.paths[`/fits/{fit}/${byId("question").value}`].post;
   byId("question-about").textContent = summary;
-  byId("fields").value = JSON.stringify(requestBody.content["application/json"].example, null, 2);
+  proposed = byId("fields").value = JSON.stringify(nearby(requestBody.content["application/json"].example), null, 2);
 }
 
 byId("question").addEventListener("change", chosen);
