@@ -209,7 +209,10 @@ def test_overtraining():
 
 
 def test_the_next_run_for_a_forecast(brute):
-    """By how much x is closer to its regression on y, measured, than to its mean: each of half of the draws, judged by the other."""
+    """By how much x is closer to its regression on y, measured, than to its mean: each of half of the draws, judged by the other.
+
+    Where weights are trusted, and less their standard error promise more, they count.
+    """
     runs = pd.DataFrame({"params": [2e5, 1e6, 3e6], "tokens": [2e7, 3e7, 6e7]})
     table = ask(brute, "next-run", candidates=runs, params=5e6, tokens=2e8).tables["candidates"].set_index("params")
     x = np.log(brute.expected(5e6, 2e8))
@@ -223,8 +226,10 @@ def test_the_next_run_for_a_forecast(brute):
             gain = np.cov(x[learned], y[learned], bias=True)[0, 1] / (y[learned].var() + own.mean())
             before, by_run = x[judged] - x[learned].mean(), gain * (y[judged] - y[learned].mean())
             values.append((before**2).mean() - ((before - by_run) ** 2).mean() - gain**2 * own.mean())
-        value = max(0.0, np.mean(values))
         row = table.loc[N]
+        by_weights = (row["reweighted"] - row["reweighted_se"]) * x.var() if row["trusted"] else 0.0
+        value = max(0.0, np.mean(values), by_weights)
+        assert by_weights < np.mean(values) + 0.2 * x.var()
         assert row["risk"] == pytest.approx(x.var(), rel=1e-6)
         assert [row["cost"], row["value"], row["share"]] == pytest.approx([6 * N * D, value, value / x.var()], rel=1e-6)
 
