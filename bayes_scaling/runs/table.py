@@ -38,7 +38,7 @@ from bayes_scaling.runs.gaps import without_gaps
 from bayes_scaling.runs.logged import Logged
 from bayes_scaling.runs.measure import converted, remedy, source_of, unit_of
 from bayes_scaling.runs.readers import read_source
-from bayes_scaling.runs.units import unit_named
+from bayes_scaling.runs.units import in_full
 from bayes_scaling.runs.validate import as_numbers, has_words, missing_cells, parse_cells, repeated_runs
 from bayes_scaling.wording import amount
 
@@ -359,7 +359,7 @@ def _card(
                 f"--where \"{column} == '{found[0]}'\" (of collect: --keep)."
             )
     stated = kinds.get("loss_unit", [])
-    unit = (unit_named(loss_unit) or loss_unit) if loss_unit else (stated[0] if stated else card.loss_unit)
+    unit = in_full(loss_unit) if loss_unit else (stated[0] if stated else card.loss_unit)
     if stated and unit != stated[0]:
         raise InvalidRuns(f"{place} says its loss is in {stated[0]}, the call says {unit}: they have to agree.")
     return checked_card(replace(card, loss_unit=unit), place)

@@ -62,6 +62,10 @@ _NAMES: Final = {
 }
 
 
+_PER_WHAT: Final = frozenset({"nat", "nats", "bits"})
+"""Names that do not say per what."""
+
+
 def unit_named(name: str) -> str | None:
     """Return the unit that a name or a word for one states, or nothing.
 
@@ -71,6 +75,16 @@ def unit_named(name: str) -> str | None:
     words = f" {' '.join(re.findall(r'[a-z]+', name.lower()))} "
     found = [name for name in _NAMES if f" {name} " in words]
     return _NAMES[max(found, key=len)] if found else None
+
+
+def in_full(text: str) -> str:
+    """Return the unit that a text is short for; the text itself where it is none, or does not say per what.
+
+    >>> in_full("bpb"), in_full("bits per token"), in_full("nats")
+    ('bits/byte', 'bits/token', 'nats')
+    """
+    unit = unit_named(text)
+    return text if unit is None or text.lower() in _PER_WHAT else unit
 
 
 def known_unit(text: str, place: str) -> str:
