@@ -43,6 +43,10 @@ PANELS = ("Runs", "Fit", "Trust", "Ask: forecast", "Ask: budget", "Ask: training
 """Groups of verbs, in the order of --help; verbs written by hand are of the second where they do not say another."""
 
 
+_NO_CSV = (".xlsx", ".xls", ".ods", ".parquet", ".json", ".jsonl", ".html", ".pdf", ".nc")
+"""Suffixes of files that a table in CSV is none of."""
+
+
 class Verbs(TyperGroup):
     """The verbs written by hand, and one for each question."""
 
@@ -110,6 +114,8 @@ def _ask(kind: type[Question], extras: tuple[Extra, ...], given: dict[str, Any])
     columns = columns_of(given.pop("columns", None))
     loss_unit = given.pop("loss_unit", None)
     printed = str(out) == "-"
+    if kind.writes and out is not None and out.suffix.lower() in _NO_CSV:
+        raise InvalidRequest(f"{out} would hold a table in CSV, which {out.suffix} is not: end its name in .csv.")
     for path in (None if printed else out, *(value for _, value in further)):
         if isinstance(path, Path):
             check_writable(path)

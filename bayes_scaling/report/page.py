@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bayes_scaling.errors import Unwritable
 from bayes_scaling.files import write_whole
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.report.interactive import Interactive
@@ -50,6 +51,8 @@ class Folded:
 Part = str | Text | Table | Figure | Folded | None
 Sections = Mapping[str, Sequence[Part]]
 """Parts of the page by heading, a string being a paragraph; what is None or empty is left out."""
+_NO_PAGE: Final = (".pdf", ".png", ".svg", ".docx", ".md", ".json", ".csv", ".nc")
+"""Suffixes of files that a page in HTML is none of."""
 _NOTATIONS: Final = {"short": short, "number": number, "power": power}
 
 
@@ -111,6 +114,10 @@ def write_page(
     The answers come first, but for the verdict on a posterior that has not converged; then the verdict in one line, which opens
     the checks, the part that answers by itself, and every section that has parts.
     """
+    if (suffix := Path(path).suffix.lower()) in _NO_PAGE:
+        raise Unwritable(
+            f"{path} would hold a page in HTML, which {suffix} is not: end its name in .html, and print it from a browser."
+        )
     parts = {heading: [part for part in section if part] for heading, section in sections.items()}
     loader = jinja2.PackageLoader("bayes_scaling.report", package_path="")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
