@@ -49,7 +49,7 @@ def compare_recipes(fit: Fit, a: dict[str, str], b: dict[str, str], *, compute: 
 def crossing(fit: Fit, a: dict[str, str], b: dict[str, str]) -> pd.Series:
     """Return where two recipes cross."""
     answer = bs.question("recipes", a=a, b=b, compute=[1e20], anyway=True).answer(fit)
-    return answer.tables["crossing"].iloc[0].drop(["variant", "against"])
+    return answer.tables["crossing"].iloc[0].drop(["variant", "against", "chance_beyond", "beyond"])
 
 
 def _both(stored: str, now: str, documents: tuple[str, ...]) -> dict[str, str]:

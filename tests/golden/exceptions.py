@@ -34,6 +34,8 @@ _REACH = "an answer that names a size says how far it lies from those of the run
 _FRESH = "the loss at the reference point, a coordinate, is that of fresh data; the case of that name has the numbers"
 
 EXCEPTIONS: dict[str, str] = {
+    "answers/question recipes/crossing/0/chance_beyond": "Crossings beyond the runs are told from those among them.",
+    "answers/question recipes/crossing/0/beyond": "As for their probability.",
     **{
         f"prior_draws/{document}/{name}": _ORDER
         for document in ("kaplan_system", "kaplan_system_offset")
