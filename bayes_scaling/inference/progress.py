@@ -19,7 +19,13 @@ _LEAST_SHARE: Final = 0.02
 
 def is_shown(progress: bool | None) -> bool:
     """Whether a progress bar is shown: as asked for, by default in a terminal and in Jupyter."""
-    return progress if progress is not None else sys.stderr.isatty() or "ipykernel" in sys.modules
+    return progress if progress is not None else sys.stderr.isatty() or _is_a_kernel()
+
+
+def _is_a_kernel() -> bool:
+    """Whether this process is a kernel of Jupyter: that something has imported one says little."""
+    kernels = sys.modules.get("ipykernel.kernelapp")
+    return kernels is not None and kernels.IPKernelApp.initialized()
 
 
 @contextmanager

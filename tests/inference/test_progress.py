@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from bayes_scaling.inference.progress import progress_bar, waiting
+from bayes_scaling.inference.progress import is_shown, progress_bar, waiting
 
 
 def test_a_bar_leaves_standard_output_to_answers(capfd):
@@ -57,3 +59,14 @@ def test_what_is_waited_for_without_a_terminal_says_so_until_it_ends(progress, l
     assert all(line.startswith("sampling by NUTS, ") for line in printed)
     time.sleep(0.05)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_bar_is_shown_in_a_kernel_that_runs_not_where_one_was_imported(runs, monkeypatch):
+    kernels = SimpleNamespace(IPKernelApp=SimpleNamespace(initialized=lambda: runs))
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", kernels)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    assert is_shown(None) is runs
+    assert is_shown(True)
+    assert not is_shown(False)
