@@ -3,7 +3,7 @@
 >>> import bayes_scaling as bs
 >>> from bayes_scaling.posterior.examples import example_fit
 >>> print(bs.questions.Target(target=2.0, compute=[1e24]).answer(example_fit()))
-1e24 FLOP reach 2 nats/token with a probability of 0.97.
+1e24 FLOP, beyond the runs by 1.92 decades in C, reach 2 nats/token with a probability of 0.97.
 
 ``bs.ask(fit, "target", target=2.0, compute=[1e24])`` is the same by its verb.
 """

@@ -92,7 +92,7 @@ class Answer:
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> answer = bs.ask(example_fit(), "target", target=2.0, compute=[1e24])
     >>> print(answer)
-    1e24 FLOP reach 2 nats/token with a probability of 0.97.
+    1e24 FLOP, beyond the runs by 1.92 decades in C, reach 2 nats/token with a probability of 0.97.
     >>> list(answer.tables), answer.to_dict()["question"]
     (['chances'], 'Target')
     """
@@ -457,7 +457,7 @@ def question(name: str, **given: Any) -> Question:
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> print(question("target", loss=2.0, compute=[1e24]).answer(example_fit()))
-    1e24 FLOP reach 2 nats/token with a probability of 0.97.
+    1e24 FLOP, beyond the runs by 1.92 decades in C, reach 2 nats/token with a probability of 0.97.
     """
     if name not in QUESTIONS:
         raise UnknownChoice(f"There is no question {name!r}; {choose(name, QUESTIONS)}.")

@@ -159,8 +159,8 @@ class Target(OnHardware, OfText):
     --------
     >>> from bayes_scaling.posterior.examples import example_fit
     >>> print(Target(target=2.0, compute=[1e22, 1e24]).answer(example_fit()))
-    1e22 FLOP reach 2 nats/token with a probability of less than 0.01.
-    1e24 FLOP reach 2 nats/token with a probability of 0.97.
+    1e22 FLOP, inside the runs, reach 2 nats/token with a probability of less than 0.01.
+    1e24 FLOP, beyond the runs by 1.92 decades in C, reach 2 nats/token with a probability of 0.97.
     """
 
     name = "target"
