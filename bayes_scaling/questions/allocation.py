@@ -19,6 +19,7 @@ from bayes_scaling.posterior.inputs import admit
 from bayes_scaling.posterior.predict import SAMPLE_DIMS, interval, intervals, predict_at, sample_coords
 from bayes_scaling.quantities import BY_COLUMN, tokens_at
 from bayes_scaling.questions.base import Answer, Question
+from bayes_scaling.questions.guardrails import stated_distances
 from bayes_scaling.questions.optimum import among, choose, judged, optima, plausible
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.risk import RISK, RiskMeasure, risk_measure
@@ -249,7 +250,6 @@ class Allocate(Question):
 
 def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:
     """Return one row of a budget table in words."""
-    reaches = {c.removeprefix("reach_"): v for c, v in row.items() if c.startswith("reach_")}
     law = law_clause(row["law_params"], row["params_median"], "; {}")
     sizes = {n: (short(row[f"{n}_lower"]), short(row[f"{n}_upper"])) for n in ("params", "tokens", "tokens_per_param")}
     return (
@@ -259,7 +259,7 @@ def budget_sentence(row: Mapping[str, Any], prob: float, unit: str) -> str:
         f"  D/N  {short(row['tokens_per_param'])} ({' to '.join(sizes['tokens_per_param'])})\n"
         f"  loss {row['median']:.4f} {unit} of a new run ({row['lower']:.4f} to {row['upper']:.4f}); "
         f"mean {row['mean_lower']:.4f} to {row['mean_upper']:.4f}\n"
-        f"  {reach_sentence(reaches)}"
+        f"  {reach_sentence(stated_distances(row))}"
     )
 
 

@@ -14,6 +14,7 @@ from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.questions.allocation import allocate, budget_table, law_clause
 from bayes_scaling.questions.base import Answer, OfText
 from bayes_scaling.questions.cost import OnHardware, compute_in
+from bayes_scaling.questions.guardrails import stated_distances
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.regret import near_optimal, regret
 from bayes_scaling.questions.risk import RISK
@@ -93,14 +94,13 @@ class Allocation(OnHardware, OfText):
         of_choice, of_free = lost["regret"]
         law = law_clause(row["law_params"], row["params"])
         bill, costs = self.bill(self.budget, self.prob, self.seed)
-        reaches = {name.removeprefix("reach_"): value for name, value in row.items() if str(name).startswith("reach_")}
         cost = "" if limits else f"; this uncertainty costs {number(of_free, 2)} {unit} on average"
         lines = [
             f"With {flop(self.budget)}, train {short(row['params'])} parameters{law} on {short(row['tokens'])} tokens: the predicted loss of "
             f"a new run is {row['median']:.4f} {unit} ({credible(self.prob, f'{row["lower"]:.4f}', f'{row["upper"]:.4f}')}). The "
             f"true optimum lies between {short(row['params_lower'])} and {short(row['params_upper'])} parameters ({width}){cost}. "
             f"Any size from {short(flat['params_lower'].iloc[-1])} to {short(flat['params_upper'].iloc[-1])} is within 1 % of the least "
-            f"loss{' of a size that is allowed' if limits else ''}. The run is {reach_sentence(reaches)}."
+            f"loss{' of a size that is allowed' if limits else ''}. The run is {reach_sentence(stated_distances(row))}."
         ]
         if of_choice > of_free * 1.05 + 1e-6:
             why = "The limits on size raise" if limits else f"The risk measure {self.risk} raises"

@@ -169,14 +169,14 @@ def beyond(distances: Mapping[str, Any], furthest: float, what: str = "The answe
     return [f"{place}: no law has been checked that far."]
 
 
-def stated_distances(answer: xr.Dataset | pd.DataFrame) -> dict[str, Any]:
-    """Return the extrapolation distances that an answer states, decades by column: its ``reach_*``.
+def stated_distances(answer: xr.Dataset | pd.DataFrame | pd.Series | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the extrapolation distances that an answer, or a row of one, states, decades by column: its ``reach_*``.
 
     >>> stated_distances(pd.DataFrame({"reach_params": [1.2], "loss": [2.0]}))["params"].tolist()
     [1.2]
     """
     named: Any = answer.coords if isinstance(answer, xr.Dataset) else answer
-    return {str(name).removeprefix("reach_"): named[name] for name in named if str(name).startswith("reach_")}
+    return {str(name).removeprefix("reach_"): value for name, value in named.items() if str(name).startswith("reach_")}
 
 
 def _along_runs(value: Any) -> xr.DataArray:

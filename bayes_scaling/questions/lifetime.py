@@ -18,10 +18,10 @@ from bayes_scaling.posterior.extrapolation import reach_sentence
 from bayes_scaling.posterior.fit import Fit
 from bayes_scaling.posterior.inputs import positive
 from bayes_scaling.posterior.predict import quantiles
-from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, RESOURCES, tokens_at, training_compute
+from bayes_scaling.quantities import FLOP_PER_PARAMETER_AND_TOKEN, tokens_at, training_compute
 from bayes_scaling.questions.allocation import law_clause
 from bayes_scaling.questions.base import Answer, OfText
-from bayes_scaling.questions.guardrails import distance
+from bayes_scaling.questions.guardrails import distance, stated_distances
 from bayes_scaling.questions.optimum import MOST_LOST, optima
 from bayes_scaling.questions.picture import curve
 from bayes_scaling.questions.surface import DRAWS, FEWEST, Surface, Text, budgets_of, thinned
@@ -234,7 +234,7 @@ class Lifetime(OfText):
             f"on {short(best['tokens'])} tokens ({best['tokens_per_param']:.0f} per parameter): {flop(best['total_flops'])} over its "
             f"lifetime, {saved:.0f} % less than the {short(plain['params'])} parameters of least training cost. A run measures that "
             f"loss with a probability of {probability(best['chance'])}. The total cost, if it is trained until the mean loss is that low: {interval}. "
-            f"The run is {reach_sentence({name: best[f'reach_{name}'] for name in RESOURCES})}."
+            f"The run is {reach_sentence(stated_distances(best))}."
         )
         draw = partial(curve, table="overtraining", x="times", y="penalty", band=("lower", "upper"))
         return Answer(sentence, tables={"choice": table, "overtraining": penalty}, draw=draw, compute=spent)

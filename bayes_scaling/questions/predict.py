@@ -14,6 +14,7 @@ from bayes_scaling.posterior.protocol import Posterior
 from bayes_scaling.posterior.rows import continued_rows, predict_table
 from bayes_scaling.posterior.variance import shares_of, shares_sentence
 from bayes_scaling.questions.base import Answer, OfRun
+from bayes_scaling.questions.guardrails import stated_distances
 from bayes_scaling.runs.cells import csv_of
 from bayes_scaling.runs.table import read_inputs
 from bayes_scaling.wording import credible, percent
@@ -67,7 +68,6 @@ class Predict(OfRun):
         draws = predict(posterior, group=self.group, seed=self.seed, **run)
         ends, shares = intervals(draws, self.prob), shares_of(draws)
         numbers = {str(n): float(v) for n, v in (ends.coords | ends.data_vars).items()}
-        reaches = {n.removeprefix("reach_"): v for n, v in numbers.items() if n.startswith("reach_")}
         spread = {f"share_of_{n}" if n != "sd" else "log_sd": float(v) for n, v in shares.data_vars.items()}
         lower, upper, mean_lower, mean_upper = (
             f"{numbers[end]:.4f}" for end in ("lower", "upper", "mean_lower", "mean_upper")
@@ -76,7 +76,7 @@ class Predict(OfRun):
             posterior.sentence,
             f"Predicted loss of a new run: {numbers['median']:.4f} {posterior.loss_unit} ({credible(self.prob, lower, upper)}).",
             f"Mean loss, without residual noise: {mean_lower} to {mean_upper} ({percent(self.prob)}).",
-            f"The run is {reach_sentence(reaches)}.",
+            f"The run is {reach_sentence(stated_distances(numbers))}.",
             shares_sentence(shares),
         ]
         values |= {**run, **numbers, **spread, "group": dict(self.group)}
